@@ -1,0 +1,53 @@
+# Every target works from nothing: it makes .venv and installs the tested versions first (about two minutes, once).
+# Another interpreter: make test PYTHON=python3.13
+
+PYTHON = python3
+BIN = .venv/bin
+INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable
+
+.PHONY: help bench test slow lint types perf train clean
+.NOTPARALLEL:  # one pip at a time
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+
+bench: .venv/for-use  ## benchmark samplers: network evaluations against error
+	$(BIN)/fokker bench
+
+test: .venv/for-test  ## run the tests
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 8
+
+slow: .venv/for-test  ## run the tests that take minutes
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow -n auto --maxprocesses 8
+
+lint: .venv/for-dev  ## read the code with ruff
+	$(BIN)/ruff check .
+
+types: .venv/for-dev  ## read the types with mypy
+	@mkdir -p .typing && ln -sfn .. .typing/fokker
+	$(BIN)/mypy -p fokker
+
+perf: .venv/for-test  ## time the solvers beside torchdiffeq's
+	OMP_NUM_THREADS=1 $(BIN)/pytest benchmarks/perf --benchmark-only
+
+train: .venv/for-test  ## train the shipped networks again
+	$(BIN)/fokker train
+
+clean:  ## remove the environment, builds and caches
+	rm -rf .venv .typing build dist fokker.egg-info .*_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# A stamp per set of extras: pip runs again only when what it reads has changed.
+.venv/for-use: pyproject.toml constraints.txt | .venv
+	$(INSTALL) . && touch $@
+
+.venv/for-test: pyproject.toml constraints.txt | .venv
+	$(INSTALL) '.[train,test]' && touch $@
+
+.venv/for-dev: pyproject.toml constraints.txt | .venv
+	$(INSTALL) '.[train,test,dev]' && touch $@
+
+.venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	    "Fokker needs Python 3.11 or newer, and $(PYTHON) is older: name another with PYTHON=python3.11")'
+	$(PYTHON) -m venv $@ || { rm -rf $@; exit 1; }
