@@ -1,0 +1,38 @@
+"""What a network is told besides x: the time and the label, as one vector per sample.
+
+    c = W₂ silu(W₁ [sin(ω t), cos(ω t)]) + E[label],      ω geometric from 1 to `top_frequency`.
+
+The top frequency bounds how fast the field may turn in t. The usual 1000 makes a field that no solver with
+steps above 1/1000 can resolve: every method then stalls at the same error, whatever its order. With 16 and
+t ∈ [0, 1] the field is smooth over a solver's step, and nothing is lost in the quality of the samples.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Embedding"]
+
+
+class Embedding(nn.Module):
+    """c(t, label), shape (B, width), for t of shape (B,) and label (B,) int64 or None (no label)."""
+
+    frequencies: Tensor
+
+    def __init__(self, width: int, classes: int, top_frequency: float, features: int = 32) -> None:
+        super().__init__()
+        if top_frequency <= 1.0:
+            raise ValueError(f"top_frequency is {top_frequency} but must exceed the lowest, 1; give 16.")
+        self.null_label = classes
+        frequencies = torch.logspace(0, 1, features, base=top_frequency)
+        self.register_buffer("frequencies", frequencies, persistent=False)
+        self.time = nn.Sequential(nn.Linear(2 * features, width), nn.SiLU(), nn.Linear(width, width))
+        self.label = nn.Embedding(classes + 1, width)
+
+    def forward(self, t: Tensor, label: Tensor | None) -> Tensor:
+        angle = t[:, None] * self.frequencies
+        if label is None:
+            label = torch.full(t.shape, self.null_label, dtype=torch.int64, device=t.device)
+        embedded: Tensor = self.time(torch.cat([angle.sin(), angle.cos()], dim=1)) + self.label(label)
+        return embedded
