@@ -34,7 +34,7 @@ train: .venv/for-test  ## train the shipped networks again
 	$(BIN)/fokker train
 
 clean:  ## remove the environment, builds and caches
-	rm -rf .venv .typing build dist fokker.egg-info .*_cache
+	rm -rf .venv .typing build dist fokker.egg-info .benchmarks .*_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # A stamp per set of extras: pip runs again only when what it reads has changed.

@@ -1,4 +1,4 @@
-"""The floors, from the top: face > benchmarks > verification > generative > solvers. Nothing imports upwards."""
+"""The floors, from the top: face, benchmarks, verification, generative, solvers. Nothing imports upwards."""
 
 from __future__ import annotations
 
