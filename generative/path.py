@@ -1,0 +1,218 @@
+"""Gaussian probability paths between noise (t = 0) and data (t = 1).
+
+    x_t = α_t x₀ + σ_t ε,        ε ~ N(0, I),        λ_t = log(α_t / σ_t)
+
+`x₀` is the clean sample, whatever the direction of time. λ is half the logarithm of the signal-to-noise
+ratio α²/σ²; it increases strictly with t, from −∞ where α = 0 to +∞ where σ = 0. A noisier time s < t is
+reached from t by the transition kernel
+
+    x_s | x_t ~ N((α_s/α_t) x_t, σ_s² (1 − e^{2(λ_s − λ_t)}) I).
+
+Every method takes a float (and is then computed in float64 on the host) or a tensor (elementwise).
+
+Sources: Kingma et al., Variational Diffusion Models (2107.00630), eqs. 1-4; Lipman et al., Flow Matching
+(2210.02747), eqs. 10-20; Albergo et al., Stochastic Interpolants (2303.08797).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from .elementary import Real, atan, cos, exp, expm1, hypot, log, ratio, sigmoid, sin, softplus, sqrt
+
+__all__ = ["VE", "VP", "CondOT", "Cosine", "GaussianPath"]
+
+
+class GaussianPath(ABC):
+    """x_t = α_t x₀ + σ_t ε. A schedule gives α, σ, their derivatives and the inverse of its log-SNR."""
+
+    @abstractmethod
+    def alpha(self, t: Real) -> Real:
+        """α_t, the signal coefficient."""
+
+    @abstractmethod
+    def sigma(self, t: Real) -> Real:
+        """σ_t, the standard deviation of the noise."""
+
+    @abstractmethod
+    def d_alpha(self, t: Real) -> Real:
+        """dα/dt."""
+
+    @abstractmethod
+    def d_sigma(self, t: Real) -> Real:
+        """dσ/dt."""
+
+    @abstractmethod
+    def time(self, log_snr: Real) -> Real:
+        """The t at which λ_t = `log_snr`."""
+
+    def log_snr(self, t: Real) -> Real:
+        """λ_t = log(α_t / σ_t); −∞ where α = 0 and +∞ where σ = 0."""
+        return log(self.alpha(t)) - log(self.sigma(t))
+
+    def d_log_snr(self, t: Real) -> Real:
+        """dλ/dt = α'/α − σ'/σ; infinite where α = 0 or σ = 0."""
+        return ratio(self.d_alpha(t), self.alpha(t)) - ratio(self.d_sigma(t), self.sigma(t))
+
+    def transition(self, t0: Real, t1: Real) -> tuple[Real, Real]:
+        """Scale and standard deviation of x_{t0} given x_{t1}, for t0 < t1 (from cleaner to noisier)."""
+        scale = self.alpha(t0) / self.alpha(t1)
+        return scale, self.sigma(t0) * sqrt(-expm1(2.0 * (self.log_snr(t0) - self.log_snr(t1))))
+
+
+@dataclass(frozen=True)
+class CondOT(GaussianPath):
+    """The straight line of flow matching: α = t, σ = 1 − t (Lipman et al., 2210.02747, section 4.1)."""
+
+    def alpha(self, t: Real) -> Real:
+        return t
+
+    def sigma(self, t: Real) -> Real:
+        return 1.0 - t
+
+    def d_alpha(self, t: Real) -> Real:
+        return 0.0 * t + 1.0
+
+    def d_sigma(self, t: Real) -> Real:
+        return 0.0 * t - 1.0
+
+    def time(self, log_snr: Real) -> Real:
+        return sigmoid(log_snr)
+
+
+@dataclass(frozen=True)
+class Cosine(GaussianPath):
+    """The cosine schedule with truncated log-SNR and a resolution shift.
+
+    An angle runs linearly, λ = log tan(angle) + `shift`, α = √sigmoid(2λ), σ = √sigmoid(−2λ), from λ =
+    `log_snr_min` at t = 0 to λ = `log_snr_max` at t = 1. Infinite bounds give the untruncated α = sin(πt/2),
+    σ = cos(πt/2). For images of side d trained beside a reference side r, shift = log(r / d). Unlike the
+    published form, the bounds hold for the shifted schedule too.
+
+    Source: Nichol and Dhariwal (2102.09672), eq. 17; Hoogeboom et al., Simple Diffusion (2301.11093), section 3.1.
+    """
+
+    log_snr_min: float = -7.5
+    log_snr_max: float = 7.5
+    shift: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.log_snr_min < self.log_snr_max:
+            raise ValueError(
+                f"Cosine needs log_snr_min < log_snr_max, but got {self.log_snr_min} and {self.log_snr_max}."
+            )
+
+    def _interpolate(self, start: float, end: float, t: Real) -> Real:
+        return start * (1.0 - t) + end * t
+
+    def _signal(self, t: Real) -> Real:
+        """e^shift sin(angle): α before normalisation."""
+        start, end = (atan(exp(bound - self.shift)) for bound in (self.log_snr_min, self.log_snr_max))
+        return exp(self.shift) * sin(self._interpolate(start, end, t))
+
+    def _noise(self, t: Real) -> Real:
+        """cos(angle) by its complement, which vanishes exactly where the angle is π/2."""
+        start, end = (atan(exp(self.shift - bound)) for bound in (self.log_snr_min, self.log_snr_max))
+        return sin(self._interpolate(start, end, t))
+
+    def _d_rotation(self, t: Real) -> Real:
+        """d/dt atan2(α, σ)."""
+        start, end = (atan(exp(bound - self.shift)) for bound in (self.log_snr_min, self.log_snr_max))
+        return exp(self.shift) * (end - start) / hypot(self._signal(t), self._noise(t)) ** 2
+
+    def alpha(self, t: Real) -> Real:
+        return self._signal(t) / hypot(self._signal(t), self._noise(t))
+
+    def sigma(self, t: Real) -> Real:
+        return self._noise(t) / hypot(self._signal(t), self._noise(t))
+
+    def d_alpha(self, t: Real) -> Real:
+        return self.sigma(t) * self._d_rotation(t)
+
+    def d_sigma(self, t: Real) -> Real:
+        return -self.alpha(t) * self._d_rotation(t)
+
+    def time(self, log_snr: Real) -> Real:
+        start, end = (atan(exp(bound - self.shift)) for bound in (self.log_snr_min, self.log_snr_max))
+        return (atan(exp(log_snr - self.shift)) - start) / (end - start)
+
+
+@dataclass(frozen=True)
+class VP(GaussianPath):
+    """The variance-preserving path with a linear β: α = e^{−L}, σ = √(1 − e^{−2L}), L = s β_min/2 + s² (β_max − β_min)/4.
+
+    s = 1 − t is the time of diffusion. The default is the linear schedule of DDPM in continuous time; at t = 0
+    it stops at α = 0.0066, and t < 0 continues it: every log-SNR has its time, and α and σ are functions of the
+    log-SNR alone.
+
+    Source: Song et al., Score-Based Generative Modeling through SDEs (2011.13456), eq. 33.
+    """
+
+    beta_min: float = 0.1
+    beta_max: float = 20.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.beta_min < self.beta_max:
+            raise ValueError(f"VP needs 0 < beta_min < beta_max, but got {self.beta_min} and {self.beta_max}.")
+
+    def _decay(self, t: Real) -> Real:
+        """L = −log α."""
+        s = 1.0 - t
+        return s * (0.5 * self.beta_min + 0.25 * s * (self.beta_max - self.beta_min))
+
+    def _d_decay(self, t: Real) -> Real:
+        """dL/dt = −β/2."""
+        return -0.5 * (self.beta_min + (1.0 - t) * (self.beta_max - self.beta_min))
+
+    def alpha(self, t: Real) -> Real:
+        return exp(-self._decay(t))
+
+    def sigma(self, t: Real) -> Real:
+        return sqrt(-expm1(-2.0 * self._decay(t)))
+
+    def d_alpha(self, t: Real) -> Real:
+        return -self.alpha(t) * self._d_decay(t)
+
+    def d_sigma(self, t: Real) -> Real:
+        return ratio(self.alpha(t) ** 2 * self._d_decay(t), self.sigma(t))
+
+    def log_snr(self, t: Real) -> Real:
+        return -self._decay(t) - log(self.sigma(t))
+
+    def time(self, log_snr: Real) -> Real:
+        decay = 0.5 * softplus(-2.0 * log_snr)
+        slope = self.beta_max - self.beta_min
+        return 1.0 - 4.0 * decay / (self.beta_min + sqrt(self.beta_min**2 + 4.0 * slope * decay))
+
+
+@dataclass(frozen=True)
+class VE(GaussianPath):
+    """The variance-exploding path in EDM's clock: α = 1, σ = `sigma_max` (1 − t), so that σ reaches 0 at t = 1.
+
+    The levels that a sampler visits are a matter of the grid (`grids.karras`), not of the path.
+
+    Source: Karras et al., Elucidating the Design Space (2206.00364), table 1 (σ(t) = t, s(t) = 1).
+    """
+
+    sigma_max: float = 80.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.sigma_max < math.inf:
+            raise ValueError(f"VE needs a finite sigma_max > 0, but got {self.sigma_max}.")
+
+    def alpha(self, t: Real) -> Real:
+        return 0.0 * t + 1.0
+
+    def sigma(self, t: Real) -> Real:
+        return self.sigma_max * (1.0 - t)
+
+    def d_alpha(self, t: Real) -> Real:
+        return 0.0 * t
+
+    def d_sigma(self, t: Real) -> Real:
+        return 0.0 * t - self.sigma_max
+
+    def time(self, log_snr: Real) -> Real:
+        return 1.0 - exp(-log_snr) / self.sigma_max

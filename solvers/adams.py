@@ -1,0 +1,160 @@
+"""The coefficients of an exponential Adams method on a whole grid, once and vectorised.
+
+`adams_plan` gives for every step the numbers that `ExponentialAdams` multiplies states and fields with: the ratio
+S_t/S_s, the weights of the predictor and the corrector, the standard deviation of the noise and, for a step of the
+start-up, the rungs of a ladder.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from .equation import Semilinear
+from .moments import Array, interpolation_weights
+
+__all__ = ["LADDERS", "PlannedStep", "adams_plan"]
+
+LADDERS: dict[int, tuple[tuple[float, tuple[int, ...]], ...]] = {
+    3: ((1 / 3, (0,)), (2 / 3, (0, 1)), (1.0, (0, 2))),
+    4: ((1 / 6, (0,)), (1 / 3, (0, 1)), (1 / 2, (0, 2)), (1.0, (0, 2, 3)), (1.0, (0, 3, 4))),
+}
+"""One-step methods by their order. Each rung is (θ, which values are interpolated to reach θ); value 0 is at θ = 0, value
+j at the j-th rung. The last rung ends the step. The order comes from the nodes: linear interpolation at 0 and 2/3 of an
+interval integrates quadratics (Heun's third-order method), and quadratic interpolation at 0, 1/2 and 1 cubics (Simpson)."""
+
+
+class Rung(NamedTuple):
+    time: float
+    ratio: float
+    weights: tuple[float, ...]
+
+
+class PlannedStep(NamedTuple):
+    """x_t = ratio x_s + Σ weights N + noise ξ; the newest value of N has the first weight."""
+
+    ratio: float
+    noise: float
+    predictor: tuple[float, ...]
+    corrector: tuple[float, ...] = ()
+    ladder: tuple[Rung, ...] = ()
+
+
+class _Coordinates(NamedTuple):
+    """S, S r, S² q and the node variable (log|r| or r) at some times."""
+
+    scale: Array
+    gain: Array
+    power: Array
+    node: Array
+
+
+def _coordinates(equation: Semilinear, times: tuple[float, ...]) -> _Coordinates:
+    tensor = torch.tensor(times, dtype=torch.float64)
+    scale, gain = equation.scale(tensor), equation.gain(tensor)
+    power = torch.zeros_like(tensor) if equation.power is None else equation.power(tensor)
+    clock = equation.clock(tensor)
+    node = clock.abs().log() if equation.logarithmic else clock
+    return _Coordinates(*(value.numpy() for value in (scale, gain, power, node)))
+
+
+def adams_plan(
+    equation: Semilinear, times: tuple[float, ...], values: int, corrector: bool
+) -> tuple[PlannedStep, ...]:
+    """The steps of the method that interpolates `values` values, on `times`.
+
+    Raises ValueError where the scale vanishes at the start of a step.
+    """
+    scale, gain, power, node = at = _coordinates(equation, times)
+    n = len(times) - 1
+    if (scale[:-1] == 0.0).any():
+        t = times[int((scale[:-1] == 0.0).argmax())]
+        raise ValueError(
+            f"The equation's scale S vanishes at t = {t:g}, so that no step can start there; hold another quantity "
+            "(x0 or velocity start at alpha = 0), or start later."
+        )
+    ratio = scale[1:] / scale[:-1]
+    gained = gain[1:] - ratio * gain[:-1]
+    noise = np.sqrt(np.maximum(power[1:] - ratio**2 * power[:-1], 0.0))
+    known = _known_values(node, values)
+    with np.errstate(invalid="ignore"):
+        step = np.diff(node)
+    usable = np.where(step == np.inf, 1, known[:-1]) if equation.logarithmic else known[:-1]
+    predictor = _weights(node, usable, equation.logarithmic, ahead=False)
+    ahead = _weights(node, np.where(np.isfinite(node[:-1]), usable, 0), equation.logarithmic, ahead=True)
+    order = values + corrector
+    plan = []
+    for i in range(n):
+        regular = bool(known[i] >= values)
+        degenerate = not math.isfinite(step[i])
+        corrected = i < n - 1 and math.isfinite(node[i + 1])
+        ladder = not (regular or degenerate or equation.stochastic or known[i] + 2 >= order)
+        plan.append(
+            PlannedStep(
+                ratio=float(ratio[i]),
+                noise=float(noise[i]),
+                predictor=_scaled(predictor[i], gained[i]),
+                corrector=_scaled(ahead[i], gained[i]) if corrected and (corrector or not regular) else (),
+                ladder=_ladder(equation, times[i : i + 2], at, i, LADDERS[order - 1]) if ladder else (),
+            )
+        )
+    return tuple(plan)
+
+
+def _scaled(weights: Array, factor: float) -> tuple[float, ...]:
+    return tuple((weights * factor).tolist())
+
+
+def _known_values(node: Array, most: int) -> Array:
+    """How many of the latest values, ending at each node, may be interpolated: an infinite node breaks the row."""
+    known, row = [], 0
+    for finite in np.isfinite(node):
+        row = row + 1 if finite else 0
+        known.append(min(max(row, 1), most))
+    return np.array(known)
+
+
+def _weights(node: Array, counts: Array, logarithmic: bool, *, ahead: bool) -> list[Array]:
+    """For every step the interpolation weights of its last `counts` values, and of the one ahead before them."""
+    weights: list[Array] = [np.ones(1)] * len(counts)
+    for count in np.unique(counts):
+        rows = np.flatnonzero((counts == count) & (np.isfinite(node[1:]) if ahead else True))
+        if count + ahead < 2 or len(rows) == 0:
+            continue
+        step = node[rows + 1] - node[rows]
+        offsets = node[rows[:, None] + ahead - np.arange(count + ahead)] - node[rows, None]
+        nodes = np.where(np.isfinite(step)[:, None], offsets / step[:, None], offsets)
+        solved = interpolation_weights(nodes, step if logarithmic else np.zeros_like(step))
+        for row, values in zip(rows, solved, strict=True):
+            weights[row] = values
+    return weights
+
+
+def _ladder(
+    equation: Semilinear,
+    ends: tuple[float, ...],
+    at: _Coordinates,
+    i: int,
+    ladder: tuple[tuple[float, tuple[int, ...]], ...],
+) -> tuple[Rung, ...]:
+    if equation.time is None:
+        raise ValueError("This order starts with a one-step method that needs the inverse of the clock; give Semilinear(time=...).")
+    step = at.node[i + 1] - at.node[i]
+    sign = math.copysign(1.0, at.gain[i])
+    nodes = (0.0, *(theta for theta, _ in ladder))
+    rungs = []
+    for theta, used in ladder:
+        clock = at.node[i] + theta * step
+        time = ends[1] if theta == 1.0 else equation.time(sign * math.exp(clock) if equation.logarithmic else clock)
+        scale, gain, _, _ = _coordinates(equation, (time,))
+        ratio = float(scale[0] / at.scale[i])
+        inner = np.array([[nodes[j] / theta for j in used]])
+        exponent = np.array([theta * step if equation.logarithmic else 0.0])
+        solved = interpolation_weights(inner, exponent)[0] * (float(gain[0]) - ratio * at.gain[i])
+        weights = np.zeros(len(rungs) + 1)
+        weights[list(used)] = solved
+        rungs.append(Rung(time, ratio, tuple(weights.tolist())))
+    return tuple(rungs)

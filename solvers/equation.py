@@ -1,0 +1,199 @@
+"""What is solved: three kinds of differential equation over a state x of shape (B, ...).
+
+    ODE          dx = f(t, x) dt
+    SDE          dx = f(t, x) dt + g(t, x) dW
+    Semilinear   d(x / S) = N(t, x) dr + dW_q
+
+A semilinear equation is an ODE or an SDE whose only costly part is the field N (the network): S(t) is a scale, r(t)
+a clock and q(t) a variance clock (W_q is a Brownian motion whose variance is q; none: deterministic). With N frozen
+it is solved exactly,
+
+    x_t = (S_t/S_s) x_s + (G_t − (S_t/S_s) G_s) N + S_t (W_{q_t} − W_{q_s}),        G = S r the gain,
+
+and G rather than r is what is given, because S and G stay finite where r does not (σ = 0, α = 0). Differentiated,
+
+    dx = [(S'/S) x + S r' N] dt + S √q' dW,        S r' = G' − (S'/S) G,
+
+so that every classical solver takes it too, and in its own clock, z = x / S, it is the plain ODE dz/dr = N.
+
+Time is a Python float in every call.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.func import jvp
+
+__all__ = ["ODE", "SDE", "Equation", "Rates", "Semilinear"]
+
+Field = Callable[[float, Tensor], Tensor]
+NoiseType = Literal["diagonal", "additive", "scalar", "general"]
+
+
+class Equation(ABC):
+    """What solvers need to know of an equation."""
+
+    drift: Field
+    """f(t, x), of x's shape."""
+    cost: int = 1
+    """Evaluations of the network in one call of the costly field, per sample."""
+
+    @property
+    @abstractmethod
+    def stochastic(self) -> bool: ...
+
+    @abstractmethod
+    def watched(self, watch: Callable[[Field], Field]) -> Equation:
+        """The same equation with its costly field passed through `watch` (how evaluations are counted)."""
+
+    def variance(self, times: Tensor) -> Tensor:
+        """q: the variance clock of the driving Brownian motion, at float64 times."""
+        return times
+
+
+@dataclass(frozen=True)
+class ODE(Equation):
+    """dx = f(t, x) dt.
+
+    drift(t, x): t a float, x of shape (B, ...), returns x's shape.
+    """
+
+    drift: Field
+    cost: int = 1
+
+    @property
+    def stochastic(self) -> bool:
+        return False
+
+    def watched(self, watch: Callable[[Field], Field]) -> ODE:
+        return replace(self, drift=watch(self.drift))
+
+
+@dataclass(frozen=True)
+class SDE(Equation):
+    """dx = f(t, x) dt + g(t, x) dW, Ito or Stratonovich.
+
+    drift(t, x) returns x's shape. diffusion(t, x) returns, by `noise`,
+    "diagonal": x's shape (or what broadcasts to it), multiplied with dW of x's shape elementwise;
+    "additive": the same, independent of x; "scalar": x's shape, multiplied with one dW a sample;
+    "general": shape (B, d, m), applied to dW of shape (B, m), for x of shape (B, d).
+    """
+
+    drift: Field
+    diffusion: Callable[[float, Tensor], Tensor | float]
+    noise: NoiseType = "diagonal"
+    calculus: Literal["ito", "stratonovich"] = "ito"
+    cost: int = 1
+
+    def __post_init__(self) -> None:
+        if self.noise not in ("diagonal", "additive", "scalar", "general"):
+            raise ValueError(f"Unknown noise {self.noise!r}; choose one of diagonal, additive, scalar, general.")
+        if self.calculus not in ("ito", "stratonovich"):
+            raise ValueError(f"Unknown calculus {self.calculus!r}; choose ito or stratonovich.")
+
+    @property
+    def stochastic(self) -> bool:
+        return True
+
+    def watched(self, watch: Callable[[Field], Field]) -> SDE:
+        return replace(self, drift=watch(self.drift))
+
+
+class Rates(NamedTuple):
+    """The derivatives of a semilinear equation at one time: S'/S, S r' and S √|q'|."""
+
+    linear: float
+    forcing: float
+    intensity: float = 0.0
+
+
+@dataclass(frozen=True)
+class Semilinear(Equation):
+    """d(x / S) = N dr + dW_q, given by the field N, the scale S, the gain S r and, if stochastic, the power S² q.
+
+    field(t, x): N, of x's shape, for a float t. scale(t), gain(t), power(t): elementwise functions of a float64
+    tensor of times. logarithmic: N is a smooth function of log|r| rather than of r; multistep methods
+    interpolate in that variable. rates(t): the derivatives for a float t; by default they are computed from scale,
+    gain and power by automatic differentiation, exactly. time(r): the inverse of the clock, for a float r, needed by
+    `in_clock` and by the start-up of multistep methods above third order.
+    """
+
+    field: Field
+    scale: Callable[[Tensor], Tensor]
+    gain: Callable[[Tensor], Tensor]
+    power: Callable[[Tensor], Tensor] | None = None
+    logarithmic: bool = False
+    rates: Callable[[float], Rates] | None = None
+    time: Callable[[float], float] | None = None
+    cost: int = 1
+
+    def __post_init__(self) -> None:
+        if self.rates is None:
+            object.__setattr__(self, "rates", self._differentiated)
+
+    @property
+    def stochastic(self) -> bool:
+        return self.power is not None
+
+    def drift(self, t: float, x: Tensor) -> Tensor:
+        """(S'/S) x + S r' N. Raises ValueError where a coefficient is infinite."""
+        rates = self._finite_rates(t)
+        forced = rates.forcing * self.field(t, x) if rates.forcing != 1.0 else self.field(t, x)
+        return rates.linear * x + forced if rates.linear != 0.0 else forced
+
+    def diffusion(self, t: float, x: Tensor) -> float:
+        """S √|q'|, the same for every component."""
+        return self._finite_rates(t).intensity
+
+    def clock(self, times: Tensor) -> Tensor:
+        """r = (S r) / S at float64 times; infinite where S vanishes."""
+        return self.gain(times) / self.scale(times)
+
+    def variance(self, times: Tensor) -> Tensor:
+        if self.power is None:
+            return times
+        scale, power = self.scale(times), self.power(times)
+        return torch.where(scale == 0.0, torch.copysign(scale.new_tensor(math.inf), power), power / scale**2)
+
+    def in_clock(self) -> ODE:
+        """dz/dr = N(t(r), S z) with z = x / S: the equation in its own clock, for deterministic equations."""
+        if self.power is not None:
+            raise ValueError("A stochastic equation has no deterministic form in its clock; use flow(denoiser).")
+        if self.time is None:
+            raise ValueError("in_clock() needs the inverse of the clock; give Semilinear(..., time=...).")
+
+        def drift(r: float, z: Tensor) -> Tensor:
+            t = self.time(r)
+            return self.field(t, self.scale(torch.tensor(t, dtype=torch.float64)).item() * z)
+
+        return ODE(drift, cost=self.cost)
+
+    def watched(self, watch: Callable[[Field], Field]) -> Semilinear:
+        return replace(self, field=watch(self.field))
+
+    def _finite_rates(self, t: float) -> Rates:
+        rates = self.rates(t)
+        if not all(map(math.isfinite, rates)):
+            raise ValueError(
+                f"The drift of this equation is singular at t = {t:g}; keep the times away from it, hold another "
+                "quantity, or use an exponential solver."
+            )
+        return rates
+
+    def _differentiated(self, t: float) -> Rates:
+        time = torch.tensor(t, dtype=torch.float64)
+        scale, d_scale = jvp(self.scale, (time,), (torch.ones_like(time),))
+        gain, d_gain = jvp(self.gain, (time,), (torch.ones_like(time),))
+        linear = (d_scale / scale).item()
+        forcing = d_gain.item() - linear * gain.item()
+        if self.power is None:
+            return Rates(linear, forcing)
+        power, d_power = jvp(self.power, (time,), (torch.ones_like(time),))
+        return Rates(linear, forcing, math.sqrt(d_power.item() - 2.0 * linear * power.item()))
