@@ -1,0 +1,6 @@
+"""Exactness: oracles against which every solver and sampler is measured."""
+
+from __future__ import annotations
+
+from .oracles import Gaussian as Gaussian, GaussianMixture as GaussianMixture
+from .ornstein_uhlenbeck import OrnsteinUhlenbeck as OrnsteinUhlenbeck

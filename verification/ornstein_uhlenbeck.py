@@ -1,0 +1,93 @@
+"""The Ornstein-Uhlenbeck process, dX = −θ X dt + σ dW: every law of it, and every path.
+
+    X_t | X_s ~ N(e^{−θ(t−s)} X_s, σ² (1 − e^{−2θ(t−s)}) / 2θ),        X_∞ ~ N(0, σ² / 2θ).
+
+In semilinear form, with the scale S = e^{−θt} and the variance clock q = σ² (e^{2θt} − 1) / 2θ,
+
+    d(X / S) = dW_q,        X_t = e^{−θ(t−s)} X_s + S_t (W_{q_t} − W_{q_s}),
+
+so that given the Brownian path the solution is known without error.
+
+Source: Uhlenbeck and Ornstein, On the Theory of the Brownian Motion, Phys. Rev. 36 (1930) 823.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from ..solvers import Noise, Rates, Semilinear
+from .oracles import Gaussian
+
+__all__ = ["OrnsteinUhlenbeck"]
+
+
+@dataclass(frozen=True)
+class OrnsteinUhlenbeck:
+    """dX = −θ X dt + σ dW in every component, for θ > 0 and σ > 0; otherwise ValueError."""
+
+    theta: float
+    sigma: float
+
+    def __post_init__(self) -> None:
+        if not (0.0 < self.theta < math.inf and 0.0 < self.sigma < math.inf):
+            raise ValueError(f"theta > 0 and sigma > 0 are needed, but got {self.theta} and {self.sigma}.")
+
+    def transition(self, s: float, t: float) -> tuple[float, float]:
+        """(a, v) with X_t | X_s ~ N(a X_s, v I), for s <= t."""
+        if s > t:
+            raise ValueError(f"A transition leads forward, but {s:g} is later than {t:g}; exchange them.")
+        elapsed = self.theta * (t - s)
+        return math.exp(-elapsed), -math.expm1(-2.0 * elapsed) * self._stationary_variance
+
+    def mean(self, x: Tensor, t: float) -> Tensor:
+        """E[X_t | X_0 = x]."""
+        return self.transition(0.0, t)[0] * x
+
+    def variance(self, t: float, start: float = 0.0) -> float:
+        """Var X_t of a component whose X_0 has the variance `start`."""
+        factor, variance = self.transition(0.0, t)
+        return factor**2 * start + variance
+
+    def covariance(self, s: float, t: float, start: float = 0.0) -> float:
+        """Cov(X_s, X_t) of a component whose X_0 has the variance `start`."""
+        early, late = sorted((s, t))
+        return self.transition(early, late)[0] * self.variance(early, start)
+
+    def stationary(self, dim: int = 1) -> Gaussian:
+        """N(0, σ² / 2θ · I), in float64."""
+        eye = torch.eye(dim, dtype=torch.float64)
+        return Gaussian(eye.new_zeros(dim), self._stationary_variance * eye)
+
+    def equation(self) -> Semilinear:
+        """The process as an equation for every stochastic solver. N = 0 is the level to which it returns."""
+        theta, variance = self.theta, self._stationary_variance
+        return Semilinear(
+            field=lambda t, x: torch.zeros_like(x),
+            scale=lambda t: torch.exp(-theta * t),
+            gain=lambda t: -torch.expm1(-theta * t),
+            power=lambda t: -variance * torch.expm1(-2.0 * theta * t),
+            rates=lambda t: Rates(-theta, theta, self.sigma),
+            time=lambda r: math.log1p(r) / theta,
+        )
+
+    def path(self, x: Tensor, times: Sequence[float], noise: Noise) -> Tensor:
+        """The solution from x at times[0], at every one of the times: shape (len(times), B, ...).
+
+        With a `BrownianTree` it is the path which every solver of `equation()` on the same tree approximates.
+        """
+        clock = self.equation().variance
+        states = [x]
+        for s, t in pairwise(times):
+            factor, variance = self.transition(s, t)
+            states.append(factor * states[-1] + math.sqrt(variance) * noise.normal(s, t, clock, x))
+        return torch.stack(states)
+
+    @property
+    def _stationary_variance(self) -> float:
+        return self.sigma**2 / (2.0 * self.theta)
