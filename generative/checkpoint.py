@@ -23,7 +23,7 @@ from .denoiser import Denoiser
 from .networks import Network
 from .path import GaussianPath
 
-__all__ = ["build_network", "build_path", "load", "read", "save_checkpoint", "shipped", "write"]
+__all__ = ["build_network", "build_path", "load", "locate", "read", "save_checkpoint", "shipped", "write"]
 
 FORMAT = 1
 WEIGHTS = Path(__file__).parent / "weights"
@@ -119,6 +119,17 @@ def shipped() -> list[str]:
     return sorted(file.stem for file in WEIGHTS.glob("*.safetensors"))
 
 
+def locate(name_or_path: str | Path) -> Path:
+    """The file of a shipped network, or the file itself. Raises FileNotFoundError if there is neither."""
+    names = shipped()
+    file = WEIGHTS / f"{name_or_path}.safetensors" if str(name_or_path) in names else Path(name_or_path)
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"There is no network {str(name_or_path)!r}; give a file, or one of {', '.join(names)}."
+        )
+    return file
+
+
 def load(name_or_path: str | Path) -> Denoiser:
     """A trained network as a Denoiser, by the name of a shipped one ("digits-flow") or from a file.
 
@@ -126,14 +137,7 @@ def load(name_or_path: str | Path) -> Denoiser:
     for an unknown name or file, ValueError for a file that is no checkpoint or whose weights do not fit its
     configuration.
     """
-    if str(name_or_path) in shipped():
-        file = WEIGHTS / f"{name_or_path}.safetensors"
-    else:
-        file = Path(name_or_path)
-        if not file.is_file():
-            raise FileNotFoundError(
-                f"There is no network {str(name_or_path)!r}; give a file, or one of {', '.join(shipped())}."
-            )
+    file = locate(name_or_path)
     tensors, configuration = read(file)
     missing = [key for key in ("network", "path", "predicts", "time") if key not in configuration]
     if missing:

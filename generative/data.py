@@ -41,6 +41,10 @@ class Images:
         """Integer levels to [−1, 1], each at the middle of its cell (u = ½): float32."""
         return (2.0 * levels + 1.0) / self.levels - 1.0
 
+    def quantised(self, x: Tensor) -> Tensor:
+        """The inverse of dequantisation: images in [−1, 1] to the centres of their cells."""
+        return self.centred(((x + 1.0) / 2.0 * self.levels).floor().clamp(0, self.levels - 1))
+
     def batch(self, size: int, generator: Generator) -> tuple[Tensor, Tensor]:
         """`size` dequantised training images, float32, drawn with replacement, and their labels."""
         chosen = torch.randint(len(self.train), (size,), generator=generator)
