@@ -60,7 +60,8 @@ class Classifier:
 
         pixels = images.centred(images.train).flatten(1).double()
         self._mean = pixels.mean(0)
-        self._components: Tensor = torch.linalg.svd(pixels - self._mean, full_matrices=False)[2][:components].T
+        axes: Tensor = torch.linalg.svd(pixels - self._mean, full_matrices=False)[2]
+        self._components = axes[:components].T
         self._machine = SVC(C=10.0).fit(self.features(pixels).numpy(), images.train_label.numpy())
 
     def features(self, x: Tensor) -> Tensor:
