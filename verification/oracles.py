@@ -108,7 +108,10 @@ class GaussianMixture:
         return self._average(posterior, -sigma, alpha * sigma * (1.0 - self._spectrum))
 
     def velocity(self, x: Tensor, t: Real, path: GaussianPath) -> Tensor:
-        """α' E[x₀ | x_t] + σ' E[ε | x_t], the probability flow (Song et al. 2011.13456, eq. 13)."""
+        """α' E[x₀ | x_t] + σ' E[ε | x_t], the probability flow (Song et al. 2011.13456, eq. 13).
+
+        Raises ValueError at a time where σ' is infinite (VP at t = 1).
+        """
         posterior = self._posterior(x, t, path)
         d_alpha, gain = self._flow(posterior, x, t, path)
         return self._average(posterior, d_alpha, gain)
@@ -155,13 +158,14 @@ class GaussianMixture:
         """Σ_k ρ_k (p m_k + Q_k (gain_k y_k / v_k)), shape (B, d)."""
         share = posterior.share
         back = (share.unsqueeze(-1) * gain * posterior.whitened).flatten(1) @ self._back
-        if isinstance(p, Tensor):
-            p = p.squeeze(-1)
-        return back + p * (share @ self.means)
+        mean: Tensor = (p.squeeze(-1) if isinstance(p, Tensor) else p) * (share @ self.means)
+        return back + mean
 
     def _flow(self, posterior: _Posterior, x: Tensor, t: Real, path: GaussianPath) -> tuple[Real, Tensor]:
         """(p, g_k) of the velocity: p = α', g_k = α α' c_k + σ σ'."""
         d_alpha, d_sigma = _per_sample(path.d_alpha, t, x), _per_sample(path.d_sigma, t, x)
+        if not isinstance(d_sigma, Tensor) and math.isinf(d_sigma):
+            raise ValueError(f"The slope of sigma is infinite at t = {t:g} on {path}; take an earlier time.")
         return d_alpha, posterior.alpha * d_alpha * self._spectrum + posterior.sigma * d_sigma
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from toy import MIXTURE, PATHS, states
 
+from fokker.generative import VE, VP, CondOT, Denoiser, GaussianPath
 from fokker.generative.elementary import Real
-from fokker.generative.path import VE, VP, CondOT, Cosine, GaussianPath
 from fokker.generative.prediction import KINDS, coefficients, conversion, per_sample, target
-
-PATHS = [CondOT(), Cosine(), VP(), VE()]
 
 
 def pair(path: GaussianPath, t: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -47,6 +46,24 @@ def test_times_per_sample(path: GaussianPath, source: str, kind: str) -> None:
     for i, t in enumerate(times.tolist()):
         a, b = convert(source, kind, path, t)
         torch.testing.assert_close(converted[i], a * x[i] + b * eps[i], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=str)
+@pytest.mark.parametrize("source", KINDS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_denoiser_gives_every_kind_whatever_its_network_predicts(
+    path: GaussianPath, source: str, kind: str
+) -> None:
+    """With the exact field of one kind as the network, against the exact field of another."""
+
+    def net(x: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+        return getattr(MIXTURE, source)(x, time, path)
+
+    for t in (0.2, 0.5, 0.8):
+        x = states(path, t)
+        predicted = Denoiser(net, path, predicts=source).predict(kind, t, x)
+        expected = getattr(MIXTURE, kind)(x, t, path)
+        assert (predicted - expected).norm() < 1e-10 * (x.norm() + expected.norm())
 
 
 def test_kinds_are_what_their_papers_say() -> None:

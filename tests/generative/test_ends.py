@@ -1,0 +1,66 @@
+"""Both ends: at α = 0 and at σ = 0 every coefficient has a limit, and few steps are as sound as many."""
+
+from __future__ import annotations
+
+import pytest
+from toy import ENDS, GAUSSIAN, MIXTURE, states
+
+from fokker.generative import VE, VP, Cosine, GaussianPath, flow, grids, reverse_sde
+from fokker.solvers import ExponentialAdams, WhiteNoise, solve
+
+each_end = pytest.mark.parametrize("path", ENDS, ids=str)
+each_order = pytest.mark.parametrize("order", [1, 2, 3, 4])
+each_corrector = pytest.mark.parametrize("corrector", [False, True], ids=["predictor", "corrector"])
+
+
+@each_end
+@each_order
+@each_corrector
+@pytest.mark.parametrize("hold", ["x0", "velocity", "v"])
+def test_few_steps_stay_near_the_data(path: GaussianPath, order: int, corrector: bool, hold: str) -> None:
+    equation, x = flow(MIXTURE.denoiser(path), hold), states(path, 0.0)
+    solver = ExponentialAdams(order, corrector=corrector)
+    for grid in (grids.uniform, grids.log_snr):
+        for n in (1, 2, 3):
+            assert solve(equation, x, grid(path, n), solver).x.abs().max() < 15.0
+
+
+@each_end
+@each_order
+@each_corrector
+def test_few_steps_that_hold_eps_are_finite(path: GaussianPath, order: int, corrector: bool) -> None:
+    """They divide by the first α: where it is 0 there is no step, and where it is small no bound."""
+    equation, x = flow(MIXTURE.denoiser(path), "eps"), states(path, 0.0)
+    solver = ExponentialAdams(order, corrector=corrector)
+    for n in (1, 2, 3):
+        if path.alpha(0.0) == 0.0:
+            with pytest.raises(ValueError, match="scale S vanishes at t = 0"):
+                solve(equation, x, grids.uniform(path, n), solver)
+        else:
+            assert solve(equation, x, grids.uniform(path, n), solver).x.isfinite().all()
+
+
+@each_end
+@each_order
+@each_corrector
+@pytest.mark.parametrize("hold", ["x0", "velocity", "v"])
+def test_many_steps_arrive(path: GaussianPath, order: int, corrector: bool, hold: str) -> None:
+    """The first and the last step cost no accuracy: against the exact map of a Gaussian, from end to end."""
+    x, solver = states(path, 0.0), ExponentialAdams(order, corrector=corrector)
+    solved = solve(flow(GAUSSIAN.denoiser(path), hold), x, grids.log_snr(path, 60), solver).x
+    error = (solved - GAUSSIAN.flow_map(x, 0.0, 1.0, path)).abs().max()
+    assert error < (0.15 if solver.order == 1 else 0.02)
+
+
+@pytest.mark.parametrize("path", [Cosine(), VP(), VE()], ids=str)
+@each_order
+@each_corrector
+@pytest.mark.parametrize(("hold", "eta"), [("x0", 0.5), ("x0", 1.0), ("eps", 1.0)])
+def test_few_stochastic_steps_are_finite(
+    path: GaussianPath, order: int, corrector: bool, hold: str, eta: float
+) -> None:
+    equation = reverse_sde(MIXTURE.denoiser(path), eta, hold)
+    solver = ExponentialAdams(order, corrector=corrector)
+    for n in (1, 2, 3):
+        solved = solve(equation, states(path, 0.0), grids.uniform(path, n), solver, WhiteNoise(0)).x
+        assert solved.isfinite().all()

@@ -1,0 +1,142 @@
+"""From denoiser to equation: whatever is held, drift and diffusion are those of the path's own family."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from toy import GAUSSIAN, MIXTURE, PATHS, states
+
+from fokker.generative import CFG, VP, CondOT, Denoiser, GaussianPath, flow, grids, reverse_sde
+from fokker.solvers import RK4, ExponentialAdams, Semilinear, solve
+from fokker.verification import GaussianMixture
+
+HOLDS = ["x0", "eps", "velocity", "v"]
+FORMS = [(hold, 0.0) for hold in HOLDS] + [(hold, eta) for hold in ("x0", "eps") for eta in (0.6, 1.0)]
+TIMES = [0.08, 0.5, 0.93]
+
+each_path = pytest.mark.parametrize("path", PATHS, ids=str)
+each_form = pytest.mark.parametrize(("hold", "eta"), FORMS)
+
+
+def equation(denoiser: Denoiser, hold: str, eta: float) -> Semilinear:
+    return reverse_sde(denoiser, eta, hold) if eta else flow(denoiser, hold)
+
+
+@each_path
+@each_form
+@pytest.mark.parametrize("t", TIMES)
+def test_drift_and_diffusion(path: GaussianPath, hold: str, eta: float, t: float) -> None:
+    """dx = [velocity + η² σ² λ' score] dt + η σ √(2 λ') dW (Song et al. 2011.13456, eqs. 6 and 13)."""
+    x = states(path, t)
+    made = equation(MIXTURE.denoiser(path), hold, eta)
+    extra = (eta * path.sigma(t)) ** 2 * path.d_log_snr(t)
+    expected = MIXTURE.velocity(x, t, path) + extra * MIXTURE.score(x, t, path)
+    torch.testing.assert_close(made.drift(t, x), expected, rtol=1e-9, atol=1e-9)
+    assert made.stochastic == (eta > 0.0)
+    if eta:
+        assert made.diffusion(t, x) == pytest.approx(math.sqrt(2.0 * extra), rel=1e-12)
+
+
+@each_path
+@each_form
+def test_rates_are_the_derivatives_of_scale_gain_and_power(path: GaussianPath, hold: str, eta: float) -> None:
+    """S'/S, S r' = G' − (S'/S) G and S √|q'|, q = P / S², by autograd."""
+    made = equation(MIXTURE.denoiser(path), hold, eta)
+    times = torch.tensor(TIMES, dtype=torch.float64, requires_grad=True)
+
+    def slope(value: Tensor) -> Tensor:
+        return torch.autograd.grad(value.sum(), times, allow_unused=True, materialize_grads=True)[0]
+
+    scale, gain = made.scale(times) + 0.0 * times, made.gain(times) + 0.0 * times
+    linear = slope(scale) / scale
+    forcing = slope(gain) - linear * gain
+    power = made.power(times) + 0.0 * times if made.power is not None else 0.0 * times
+    intensity = (slope(power) - 2.0 * linear * power).clamp(min=0.0).sqrt()
+    rates = torch.tensor([made.rates(t) for t in TIMES], dtype=torch.float64)
+    expected = torch.stack([linear, forcing, intensity], 1).detach()
+    torch.testing.assert_close(rates, expected, rtol=1e-9, atol=1e-9)
+
+
+@each_path
+@each_form
+def test_time_is_the_inverse_of_the_clock(path: GaussianPath, hold: str, eta: float) -> None:
+    made = equation(MIXTURE.denoiser(path), hold, eta)
+    times = torch.tensor(TIMES, dtype=torch.float64)
+    clock = made.clock(times)
+    assert (clock.diff() > 0.0).all() or (clock.diff() < 0.0).all()
+    assert [made.time(r) for r in clock.tolist()] == pytest.approx(TIMES, rel=1e-9)
+
+
+@each_path
+@pytest.mark.parametrize("hold", HOLDS)
+def test_in_its_clock_the_flow_is_the_field_alone(path: GaussianPath, hold: str) -> None:
+    """dz/dr = N for z = x / S."""
+    made = flow(MIXTURE.denoiser(path), hold)
+    x, t = states(path, 0.4), 0.4
+    time = torch.tensor([t], dtype=torch.float64)
+    drift = made.in_clock().drift(made.clock(time).item(), x / made.scale(time))
+    torch.testing.assert_close(drift, made.field(t, x), rtol=1e-9, atol=1e-9)
+
+
+@each_path
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0, 2.0])
+def test_every_eta_keeps_the_marginals(path: GaussianPath, eta: float) -> None:
+    """On Gaussian data the drift is A x + b; m = α μ, V = α² C + σ² solve m' = A m + b, V' = A V + V Aᵀ + g²."""
+    mean, cov, eye = GAUSSIAN.means[0], GAUSSIAN.covs[0], torch.eye(2, dtype=torch.float64)
+    made = equation(GAUSSIAN.denoiser(path), "x0", eta)
+    for t in TIMES:
+        drift = made.drift(t, torch.cat([eye, 0.0 * eye[:1]]))
+        offset, slope = drift[2], (drift[:2] - drift[2]).T
+        alpha, sigma, d_alpha, d_sigma = path.alpha(t), path.sigma(t), path.d_alpha(t), path.d_sigma(t)
+        noise = made.diffusion(t, eye) ** 2 if eta else 0.0
+        variance = alpha**2 * cov + sigma**2 * eye
+        d_variance = 2.0 * (alpha * d_alpha * cov + sigma * d_sigma * eye)
+        balance = slope @ variance + variance @ slope.T + noise * eye
+        torch.testing.assert_close(slope @ (alpha * mean) + offset, d_alpha * mean, rtol=1e-8, atol=1e-8)
+        assert (balance - d_variance).norm() < 1e-10 * (slope @ variance).norm()
+
+
+@each_path
+@pytest.mark.parametrize("hold", HOLDS)
+def test_flow_ends_where_the_exact_map_does(path: GaussianPath, hold: str) -> None:
+    x = states(path, 0.1)
+    exact = GAUSSIAN.flow_map(x, 0.1, 0.95, path)
+    times = grids.log_snr(path, 200, t0=0.1, t1=0.95)
+    for solver in (RK4(), ExponentialAdams(4)):
+        solved = solve(flow(GAUSSIAN.denoiser(path), hold), x, times, solver).x
+        torch.testing.assert_close(solved, exact, rtol=1e-6, atol=1e-6)
+
+
+def test_single_precision_follows_double_precision() -> None:
+    x = states(VP(), 0.0)
+    single = GaussianMixture(MIXTURE.weights.float(), MIXTURE.means.float(), MIXTURE.covs.float())
+    times = grids.uniform(VP(), 30)
+    double = solve(flow(MIXTURE.denoiser(VP()), "x0"), x, times, ExponentialAdams(2)).x
+    solved = solve(flow(single.denoiser(VP()), "x0"), x.float(), times, ExponentialAdams(2)).x
+    assert solved.dtype == torch.float32
+    torch.testing.assert_close(solved.double(), double, rtol=1e-4, atol=1e-4)
+
+
+def test_an_evaluation_costs_what_the_denoiser_says() -> None:
+    def net(x: Tensor, time: Tensor, label: Tensor) -> Tensor:
+        return x
+
+    denoiser = Denoiser(net, CondOT(), predicts="velocity", label=1)
+    assert flow(denoiser).cost == 1
+    assert flow(CFG(denoiser, 2.0, null=0)).cost == 2
+    assert reverse_sde(CFG(denoiser, 2.0, null=0)).cost == 2
+
+
+def test_what_does_not_exist_is_refused() -> None:
+    denoiser = MIXTURE.denoiser(CondOT())
+    with pytest.raises(ValueError, match="choose one of x0, eps, velocity, v"):
+        flow(denoiser, hold="score")
+    with pytest.raises(ValueError, match="no stochastic form"):
+        reverse_sde(denoiser, hold="velocity")
+    with pytest.raises(ValueError, match="eta >= 0"):
+        reverse_sde(denoiser, eta=-0.1)
+    with pytest.raises(ValueError, match="deterministic form"):
+        reverse_sde(denoiser).in_clock()
