@@ -97,15 +97,16 @@ def test_the_wheel_imports_from_any_directory(site: Path, tmp_path: Path) -> Non
 def test_an_editable_install_imports_from_any_directory(checkout: Path, tmp_path: Path) -> None:
     site = unpack("build_editable", checkout, tmp_path)
     code = "import site, sys; site.addsitedir(sys.argv[1]); import fokker.cli as cli; print(cli.__file__)"
-    # -S: without this environment's own install of fokker, which would be found first.
-    others = os.pathsep.join(path for path in sys.path if path.endswith("site-packages"))
-    found = run(code, str(site), cwd=tmp_path, options=("-S",), PYTHONPATH=others)
+    # -S and the order: this environment's own install of fokker must not be found first.
+    others = [path for path in sys.path if path.endswith("site-packages")]
+    path = os.pathsep.join([str(site), *others])
+    found = run(code, str(site), cwd=tmp_path, options=("-S",), PYTHONPATH=path)
     assert found == str(checkout / "cli.py")
 
 
 @pytest.mark.slow
-def test_the_tests_run_in_a_folder_whose_name_is_no_identifier(checkout: Path) -> None:
-    code = "import pytest; raise SystemExit(pytest.main(['-q', '--collect-only']))"
+def test_pytest_collects_in_a_folder_whose_name_is_no_identifier(checkout: Path) -> None:
+    code = "import pytest; raise SystemExit(pytest.main(['--quiet', '--collect-only']))"
     run(code, cwd=checkout)
 
 
