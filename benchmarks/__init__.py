@@ -1,0 +1,1 @@
+"""Work-precision: network evaluations against error."""

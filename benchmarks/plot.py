@@ -1,0 +1,206 @@
+"""Pictures: error against evaluations, and samples against evaluations.
+
+A solver is drawn on the grid that serves it best over all budgets (least mean of log error). Colour is its
+family, the marker its order, a dashed line a corrector; lines are labelled at their ends. The pale line
+behind is the best error at each budget over all solvers and grids.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FuncFormatter, NullFormatter
+from numpy.typing import NDArray
+
+from .bootstrap import interval
+from .report import Result
+from .samplers import SAMPLERS
+from .store import Row
+
+__all__ = ["contact_sheet", "work_precision"]
+
+# Okabe and Ito's palette, which colour-blind readers tell apart.
+COLOURS = {
+    "Runge-Kutta": "#D55E00",
+    "hold x0": "#0072B2",
+    "hold eps": "#CC79A7",
+    "hold velocity": "#009E73",
+    "torchdiffeq": "#7F7F7F",
+}
+MARKERS = {1: "o", 2: "s", 3: "^", 4: "D", 5: "p"}
+INK = "#333333"
+TEXT = 7.5
+
+
+def work_precision(results: Sequence[Result], file: Path) -> None:
+    """One panel a problem, as a PNG, whole or not at all. Results without a finished row are left out."""
+    drawn = [result for result in results if result.standings()]
+    columns = min(2, len(drawn))
+    lines = -(-len(drawn) // columns)
+    layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12, hspace=0.04)
+    figure = Figure(figsize=(8.2 * columns, 5.4 * lines), layout=layout)
+    for index, result in enumerate(drawn):
+        _panel(figure.add_subplot(lines, columns, index + 1), result)
+    _save(figure, file)
+
+
+def _panel(axes: Axes, result: Result) -> None:
+    standings = result.standings()
+    budgets = [standing.budget for standing in standings]
+    best = [standing.best[0].error for standing in standings]
+    lines = _best_grids([row for row in result.rows if not row.failure])
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.plot(budgets, best, color="#F0E442", lw=9, alpha=0.45, zorder=1)
+    for line in lines:
+        _draw(axes, line)
+    _frame(axes, budgets, lines, result.reference.agreement)
+    _guides(axes, budgets[-1])
+    _label(axes, lines)
+    axes.set_title(f"{result.key.problem}", loc="left", fontsize=12, fontweight="bold", color=INK)
+    axes.set_title(f"{result.description}; {result.key.samples} noises", loc="right", fontsize=8, color=INK)
+
+
+def _best_grids(rows: Iterable[Row]) -> list[list[Row]]:
+    """For each solver the rows of its best grid, by budget; the solvers by their last error, worst first."""
+    grids: dict[str, dict[str, list[Row]]] = {}
+    for row in sorted(rows, key=lambda row: row.budget):
+        grids.setdefault(row.solver, {}).setdefault(row.grid, []).append(row)
+
+    def merit(line: list[Row], most: int) -> tuple[bool, float]:
+        return len(line) < most, float(np.mean([np.log(row.error) for row in line]))
+
+    best = []
+    for candidates in grids.values():
+        most = max(len(line) for line in candidates.values())
+        best.append(min(candidates.values(), key=lambda line: merit(line, most)))
+    return sorted(best, key=lambda line: -line[-1].error)
+
+
+def _draw(axes: Axes, line: Sequence[Row]) -> None:
+    entry = SAMPLERS[line[0].solver]
+    solver = entry.solver()
+    colour, corrector = COLOURS[entry.family], getattr(solver, "corrector", False)
+    budgets = [row.budget for row in line]
+    low, high = zip(*(interval(row.errors) for row in line), strict=True)
+    axes.fill_between(budgets, low, high, color=colour, alpha=0.13, lw=0, zorder=2)
+    axes.plot(
+        budgets,
+        [row.error for row in line],
+        color=colour,
+        lw=1.3,
+        ls="--" if corrector else "-",
+        marker=MARKERS[solver.order],
+        ms=5,
+        mfc="white" if corrector else colour,
+        mec="white" if not corrector else colour,
+        mew=0.6 if not corrector else 1.1,
+        zorder=3,
+    )
+
+
+def _frame(axes: Axes, budgets: Sequence[int], lines: Sequence[Sequence[Row]], agreement: float) -> None:
+    """Limits, ticks and the resolution of the reference."""
+    errors = np.array([row.error for line in lines for row in line])
+    top = min(errors.max(), 30.0 * float(np.median([row.error for line in lines for row in line[:1]])))
+    axes.set_ylim(max(0.4 * errors.min(), 0.5 * agreement), 2.0 * top)
+    axes.set_xlim(budgets[0] / 1.12, budgets[-1] * 1.06)
+    axes.axhspan(0.0, agreement, color="#BBBBBB", alpha=0.4, lw=0, zorder=0)
+    axes.set_xticks(budgets)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(which="both", color="#999999", labelsize=8, labelcolor=INK)
+    axes.tick_params(axis="x", which="minor", length=0)
+    axes.grid(which="major", color="#E4E4E4", lw=0.6)
+    axes.set_xlabel("network evaluations a sample (at most)", fontsize=9, color=INK)
+    axes.set_ylabel("rms error of the end point", fontsize=9, color=INK)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color("#999999")
+
+
+def _guides(axes: Axes, last: int) -> None:
+    """Dotted lines of slope 1, 2 and 4 in the upper right corner, where no sampler has business."""
+    first, start = 0.4 * last, 0.6 * axes.get_ylim()[1]
+    for order in (1, 2, 4):
+        end = start * (first / last) ** order
+        axes.plot([first, last], [start, end], color="#AAAAAA", lw=0.9, ls=":", zorder=1)
+        axes.annotate(
+            f"order {order}",
+            (last, end),
+            xytext=(3, 0),
+            textcoords="offset points",
+            fontsize=6.5,
+            color="#999999",
+            va="center",
+        )
+
+
+def _label(axes: Axes, lines: Sequence[Sequence[Row]]) -> None:
+    """Names at the ends of the lines, moved apart where they would meet."""
+    bottom, top = np.log(axes.get_ylim())
+    gap = 0.042
+    wanted = np.array([(np.log(line[-1].error) - bottom) / (top - bottom) for line in lines]).clip(0.0, 1.0)
+    for line, height, end in zip(lines, _spread(wanted, gap), wanted, strict=True):
+        colour = COLOURS[SAMPLERS[line[0].solver].family]
+        axes.annotate(
+            f"{line[0].solver} · {line[0].grid}",
+            xy=(1.0, end),
+            xytext=(1.035, height),
+            xycoords="axes fraction",
+            textcoords="axes fraction",
+            fontsize=TEXT,
+            color=colour,
+            va="center",
+            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.5, "shrinkA": 1, "relpos": (0, 0.5)},
+            annotation_clip=False,
+        )
+
+
+def _spread(wanted: NDArray[np.float64], gap: float) -> NDArray[np.float64]:
+    """The heights nearest to falling `wanted` that are `gap` apart: isotonic regression by pooling."""
+    shifted = wanted + gap * np.arange(len(wanted))
+    blocks: list[list[float]] = []
+    for value in shifted:
+        blocks.append([value])
+        while len(blocks) > 1 and np.mean(blocks[-1]) > np.mean(blocks[-2]):
+            last = blocks.pop()
+            blocks[-1] += last
+    level = np.concatenate([np.full(len(block), np.mean(block)) for block in blocks])
+    heights: NDArray[np.float64] = level - gap * np.arange(len(wanted))
+    return heights + max(0.0, -float(heights[-1]))
+
+
+def contact_sheet(
+    images: NDArray[np.float64], rows: Sequence[str], columns: Sequence[str], file: Path, title: str = ""
+) -> None:
+    """Grey images of shape (rows, columns, height, width) in [-1, 1], framed by their labels, as a PNG."""
+    height, width = images.shape[2:]
+    gap = max(1, height // 8)
+    sheet = np.pad(images.clip(-1.0, 1.0), ((0, 0), (0, 0), (gap, 0), (gap, 0)), constant_values=np.nan)
+    sheet = sheet.transpose(0, 2, 1, 3).reshape(len(rows) * (height + gap), -1)[gap:, gap:]
+    figure = Figure(figsize=(0.62 * len(columns) + 1.6, 0.62 * len(rows) + 0.8), layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(sheet, cmap="gray", vmin=-1.0, vmax=1.0, interpolation="nearest")
+    axes.set_xticks([(width + gap) * i + (width - 1) / 2 for i in range(len(columns))], columns)
+    axes.set_yticks([(height + gap) * i + (height - 1) / 2 for i in range(len(rows))], rows)
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0, labelsize=10, labelcolor=INK)
+    axes.spines[:].set_visible(False)
+    axes.set_title(title, fontsize=11, color=INK, loc="left")
+    _save(figure, file)
+
+
+def _save(figure: Figure, file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        figure.savefig(temporary, format="png", dpi=150, facecolor="white")
+        os.replace(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,172 @@
+"""Named problems: a field, the path it lives on, and the interval of time on which samplers race.
+
+Every problem starts from x = σ₀ ε at t = 0 and integrates the probability flow to its `end`. That is t = 1
+wherever dx/dt stays finite; on VP it has a square-root singularity there, and the end is at log-SNR 6, where
+σ/α = 0.0025 is far below what can be seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from ..generative import VP, CondOT, Cosine, Denoiser, flow, load
+from ..generative.path import GaussianPath
+from ..solvers import Semilinear, standard_normal
+from ..verification import Gaussian, GaussianMixture
+
+__all__ = ["DEFAULT_PROBLEMS", "PROBLEMS", "Problem", "problem"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A field in float64, from t = 0 to `end`.
+
+    shape: of one sample. samples: how many initial noises are used unless told otherwise. classes: the labels
+    0 … classes-1 are dealt out in turn (0: no labels). parameters: the numbers that define the field, for
+    `digest`. exact: the flow map from noise to end, where it has a closed form.
+    """
+
+    name: str
+    description: str
+    denoiser: Denoiser = field(repr=False)
+    shape: tuple[int, ...]
+    samples: int
+    parameters: tuple[Tensor, ...] = field(repr=False)
+    classes: int = 0
+    exact: Callable[[Tensor], Tensor] | None = field(default=None, repr=False)
+
+    @property
+    def path(self) -> GaussianPath:
+        return self.denoiser.path
+
+    @property
+    def end(self) -> float:
+        return float(self.path.time(6.0)) if isinstance(self.path, VP) else 1.0
+
+    def noise(self, samples: int, seed: int) -> Tensor:
+        """x at t = 0 in float64, shape (samples, *shape); line i depends on (seed, i) alone."""
+        like = torch.empty(samples, *self.shape, dtype=torch.float64)
+        return self.path.sigma(0.0) * standard_normal(like, seed)
+
+    def equation(self, samples: int, hold: str = "velocity") -> Semilinear:
+        """The probability flow, with the labels of the first `samples` noises."""
+        denoiser = self.denoiser
+        if self.classes:
+            denoiser = denoiser.given(torch.arange(samples) % self.classes)
+        return flow(denoiser, hold=hold)
+
+    def configuration(self) -> dict[str, Any]:
+        """All that decides its solutions, for the record: two runs with the same one may be mixed."""
+        digest = hashlib.sha256()
+        for tensor in self.parameters:
+            digest.update(tensor.contiguous().numpy().tobytes())
+        return {
+            "description": self.description,
+            "path": repr(self.path),
+            "end": self.end,
+            "shape": list(self.shape),
+            "classes": self.classes,
+            "parameters": digest.hexdigest(),
+        }
+
+
+def _gaussian() -> Problem:
+    """12 dimensions whose standard deviations run from 0.02 to 2, in general position."""
+    generator = torch.Generator().manual_seed(1)
+    mean = torch.randn(12, generator=generator, dtype=torch.float64)
+    cov = _covariance(torch.logspace(math.log10(0.02), math.log10(2.0), 12, dtype=torch.float64), generator)
+    oracle, path = Gaussian(mean, cov), CondOT()
+    return Problem(
+        "gaussian",
+        "a Gaussian in 12 dimensions, straight path",
+        oracle.denoiser(path),
+        shape=(12,),
+        samples=512,
+        parameters=(mean, cov),
+        exact=lambda x: oracle.flow_map(x, 0.0, 1.0, path),
+    )
+
+
+def _ring() -> Problem:
+    angles = torch.arange(8, dtype=torch.float64) * (math.pi / 4)
+    means = torch.stack([angles.cos(), angles.sin()], dim=1)
+    covs = (0.1**2 * torch.eye(2, dtype=torch.float64)).expand(8, 2, 2).clone()
+    return _mixture("ring", "8 narrow modes on a circle, VP path", means, covs, VP(), samples=512)
+
+
+def _mixture64() -> Problem:
+    generator = torch.Generator().manual_seed(2)
+    means = 0.5 * torch.randn(10, 64, generator=generator, dtype=torch.float64)
+    deviations = torch.logspace(-2.0, 0.0, 64, dtype=torch.float64)
+    covs = torch.stack([_covariance(deviations, generator) for _ in range(10)])
+    description = "10 anisotropic Gaussians in 64 dimensions, cosine path"
+    return _mixture("mixture64", description, means, covs, Cosine(), samples=128)
+
+
+def _covariance(deviations: Tensor, generator: torch.Generator) -> Tensor:
+    """Q diag(s²) Qᵀ with a random rotation Q."""
+    n = len(deviations)
+    rotation = torch.linalg.qr(torch.randn(n, n, generator=generator, dtype=torch.float64)).Q
+    cov: Tensor = (rotation * deviations**2) @ rotation.T
+    return 0.5 * (cov + cov.T)
+
+
+def _mixture(
+    name: str, description: str, means: Tensor, covs: Tensor, path: GaussianPath, samples: int
+) -> Problem:
+    """Components of equal weight."""
+    weights = means.new_full((len(means),), 1.0 / len(means))
+    return Problem(
+        name,
+        description,
+        GaussianMixture(weights, means, covs).denoiser(path),
+        shape=(means.shape[1],),
+        samples=samples,
+        parameters=(weights, means, covs),
+    )
+
+
+def _network(name: str, description: str, side: int, samples: int) -> Problem:
+    """A network that ships with the package, in float64, with the labels 0 … 9 in turn."""
+    denoiser = load(name)
+    net = cast(nn.Module, denoiser.net).double()
+    return Problem(
+        name.removesuffix("-flow"),
+        description,
+        denoiser,
+        shape=(1, side, side),
+        samples=samples,
+        parameters=tuple(net.state_dict().values()),
+        classes=10,
+    )
+
+
+PROBLEMS: dict[str, Callable[[], Problem]] = {
+    "gaussian": _gaussian,
+    "ring": _ring,
+    "mixture64": _mixture64,
+    "digits": lambda: _network("digits-flow", "8×8 digits, flow matching on the straight path", 8, 10),
+    "digits-eps": lambda: _network("digits-eps", "8×8 digits, noise prediction on the VP path", 8, 10),
+    "digits-rough": lambda: _network("digits-rough", "8×8 digits, too rough in time for high order", 8, 10),
+    "mnist": lambda: _network("mnist-flow", "28×28 digits, flow matching on the straight path", 28, 10),
+    "mnist-eps": lambda: _network("mnist-eps", "28×28 digits, noise prediction on the VP path", 28, 10),
+}
+"""From the cheapest to the dearest."""
+
+DEFAULT_PROBLEMS = ("gaussian", "ring", "mixture64", "digits")
+
+
+@lru_cache
+def problem(name: str) -> Problem:
+    """A problem by its name. Raises ValueError for an unknown one, with the list."""
+    if name not in PROBLEMS:
+        raise ValueError(f"Unknown problem {name!r}; choose one of {', '.join(PROBLEMS)}.")
+    return PROBLEMS[name]()

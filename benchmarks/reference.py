@@ -1,0 +1,93 @@
+"""The solution that errors are measured against, and how far it can be trusted.
+
+Two solutions by methods that have nothing in common, a Runge-Kutta method on dx/dt and an exponential Adams
+method in the clock of its own (or the exact flow map, where there is one), are refined together until they
+agree:
+
+    rms(x_a − x_b) ≤ 1e-8        over all samples and components.
+
+The agreement that was reached is kept with the solution, as the resolution of every error measured against
+it.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from ..generative import grids
+from ..generative.checkpoint import read, write
+from ..solvers import Dopri5, ExponentialAdams, solve
+from .problems import Problem, problem
+from .store import Key
+
+__all__ = ["Reference", "prepare", "refined", "stored"]
+
+TOLERANCE = 1e-8
+START = 32
+REFINEMENTS = 8
+
+
+@dataclass(frozen=True)
+class Reference:
+    """solution: shape (samples, ...). seconds: what one evaluation of all samples took, on one thread."""
+
+    solution: Tensor
+    methods: str
+    agreement: float
+    seconds: float
+
+
+def refined(problem: Problem, samples: int, seed: int) -> Reference:
+    """Two solutions on ever finer grids until they agree. Raises ArithmeticError if they never do."""
+    noise, equation = problem.noise(samples, seed), problem.equation(samples)
+    exact = problem.exact
+    started, spent, agreement, n = time.perf_counter(), 0, float("inf"), START
+
+    def integrate(solver: Dopri5 | ExponentialAdams, steps: int) -> Tensor:
+        nonlocal spent
+        times = grids.log_snr(problem.path, steps, t1=problem.end)
+        solution = solve(equation, noise, times, solver)
+        spent += int(solution.nfe)
+        return solution.x
+
+    for _ in range(REFINEMENTS):
+        one = exact(noise) if exact else integrate(Dopri5(), n)
+        two = integrate(ExponentialAdams(4, corrector=True), 6 * n)
+        agreement = (one - two).square().mean().sqrt().item()
+        if agreement <= TOLERANCE:
+            methods = f"{'exact flow map' if exact else 'Dopri5'}, corrected ExponentialAdams(4)"
+            return Reference(one, methods, agreement, (time.perf_counter() - started) / spent)
+        n *= 2
+    raise ArithmeticError(
+        f"No reference for {problem.name!r}: after {spent} evaluations two methods still differ by "
+        f"{agreement:.0e}, but must agree to {TOLERANCE:.0e}; its field is too rough in time."
+    )
+
+
+def stored(key: Key, folder: Path) -> Reference | None:
+    """The reference that `folder` holds for a run, if any. Raises ValueError if it solves another problem."""
+    file = _file(key, folder)
+    if not file.is_file():
+        return None
+    tensors, kept = read(file)
+    if kept.pop("problem", None) != problem(key.problem).configuration():
+        raise ValueError(
+            f"{file} solves another version of {key.problem!r}; choose another folder, or delete it."
+        )
+    return Reference(tensors["solution"], **kept)
+
+
+def prepare(key: Key, folder: Path) -> None:
+    """Computes the reference of a run and keeps it in `folder`, whole or not at all."""
+    chosen = problem(key.problem)
+    found = refined(chosen, key.samples, key.seed)
+    facts = {"methods": found.methods, "agreement": found.agreement, "seconds": found.seconds}
+    write(_file(key, folder), {"solution": found.solution}, {"problem": chosen.configuration(), **facts})
+
+
+def _file(key: Key, folder: Path) -> Path:
+    return folder / "references" / f"{key.problem}-seed{key.seed}-samples{key.samples}.safetensors"

@@ -1,0 +1,78 @@
+"""The samplers that are compared, by name: a solver, and the quantity that an exponential one holds.
+
+    euler, midpoint, heun, bosh3, rk4, dopri5       Runge-Kutta on the probability flow dx/dt
+    exp-adams-ORDER-HOLD                            ExponentialAdams; ORDER 2, 3, 4, or corrected 2c, 3c, 4c;
+                                                    HOLD x0, eps or velocity
+    ddim                                            ExponentialAdams of order 1, the same in every hold
+    torchdiffeq-rk4                                 the wrapped backend, for comparison
+
+The exponential ones are also found by the names under which they were published: order 2 in hold x0 is
+DPM-Solver++(2M) and answers to dpm++2m.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+
+from ..solvers import RK4, Bosh3, Dopri5, Euler, ExponentialAdams, Heun, Midpoint, Solver, TorchDiffEq
+
+__all__ = ["DEFAULT_SAMPLERS", "SAMPLERS", "Sampler", "canonical"]
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A named solver. family: what it is drawn as."""
+
+    solver: Callable[[], Solver]
+    family: str
+    hold: str = "velocity"
+
+
+SAMPLERS: dict[str, Sampler] = {
+    "euler": Sampler(Euler, "Runge-Kutta"),
+    "midpoint": Sampler(Midpoint, "Runge-Kutta"),
+    "heun": Sampler(Heun, "Runge-Kutta"),
+    "bosh3": Sampler(Bosh3, "Runge-Kutta"),
+    "rk4": Sampler(RK4, "Runge-Kutta"),
+    "dopri5": Sampler(Dopri5, "Runge-Kutta"),
+    "ddim": Sampler(partial(ExponentialAdams, 1), "hold x0", "x0"),
+    **{
+        f"exp-adams-{order}{'c' * corrector}-{hold}": Sampler(
+            partial(ExponentialAdams, order, corrector=corrector), f"hold {hold}", hold
+        )
+        for hold, order, corrector in product(("x0", "eps", "velocity"), (2, 3, 4), (False, True))
+    },
+    "torchdiffeq-rk4": Sampler(partial(TorchDiffEq, "rk4"), "torchdiffeq"),
+}
+
+PUBLISHED = {
+    "dpm++2m": "exp-adams-2-x0",
+    "dpm++3m": "exp-adams-3-x0",
+    "dpm2m": "exp-adams-2-eps",
+    "unipc2": "exp-adams-2c-x0",
+    "unipc3": "exp-adams-3c-x0",
+}
+
+DEFAULT_SAMPLERS = (
+    "euler",
+    "midpoint",
+    "heun",
+    "rk4",
+    "ddim",
+    "exp-adams-2-x0",
+    "exp-adams-3-x0",
+    "exp-adams-3c-x0",
+    "exp-adams-2-velocity",
+    "exp-adams-3-velocity",
+    "exp-adams-3c-velocity",
+)
+
+
+def canonical(name: str) -> str:
+    """A sampler's own name, from that or a published one; ValueError with the list for an unknown one."""
+    if name not in SAMPLERS and name not in PUBLISHED:
+        raise ValueError(f"Unknown solver {name!r}; choose one of {', '.join([*SAMPLERS, *PUBLISHED])}.")
+    return PUBLISHED.get(name, name)

@@ -1,0 +1,145 @@
+"""Results on disk: one SQLite file, one transaction a row.
+
+A row is one sampler at one budget on one problem; it is written when it is finished, so that a run that
+stops, even by SIGKILL, loses only the work in flight and the next one goes on. Each row keeps the error of
+every initial noise: two samplers started from the same noises can be compared pairwise later, without running
+them again.
+
+`runs` holds what the rows of one (problem, seed, samples) were measured on. Rows of another problem under the
+same name (a network trained anew, a path changed) are never mixed: `Store.begin` refuses them.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Key", "Row", "Store"]
+
+APPLICATION = 0x466F6B6B
+"""What SQLite writes at the head of the file, "Fokk"."""
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS runs (
+    problem TEXT, seed INTEGER, samples INTEGER, configuration TEXT NOT NULL,
+    PRIMARY KEY (problem, seed, samples)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rows (
+    problem TEXT, seed INTEGER, samples INTEGER, solver TEXT, grid TEXT, budget INTEGER,
+    steps INTEGER NOT NULL, nfe INTEGER NOT NULL, seconds REAL NOT NULL,
+    failure TEXT NOT NULL, error REAL, errors BLOB NOT NULL,
+    PRIMARY KEY (problem, seed, samples, solver, grid, budget)
+);
+"""
+
+
+class Key(NamedTuple):
+    """What is fixed while samplers are compared: the problem and its initial noises."""
+
+    problem: str
+    seed: int
+    samples: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One sampler at one budget.
+
+    budget: the evaluations allowed; nfe: those used, counted by `solve`. errors: shape (samples,), the rms
+    error of the end point of each initial noise; empty for a sampler that failed, whose `failure` says why.
+    """
+
+    solver: str
+    grid: str
+    budget: int
+    steps: int
+    nfe: int
+    seconds: float
+    failure: str
+    errors: NDArray[np.float64] = field(repr=False)
+
+    @property
+    def error(self) -> float:
+        """The root mean square of the errors; NaN for a sampler that failed."""
+        return float(np.sqrt(np.mean(self.errors**2))) if self.errors.size else float("nan")
+
+
+class Store:
+    """The file of results at `path`, made with its folder if it is not there.
+
+    Raises ValueError if the file is no store of results.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._connection = sqlite3.connect(path, timeout=60.0)
+        try:
+            self._open()
+        except sqlite3.DatabaseError as error:
+            self._connection.close()
+            raise ValueError(f"{path} is no file of benchmark results; choose another folder.") from error
+
+    def _open(self) -> None:
+        """Makes an empty file ours; raises DatabaseError for what is neither empty nor ours."""
+        (mark,) = self._connection.execute("PRAGMA application_id").fetchone()
+        (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if tables and mark != APPLICATION:
+            raise sqlite3.DatabaseError("a database of another application")
+        self._connection.execute(f"PRAGMA application_id = {APPLICATION}")
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        self._connection.executescript(SCHEMA)
+
+    def begin(self, key: Key, configuration: Mapping[str, Any]) -> None:
+        """Enters a run or takes up the one that is there; ValueError if that one measured another problem."""
+        text = json.dumps(configuration, sort_keys=True)
+        with self._connection:
+            self._connection.execute("INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?)", (*key, text))
+        if self.configuration(key) != json.loads(text):
+            raise ValueError(
+                f"{self.path} holds results of another version of {key.problem!r} for seed {key.seed} and "
+                f"{key.samples} samples; choose another folder, or delete this one."
+            )
+
+    def configuration(self, key: Key) -> dict[str, Any]:
+        """What the rows of a run were measured on."""
+        query = "SELECT configuration FROM runs WHERE (problem, seed, samples) = (?, ?, ?)"
+        configuration: dict[str, Any] = json.loads(self._connection.execute(query, key).fetchone()[0])
+        return configuration
+
+    def add(self, key: Key, row: Row) -> None:
+        """Write a row, whole or not at all; a row that is already there stays."""
+        failed = bool(row.failure)
+        values = (row.solver, row.grid, row.budget, row.steps, row.nfe, row.seconds)
+        outcome = (row.failure, None if failed else row.error, row.errors.astype("<f8").tobytes())
+        with self._connection:
+            self._connection.execute(
+                f"INSERT OR IGNORE INTO rows VALUES ({', '.join('?' * 12)})", (*key, *values, *outcome)
+            )
+
+    def rows(self, key: Key) -> list[Row]:
+        """The rows of a run, in the order of their names and budgets."""
+        query = """SELECT solver, grid, budget, steps, nfe, seconds, failure, errors FROM rows
+                   WHERE (problem, seed, samples) = (?, ?, ?) ORDER BY solver, grid, budget"""
+        found = self._connection.execute(query, key)
+        return [
+            Row(solver, grid, budget, steps, nfe, seconds, failure, np.frombuffer(errors, "<f8"))
+            for solver, grid, budget, steps, nfe, seconds, failure, errors in found
+        ]
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()

@@ -1,0 +1,168 @@
+"""The `fokker` command.
+
+torch takes over a second to import, so that commands import it when they run: `fokker --help` answers at
+once. Whatever a user can get wrong ends in one sentence on stderr and status 2; a computation that fails, in
+status 1.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from . import __version__
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="fokker",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Problems = Annotated[list[str] | None, typer.Option("--problem", metavar="NAME", help="May be repeated.")]
+Solvers = Annotated[list[str] | None, typer.Option("--solver", metavar="NAME", help="May be repeated.")]
+Budgets = Annotated[
+    list[int] | None,
+    typer.Option("--nfe", metavar="N", min=1, help="Network evaluations to spend. May be repeated."),
+]
+Noises = Annotated[
+    int | None,
+    typer.Option("--samples", metavar="N", min=2, help="Initial noises. [default: the problem's own number]"),
+]
+Folder = Annotated[
+    Path, typer.Option("--out", metavar="FOLDER", help="Where the results go; a run resumes what is there.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
+Network = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A shipped network, or a checkpoint.")]
+Evaluations = Annotated[int, typer.Option("--nfe", metavar="N", min=1, help="Network evaluations a sample.")]
+Count = Annotated[int, typer.Option("--samples", metavar="N", min=1, help="How many.")]
+Guidance = Annotated[
+    float | None,
+    typer.Option(metavar="W", min=0.0, help="Weight of classifier-free guidance; doubles the cost."),
+]
+Label = Annotated[int | None, typer.Option(metavar="K", min=0, help="The class. [default: all, in turn]")]
+Steps = Annotated[int | None, typer.Option(metavar="N", min=1, help="Instead of the configuration's.")]
+TrainingSeed = Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="Likewise.")]
+Seed = Annotated[int, typer.Option(metavar="N", min=0)]
+
+
+def main() -> NoReturn:
+    """Runs the command line; the entry point of the installed script."""
+    try:
+        sys.exit(app(standalone_mode=False))
+    except typer.TyperException as error:
+        _fail(error.format_message(), error.exit_code)
+    except (ValueError, FileNotFoundError) as error:
+        _fail(str(error), 2)
+    except OSError as error:
+        _fail(f"{error.strerror}: {error.filename}" if error.filename else str(error), 2)
+    except (ArithmeticError, ImportError) as error:
+        _fail(str(error), 1)
+    except RuntimeError as error:
+        from .solvers import SolveError
+
+        if not isinstance(error, SolveError):
+            raise
+        _fail(str(error), 1)
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    print(f"fokker: {message}", file=sys.stderr)
+    sys.exit(status)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"fokker {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def fokker(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Numerically honest solvers for diffusion and flow-matching models."""
+
+
+@app.command()
+def bench(
+    problems: Problems = None,
+    solvers: Solvers = None,
+    budgets: Budgets = None,
+    seed: Seed = 0,
+    samples: Noises = None,
+    out: Folder = Path("bench-results"),
+    json: Json = False,
+) -> None:
+    """Find the best sampler at each number of network evaluations."""
+    from .benchmarks.bench import run
+
+    run(problems, solvers, budgets, folder=out, seed=seed, samples=samples, as_json=json)
+
+
+@app.command()
+def train(
+    configuration: Annotated[str, typer.Argument(metavar="NAME|CONFIG.toml", help="What to train.")],
+    steps: Steps = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="[default: NAME.safetensors]")] = None,
+    seed: TrainingSeed = None,
+) -> None:
+    """Train a network; a training that was interrupted goes on where it was."""
+    from dataclasses import replace
+
+    import torch
+
+    from .generative.train import Training, train as run
+
+    torch.set_num_threads(1)  # sums, and so the trained network, depend on the number of threads
+    training = Training.read(configuration)
+    training = replace(training, steps=steps or training.steps, seed=training.seed if seed is None else seed)
+    file = run(training, out or Path(f"{Path(configuration).stem}.safetensors"), progress=True)
+    print(f"written: {file}")
+
+
+@app.command()
+def evaluate(
+    network: Network,
+    samples: Count = 1000,
+    nfe: Evaluations = 50,
+    guidance: Guidance = None,
+    seed: Seed = 0,
+) -> None:
+    """Measure the samples of a network against real images: classes, memorising, Fréchet distance."""
+    from .benchmarks.image_metrics import evaluate as measure
+
+    found = measure(network, samples=samples, nfe=nfe, guidance=guidance, seed=seed)
+    print(f"{'':36}samples   real images")
+    print(f"{'accuracy of a classifier':36}{found.accuracy:7.3f}{found.accuracy_held_out:14.3f}")
+    print(f"{'distance to nearest training image':36}{found.nearest:7.3f}{found.nearest_held_out:14.3f}")
+    print(f"{'Fréchet distance':36}{found.frechet:7.3f}{found.frechet_train:14.3f}")
+
+
+@app.command()
+def sample(
+    network: Network,
+    samples: Count = 100,
+    nfe: Evaluations = 20,
+    label: Label = None,
+    guidance: Guidance = None,
+    seed: Seed = 0,
+    out: Annotated[Path, typer.Option(metavar="FILE.png")] = Path("samples.png"),
+) -> None:
+    """Draw samples from a network into a picture."""
+    from .benchmarks.samples import draw
+
+    draw(network, samples, out, nfe=nfe, label=label, guidance=guidance, seed=seed)
+    print(f"written: {out}")
+
+
+if __name__ == "__main__":
+    main()
