@@ -64,11 +64,13 @@ class Training:
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "warmup"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; give at least 1.")
+            value = getattr(self, name)
+            if not (isinstance(value, int) and value >= 1):
+                raise ValueError(f"{name} is {value!r}; give a whole number of at least 1.")
         for name in ("ema", "label_dropout"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise ValueError(f"{name} is {getattr(self, name)}; give a number in [0, 1).")
+            value = getattr(self, name)
+            if not (isinstance(value, int | float) and 0.0 <= value < 1.0):
+                raise ValueError(f"{name} is {value!r}; give a number in [0, 1).")
 
     @classmethod
     def read(cls, name_or_path: str | Path) -> Training:

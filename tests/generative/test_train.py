@@ -152,7 +152,7 @@ def test_an_unknown_name_lists_the_committed_ones() -> None:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"steps": 0}, "steps is 0"), ({"ema": 1.0}, "ema is 1.0"), ({"warmup": 0}, "warmup is 0")],
+    [({"steps": 0}, "steps is 0"), ({"ema": 1.0}, "ema is 1.0"), ({"batch": "many"}, "batch is 'many'")],
 )
 def test_numbers_out_of_range(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
