@@ -120,7 +120,7 @@ class GaussianMixture:
         """∇·velocity, shape (B,).
 
         With s_k and u_k the score and the velocity of component k, ∇·u_k = Σ_i g_ki / v_ki, and
-        ∇·Σ ρ_k u_k = Σ ρ_k (∇·u_k + (s_k − s)·(u_k − u)), since ∇ρ_k = ρ_k (s_k − s).
+        ∇·Σ ρ_k u_k = Σ ρ_k (∇·u_k + s_k·(u_k − u)), since ∇ρ_k = ρ_k (s_k − Σ_j ρ_j s_j).
         """
         posterior = self._posterior(x, t, path)
         d_alpha, gain = self._flow(posterior, x, t, path)
@@ -128,7 +128,6 @@ class GaussianMixture:
         basis, whitened = self._basis, posterior.whitened
         scores = -torch.einsum("bki,kdi->bkd", whitened, basis)
         velocities = d_alpha * self.means + torch.einsum("bki,kdi->bkd", gain * whitened, basis)
-        scores = scores - (share * scores).sum(1, keepdim=True)
         velocities = velocities - (share * velocities).sum(1, keepdim=True)
         return (share * (gain / posterior.variance + scores * velocities)).sum((1, 2))
 
@@ -151,15 +150,16 @@ class GaussianMixture:
         variance = alpha**2 * self._spectrum + sigma**2
         residual = (x @ self._into).unflatten(1, (components, dim)) - alpha * self._centres
         whitened = residual / variance
-        log_normal = -0.5 * ((residual * whitened).sum(-1) + (2.0 * math.pi * variance).log().sum(-1))
+        distance = (residual * whitened).sum(-1)
+        log_normal = -0.5 * (distance + variance.log().sum(-1) + dim * math.log(2.0 * math.pi))
         return _Posterior(alpha, sigma, variance, whitened, self._log_weights + log_normal)
 
     def _average(self, posterior: _Posterior, p: Real, gain: Real) -> Tensor:
         """Σ_k ρ_k (p m_k + Q_k (gain_k y_k / v_k)), shape (B, d)."""
-        share = posterior.share
-        back = (share.unsqueeze(-1) * gain * posterior.whitened).flatten(1) @ self._back
-        mean: Tensor = (p.squeeze(-1) if isinstance(p, Tensor) else p) * (share @ self.means)
-        return back + mean
+        share = posterior.share.unsqueeze(-1)
+        centres: Tensor = (share * p).squeeze(-1) @ self.means
+        spreads: Tensor = (share * gain * posterior.whitened).flatten(1) @ self._back
+        return centres + spreads
 
     def _flow(self, posterior: _Posterior, x: Tensor, t: Real, path: GaussianPath) -> tuple[Real, Tensor]:
         """(p, g_k) of the velocity: p = α', g_k = α α' c_k + σ σ'."""

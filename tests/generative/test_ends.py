@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from toy import ENDS, GAUSSIAN, MIXTURE, states
 
-from fokker.generative import VE, VP, Cosine, GaussianPath, flow, grids, reverse_sde
+from fokker.generative import VE, VP, CondOT, Cosine, GaussianPath, flow, grids, reverse_sde
 from fokker.solvers import ExponentialAdams, WhiteNoise, solve
 
 each_end = pytest.mark.parametrize("path", ENDS, ids=str)
@@ -50,6 +51,17 @@ def test_many_steps_arrive(path: GaussianPath, order: int, corrector: bool, hold
     solved = solve(flow(GAUSSIAN.denoiser(path), hold), x, grids.log_snr(path, 60), solver).x
     error = (solved - GAUSSIAN.flow_map(x, 0.0, 1.0, path)).abs().max()
     assert error < (0.15 if solver.order == 1 else 0.02)
+
+
+@pytest.mark.parametrize("path", [CondOT(), VP(), VE()], ids=str)
+@each_order
+def test_the_last_step_returns_the_denoised_state(path: GaussianPath, order: int) -> None:
+    """Holding x₀ to σ = 0, whatever the past values: x₁ = x₀-hat of the state before."""
+    times = grids.uniform(path, 7)
+    equation = flow(MIXTURE.denoiser(path), "x0")
+    solution = solve(equation, states(path, 0.0), times, ExponentialAdams(order), save=True)
+    denoised = MIXTURE.x0(solution.xs[-2], times[-2].item(), path)
+    torch.testing.assert_close(solution.x, denoised, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("path", [Cosine(), VP(), VE()], ids=str)

@@ -167,7 +167,7 @@ def test_edm_heun_is_heun_in_the_clock(path: GaussianPath) -> None:
     same(solved, z, 1e-11)
 
 
-def dpm_solver_2m(path: GaussianPath, x: Tensor, times: Times, kappa: float, noise: Sequence[Tensor]) -> Tensor:
+def dpm_solver(path: GaussianPath, x: Tensor, times: Times, kappa: float, noise: Sequence[Tensor]) -> Tensor:
     """DPM-Solver++(2M) and, for κ = 1, SDE-DPM-Solver++(2M) (Lu et al. 2211.01095, prop. 4.1, section 5).
 
     The integral of the linear interpolant is taken exactly, as with the public code's solver_type "taylor".
@@ -200,7 +200,7 @@ def test_dpm_solver_is_the_second_exponential_method(path: GaussianPath, eta: fl
     x, noise = states(path, times[0]), draws(7)
     equation = reverse_sde(MIXTURE.denoiser(path), eta, "x0")
     solved = solve(equation, x, times, ExponentialAdams(2), Draws(noise)).x
-    same(solved, dpm_solver_2m(path, x, times, eta**2, noise), 1e-11)
+    same(solved, dpm_solver(path, x, times, eta**2, noise), 1e-11)
 
 
 def test_dpm_solver_as_printed_differs_within_its_order() -> None:

@@ -84,7 +84,7 @@ def test_in_its_clock_the_flow_is_the_field_alone(path: GaussianPath, hold: str)
 @each_path
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0, 2.0])
 def test_every_eta_keeps_the_marginals(path: GaussianPath, eta: float) -> None:
-    """On Gaussian data the drift is A x + b; m = α μ, V = α² C + σ² solve m' = A m + b, V' = A V + V Aᵀ + g²."""
+    """With drift A x + b, m = α μ and V = α² C + σ² solve m' = A m + b and V' = A V + V Aᵀ + g²."""
     mean, cov, eye = GAUSSIAN.means[0], GAUSSIAN.covs[0], torch.eye(2, dtype=torch.float64)
     made = equation(GAUSSIAN.denoiser(path), "x0", eta)
     for t in TIMES:
