@@ -66,6 +66,14 @@ def test_a_denoiser_gives_every_kind_whatever_its_network_predicts(
         assert (predicted - expected).norm() < 1e-10 * (x.norm() + expected.norm())
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_denoiser_takes_a_time_for_every_sample(kind: str) -> None:
+    denoiser, times = MIXTURE.denoiser(VP()), torch.linspace(0.1, 0.9, 8, dtype=torch.float64)
+    x = torch.cat([states(VP(), t)[i : i + 1] for i, t in enumerate(times.tolist())])
+    each = [denoiser.predict(kind, t, x[i : i + 1]) for i, t in enumerate(times.tolist())]
+    torch.testing.assert_close(denoiser.predict(kind, times, x), torch.cat(each), rtol=1e-10, atol=1e-10)
+
+
 def test_kinds_are_what_their_papers_say() -> None:
     """Velocity: dx/dt along the path; v: −dx/dφ where α = sin φ, σ = cos φ; score: −ε/σ."""
     x0, eps, _ = pair(CondOT(), 0.3)
