@@ -19,14 +19,15 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="fokker",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
-Problems = Annotated[list[str] | None, typer.Option("--problem", metavar="NAME", help="May be repeated.")]
-Solvers = Annotated[list[str] | None, typer.Option("--solver", metavar="NAME", help="May be repeated.")]
+REPEATED = "May be repeated; an unknown name lists them all."
+
+Problems = Annotated[list[str] | None, typer.Option("--problem", metavar="NAME", help=REPEATED)]
+Solvers = Annotated[list[str] | None, typer.Option("--solver", metavar="NAME", help=REPEATED)]
 Budgets = Annotated[
     list[int] | None,
     typer.Option("--nfe", metavar="N", min=1, help="Network evaluations to spend. May be repeated."),
@@ -58,12 +59,12 @@ def main() -> NoReturn:
         sys.exit(app(standalone_mode=False))
     except typer.TyperException as error:
         _fail(error.format_message(), error.exit_code)
-    except (ValueError, FileNotFoundError) as error:
+    except (ArithmeticError, ChildProcessError, ImportError) as error:
+        _fail(str(error), 1)
+    except ValueError as error:
         _fail(str(error), 2)
     except OSError as error:
-        _fail(f"{error.strerror}: {error.filename}" if error.filename else str(error), 2)
-    except (ArithmeticError, ImportError) as error:
-        _fail(str(error), 1)
+        _fail(f"{error.filename}: {error.strerror}." if error.filename else str(error), 2)
     except RuntimeError as error:
         from .solvers import SolveError
 
@@ -83,13 +84,16 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def fokker(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Numerically honest solvers for diffusion and flow-matching models."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 @app.command()
@@ -115,7 +119,7 @@ def train(
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="[default: NAME.safetensors]")] = None,
     seed: TrainingSeed = None,
 ) -> None:
-    """Train a network; a training that was interrupted goes on where it was."""
+    """Train a network, or resume its training."""
     from dataclasses import replace
 
     import torch
@@ -137,7 +141,7 @@ def evaluate(
     guidance: Guidance = None,
     seed: Seed = 0,
 ) -> None:
-    """Measure the samples of a network against real images: classes, memorising, Fréchet distance."""
+    """Measure a network's samples beside real images."""
     from .benchmarks.image_metrics import evaluate as measure
 
     found = measure(network, samples=samples, nfe=nfe, guidance=guidance, seed=seed)

@@ -15,10 +15,13 @@ from .plot import contact_sheet, work_precision
 from .problems import DEFAULT_PROBLEMS, problem
 from .report import Result, print_result
 from .samplers import DEFAULT_SAMPLERS
-from .samples import by_budget
+from .samples import USUAL, by_budget
 from .work_precision import BUDGETS, compare
 
 __all__ = ["run"]
+
+FEW = (1, 2, 3)
+"""Evaluations that no sampler is measured at, but that show how samples come about."""
 
 WIDTH = 128
 """Of the tables where there is no terminal to ask."""
@@ -40,15 +43,19 @@ def run(
     `compare`.
     """
     budgets = sorted(set(budgets or BUDGETS))
-    results = compare(
-        list(dict.fromkeys(problems or DEFAULT_PROBLEMS)),
-        list(dict.fromkeys(solvers or DEFAULT_SAMPLERS)),
-        budgets,
-        folder=folder,
-        seed=seed,
-        samples=samples,
-        display=Display(Console(stderr=True)),
-    )
+    try:
+        results = compare(
+            problems or DEFAULT_PROBLEMS,
+            solvers or DEFAULT_SAMPLERS,
+            budgets,
+            folder=folder,
+            seed=seed,
+            samples=samples,
+            display=Display(Console(stderr=True)),
+        )
+    except KeyboardInterrupt:
+        print(f"stopped; {folder} keeps what is finished, the same command goes on", file=sys.stderr)
+        raise
     files = [folder / "results.sqlite", folder / "work_precision.png"]
     work_precision(results, files[1])
     files += [_samples(result, budgets, folder) for result in results if problem(result.key.problem).classes]
@@ -64,10 +71,10 @@ def run(
 
 
 def _samples(result: Result, budgets: Sequence[int], folder: Path) -> Path:
-    """The contact sheet of a problem with images: a line for each budget, and the reference below."""
+    """The contact sheet of a problem with images: a line for each budget, and the reference below them."""
     key = result.key
     chosen, count = problem(key.problem), min(key.samples, problem(key.problem).classes)
-    sheets = by_budget(chosen, budgets, count, key.seed)
+    sheets = by_budget(chosen, sorted({*FEW, *budgets}), count, key.seed)
     images = torch.stack([*sheets.values(), result.reference.solution[:count]])[:, :, 0].numpy()
     file = folder / f"{key.problem}_samples.png"
     contact_sheet(
@@ -75,6 +82,6 @@ def _samples(result: Result, budgets: Sequence[int], folder: Path) -> Path:
         [*(f"NFE {budget}" for budget in sheets), "reference"],
         [str(label) for label in range(count)],
         file,
-        title=f"{key.problem}: one initial noise a column",
+        title=f"{key.problem}: {USUAL} on the uniform grid, one initial noise a column",
     )
     return file

@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 
 import torch
@@ -28,6 +29,8 @@ def workers() -> Iterator[ProcessPoolExecutor]:
     pool = ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_start)
     try:
         yield pool
+    except BrokenProcessPool as error:
+        raise ChildProcessError("A worker was killed, perhaps for want of memory; start again.") from error
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in multiprocessing.active_children():

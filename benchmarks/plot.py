@@ -126,13 +126,13 @@ def _frame(axes: Axes, budgets: Sequence[int], lines: Sequence[Sequence[Row]], a
 
 def _guides(axes: Axes, last: int) -> None:
     """Dotted lines of slope 1, 2 and 4 in the upper right corner, where no sampler has business."""
-    first, start = 0.4 * last, 0.6 * axes.get_ylim()[1]
+    left, right, top = 0.32 * last, 0.8 * last, 0.6 * axes.get_ylim()[1]
     for order in (1, 2, 4):
-        end = start * (first / last) ** order
-        axes.plot([first, last], [start, end], color="#AAAAAA", lw=0.9, ls=":", zorder=1)
+        height = top * (left / right) ** order
+        axes.plot([left, right], [top, height], color="#AAAAAA", lw=0.9, ls=":", zorder=1)
         axes.annotate(
             f"order {order}",
-            (last, end),
+            (right, height),
             xytext=(3, 0),
             textcoords="offset points",
             fontsize=6.5,

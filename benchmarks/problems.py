@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, cast
 
@@ -30,8 +30,8 @@ class Problem:
     """A field in float64, from t = 0 to `end`.
 
     shape: of one sample. samples: how many initial noises are used unless told otherwise. classes: the labels
-    0 … classes-1 are dealt out in turn (0: no labels). parameters: the numbers that define the field, for
-    `digest`. exact: the flow map from noise to end, where it has a closed form.
+    0 … classes-1 are dealt out in turn (0: no labels). parameters: the numbers from which the field is made, the
+    same bits however many threads made it. exact: the flow map from noise to end, where it has a closed form.
     """
 
     name: str
@@ -79,36 +79,45 @@ class Problem:
 
 
 def _gaussian() -> Problem:
-    """12 dimensions whose standard deviations run from 0.02 to 2, in general position."""
-    generator = torch.Generator().manual_seed(1)
+    """Standard deviations from 0.02 to 2, in general position."""
+    generator, path = torch.Generator().manual_seed(1), CondOT()
     mean = torch.randn(12, generator=generator, dtype=torch.float64)
-    cov = _covariance(torch.logspace(math.log10(0.02), math.log10(2.0), 12, dtype=torch.float64), generator)
-    oracle, path = Gaussian(mean, cov), CondOT()
-    return Problem(
-        "gaussian",
-        "a Gaussian in 12 dimensions, straight path",
-        oracle.denoiser(path),
-        shape=(12,),
-        samples=512,
-        parameters=(mean, cov),
-        exact=lambda x: oracle.flow_map(x, 0.0, 1.0, path),
+    deviations = torch.logspace(math.log10(0.02), math.log10(2.0), 12, dtype=torch.float64)
+    oracle = Gaussian(mean, _covariance(deviations, generator))
+    found = _oracle(
+        "gaussian", "a Gaussian in 12 dimensions, straight path", oracle, path, 512, (mean, deviations)
     )
+    return replace(found, exact=lambda x: oracle.flow_map(x, 0.0, found.end, path))
 
 
 def _ring() -> Problem:
     angles = torch.arange(8, dtype=torch.float64) * (math.pi / 4)
     means = torch.stack([angles.cos(), angles.sin()], dim=1)
-    covs = (0.1**2 * torch.eye(2, dtype=torch.float64)).expand(8, 2, 2).clone()
-    return _mixture("ring", "8 narrow modes on a circle, VP path", means, covs, VP(), samples=512)
+    deviations = torch.full((2,), 0.1, dtype=torch.float64)
+    covs = torch.diag(deviations**2).repeat(8, 1, 1)
+    oracle = _equal(means, covs)
+    return _oracle("ring", "8 narrow modes on a circle, VP path", oracle, VP(), 512, (means, deviations))
 
 
 def _mixture64() -> Problem:
     generator = torch.Generator().manual_seed(2)
-    means = 0.5 * torch.randn(10, 64, generator=generator, dtype=torch.float64)
-    deviations = torch.logspace(-2.0, 0.0, 64, dtype=torch.float64)
+    means = 0.3 * torch.randn(10, 64, generator=generator, dtype=torch.float64)
+    deviations = torch.logspace(-1.3, -0.3, 64, dtype=torch.float64)
     covs = torch.stack([_covariance(deviations, generator) for _ in range(10)])
     description = "10 anisotropic Gaussians in 64 dimensions, cosine path"
-    return _mixture("mixture64", description, means, covs, Cosine(), samples=128)
+    return _oracle("mixture64", description, _equal(means, covs), Cosine(), 128, (means, deviations))
+
+
+def _oracle(
+    name: str,
+    description: str,
+    oracle: GaussianMixture,
+    path: GaussianPath,
+    samples: int,
+    parameters: tuple[Tensor, ...],
+) -> Problem:
+    shape = tuple(oracle.means.shape[1:])
+    return Problem(name, description, oracle.denoiser(path), shape, samples, parameters)
 
 
 def _covariance(deviations: Tensor, generator: torch.Generator) -> Tensor:
@@ -119,19 +128,9 @@ def _covariance(deviations: Tensor, generator: torch.Generator) -> Tensor:
     return 0.5 * (cov + cov.T)
 
 
-def _mixture(
-    name: str, description: str, means: Tensor, covs: Tensor, path: GaussianPath, samples: int
-) -> Problem:
+def _equal(means: Tensor, covs: Tensor) -> GaussianMixture:
     """Components of equal weight."""
-    weights = means.new_full((len(means),), 1.0 / len(means))
-    return Problem(
-        name,
-        description,
-        GaussianMixture(weights, means, covs).denoiser(path),
-        shape=(means.shape[1],),
-        samples=samples,
-        parameters=(weights, means, covs),
-    )
+    return GaussianMixture(means.new_full((len(means),), 1.0 / len(means)), means, covs)
 
 
 def _network(name: str, description: str, side: int, samples: int) -> Problem:

@@ -58,7 +58,6 @@ PUBLISHED = {
 
 DEFAULT_SAMPLERS = (
     "euler",
-    "midpoint",
     "heun",
     "rk4",
     "ddim",

@@ -16,7 +16,7 @@ from .plot import contact_sheet
 from .problems import Problem
 from .samplers import SAMPLERS
 
-__all__ = ["by_budget", "draw"]
+__all__ = ["USUAL", "by_budget", "draw"]
 
 COLUMNS = 10
 USUAL = "exp-adams-2-velocity"

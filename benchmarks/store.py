@@ -67,6 +67,11 @@ class Row:
     errors: NDArray[np.float64] = field(repr=False)
 
     @property
+    def cell(self) -> tuple[str, str, int]:
+        """Solver, grid and budget: the row's name within its run."""
+        return self.solver, self.grid, self.budget
+
+    @property
     def error(self) -> float:
         """The root mean square of the errors; NaN for a sampler that failed."""
         return float(np.sqrt(np.mean(self.errors**2))) if self.errors.size else float("nan")

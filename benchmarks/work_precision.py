@@ -51,6 +51,10 @@ class Job:
     budget: int
     steps: int
 
+    @property
+    def cell(self) -> tuple[str, str, int]:
+        return self.solver, self.grid, self.budget
+
 
 def jobs(key: Key, solvers: Sequence[str], budgets: Sequence[int]) -> Iterator[Job]:
     """All that a problem asks for; a solver that cannot make one step with a budget has no row there."""
@@ -100,8 +104,8 @@ def compare(
     be found.
     """
     display = display or Display(Console(quiet=True))
-    solvers = [canonical(name) for name in solvers]
-    keys = [Key(name, seed, samples or problem(name).samples) for name in problems]
+    solvers = list(dict.fromkeys(canonical(name) for name in solvers))
+    keys = [Key(name, seed, samples or problem(name).samples) for name in dict.fromkeys(problems)]
     wanted = {key: list(jobs(key, solvers, budgets)) for key in keys}
     references: dict[Key, Reference] = {}
     pending: dict[Future[Row | None], tuple[Key, float]] = {}
@@ -117,8 +121,8 @@ def compare(
         def begin(key: Key, found: Reference) -> None:
             references[key] = found
             store.begin(key, {"fokker": __version__, **problem(key.problem).configuration()})
-            there = {(row.solver, row.grid, row.budget) for row in store.rows(key)}
-            todo = [job for job in wanted[key] if (job.solver, job.grid, job.budget) not in there]
+            there = {row.cell for row in store.rows(key)}
+            todo = [job for job in wanted[key] if job.cell not in there]
             for job in todo:
                 submit(key, job.budget * found.seconds, measure, job, folder)
             display.ahead(sum(job.budget for job in todo) * found.seconds)
@@ -141,12 +145,12 @@ def compare(
                 display.prepared(key.problem)
                 begin(key, found)
 
-        rows = {key: {(row.solver, row.grid, row.budget): row for row in store.rows(key)} for key in keys}
+        rows = {key: {row.cell: row for row in store.rows(key)} for key in keys}
     return [
         Result(
             key,
             problem(key.problem).description,
-            [rows[key][job.solver, job.grid, job.budget] for job in wanted[key]],
+            [rows[key][job.cell] for job in wanted[key]],
             references[key],
         )
         for key in keys

@@ -1,0 +1,132 @@
+"""The command line: killed runs resume, bad input is one sentence, and nothing is half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from fokker.cli import main
+
+COMMAND = [sys.executable, "-m", "fokker.cli"]
+
+
+def fokker(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
+    """Runs the command in this process; its exit status."""
+    monkeypatch.setattr(sys, "argv", ["fokker", *arguments])
+    with pytest.raises(SystemExit) as ending:
+        main()
+    return int(ending.value.code or 0)
+
+
+def _alive(group: int) -> bool:
+    """Whether a process of the group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def rows(file: Path) -> list[tuple[object, ...]]:
+    """The keys and errors of all rows in a file of results, if it is there yet."""
+    try:
+        with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as connection:
+            return connection.execute("SELECT solver, grid, budget, error, errors FROM rows").fetchall()
+    except sqlite3.OperationalError:
+        return []
+
+
+def test_a_killed_run_resumes_and_has_every_row_once(tmp_path: Path) -> None:
+    solvers = ("euler", "heun", "rk4", "exp-adams-3-x0")
+    arguments = ["bench", "--problem", "ring", "--samples", "16"]
+    arguments += [word for solver in solvers for word in ("--solver", solver)]
+    file = tmp_path / "bench-results" / "results.sqlite"
+    process = subprocess.Popen([*COMMAND, *arguments], cwd=tmp_path, start_new_session=True)
+    deadline = time.monotonic() + 200
+    while len(rows(file)) < 5 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    before = rows(file)
+    expected = len(solvers) * 4 * 8  # grids, budgets
+    assert 5 <= len(before) < expected
+    while _alive(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _alive(process.pid)  # the workers noticed
+
+    finished = subprocess.run(
+        [*COMMAND, *arguments, "--json"], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert finished.returncode == 0, finished.stderr
+    after = rows(file)
+    assert set(before) <= set(after)
+    assert len(after) == expected
+    assert max(Counter(row[:3] for row in after).values()) == 1
+    [found] = json.loads(finished.stdout)["results"]
+    assert len(found["rows"]) == expected
+    assert [best["budget"] for best in found["best"]] == [5, 8, 10, 15, 20, 30, 50, 100]
+    assert (tmp_path / "bench-results" / "work_precision.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["bench", "--problem", "rings"], "Unknown problem 'rings'; choose one of gaussian, ring,"),
+        (["bench", "--solver", "hein"], "Unknown solver 'hein'; choose one of euler, midpoint,"),
+        (["bench", "--nfe", "0"], "'--nfe'"),
+        (["bench", "--samples", "1"], "'--samples'"),
+        (["bench", "--seed", "one"], "'--seed'"),
+        (["bench", "--quick"], "No such option"),
+        (["bunch"], "No such command"),
+        (["train", "letters"], "digits-flow"),
+        (["sample", "letters"], "digits-flow"),
+        (["sample", "digits-flow", "--label", "10"], "from 0 to 9"),
+        (["sample", "digits-flow", "--out", "samples.jpg"], "must end in .png"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    arguments: list[str],
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert fokker(arguments, monkeypatch) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("fokker: ")
+    assert err.count("\n") == 1
+    assert sentence in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_samples_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a" / "b.png"
+    words = ["sample", "digits-flow", "--samples", "12", "--nfe", "4", "--out", str(file)]
+    assert fokker(words, monkeypatch) == 0
+    assert file.read_bytes().startswith(b"\x89PNG")
+
+
+def test_help_and_version_do_not_import_torch(tmp_path: Path) -> None:
+    for option in ("--help", "--version"):
+        program = (
+            "import sys, fokker.cli\n"
+            f"sys.argv = ['fokker', {option!r}]\n"
+            "try: fokker.cli.main()\n"
+            "finally: assert not {'torch', 'matplotlib', 'numpy', 'rich'} & set(sys.modules)\n"
+        )
+        finished = subprocess.run(
+            [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        )
+        assert finished.returncode == 0, finished.stderr
+        assert "fokker" in finished.stdout
