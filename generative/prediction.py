@@ -61,8 +61,8 @@ def conversion(
     (p, q), (p_target, q_target) = source, target
     determinant = alpha * q - sigma * p
     if not isinstance(determinant, Tensor):
-        if source == target:
-            return 0.0, 1.0
+        if p * q_target == q * p_target:  # the same combination, up to a factor
+            return 0.0, q_target / q if q else p_target / p
         if determinant == 0.0:
             raise ValueError(
                 f"A prediction of {p:g} x0 + {q:g} eps does not determine {p_target:g} x0 + {q_target:g} eps at "

@@ -126,7 +126,7 @@ def _weights(node: Array, counts: Array, logarithmic: bool, *, ahead: bool) -> l
             continue
         step = node[rows + 1] - node[rows]
         offsets = node[rows[:, None] + ahead - np.arange(count + ahead)] - node[rows, None]
-        nodes = np.where(np.isfinite(step)[:, None], offsets / step[:, None], offsets)
+        nodes = offsets / np.where(np.isfinite(step), step, 1.0)[:, None]
         solved = interpolation_weights(nodes, step if logarithmic else np.zeros_like(step))
         for row, values in zip(rows, solved, strict=True):
             weights[row] = values

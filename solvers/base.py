@@ -64,6 +64,9 @@ class Solver(ABC):
             n += 1
         return n
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
 
 @dataclass(frozen=True, slots=True)
 class Step:

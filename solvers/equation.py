@@ -29,7 +29,6 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.func import jvp
 
 __all__ = ["ODE", "SDE", "Equation", "Rates", "Semilinear"]
 
@@ -188,12 +187,20 @@ class Semilinear(Equation):
         return rates
 
     def _differentiated(self, t: float) -> Rates:
-        time = torch.tensor(t, dtype=torch.float64)
-        scale, d_scale = jvp(self.scale, (time,), (torch.ones_like(time),))
-        gain, d_gain = jvp(self.gain, (time,), (torch.ones_like(time),))
-        linear = (d_scale / scale).item()
-        forcing = d_gain.item() - linear * gain.item()
+        scale, d_scale = _with_derivative(self.scale, t)
+        gain, d_gain = _with_derivative(self.gain, t)
+        linear = d_scale / scale
+        forcing = d_gain - linear * gain
         if self.power is None:
             return Rates(linear, forcing)
-        power, d_power = jvp(self.power, (time,), (torch.ones_like(time),))
-        return Rates(linear, forcing, math.sqrt(d_power.item() - 2.0 * linear * power.item()))
+        power, d_power = _with_derivative(self.power, t)
+        return Rates(linear, forcing, math.sqrt(d_power - 2.0 * linear * power))
+
+
+def _with_derivative(function: Callable[[Tensor], Tensor], t: float) -> tuple[float, float]:
+    with torch.inference_mode(False), torch.enable_grad():
+        time = torch.tensor(t, dtype=torch.float64, requires_grad=True)
+        value = function(time)
+        if not value.requires_grad:  # a constant
+            return value.item(), 0.0
+        return value.item(), torch.autograd.grad(value, time)[0].item()

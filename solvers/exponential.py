@@ -10,7 +10,7 @@ in r as the equation declares. `ExponentialAdams` interpolates the values at the
 elsewhere depends on the quantity that is held:
 
     order 1                     DDIM; with η = 1, DDPM's ancestral sampler
-    hold x0, order 2, 3         DPM-Solver++(2M), (3M); with η = 1, SDE-DPM-Solver++
+    hold x0, order 2, 3         DPM-Solver++(2M), (3M) with exact weights; with η = 1, SDE-DPM-Solver++
     hold eps                    DPM-Solver multistep, DEIS in log-SNR
     corrector                   UniPC: one order higher
     hold velocity on CondOT     Adams-Bashforth and -Moulton on variable steps
@@ -69,6 +69,9 @@ class ExponentialAdams(Stepper):
         self.values, self.corrector = order, corrector
         self.order = order + corrector  # type: ignore[misc]
         self.weak_order = float(min(self.order, 2))  # type: ignore[misc]
+
+    def __repr__(self) -> str:
+        return f"ExponentialAdams({self.values}{', corrector=True' if self.corrector else ''})"
 
     def evaluations(self, n: int) -> int:
         """Exact for deterministic equations and grids without an infinite log|r|, where the start-up may be shorter."""

@@ -43,6 +43,11 @@ def solve(
     steps = times if isinstance(times, Adaptive) else Grid.of(times)
     if isinstance(steps, Adaptive) and not solver.embedded:
         raise ValueError(f"{_name(solver)} has no error estimate; give it a grid of times, or use Dopri5.")
+    if equation.stochastic and steps.t1 < steps.t0:
+        raise ValueError(
+            f"A stochastic equation runs forward in time, but times go from {steps.t0:g} down to {steps.t1:g}; reverse "
+            "them, or write the equation of the reversed process."
+        )
     if max_nfe is not None and isinstance(steps, Grid) and solver.evaluations(steps.n) * equation.cost > max_nfe:
         raise ValueError(
             f"{steps.n} steps of {_name(solver)} take {solver.evaluations(steps.n) * equation.cost} evaluations, more "

@@ -144,12 +144,12 @@ class _ProportionalIntegral:
         if self.h >= 0.99 * left:  # no sliver is left over for a last step
             self.end = self.adaptive.t1
             return self.end
-        self.end = self.t + self.sign * self.h
-        if self.end == self.t or not math.isfinite(self.end):
+        if not self.h >= 16.0 * math.ulp(self.t):  # below it, t + h no longer follows h
             raise Underflow(
                 f"The step size fell to {self.h:.1e} at t = {self.t:g}: the field is singular, discontinuous or not "
                 "finite there, or the tolerance is below the rounding of the state's dtype; end earlier, or loosen it."
             )
+        self.end = self.t + self.sign * self.h
         return self.end
 
     def accepts(self, error: Tensor | None, x0: Tensor, x1: Tensor) -> bool:

@@ -45,7 +45,7 @@ class EulerMaruyama(Stepper):
         if kind == "general":
             matrix = torch.as_tensor(diffusion)
             xi = noise.normal(t0, t1, equation.variance, x.new_empty(x.shape[0], matrix.shape[-1]))
-            return Step(x1 + math.sqrt(abs(h)) * (matrix @ xi.unsqueeze(-1)).squeeze(-1))
+            return Step(x1 + math.sqrt(h) * (matrix @ xi.unsqueeze(-1)).squeeze(-1))
         like = x[(slice(None), *(slice(1),) * (x.ndim - 1))] if kind == "scalar" else x
         xi = noise.normal(t0, t1, equation.variance, like)
-        return Step(x1 + (math.sqrt(abs(h)) * diffusion) * xi)
+        return Step(x1 + (math.sqrt(h) * diffusion) * xi)

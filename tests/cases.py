@@ -1,0 +1,107 @@
+"""The one table of every solver: how it is made, and what it is measured on.
+
+Every solver that `fokker.solvers` exports must stand here, with all its variants; the order tests read the declared order
+from the solver itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import fokker.solvers as solvers
+import torch
+from fokker.solvers import (
+    ODE,
+    RK4,
+    Bosh3,
+    Dopri5,
+    Equation,
+    Euler,
+    EulerMaruyama,
+    ExponentialAdams,
+    Heun,
+    Midpoint,
+    Semilinear,
+    Solver,
+    TorchDiffEq,
+)
+from torch import Tensor
+
+__all__ = ["EXPORTED", "FIXED_STEP", "INITIAL", "PROBLEMS", "STOCHASTIC", "Problem", "label"]
+
+ADAMS = [ExponentialAdams(order, corrector=corrector) for order in (1, 2, 3, 4) for corrector in (False, True)]
+
+FIXED_STEP: list[Solver] = [
+    *(Euler(), Midpoint(), Heun(), RK4(), Bosh3(), Dopri5(), EulerMaruyama()),
+    *ADAMS,
+    *(TorchDiffEq(method) for method in TorchDiffEq.FIXED),
+]
+"""Every solver and variant that takes a grid of times."""
+
+STOCHASTIC: list[Solver] = [EulerMaruyama(), *ADAMS]
+"""Those that take noise."""
+
+EXPORTED = {
+    value
+    for value in vars(solvers).values()
+    if isinstance(value, type) and issubclass(value, Solver) and not value.__subclasses__()
+}
+"""The concrete solvers of the public interface."""
+
+
+def label(solver: Solver) -> str:
+    return repr(solver)
+
+
+SPEEDS = torch.linspace(2.0, 6.0, 7, dtype=torch.float64)
+"""Each column of the state turns at its own speed, so that no error constant vanishes by accident for all of them."""
+INITIAL = torch.linspace(0.1, 0.9, 9, dtype=torch.float64).reshape(-1, 1).expand(-1, len(SPEEDS)).contiguous()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A nonlinear, non-autonomous equation on [0, 1] with the exact solution at the end."""
+
+    equation: Equation
+    exact: Callable[[Tensor], Tensor]
+
+
+def _logistic() -> Problem:
+    """x' = ω cos(ωt) x (1 − x): x₁ = x₀ e^s / (1 − x₀ + x₀ e^s), s = sin ω."""
+    growth = SPEEDS.sin().exp()
+
+    def drift(t: float, x: Tensor) -> Tensor:
+        speeds = SPEEDS.to(x.dtype)
+        return speeds * (speeds * t).cos() * x * (1.0 - x)
+
+    return Problem(ODE(drift), lambda x: x * growth / (1.0 - x + x * growth))
+
+
+def _riccati(logarithmic: bool) -> Problem:
+    """d(x/S) = −ω cos(ωr) (x/S)²/4 dr: z₁ = z₀ / (1 + z₀ (sin ωr₁ − sin ωr₀)/4), S = e^{−t} + t, r = e^{t − 1} or sin t."""
+
+    def scale(t: Tensor) -> Tensor:
+        return torch.exp(-t) + t
+
+    def clock(t: Tensor) -> Tensor:
+        return torch.exp(t - 1.0) if logarithmic else torch.sin(t)
+
+    def field(t: float, x: Tensor) -> Tensor:
+        r, speeds = math.exp(t - 1.0) if logarithmic else math.sin(t), SPEEDS.to(x.dtype)
+        return -0.25 * speeds * (speeds * r).cos() * (x / (math.exp(-t) + t)) ** 2
+
+    start, end = (torch.tensor(t, dtype=torch.float64) for t in (0.0, 1.0))
+    turned = 0.25 * ((SPEEDS * clock(end)).sin() - (SPEEDS * clock(start)).sin())
+    equation = Semilinear(
+        field,
+        scale,
+        lambda t: scale(t) * clock(t),
+        logarithmic=logarithmic,
+        time=(lambda r: math.log(r) + 1.0) if logarithmic else math.asin,
+    )
+    return Problem(equation, lambda x: scale(end) * x / (1.0 + turned * x))
+
+
+PROBLEMS = {"ode": _logistic(), "log clock": _riccati(logarithmic=True), "clock": _riccati(logarithmic=False)}

@@ -1,0 +1,107 @@
+"""Every exported solver converges at the order it declares, on nonlinear non-autonomous equations with closed forms."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from cases import EXPORTED, FIXED_STEP, INITIAL, PROBLEMS, Problem, label
+from fokker.solvers import ODE, Adaptive, Bosh3, Dopri5, Semilinear, Solver, TorchDiffEq, solve
+
+ROUNDING = 5e-14  # of order 1 states after a thousand steps, ten times over: below it a slope says nothing
+
+
+def error(problem: Problem, solver: Solver, steps: int) -> float:
+    """The root mean square over the initial points."""
+    times = torch.linspace(0.0, 1.0, steps + 1, dtype=torch.float64)
+    solution = solve(problem.equation, INITIAL, times, solver)
+    return (solution.x - problem.exact(INITIAL)).square().mean().sqrt().item()
+
+
+def observed_order(problem: Problem, solver: Solver) -> float:
+    """The least-squares slope over the two finest doublings above the rounding floor."""
+    ladder = [(steps, error(problem, solver, steps)) for steps in (8, 16, 32, 64, 128, 256, 512, 1024)]
+    usable = [(math.log(steps), math.log(e)) for steps, e in ladder if e > ROUNDING][-3:]
+    x, y = torch.tensor(usable, dtype=torch.float64).T
+    x = x - x.mean()
+    return -((x * y).sum() / x.square().sum()).item()
+
+
+def test_the_table_holds_every_exported_solver() -> None:
+    assert {type(solver) for solver in FIXED_STEP} == EXPORTED
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("solver", FIXED_STEP, ids=label)
+def test_order(solver: Solver, problem: str) -> None:
+    if solver.semilinear and not isinstance(PROBLEMS[problem].equation, Semilinear):
+        pytest.skip("needs a semilinear equation")
+    assert abs(observed_order(PROBLEMS[problem], solver) - solver.order) <= 0.15
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 10])
+@pytest.mark.parametrize("solver", FIXED_STEP, ids=label)
+def test_evaluations_declared_are_evaluations_counted(solver: Solver, steps: int) -> None:
+    calls = 0
+    problem = PROBLEMS["log clock"].equation
+    assert isinstance(problem, Semilinear)
+
+    def field(t: float, x: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        return problem.field(t, x)
+
+    equation = Semilinear(field, problem.scale, problem.gain, logarithmic=True, time=problem.time)
+    solution = solve(equation, INITIAL, torch.linspace(0.0, 1.0, steps + 1), solver)
+    assert solution.nfe == solution.nfe.forward == calls == solver.evaluations(steps)
+    assert solver.evaluations(solver.steps(calls)) == calls
+    assert solution.accepted == steps
+
+
+def adaptive_errors(solver: Solver) -> list[float]:
+    problem, errors = PROBLEMS["ode"], []
+    for tolerance in (1e-4, 1e-6, 1e-8):
+        solution = solve(problem.equation, INITIAL, Adaptive(0.0, 1.0, rtol=tolerance, atol=tolerance), solver)
+        errors.append((solution.x - problem.exact(INITIAL)).square().mean().sqrt().item())
+    return errors
+
+
+@pytest.mark.parametrize("solver", [Bosh3(), Dopri5()], ids=label)
+def test_an_adaptive_error_falls_with_the_tolerance(solver: Solver) -> None:
+    """A tolerance a hundred times tighter gives at least ten times less error."""
+    loose, middle, tight = adaptive_errors(solver)
+    assert middle < 0.1 * loose
+    assert tight < 0.1 * middle
+
+
+@pytest.mark.parametrize("method", TorchDiffEq.ADAPTIVE)
+def test_an_adaptive_backend_reaches_the_end(method: str) -> None:
+    """torchdiffeq interpolates to the end of the interval, whose error does not follow the tolerance; it is small."""
+    assert adaptive_errors(TorchDiffEq(method))[-1] < 1e-5
+
+
+@pytest.mark.parametrize("solver", [Bosh3(), Dopri5()], ids=label)
+def test_an_adaptive_error_stays_near_the_tolerance(solver: Solver) -> None:
+    """The tolerance bounds each step; some tens of steps, amplified by the equation by no more than e²."""
+    assert all(e < 200.0 * tolerance for e, tolerance in zip(adaptive_errors(solver), (1e-4, 1e-6, 1e-8), strict=True))
+
+
+@pytest.mark.parametrize("solver", [Bosh3(), Dopri5()], ids=label)
+def test_adaptive_counts_every_evaluation_and_runs_backwards(solver: Solver) -> None:
+    calls = 0
+
+    def drift(t: float, x: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        return x * 20.0 * math.exp(-(((t - 0.5) / 0.05) ** 2))  # a pulse that no step foresees
+
+    forth = solve(ODE(drift), INITIAL, Adaptive(0.0, 1.0, rtol=1e-6, atol=1e-6), solver)
+    assert forth.nfe == calls
+    assert forth.rejected > 0
+    assert forth.nfe.rejected == forth.rejected * solver.evaluations(1)
+    problem = PROBLEMS["ode"]
+    tight = dict(rtol=1e-10, atol=1e-10)
+    there = solve(problem.equation, INITIAL, Adaptive(0.0, 1.0, **tight), solver).x
+    back = solve(problem.equation, there, Adaptive(1.0, 0.0, **tight), solver).x
+    torch.testing.assert_close(back, INITIAL, rtol=0.0, atol=1e-8)

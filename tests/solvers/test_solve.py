@@ -1,0 +1,198 @@
+"""The door: what `solve` returns, and the one sentence it answers bad input with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from cases import INITIAL, PROBLEMS, SPEEDS
+from fokker.solvers import (
+    ODE,
+    RK4,
+    SDE,
+    Adaptive,
+    BrownianTree,
+    Dopri5,
+    Euler,
+    EulerMaruyama,
+    ExponentialAdams,
+    Heun,
+    Semilinear,
+    SolveError,
+    TorchDiffEq,
+    WhiteNoise,
+    solve,
+)
+from torch import Tensor
+
+X = INITIAL[::4]
+DECAY = ODE(lambda t, x: -x)
+BROWNIAN = SDE(lambda t, x: -x, lambda t, x: 1.0, noise="additive")
+GRID = torch.linspace(0.0, 1.0, 5)
+
+
+def test_a_solution_says_what_was_done() -> None:
+    solution = solve(DECAY, X, GRID, Heun(), save=True)
+    assert solution.status == "completed"
+    assert (solution.nfe, solution.accepted, solution.rejected) == (8, 4, 0)
+    assert solution.ts.tolist() == GRID.tolist()
+    assert solution.xs is not None
+    assert solution.xs.shape == (5, 3, 7)
+    torch.testing.assert_close(solution.xs[-1], solution.x, rtol=0.0, atol=0.0)
+    torch.testing.assert_close(solution.xs[0], X, rtol=0.0, atol=0.0)
+    assert solve(DECAY, X, GRID, Heun()).xs is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("solver", [RK4(), ExponentialAdams(3), TorchDiffEq("rk4")], ids=repr)
+def test_the_state_keeps_its_dtype(solver: Any, dtype: torch.dtype) -> None:
+    """Single precision agrees with double to its rounding, 64 steps of 6e-8 each."""
+    equation, times = PROBLEMS["log clock"].equation, torch.linspace(0.0, 1.0, 65)
+    solution = solve(equation, X.to(dtype), times, solver)
+    assert solution.x.dtype == dtype
+    torch.testing.assert_close(solution.x.double(), solve(equation, X, times, solver).x, rtol=0.0, atol=64 * 6e-8)
+
+
+def test_a_solve_differentiates() -> None:
+    x = X.clone().requires_grad_()
+    end = solve(DECAY, x, GRID, RK4()).x
+    (gradient,) = torch.autograd.grad(end.sum(), x)
+    torch.testing.assert_close(gradient, torch.full_like(X, (1 - 0.25 + 0.25**2 / 2 - 0.25**3 / 6 + 0.25**4 / 24) ** 4))
+
+
+def test_without_noise_euler_maruyama_is_euler() -> None:
+    drift = PROBLEMS["ode"].equation
+    deterministic = solve(drift, X, GRID, Euler()).x
+    assert torch.equal(solve(drift, X, GRID, EulerMaruyama()).x, deterministic)
+    quiet = SDE(drift.drift, lambda t, x: 0.0, noise="additive")
+    assert torch.equal(solve(quiet, X, GRID, EulerMaruyama(), WhiteNoise(0)).x, deterministic)
+
+
+def test_a_semilinear_equation_differentiates_itself() -> None:
+    """Automatic derivatives against S'/S and S r' by hand: S = e^{−t} + t, r = e^{t − 1}."""
+    equation = PROBLEMS["log clock"].equation
+    t = 0.37
+    scale, d_scale, clock = math.exp(-t) + t, 1.0 - math.exp(-t), math.exp(t - 1.0)
+    field = -0.25 * SPEEDS * (SPEEDS * clock).cos() * (X / scale) ** 2
+    torch.testing.assert_close(equation.drift(t, X), d_scale / scale * X + scale * clock * field, rtol=1e-14, atol=1e-14)
+
+
+def test_in_its_clock_a_semilinear_equation_is_a_plain_ode() -> None:
+    problem = PROBLEMS["log clock"]
+    clocks = torch.linspace(math.exp(-1.0), 1.0, 401, dtype=torch.float64)
+    z = solve(problem.equation.in_clock(), X, clocks, RK4()).x  # S(0) = 1
+    torch.testing.assert_close(z * (math.exp(-1.0) + 1.0), problem.exact(X), rtol=0.0, atol=1e-9)
+
+
+def nan_after(t_bad: float) -> ODE:
+    def drift(t: float, x: Tensor) -> Tensor:
+        y = -x
+        if t >= t_bad:
+            y = y.clone()
+            y[2, 1] = math.nan
+        return y
+
+    return ODE(drift)
+
+
+def test_a_state_that_is_not_finite_is_named_with_the_work_done() -> None:
+    with pytest.raises(SolveError, match=r"after step 3, from t = 0\.5 to t = 0\.75 \(first component \(2, 1\)\)") as failure:
+        solve(nan_after(0.5), X, GRID, Euler(), save=True)
+    partial = failure.value.solution
+    assert partial.status == "nonfinite"
+    assert partial.ts.tolist() == [0.0, 0.25, 0.5]
+    assert torch.isfinite(partial.x).all()
+    assert partial.nfe == 3
+
+
+def test_an_adaptive_solve_into_a_singularity_names_where_it_stopped() -> None:
+    blowup = ODE(lambda t, x: x**2)  # x₀ = 2 reaches infinity at t = 1/2
+    with pytest.raises(SolveError, match=r"step size fell to .* at t = 0\.5") as failure:
+        solve(blowup, torch.full((1, 1), 2.0, dtype=torch.float64), Adaptive(0.0, 1.0, rtol=1e-6, atol=1e-6), Dopri5())
+    assert failure.value.solution.status == "underflow"
+    assert abs(failure.value.solution.ts[-1] - 0.5) < 1e-5
+
+
+def test_a_budget_is_never_exceeded() -> None:
+    with pytest.raises(SolveError, match="max_nfe = 20 evaluations were spent at t = ") as failure:
+        solve(DECAY, X, Adaptive(0.0, 1.0, rtol=1e-9, atol=1e-9), Dopri5(), max_nfe=20)
+    assert failure.value.solution.nfe <= 20
+    assert failure.value.solution.status == "budget"
+    with pytest.raises(SolveError, match="inside torchdiffeq"):
+        solve(DECAY, X, Adaptive(0.0, 1.0, rtol=1e-9, atol=1e-9), TorchDiffEq("dopri5"), max_nfe=20)
+    assert solve(DECAY, X, GRID, Heun(), max_nfe=8).nfe == 8
+
+
+Bad = Callable[[], object]
+BAD_INPUT: dict[str, tuple[Bad, type[Exception], str]] = {
+    "a bare function": (lambda: solve(lambda t, x: x, X, GRID, Euler()), TypeError, "wrap a field as ODE"),
+    "a solver class": (lambda: solve(DECAY, X, GRID, Heun), TypeError, "write for example Heun"),
+    "repeated times": (lambda: solve(DECAY, X, [0.0, 0.5, 0.5, 1.0], Heun()), ValueError, "repeats at entry 2"),
+    "times that turn": (lambda: solve(DECAY, X, [0.0, 0.5, 0.2], Heun()), ValueError, "turns back at entry 2"),
+    "one time": (lambda: solve(DECAY, X, [0.0], Heun()), ValueError, "at least two"),
+    "infinite times": (lambda: solve(DECAY, X, [0.0, math.inf], Heun()), ValueError, "must be finite"),
+    "times in two dimensions": (lambda: solve(DECAY, X, GRID[None], Heun()), ValueError, "1-D"),
+    "noise for Heun": (
+        lambda: solve(BROWNIAN, X, GRID, Heun(), WhiteNoise(0)),
+        ValueError,
+        "Heun cannot integrate a stochastic equation; use EulerMaruyama",
+    ),
+    "no noise": (lambda: solve(BROWNIAN, X, GRID, EulerMaruyama()), ValueError, "needs noise"),
+    "noise by number": (lambda: solve(BROWNIAN, X, GRID, EulerMaruyama(), 3), TypeError, "WhiteNoise or BrownianTree"),
+    "an ODE for Adams": (lambda: solve(DECAY, X, GRID, ExponentialAdams(2)), TypeError, "needs a Semilinear equation"),
+    "integers": (lambda: solve(DECAY, torch.ones(2, 2, dtype=torch.int64), GRID, Heun()), TypeError, "floating-point"),
+    "a list": (lambda: solve(DECAY, [1.0], GRID, Heun()), TypeError, "leading batch axis"),
+    "NaN": (lambda: solve(DECAY, X.index_fill(1, torch.tensor(1), math.nan), GRID, Heun()), ValueError, r"component \(0, 1\)"),
+    "a field of another shape": (lambda: solve(ODE(lambda t, x: x[:1]), X, GRID, Heun()), ValueError, r"shape \(1, 7\)"),
+    "a field of another dtype": (lambda: solve(ODE(lambda t, x: x.float()), X, GRID, Heun()), ValueError, "float32"),
+    "steps beyond the budget": (lambda: solve(DECAY, X, GRID, RK4(), max_nfe=15), ValueError, "3 steps fit"),
+    "adaptive RK4": (
+        lambda: solve(DECAY, X, Adaptive(0.0, 1.0, rtol=1e-3, atol=1e-3), RK4()),
+        ValueError,
+        "no error estimate",
+    ),
+    "adaptive without tolerance": (lambda: Adaptive(0.0, 1.0), TypeError, "rtol"),
+    "adaptive of no length": (lambda: Adaptive(1.0, 1.0, rtol=1e-3, atol=1e-3), ValueError, "two different"),
+    "no tolerance": (lambda: Adaptive(0.0, 1.0, rtol=0.0, atol=1e-3), ValueError, "positive tolerances"),
+    "a grid for dopri5": (lambda: solve(DECAY, X, GRID, TorchDiffEq("dopri5")), ValueError, "chooses its own steps"),
+    "an unknown method": (lambda: TorchDiffEq("rk5"), ValueError, "choose one of euler, midpoint"),
+    "an unknown order": (lambda: ExponentialAdams(5), ValueError, "orders 1, 2, 3 and 4"),
+    "an unknown noise": (lambda: SDE(lambda t, x: x, lambda t, x: x, noise="white"), ValueError, "diagonal"),
+    "Stratonovich": (
+        lambda: solve(SDE(lambda t, x: x, lambda t, x: x, calculus="stratonovich"), X, GRID, EulerMaruyama(), WhiteNoise(0)),
+        ValueError,
+        "Ito",
+    ),
+    "a tree of another shape": (
+        lambda: solve(BROWNIAN, X, GRID, EulerMaruyama(), BrownianTree(X[:2], 0.0, 1.0)),
+        ValueError,
+        "make the tree like the state",
+    ),
+    "a tree that is too short": (
+        lambda: solve(BROWNIAN, X, GRID, EulerMaruyama(), BrownianTree(X, 0.0, 0.5)),
+        ValueError,
+        "leaves the BrownianTree's interval",
+    ),
+    "a seed too few": (lambda: BrownianTree(X, 0.0, 1.0, seed=[1, 2]), ValueError, "2 seeds were given for 3 samples"),
+    "a scale that vanishes": (
+        lambda: solve(Semilinear(lambda t, x: x, lambda t: t, lambda t: 1.0 - t), X, GRID, ExponentialAdams(1)),
+        ValueError,
+        "scale S vanishes at t = 0",
+    ),
+    "noise backwards": (
+        lambda: solve(BROWNIAN, X, GRID.flip(0), EulerMaruyama(), WhiteNoise(0)),
+        ValueError,
+        "runs forward in time",
+    ),
+    "an unknown keyword": (lambda: solve(DECAY, X, GRID, Heun(), steps=3), TypeError, "steps"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input_gets_one_clear_sentence(case: str) -> None:
+    call, kind, sentence = BAD_INPUT[case]
+    with pytest.raises(kind, match=sentence):
+        call()
