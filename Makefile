@@ -2,6 +2,7 @@
 # Another interpreter: make test PYTHON=python3.13
 
 PYTHON = python3
+NAME = digits-flow
 BIN = .venv/bin
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable
 
@@ -30,8 +31,8 @@ types: .venv/for-dev  ## read the types with mypy
 perf: .venv/for-test  ## time the solvers beside torchdiffeq's
 	OMP_NUM_THREADS=1 $(BIN)/pytest benchmarks/perf --benchmark-only
 
-train: .venv/for-test  ## train the shipped networks again
-	$(BIN)/fokker train
+train: .venv/for-test  ## train a shipped network again: make train NAME=digits-flow
+	$(BIN)/fokker train $(NAME)
 
 clean:  ## remove the environment, builds and caches
 	rm -rf .venv .typing build dist fokker.egg-info .benchmarks .*_cache
