@@ -107,8 +107,11 @@ def bench(
     json: Json = False,
 ) -> None:
     """Find the best sampler at each number of network evaluations."""
+    import torch
+
     from .benchmarks.bench import run
 
+    torch.set_num_threads(1)  # the workers have the processors
     run(problems, solvers, budgets, folder=out, seed=seed, samples=samples, as_json=json)
 
 

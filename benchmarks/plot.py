@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
@@ -43,10 +42,11 @@ def work_precision(results: Sequence[Result], file: Path) -> None:
     drawn = [result for result in results if result.standings()]
     columns = min(2, len(drawn))
     lines = -(-len(drawn) // columns)
-    layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12, hspace=0.04)
-    figure = Figure(figsize=(8.2 * columns, 5.4 * lines), layout=layout)
+    width, height = 8.2 * columns, 5.4 * lines
+    figure = Figure(figsize=(width, height))
     for index, result in enumerate(drawn):
-        _panel(figure.add_subplot(lines, columns, index + 1), result)
+        left, top = 8.2 * (index % columns) + 0.75, 5.4 * (index // columns) + 0.4
+        _panel(figure.add_axes((left / width, 1 - (top + 4.4) / height, 5.4 / width, 4.4 / height)), result)
     _save(figure, file)
 
 
@@ -184,15 +184,18 @@ def contact_sheet(
     gap = max(1, height // 8)
     sheet = np.pad(images.clip(-1.0, 1.0), ((0, 0), (0, 0), (gap, 0), (gap, 0)), constant_values=np.nan)
     sheet = sheet.transpose(0, 2, 1, 3).reshape(len(rows) * (height + gap), -1)[gap:, gap:]
-    figure = Figure(figsize=(0.62 * len(columns) + 1.6, 0.62 * len(rows) + 0.8), layout="constrained")
-    axes = figure.add_subplot()
+    left, top = 0.2 + 0.075 * max(map(len, rows)), 0.3 + 0.35 * bool(title)
+    across, down = 0.62 * len(columns), 0.62 * len(rows)
+    size = across + left + 0.15, down + top + 0.1
+    figure = Figure(figsize=size)
+    axes = figure.add_axes((left / size[0], 0.1 / size[1], across / size[0], down / size[1]))
     axes.imshow(sheet, cmap="gray", vmin=-1.0, vmax=1.0, interpolation="nearest")
     axes.set_xticks([(width + gap) * i + (width - 1) / 2 for i in range(len(columns))], columns)
     axes.set_yticks([(height + gap) * i + (height - 1) / 2 for i in range(len(rows))], rows)
     axes.xaxis.tick_top()
     axes.tick_params(length=0, labelsize=10, labelcolor=INK)
     axes.spines[:].set_visible(False)
-    axes.set_title(title, fontsize=11, color=INK, loc="left")
+    axes.set_title(title, fontsize=11, color=INK, loc="left", pad=10)
     _save(figure, file)
 
 
