@@ -13,7 +13,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-__all__ = ["Real", "atan", "cos", "exp", "expm1", "hypot", "log", "ratio", "sigmoid", "sin", "softplus", "sqrt"]
+__all__ = ["Real", "atan", "cos", "exp", "expm1", "hypot", "log", "over", "ratio", "sigmoid", "sin", "softplus", "sqrt"]
 
 Real: TypeAlias = "float | Tensor"
 
@@ -38,9 +38,14 @@ def log(x: Real) -> Real:
 
 def ratio(numerator: Real, denominator: Real) -> Real:
     """numerator / denominator; infinite, with the numerator's sign, over zero."""
-    if isinstance(denominator, Tensor) or denominator != 0.0:
+    if isinstance(numerator, Tensor) or isinstance(denominator, Tensor):
         return numerator / denominator
-    return math.copysign(math.inf, numerator)
+    return over(numerator, denominator)
+
+
+def over(numerator: float, denominator: float) -> float:
+    """`ratio` of floats."""
+    return numerator / denominator if denominator != 0.0 else math.copysign(math.inf, numerator)
 
 
 def sqrt(x: Real) -> Real:

@@ -1,11 +1,12 @@
 """Grids: functions from a path and a number of steps to increasing times, noise to data.
 
-`uniform` and `quadratic` are spaced in t. `log_snr` is spaced uniformly in λ = log(α/σ), `karras` in (σ/α)^{1/ρ}. Where an
-end of the path has an infinite log-SNR those two cannot reach it by their own spacing: the spacing then runs between
+`uniform` and `quadratic` are spaced in t, `log_snr` in λ = log(α/σ), `karras` in (σ/α)^{1/ρ}. Where an end of the
+path has an infinite log-SNR the last two cannot reach it by their own spacing: the spacing then runs between
 σ/α = 80 and σ/α = 0.002 (EDM's bounds), the noisiest time is moved to the end itself, and one last step goes from
 the cleanest time to the end, as EDM's does.
 
-Sources: Karras et al. (2206.00364), eq. 5; Lu et al. (2206.00927), section 3.3; Song et al., DDIM (2010.02502), appendix D.
+Sources: Karras et al. (2206.00364), eq. 5; Lu et al. (2206.00927), section 3.3; Song et al., DDIM (2010.02502),
+appendix D.
 """
 
 from __future__ import annotations
@@ -61,13 +62,14 @@ def _spaced(
 ) -> Tensor:
     """Times uniformly spaced in forward(σ/α); `backward` gives the log-SNR of such a value."""
     _check(path, n, t0, t1)
-    first, last = math.exp(-path.log_snr(t0)) if path.alpha(t0) > 0.0 else math.inf, math.exp(-path.log_snr(t1))
-    appended = last == 0.0
-    first, last = NOISIEST if first == math.inf else first, CLEANEST if appended else last
+    noisiest, cleanest = float(path.log_snr(t0)), float(path.log_snr(t1))
+    appended = cleanest == math.inf
+    first = NOISIEST if noisiest == -math.inf else math.exp(-noisiest)
+    last = CLEANEST if appended else math.exp(-cleanest)
     if first <= last:
         raise ValueError(f"The levels of noise at t0 = {t0:g} and t1 = {t1:g} leave nothing to space; move them apart.")
     levels = torch.linspace(forward(first), forward(last), n + 1 - appended, dtype=torch.float64)
-    times = path.time(backward(levels))
+    times = torch.as_tensor(path.time(backward(levels)))
     return _pinned(torch.cat([times, times.new_tensor([t1])]) if appended else times, t0, t1)
 
 
@@ -79,7 +81,7 @@ def _pinned(times: Tensor, t0: float, t1: float) -> Tensor:
 
 def _check(path: GaussianPath, n: int, t0: float, t1: float) -> None:
     if not isinstance(path, GaussianPath):
-        raise TypeError(f"A grid needs a path, but got {type(path).__name__}; write for example grids.uniform(CondOT(), 20).")
+        raise TypeError(f"A grid needs a path, but got {type(path).__name__}; write grids.uniform(CondOT(), 20).")
     if not isinstance(n, int) or n < 1:
         raise ValueError(f"A grid needs a whole number of steps n >= 1, but got {n!r}.")
     if not t0 < t1 <= 1.0:

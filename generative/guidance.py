@@ -33,7 +33,7 @@ class CFG(Denoiser):
     def __init__(self, denoiser: Denoiser, weight: float, null: int | None = None) -> None:
         null = getattr(denoiser.net, "null_label", None) if null is None else null
         if null is None:
-            raise ValueError(f"{denoiser!r} declares no null_label; give CFG(..., null=...), the label that means none.")
+            raise ValueError(f"{denoiser!r} declares no null_label; give CFG(..., null=...), the label for none.")
         if denoiser.label is None:
             raise ValueError("CFG needs a conditional denoiser; give it a label: CFG(denoiser.given(label), weight).")
         super().__init__(

@@ -20,7 +20,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from .elementary import Real, atan, cos, exp, expm1, hypot, log, ratio, sigmoid, sin, softplus, sqrt
+from .elementary import Real, atan, exp, expm1, hypot, log, ratio, sigmoid, sin, softplus, sqrt
 
 __all__ = ["VE", "VP", "CondOT", "Cosine", "GaussianPath"]
 
@@ -104,7 +104,7 @@ class Cosine(GaussianPath):
                 f"Cosine needs log_snr_min < log_snr_max, but got {self.log_snr_min} and {self.log_snr_max}."
             )
 
-    def _interpolate(self, start: float, end: float, t: Real) -> Real:
+    def _interpolate(self, start: Real, end: Real, t: Real) -> Real:
         return start * (1.0 - t) + end * t
 
     def _signal(self, t: Real) -> Real:
@@ -141,7 +141,9 @@ class Cosine(GaussianPath):
 
 @dataclass(frozen=True)
 class VP(GaussianPath):
-    """The variance-preserving path with a linear β: α = e^{−L}, σ = √(1 − e^{−2L}), L = s β_min/2 + s² (β_max − β_min)/4.
+    """The variance-preserving path with a linear β.
+
+    α = e^{−L}, σ = √(1 − e^{−2L}), L = s β_min/2 + s² (β_max − β_min)/4.
 
     s = 1 − t is the time of diffusion. The default is the linear schedule of DDPM in continuous time; at t = 0
     it stops at α = 0.0066, and t < 0 continues it: every log-SNR has its time, and α and σ are functions of the

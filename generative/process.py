@@ -25,13 +25,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from ..solvers import Rates, Semilinear
 from .denoiser import Denoiser
-from .elementary import exp, hypot, ratio
+from .elementary import over
 from .path import GaussianPath
 
 __all__ = ["HOLDS", "flow", "reverse_sde"]
@@ -60,24 +61,27 @@ def reverse_sde(denoiser: Denoiser, eta: float = 1.0, hold: str = "x0") -> Semil
     return _semilinear(denoiser, hold, kappa=eta**2)
 
 
+Coefficient = Callable[[Tensor], Tensor]
+
+
 @dataclass(frozen=True)
 class _Form:
     """One row of the table above, and the inverse of its clock as a log-SNR."""
 
-    scale: Callable[[Tensor], Tensor]
-    gain: Callable[[Tensor], Tensor]
-    power: Callable[[Tensor], Tensor]
+    scale: Coefficient
+    gain: Coefficient
+    power: Coefficient
     row: Callable[[float], tuple[float, float]]
     log_snr: Callable[[float], float]
     logarithmic: bool
 
 
 def _form(path: GaussianPath, hold: str, kappa: float) -> _Form:
-    alpha, sigma = path.alpha, path.sigma
+    alpha, sigma, log_snr = (cast(Coefficient, function) for function in (path.alpha, path.sigma, path.log_snr))
     match hold:
         case "x0":
             return _Form(
-                scale=lambda t: sigma(t) * exp(-kappa * path.log_snr(t)) if kappa else sigma(t),
+                scale=lambda t: sigma(t) * torch.exp(-kappa * log_snr(t)) if kappa else sigma(t),
                 gain=alpha,
                 power=lambda t: sigma(t) ** 2,
                 row=lambda t: (1.0, 0.0),
@@ -104,10 +108,10 @@ def _form(path: GaussianPath, hold: str, kappa: float) -> _Form:
             )
         case "v":
             return _Form(
-                scale=lambda t: hypot(alpha(t), sigma(t)),
-                gain=lambda t: hypot(alpha(t), sigma(t)) * torch.atan2(alpha(t), sigma(t)),
+                scale=lambda t: torch.hypot(alpha(t), sigma(t)),
+                gain=lambda t: torch.hypot(alpha(t), sigma(t)) * torch.atan2(alpha(t), sigma(t)),
                 power=torch.zeros_like,
-                row=lambda t: _unit(sigma(t), -alpha(t)),
+                row=lambda t: _unit(float(path.sigma(t)), -float(path.alpha(t))),
                 log_snr=lambda r: math.log(math.tan(r)),
                 logarithmic=False,
             )
@@ -120,16 +124,16 @@ def _unit(p: float, q: float) -> tuple[float, float]:
 
 
 def _rates(path: GaussianPath, hold: str, kappa: float, t: float) -> Rates:
-    """S'/S, S r' and S √|q'| in closed form."""
-    alpha, sigma, d_alpha, d_sigma = path.alpha(t), path.sigma(t), path.d_alpha(t), path.d_sigma(t)
+    """S'/S, S r' and S √|q'| in closed form, D = α' σ − α σ' over what the table divides by."""
+    alpha, sigma, d_alpha, d_sigma = (float(f(t)) for f in (path.alpha, path.sigma, path.d_alpha, path.d_sigma))
     rotation = d_alpha * sigma - alpha * d_sigma
-    intensity = math.sqrt(2.0 * kappa * ratio(sigma * rotation, alpha)) if kappa else 0.0
+    intensity = math.sqrt(2.0 * kappa * over(sigma * rotation, alpha)) if kappa else 0.0
     match hold:
         case "x0":
-            noise = kappa * ratio(rotation, alpha * sigma) if kappa else 0.0
-            return Rates(ratio(d_sigma, sigma) - noise, (1.0 + kappa) * ratio(rotation, sigma), intensity)
+            noise = kappa * over(rotation, alpha * sigma) if kappa else 0.0
+            return Rates(over(d_sigma, sigma) - noise, (1.0 + kappa) * over(rotation, sigma), intensity)
         case "eps":
-            return Rates(ratio(d_alpha, alpha), -(1.0 + kappa) * ratio(rotation, alpha), intensity)
+            return Rates(over(d_alpha, alpha), -(1.0 + kappa) * over(rotation, alpha), intensity)
         case "velocity":
             return Rates((d_alpha + d_sigma) / (alpha + sigma), rotation / (alpha + sigma))
         case _:
@@ -147,6 +151,6 @@ def _semilinear(denoiser: Denoiser, hold: str, kappa: float) -> Semilinear:
         power=form.power if kappa else None,
         logarithmic=form.logarithmic,
         rates=lambda t: _rates(path, hold, kappa, t),
-        time=lambda r: path.time(form.log_snr(r)),
+        time=lambda r: float(path.time(form.log_snr(r))),
         cost=denoiser.cost,
     )

@@ -1,30 +1,22 @@
 """Equations, steppers and noise: one interface over every integrator. It knows nothing of networks or diffusion."""
 
 from .backends import TorchDiffEq as TorchDiffEq
-from .equation import ODE as ODE
-from .equation import SDE as SDE
-from .equation import Equation as Equation
-from .equation import Rates as Rates
-from .equation import Semilinear as Semilinear
-from .base import Solver as Solver
-from .base import Step as Step
-from .base import Stepper as Stepper
+from .base import Solver as Solver, Step as Step, Stepper as Stepper
+from .equation import ODE as ODE, SDE as SDE, Equation as Equation, Rates as Rates, Semilinear as Semilinear
 from .exponential import ExponentialAdams as ExponentialAdams
-from .noise import BrownianTree as BrownianTree
-from .noise import Noise as Noise
-from .noise import WhiteNoise as WhiteNoise
+from .noise import BrownianTree as BrownianTree, Noise as Noise, WhiteNoise as WhiteNoise
 from .random import standard_normal as standard_normal
-from .runge_kutta import RK4 as RK4
-from .runge_kutta import Bosh3 as Bosh3
-from .runge_kutta import ButcherTableau as ButcherTableau
-from .runge_kutta import Dopri5 as Dopri5
-from .runge_kutta import Euler as Euler
-from .runge_kutta import Heun as Heun
-from .runge_kutta import Midpoint as Midpoint
-from .runge_kutta import RungeKutta as RungeKutta
-from .solution import NFE as NFE
-from .solution import Solution as Solution
-from .solution import SolveError as SolveError
+from .runge_kutta import (
+    RK4 as RK4,
+    Bosh3 as Bosh3,
+    ButcherTableau as ButcherTableau,
+    Dopri5 as Dopri5,
+    Euler as Euler,
+    Heun as Heun,
+    Midpoint as Midpoint,
+    RungeKutta as RungeKutta,
+)
+from .solution import NFE as NFE, Solution as Solution, SolveError as SolveError
 from .solve import solve as solve
 from .stepping import Adaptive as Adaptive
 from .stochastic import EulerMaruyama as EulerMaruyama

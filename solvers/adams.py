@@ -22,9 +22,10 @@ LADDERS: dict[int, tuple[tuple[float, tuple[int, ...]], ...]] = {
     3: ((1 / 3, (0,)), (2 / 3, (0, 1)), (1.0, (0, 2))),
     4: ((1 / 6, (0,)), (1 / 3, (0, 1)), (1 / 2, (0, 2)), (1.0, (0, 2, 3)), (1.0, (0, 3, 4))),
 }
-"""One-step methods by their order. Each rung is (θ, which values are interpolated to reach θ); value 0 is at θ = 0, value
-j at the j-th rung. The last rung ends the step. The order comes from the nodes: linear interpolation at 0 and 2/3 of an
-interval integrates quadratics (Heun's third-order method), and quadratic interpolation at 0, 1/2 and 1 cubics (Simpson)."""
+"""One-step methods by their order. Each rung is (θ, which values are interpolated to reach θ); value 0 is at θ = 0,
+value j at the j-th rung, and the last rung ends the step. The order comes from the nodes: linear interpolation at 0 and
+2/3 of an interval integrates quadratics (Heun's third-order method), quadratic interpolation at 0, 1/2 and 1 cubics
+(Simpson)."""
 
 
 class Rung(NamedTuple):
@@ -141,11 +142,11 @@ def _ladder(
     ladder: tuple[tuple[float, tuple[int, ...]], ...],
 ) -> tuple[Rung, ...]:
     if equation.time is None:
-        raise ValueError("This order starts with a one-step method that needs the inverse of the clock; give Semilinear(time=...).")
+        raise ValueError("This order's first step needs the inverse of the clock; give Semilinear(..., time=).")
     step = at.node[i + 1] - at.node[i]
     sign = math.copysign(1.0, at.gain[i])
     nodes = (0.0, *(theta for theta, _ in ladder))
-    rungs = []
+    rungs: list[Rung] = []
     for theta, used in ladder:
         clock = at.node[i] + theta * step
         time = ends[1] if theta == 1.0 else equation.time(sign * math.exp(clock) if equation.logarithmic else clock)

@@ -68,7 +68,8 @@ class TorchDiffEq(Solver):
         progress: Progress,
     ) -> Solution:
         if isinstance(times, Adaptive):
-            ts, tolerances = torch.tensor([times.t0, times.t1], dtype=torch.float64), {"rtol": times.rtol, "atol": times.atol}
+            ts = torch.tensor([times.t0, times.t1], dtype=torch.float64)
+            tolerances = {"rtol": times.rtol, "atol": times.atol}
         else:
             self.evaluations(times.n)
             ts, tolerances = torch.tensor(times.times, dtype=torch.float64), {}
@@ -86,5 +87,5 @@ class TorchDiffEq(Solver):
             message = f"torchdiffeq gave up ({failure}); the field is singular, or the tolerance out of reach."
             raise SolveError(message, partial) from None
         if not torch.isfinite(xs[-1]).all():
-            raise SolveError("torchdiffeq returned a state that is not finite; end earlier, or take smaller steps.", partial)
+            raise SolveError("torchdiffeq's final state is not finite; end earlier, or take smaller steps.", partial)
         return Solution(xs[-1], ts, xs if save else None, accepted=len(ts) - 1)

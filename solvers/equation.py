@@ -133,10 +133,6 @@ class Semilinear(Equation):
     time: Callable[[float], float] | None = None
     cost: int = 1
 
-    def __post_init__(self) -> None:
-        if self.rates is None:
-            object.__setattr__(self, "rates", self._differentiated)
-
     @property
     def stochastic(self) -> bool:
         return self.power is not None
@@ -168,8 +164,10 @@ class Semilinear(Equation):
         if self.time is None:
             raise ValueError("in_clock() needs the inverse of the clock; give Semilinear(..., time=...).")
 
+        inverse = self.time
+
         def drift(r: float, z: Tensor) -> Tensor:
-            t = self.time(r)
+            t = inverse(r)
             return self.field(t, self.scale(torch.tensor(t, dtype=torch.float64)).item() * z)
 
         return ODE(drift, cost=self.cost)
@@ -178,7 +176,7 @@ class Semilinear(Equation):
         return replace(self, field=watch(self.field))
 
     def _finite_rates(self, t: float) -> Rates:
-        rates = self.rates(t)
+        rates = self._differentiated(t) if self.rates is None else self.rates(t)
         if not all(map(math.isfinite, rates)):
             raise ValueError(
                 f"The drift of this equation is singular at t = {t:g}; keep the times away from it, hold another "

@@ -4,10 +4,10 @@ For d(x / S) = N dr + dW_q, over a step from s to t,
 
     x_t = (S_t/S_s) x_s + (G_t − (S_t/S_s) G_s) Σ_j ω_j N_j + √(P_t − (S_t/S_s)² P_s) ξ,
 
-G = S r the gain, P = S² q the power of the noise, ω the interpolatory weights (`moments`) of the values N_j, in log|r| or
-in r as the equation declares. `ExponentialAdams` interpolates the values at the last `order` times (predictor), and with
-`corrector` also the value at the predicted point, which is the one that the next step needs anyway. What it is called
-elsewhere depends on the quantity that is held:
+G = S r the gain, P = S² q the power of the noise, ω the interpolatory weights (`moments`) of the values N_j, in
+log|r| or in r as the equation declares. `ExponentialAdams` interpolates the values at the last `order` times
+(predictor), and with `corrector` also the value at the predicted point, which is the one that the next step needs
+anyway. What it is called elsewhere depends on the quantity that is held:
 
     order 1                     DDIM; with η = 1, DDPM's ancestral sampler
     hold x0, order 2, 3         DPM-Solver++(2M), (3M) with exact weights; with η = 1, SDE-DPM-Solver++
@@ -15,13 +15,13 @@ elsewhere depends on the quantity that is held:
     corrector                   UniPC: one order higher
     hold velocity on CondOT     Adams-Bashforth and -Moulton on variable steps
 
-A multistep method is only as good as its first values. While fewer than `order` values are known, a step is corrected as
-above (no evaluation is lost), and where that is not accurate enough it is a one-step method of the order needed: a
-ladder of interpolations at intermediate times (`adams.LADDERS`). A time with |log r| = ∞ cannot be a node: it is dropped, and
-a step that ends there (σ = 0 with x₀ held) is of order 1, exact for a constant N.
+A multistep method is only as good as its first values. While fewer than `order` values are known, a step is
+corrected as above (no evaluation is lost), and where that is not accurate enough it is a one-step method of the order
+needed: a ladder of interpolations at intermediate times (`adams.LADDERS`). A time with |log r| = ∞ cannot be a node: it
+is dropped, and a step that ends there (σ = 0 with x₀ held) is of order 1, exact for a constant N.
 
-On stochastic equations every value carries the noise of its time, and nothing beyond weak order 2 is reached: the ladders
-are not used there.
+On stochastic equations every value carries the noise of its time, and nothing beyond weak order 2 is reached: the
+ladders are not used there.
 
 Sources: Lu et al., DPM-Solver++ (2211.01095); Zhao et al., UniPC (2302.04867); Zhang and Chen, DEIS (2204.13902);
 Hochbruck and Ostermann, Exponential multistep methods of Adams-type (2011).
@@ -35,9 +35,9 @@ from torch import Tensor
 
 from .adams import PlannedStep, adams_plan
 from .base import Step, Stepper
-from .equation import Equation, Semilinear
+from .equation import Semilinear
 from .noise import Noise
-from .stepping import Adaptive, Grid
+from .stepping import Grid
 
 __all__ = ["ExponentialAdams"]
 
@@ -46,7 +46,7 @@ class _State(NamedTuple):
     """Where in the plan we are, the past values of N with the newest first, and N at the present time if known."""
 
     plan: tuple[PlannedStep, ...]
-    index: int = 0
+    number: int = 0
     past: tuple[Tensor, ...] = ()
     present: Tensor | None = None
 
@@ -79,26 +79,26 @@ class ExponentialAdams(Stepper):
             return n
         return n + 2 if self.order == 4 else n + 3 * min(n, 2) + (n <= 2)
 
-    def init(self, equation: Semilinear, x: Tensor, times: Grid) -> _State:
+    def init(self, equation: Semilinear, x: Tensor, times: Grid) -> _State:  # type: ignore[override]  # as `solve` checks
         return _State(adams_plan(equation, times.times, self.values, self.corrector))
 
-    def step(
+    def step(  # type: ignore[override]  # as `solve` checks
         self, equation: Semilinear, t0: float, t1: float, x: Tensor, state: _State, noise: Noise | None
     ) -> Step:
-        plan, index, past, present = state
-        planned = plan[index]
+        plan, number, past, present = state
+        planned = plan[number]
         values = (equation.field(t0, x) if present is None else present, *past)[: self.values]
         if planned.ladder:
             x1, present = _climb(planned, equation, t1, x, values[0])
-            return Step(x1, _State(plan, index + 1, values, present))
+            return Step(x1, _State(plan, number + 1, values, present))
         kept = planned.ratio * x
-        if planned.noise > 0.0:
+        if planned.noise > 0.0 and noise is not None:
             kept = kept + planned.noise * noise.normal(t0, t1, equation.variance, x)
         x1 = _add(kept, planned.predictor, values)
         if not planned.corrector:
-            return Step(x1, _State(plan, index + 1, values))
+            return Step(x1, _State(plan, number + 1, values))
         present = equation.field(t1, x1)
-        return Step(_add(kept, planned.corrector, (present, *values)), _State(plan, index + 1, values, present))
+        return Step(_add(kept, planned.corrector, (present, *values)), _State(plan, number + 1, values, present))
 
 
 def _add(x: Tensor, weights: tuple[float, ...], values: tuple[Tensor, ...]) -> Tensor:
@@ -111,7 +111,8 @@ def _climb(
     planned: PlannedStep, equation: Semilinear, t1: float, x: Tensor, first: Tensor
 ) -> tuple[Tensor, Tensor | None]:
     """One step by a ladder: the state at its end, and N there if the ladder evaluated it."""
-    values, present = (first,), None
+    values: tuple[Tensor, ...] = (first,)
+    present = None
     *rungs, last = planned.ladder
     for rung in rungs:
         present = equation.field(rung.time, _add(rung.ratio * x, rung.weights, values))

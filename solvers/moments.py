@@ -51,4 +51,4 @@ def interpolation_weights(nodes: Array, z: Array) -> Array:
     decaying = np.array([(-1.0) ** m * math.factorial(m) for m in range(count)])
     moments = np.where(finite[..., None], moments / moments[..., :1], decaying)
     powers = nodes[..., None, :] ** np.arange(count)[:, None]
-    return np.linalg.solve(powers, moments[..., None])[..., 0]
+    return np.asarray(np.linalg.solve(powers, moments[..., None])[..., 0], dtype=np.float64)

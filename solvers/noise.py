@@ -73,8 +73,8 @@ class BrownianTree:
     def normal(self, t0: float, t1: float, clock: Clock, like: Tensor) -> Tensor:
         if like.shape != self.shape or like.dtype != self.dtype:
             raise ValueError(
-                f"This BrownianTree drives {self.dtype} of shape {tuple(self.shape)}, but the step needs {like.dtype} of "
-                f"shape {tuple(like.shape)}; make the tree like the state."
+                f"This BrownianTree drives {self.dtype} of shape {tuple(self.shape)}, but the step needs {like.dtype} "
+                f"of shape {tuple(like.shape)}; make the tree like the state."
             )
         if min(t0, t1) < self.t0 or max(t0, t1) > self.t1:
             raise ValueError(
@@ -88,7 +88,8 @@ class BrownianTree:
         if math.isinf(norm):  # a step to σ = 0, on which no noise falls: any normal will do
             return normals[0]
         weights = torch.tensor(list(increment.values()), dtype=self.dtype, device=normals.device) / norm
-        return torch.tensordot(weights, normals, dims=1)
+        combined: Tensor = torch.tensordot(weights, normals, dims=1)
+        return combined
 
     def _weights(self, t: float, clock: Clock) -> dict[int, float]:
         """W_t as a combination of the normals of the nodes above t: {node: weight}.
@@ -120,7 +121,8 @@ class BrownianTree:
         """The cells around t with their middles, down to the one whose middle is t, or to the last, bridged at t."""
         if t == self.t1:
             return []
-        left, right, cell, cells = self.t0, self.t1, 1, []
+        left, right, cell = self.t0, self.t1, 1
+        cells: list[tuple[int, float]] = []
         while not cells or cells[-1][1] != t:
             middle = 0.5 * (left + right) if len(cells) < _LEVELS else t
             cells.append((cell, middle))

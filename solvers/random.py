@@ -1,8 +1,8 @@
 """Counter-based normal numbers: a function of (seed, sample, node, component), without any state.
 
-The hash is SplitMix64 (Steele, Lea and Flood, 2014): each (seed, sample) is a key, each (key, node) starts a stream, and
-each counter of the stream gives 64 bits, of which Box and Muller's transform makes two normals, each with 32 bits and
-hence within ±6.8. Integer arithmetic is exact, so the bits are the same on every device and in every batch.
+The hash is SplitMix64 (Steele, Lea and Flood, 2014): each (seed, sample) is a key, each (key, node) starts a stream,
+and each counter of the stream gives 64 bits, of which Box and Muller's transform makes two normals, each with 32 bits
+and hence within ±6.8. Integer arithmetic is exact, so the bits are the same on every device and in every batch.
 """
 
 from __future__ import annotations
@@ -63,6 +63,6 @@ def standard_normals(keys: Tensor, nodes: Sequence[int], shape: Sequence[int], d
 
 
 def standard_normal(like: Tensor, seed: int | Sequence[int] = 0) -> Tensor:
-    """N(0, I) of like's shape, dtype and device; row i depends on (seed, i), or on its own seed, and on nothing else."""
+    """N(0, I) of like's shape, dtype and device; row i depends on (seed, i), or on its own seed, alone."""
     keys = per_sample_keys(seed, like.shape[0], like.device)
     return standard_normals(keys, [_INITIAL_STATE], like.shape[1:], like.dtype)[0]

@@ -67,7 +67,7 @@ class ButcherTableau:
     def __post_init__(self) -> None:
         stages = len(self.c)
         if len(self.a) != stages or any(len(row) != i for i, row in enumerate(self.a)) or len(self.b) != stages:
-            raise ValueError(f"A tableau of {stages} stages needs rows of 0 to {stages - 1} entries and {stages} weights.")
+            raise ValueError(f"A tableau of {stages} stages needs rows of 0 to {stages - 1} entries, {stages} weights.")
         for i, row in enumerate(self.a):
             if abs(sum(row) - self.c[i]) > 1e-14:
                 raise ValueError(f"Row {i} of the tableau sums to {sum(row):g}, but its node is {self.c[i]:g}.")
@@ -92,7 +92,7 @@ class ButcherTableau:
             for tree in rooted_trees(nodes):
                 values, density, _ = weight(tree)
                 if abs(np.dot(b, values) - 1.0 / density) > 1e-13:
-                    raise ValueError(f"The tableau is not of order {order}: it misses the condition of the tree {tree}.")
+                    raise ValueError(f"The tableau is not of order {order}: it misses the condition of {tree}.")
 
     @property
     def reuses_last_stage(self) -> bool:
@@ -131,7 +131,7 @@ class RungeKutta(Stepper):
             t = t1 if tableau.c[i] == 1.0 else t0 + tableau.c[i] * h
             slopes.append(equation.drift(t, _combine(x, h, tableau.a[i], slopes)))
         x1 = _combine(x, h, tableau.b, slopes)
-        if state is None:
+        if state is None or tableau.embedded_b is None:
             return Step(x1)
         slopes.append(equation.drift(t1, x1))
         weights = [b - low for b, low in zip(tableau.b, tableau.embedded_b, strict=True)]

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import torch
@@ -54,7 +55,7 @@ class Grid:
         if tensor.ndim != 1 or len(tensor) < 2:
             raise ValueError(f"times must be 1-D with at least two entries, but has shape {tuple(tensor.shape)}.")
         values = tuple(tensor.tolist())
-        steps = [b - a for a, b in zip(values[:-1], values[1:], strict=True)]
+        steps = [b - a for a, b in pairwise(values)]
         if not all(map(math.isfinite, values)):
             raise ValueError("times must be finite; give the times of the steps, noise (t = 0) to data (t = 1).")
         for i, step in enumerate(steps):
@@ -122,7 +123,7 @@ class Adaptive:
         return rms(error / (self.atol + self.rtol * torch.maximum(x0.abs(), x1.abs())))
 
     def _first_step(self, slope: Tensor, x: Tensor, order: int) -> float:
-        """A step whose explicit Euler error would be about the tolerance (Hairer et al., II.4, without its second probe)."""
+        """A hundredth of the time in which the state changes by itself (Hairer et al., II.4, the first guess)."""
         size, speed = self.norm(x, x, x), self.norm(slope, x, x)
         step = 0.01 * size / speed if min(size, speed) > 1e-5 else 1e-6
         return min(step, abs(self.t1 - self.t0))

@@ -1,7 +1,7 @@
 """The one table of every solver: how it is made, and what it is measured on.
 
-Every solver that `fokker.solvers` exports must stand here, with all its variants; the order tests read the declared order
-from the solver itself.
+Every solver that `fokker.solvers` exports must stand here, with all its variants; the order tests read the declared
+order from the solver itself.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import fokker.solvers as solvers
 import torch
+from torch import Tensor
+
+import fokker.solvers as solvers
 from fokker.solvers import (
     ODE,
     RK4,
@@ -27,7 +29,6 @@ from fokker.solvers import (
     Solver,
     TorchDiffEq,
 )
-from torch import Tensor
 
 __all__ = ["EXPORTED", "FIXED_STEP", "INITIAL", "PROBLEMS", "STOCHASTIC", "Problem", "label"]
 
@@ -80,7 +81,10 @@ def _logistic() -> Problem:
 
 
 def _riccati(logarithmic: bool) -> Problem:
-    """d(x/S) = −ω cos(ωr) (x/S)²/4 dr: z₁ = z₀ / (1 + z₀ (sin ωr₁ − sin ωr₀)/4), S = e^{−t} + t, r = e^{t − 1} or sin t."""
+    """d(x/S) = −ω cos(ωr) (x/S)²/4 dr, with S = e^{−t} + t, and r = e^{t − 1} or sin t.
+
+    z₁ = z₀ / (1 + z₀ (sin ωr₁ − sin ωr₀)/4)
+    """
 
     def scale(t: Tensor) -> Tensor:
         return torch.exp(-t) + t

@@ -24,7 +24,9 @@ class Overhead:
 
     benchmark: Callable[..., object]
 
-    def __call__(self, problem: str, method: str, run: Callable[[], object], field: Callable[[], object], nfe: int) -> None:
+    def __call__(
+        self, problem: str, method: str, run: Callable[[], object], field: Callable[[], object], nfe: int
+    ) -> None:
         bare: list[float] = []
 
         def calls() -> None:

@@ -1,13 +1,17 @@
-"""What a solver costs beyond its network: ours beside torchdiffeq's fixed-grid methods, and a bare loop as the floor."""
+"""What a solver costs beyond its network: ours beside torchdiffeq's fixed-grid methods, above a bare loop."""
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import pairwise
+
 import pytest
 import torch
-from fokker.generative import CondOT, Denoiser, flow
-from fokker.solvers import ODE, RK4, Euler, ExponentialAdams, Heun, Semilinear, Solver, TorchDiffEq, solve
 from overhead import Overhead
 from torch import Tensor
+
+from fokker.generative import CondOT, Denoiser, flow
+from fokker.solvers import ODE, RK4, Euler, ExponentialAdams, Heun, Semilinear, Solver, TorchDiffEq, solve
 
 STEPS, BATCH = 100, 256
 FIELD = "MLP 2-128-128-2, batch 256"
@@ -23,7 +27,7 @@ def net() -> torch.nn.Module:
     torch.manual_seed(0)
     widths = (2, 128, 128, 2)
     layers: list[torch.nn.Module] = []
-    for a, b in zip(widths[:-1], widths[1:], strict=True):
+    for a, b in pairwise(widths):
         layers += [torch.nn.Linear(a, b), torch.nn.SiLU()]
     return torch.nn.Sequential(*layers[:-1])
 
@@ -56,4 +60,6 @@ def test_overhead_of_a_denoiser(overhead: Overhead, x: Tensor, net: torch.nn.Mod
     """With everything between a network and a sampler: clock, conversion of the prediction, coefficients."""
     equation = flow(Denoiser(lambda x, t: net(x), CondOT(), predicts="eps"), hold="x0")
     times = torch.linspace(0.01, 0.99, STEPS + 1, dtype=torch.float64)
-    overhead(FIELD, "ExponentialAdams(2), eps denoiser", lambda: solve(equation, x, times, ExponentialAdams(2)), lambda: net(x), STEPS)
+    solver = ExponentialAdams(2)
+    run = partial(solve, equation, x, times, solver)
+    overhead(FIELD, f"{solver}, eps denoiser", run, lambda: net(x), STEPS)

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+
 from fokker.solvers.moments import exponential_moments, interpolation_weights
 
 EXPONENTS = np.array([-60.0, -4.001, -3.999, -1.0, -1e-3, -1e-9, 0.0, 1e-12, 1e-4, 0.5, 3.999, 4.001, 30.0, 500.0])

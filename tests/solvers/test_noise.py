@@ -7,9 +7,10 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
+
 from fokker.solvers import BrownianTree, WhiteNoise, standard_normal
 from fokker.solvers.random import per_sample_keys, standard_normals
-from torch import Tensor
 
 LIKE = torch.zeros(5, 3, dtype=torch.float64)
 TIMES = [0.0, 0.1, 1.0 / 3.0, 0.5, 0.625, 0.9, 1.0]

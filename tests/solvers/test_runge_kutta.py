@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+
 from fokker.solvers import RK4, Bosh3, ButcherTableau, Dopri5, Euler, Heun, Midpoint, RungeKutta
 from fokker.solvers.runge_kutta import rooted_trees
 

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import torch
 from cases import INITIAL, PROBLEMS, SPEEDS
+from torch import Tensor
+
 from fokker.solvers import (
     ODE,
     RK4,
@@ -26,11 +28,11 @@ from fokker.solvers import (
     WhiteNoise,
     solve,
 )
-from torch import Tensor
 
 X = INITIAL[::4]
 DECAY = ODE(lambda t, x: -x)
 BROWNIAN = SDE(lambda t, x: -x, lambda t, x: 1.0, noise="additive")
+STRATONOVICH = SDE(lambda t, x: x, lambda t, x: x, calculus="stratonovich")
 GRID = torch.linspace(0.0, 1.0, 5)
 
 
@@ -60,7 +62,8 @@ def test_a_solve_differentiates() -> None:
     x = X.clone().requires_grad_()
     end = solve(DECAY, x, GRID, RK4()).x
     (gradient,) = torch.autograd.grad(end.sum(), x)
-    torch.testing.assert_close(gradient, torch.full_like(X, (1 - 0.25 + 0.25**2 / 2 - 0.25**3 / 6 + 0.25**4 / 24) ** 4))
+    factor = 1 - 0.25 + 0.25**2 / 2 - 0.25**3 / 6 + 0.25**4 / 24  # of one step
+    torch.testing.assert_close(gradient, torch.full_like(X, factor**4))
 
 
 def test_without_noise_euler_maruyama_is_euler() -> None:
@@ -77,7 +80,8 @@ def test_a_semilinear_equation_differentiates_itself() -> None:
     t = 0.37
     scale, d_scale, clock = math.exp(-t) + t, 1.0 - math.exp(-t), math.exp(t - 1.0)
     field = -0.25 * SPEEDS * (SPEEDS * clock).cos() * (X / scale) ** 2
-    torch.testing.assert_close(equation.drift(t, X), d_scale / scale * X + scale * clock * field, rtol=1e-14, atol=1e-14)
+    expected = d_scale / scale * X + scale * clock * field
+    torch.testing.assert_close(equation.drift(t, X), expected, rtol=1e-14, atol=1e-14)
 
 
 def test_in_its_clock_a_semilinear_equation_is_a_plain_ode() -> None:
@@ -99,7 +103,8 @@ def nan_after(t_bad: float) -> ODE:
 
 
 def test_a_state_that_is_not_finite_is_named_with_the_work_done() -> None:
-    with pytest.raises(SolveError, match=r"after step 3, from t = 0\.5 to t = 0\.75 \(first component \(2, 1\)\)") as failure:
+    sentence = r"after step 3, from t = 0\.5 to t = 0\.75 \(first component \(2, 1\)\)"
+    with pytest.raises(SolveError, match=sentence) as failure:
         solve(nan_after(0.5), X, GRID, Euler(), save=True)
     partial = failure.value.solution
     assert partial.status == "nonfinite"
@@ -145,8 +150,8 @@ BAD_INPUT: dict[str, tuple[Bad, type[Exception], str]] = {
     "an ODE for Adams": (lambda: solve(DECAY, X, GRID, ExponentialAdams(2)), TypeError, "needs a Semilinear equation"),
     "integers": (lambda: solve(DECAY, torch.ones(2, 2, dtype=torch.int64), GRID, Heun()), TypeError, "floating-point"),
     "a list": (lambda: solve(DECAY, [1.0], GRID, Heun()), TypeError, "leading batch axis"),
-    "NaN": (lambda: solve(DECAY, X.index_fill(1, torch.tensor(1), math.nan), GRID, Heun()), ValueError, r"component \(0, 1\)"),
-    "a field of another shape": (lambda: solve(ODE(lambda t, x: x[:1]), X, GRID, Heun()), ValueError, r"shape \(1, 7\)"),
+    "NaN": (lambda: solve(DECAY, X / torch.ones(3, 7).tril(), GRID, Heun()), ValueError, r"component \(0, 1\)"),
+    "another shape": (lambda: solve(ODE(lambda t, x: x[:1]), X, GRID, Heun()), ValueError, r"shape \(1, 7\)"),
     "a field of another dtype": (lambda: solve(ODE(lambda t, x: x.float()), X, GRID, Heun()), ValueError, "float32"),
     "steps beyond the budget": (lambda: solve(DECAY, X, GRID, RK4(), max_nfe=15), ValueError, "3 steps fit"),
     "adaptive RK4": (
@@ -162,7 +167,7 @@ BAD_INPUT: dict[str, tuple[Bad, type[Exception], str]] = {
     "an unknown order": (lambda: ExponentialAdams(5), ValueError, "orders 1, 2, 3 and 4"),
     "an unknown noise": (lambda: SDE(lambda t, x: x, lambda t, x: x, noise="white"), ValueError, "diagonal"),
     "Stratonovich": (
-        lambda: solve(SDE(lambda t, x: x, lambda t, x: x, calculus="stratonovich"), X, GRID, EulerMaruyama(), WhiteNoise(0)),
+        lambda: solve(STRATONOVICH, X, GRID, EulerMaruyama(), WhiteNoise(0)),
         ValueError,
         "Ito",
     ),
