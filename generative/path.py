@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 
 from .elementary import Real, atan, exp, expm1, hypot, log, ratio, sigmoid, sin, softplus, sqrt
 
@@ -104,23 +105,30 @@ class Cosine(GaussianPath):
                 f"Cosine needs log_snr_min < log_snr_max, but got {self.log_snr_min} and {self.log_snr_max}."
             )
 
-    def _interpolate(self, start: Real, end: Real, t: Real) -> Real:
-        return start * (1.0 - t) + end * t
+    @cached_property
+    def _angles(self) -> tuple[float, float]:
+        """The angle at t = 0 and t = 1."""
+        return float(atan(exp(self.log_snr_min - self.shift))), float(atan(exp(self.log_snr_max - self.shift)))
+
+    @cached_property
+    def _complements(self) -> tuple[float, float]:
+        """π/2 less the angle, which vanishes exactly where log_snr_max is infinite."""
+        return float(atan(exp(self.shift - self.log_snr_min))), float(atan(exp(self.shift - self.log_snr_max)))
 
     def _signal(self, t: Real) -> Real:
         """e^shift sin(angle): α before normalisation."""
-        start, end = (atan(exp(bound - self.shift)) for bound in (self.log_snr_min, self.log_snr_max))
-        return exp(self.shift) * sin(self._interpolate(start, end, t))
+        start, end = self._angles
+        return exp(self.shift) * sin(start * (1.0 - t) + end * t)
 
     def _noise(self, t: Real) -> Real:
-        """cos(angle) by its complement, which vanishes exactly where the angle is π/2."""
-        start, end = (atan(exp(self.shift - bound)) for bound in (self.log_snr_min, self.log_snr_max))
-        return sin(self._interpolate(start, end, t))
+        """cos(angle): σ before normalisation."""
+        start, end = self._complements
+        return sin(start * (1.0 - t) + end * t)
 
     def _d_rotation(self, t: Real) -> Real:
         """d/dt atan2(α, σ)."""
-        start, end = (atan(exp(bound - self.shift)) for bound in (self.log_snr_min, self.log_snr_max))
-        return exp(self.shift) * (end - start) / hypot(self._signal(t), self._noise(t)) ** 2
+        start, end = self._angles
+        return exp(self.shift) * (end - start) / (self._signal(t) ** 2 + self._noise(t) ** 2)
 
     def alpha(self, t: Real) -> Real:
         return self._signal(t) / hypot(self._signal(t), self._noise(t))
@@ -135,7 +143,7 @@ class Cosine(GaussianPath):
         return -self.alpha(t) * self._d_rotation(t)
 
     def time(self, log_snr: Real) -> Real:
-        start, end = (atan(exp(bound - self.shift)) for bound in (self.log_snr_min, self.log_snr_max))
+        start, end = self._angles
         return (atan(exp(log_snr - self.shift)) - start) / (end - start)
 
 
