@@ -44,9 +44,9 @@ class Noise(Protocol):
 
 
 class WhiteNoise:
-    """Independent increments from a torch generator, or from a seed on the CPU's default generator algorithm."""
+    """Independent increments from a torch generator, or from a new one on the CPU with a seed."""
 
-    def __init__(self, seed: int | torch.Generator) -> None:
+    def __init__(self, seed: int | torch.Generator = 0) -> None:
         self.generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
 
     def normal(self, t0: float, t1: float, clock: Clock, like: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -39,8 +40,8 @@ def per_sample_keys(seed: int | Sequence[int], batch: int, device: torch.device 
 
     Raises ValueError for another number of seeds than samples.
     """
-    if isinstance(seed, int):
-        seeds, positions = torch.tensor([_signed(seed)], device=device), torch.arange(batch, device=device)
+    if isinstance(seed, Integral):
+        seeds, positions = torch.tensor([_signed(int(seed))], device=device), torch.arange(batch, device=device)
     else:
         if len(seed) != batch:
             raise ValueError(f"{len(seed)} seeds were given for {batch} samples; give one each, or a single int.")
