@@ -3,8 +3,8 @@
 Noise x = σ ξ at t = 0 is carried along the probability flow to data at t = 1 by a multistep exponential integrator, one
 network evaluation a step. ξ comes from a counter-based generator: sample i is the same whatever the batch.
 
-The default is what `fokker bench` finds best: third order with the velocity held, on steps that are uniform in √(1 − t),
-and from 15 evaluations on the corrector, whose start-up costs two of them.
+The default is what `fokker bench` finds best: third order with the velocity held, on steps uniform in √(1 − t), and
+from 15 evaluations on the corrector, whose start-up costs two of them.
 """
 
 from __future__ import annotations
