@@ -56,8 +56,10 @@ def run(
     except KeyboardInterrupt:
         print(f"stopped; {folder} keeps what is finished, the same command goes on", file=sys.stderr)
         raise
-    files = [folder / "results.sqlite", folder / "work_precision.png"]
-    work_precision(results, files[1])
+    files = [folder / "results.sqlite"]
+    if drawn := [result for result in results if result.standings()]:
+        files.append(folder / "work_precision.png")
+        work_precision(drawn, files[-1])
     files += [_samples(result, budgets, folder) for result in results if problem(result.key.problem).classes]
     if as_json:
         summary = [result.as_dict() for result in results]

@@ -34,17 +34,15 @@ COLOURS = {
 }
 MARKERS = {1: "o", 2: "s", 3: "^", 4: "D", 5: "p"}
 INK = "#333333"
-TEXT = 7.5
 
 
 def work_precision(results: Sequence[Result], file: Path) -> None:
-    """One panel a problem, as a PNG, whole or not at all. Results without a finished row are left out."""
-    drawn = [result for result in results if result.standings()]
-    columns = min(2, len(drawn))
-    lines = -(-len(drawn) // columns)
+    """One panel a problem, as a PNG, whole or not at all. Each result needs a row that did not fail."""
+    columns = min(2, len(results))
+    lines = -(-len(results) // columns)
     width, height = 8.2 * columns, 5.4 * lines
     figure = Figure(figsize=(width, height))
-    for index, result in enumerate(drawn):
+    for index, result in enumerate(results):
         left, top = 8.2 * (index % columns) + 0.75, 5.4 * (index // columns) + 0.4
         _panel(figure.add_axes((left / width, 1 - (top + 4.4) / height, 5.4 / width, 4.4 / height)), result)
     _save(figure, file)
@@ -61,9 +59,10 @@ def _panel(axes: Axes, result: Result) -> None:
     for line in lines:
         _draw(axes, line)
     _frame(axes, budgets, lines, result.reference.agreement)
-    _guides(axes, budgets[-1])
+    if budgets[-1] > 4 * budgets[0]:
+        _guides(axes, budgets[-1])
     _label(axes, lines)
-    axes.set_title(f"{result.key.problem}", loc="left", fontsize=12, fontweight="bold", color=INK)
+    axes.set_title(result.key.problem, loc="left", fontsize=12, fontweight="bold", color=INK)
     axes.set_title(f"{result.description}; {result.key.samples} noises", loc="right", fontsize=8, color=INK)
 
 
@@ -154,7 +153,7 @@ def _label(axes: Axes, lines: Sequence[Sequence[Row]]) -> None:
             xytext=(1.035, height),
             xycoords="axes fraction",
             textcoords="axes fraction",
-            fontsize=TEXT,
+            fontsize=7.5,
             color=colour,
             va="center",
             arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.5, "shrinkA": 1, "relpos": (0, 0.5)},

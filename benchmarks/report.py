@@ -142,10 +142,11 @@ def print_result(console: Console, result: Result) -> None:
     table.add_column("runner-up")
     table.add_column("grid")
     table.add_column("times the error", no_wrap=True)
-    for standing in result.standings():
+    standings = result.standings()
+    for standing in standings:
         table.add_row(*_line(standing))
     console.print(table)
-    reference, doubt = result.reference, any(not standing.resolved for standing in result.standings())
+    reference, doubt = result.reference, any(standing.lead and not standing.resolved for standing in standings)
     console.print(
         f"{result.key.samples} initial noises; two reference solutions ({reference.methods}) agree to "
         f"{reference.agreement:.0e}." + " ?: these noises cannot tell the two apart." * doubt,

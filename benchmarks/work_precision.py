@@ -3,11 +3,10 @@
 For a budget of evaluations a sampler takes as many steps as it can pay for. The error of the i-th initial
 noise is
 
-    e_i = rms over components of  x_i(sampler) − x_i(reference)        at the same end time, from the same
-    noise,
+    e_i = rms over components of  x_i(sampler) − x_i(reference),        both from the same noise,
 
-pathwise: it sees the discretisation alone, not the network's quality. A row is stored when it is
-finished, and rows that are stored already are not computed again.
+pathwise: it sees the discretisation alone, not the network's quality. A row is stored when it is finished,
+and rows that are stored already are not computed again.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from .. import __version__
 from ..generative import grids
 from ..solvers import SolveError, solve
 from .display import Display
@@ -81,7 +80,9 @@ def measure(job: Job, folder: Path) -> Row:
         run = solve(equation, chosen.noise(key.samples, key.seed), times, entry.solver())
         nfe = int(run.nfe)
         errors = (run.x - known.solution).flatten(1).square().mean(dim=1).sqrt().numpy()
-    except (SolveError, ValueError) as error:
+    except SolveError as error:
+        nfe, failure = int(error.solution.nfe), str(error)
+    except ValueError as error:
         failure = str(error)
     seconds = time.process_time() - started
     return Row(job.solver, job.grid, job.budget, job.steps, nfe, seconds, failure, errors)
@@ -99,14 +100,16 @@ def compare(
 ) -> list[Result]:
     """Races the solvers on the problems and returns one result a problem; `folder` keeps what is finished.
 
-    samples: initial noises, by default each problem's own number. Raises ValueError for unknown names and for
-    a folder that holds results of another version of a problem, ArithmeticError if no reference solution can
-    be found.
+    samples: initial noises, by default each problem's own number. Raises ValueError for unknown names, budgets
+    below a single step and a folder that holds results of another version of a problem, ArithmeticError if no
+    reference solution can be found.
     """
     display = display or Display(Console(quiet=True))
     solvers = list(dict.fromkeys(canonical(name) for name in solvers))
     keys = [Key(name, seed, samples or problem(name).samples) for name in dict.fromkeys(problems)]
     wanted = {key: list(jobs(key, solvers, budgets)) for key in keys}
+    if not any(wanted.values()):
+        raise ValueError(f"None of the solvers makes a step with {max(budgets)} evaluations; allow more.")
     references: dict[Key, Reference] = {}
     pending: dict[Future[Row | None], tuple[Key, float]] = {}
     finished: SimpleQueue[Future[Row | None]] = SimpleQueue()
@@ -120,7 +123,7 @@ def compare(
 
         def begin(key: Key, found: Reference) -> None:
             references[key] = found
-            store.begin(key, {"fokker": __version__, **problem(key.problem).configuration()})
+            store.begin(key, {"fokker": version("fokker"), **problem(key.problem).configuration()})
             there = {row.cell for row in store.rows(key)}
             todo = [job for job in wanted[key] if job.cell not in there]
             for job in todo:

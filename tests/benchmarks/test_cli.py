@@ -83,6 +83,7 @@ def test_a_killed_run_resumes_and_has_every_row_once(tmp_path: Path) -> None:
         (["bench", "--problem", "rings"], "Unknown problem 'rings'; choose one of gaussian, ring,"),
         (["bench", "--solver", "hein"], "Unknown solver 'hein'; choose one of euler, midpoint,"),
         (["bench", "--nfe", "0"], "'--nfe'"),
+        (["bench", "--problem", "ring", "--solver", "rk4", "--nfe", "3"], "makes a step with 3 evaluations"),
         (["bench", "--samples", "1"], "'--samples'"),
         (["bench", "--seed", "one"], "'--seed'"),
         (["bench", "--quick"], "No such option"),
