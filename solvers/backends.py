@@ -11,12 +11,9 @@ import torch
 import torchdiffeq
 from torch import Tensor
 
-from .base import Solver
-from .equation import Equation
-from .noise import Noise
-from .progress import Progress
-from .solution import BudgetExhausted, Ledger, Solution, SolveError
-from .stepping import Adaptive, Grid
+from .base import Solver, Task
+from .solution import BudgetExhausted, Solution, SolveError
+from .stepping import Adaptive
 
 __all__ = ["TorchDiffEq"]
 
@@ -56,24 +53,15 @@ class TorchDiffEq(Solver):
             raise ValueError(f"{self.method} chooses its own steps; give it Adaptive(t0, t1, rtol=..., atol=...).")
         return self.FIXED[self.method][1] * n
 
-    def integrate(
-        self,
-        equation: Equation,
-        x: Tensor,
-        times: Grid | Adaptive,
-        noise: Noise | None,
-        ledger: Ledger,
-        *,
-        save: bool,
-        progress: Progress,
-    ) -> Solution:
+    def integrate(self, task: Task) -> Solution:
+        equation, x, times = task.equation, task.x, task.times
         if isinstance(times, Adaptive):
             ts = torch.tensor([times.t0, times.t1], dtype=torch.float64)
             tolerances = {"rtol": times.rtol, "atol": times.atol}
         else:
             self.evaluations(times.n)
             ts, tolerances = torch.tensor(times.times, dtype=torch.float64), {}
-        partial = Solution(x, ts[:1], x[None] if save else None)
+        partial = Solution(x, ts[:1], x[None] if task.save else None)
 
         def drift(t: Tensor, state: Tensor) -> Tensor:
             return equation.drift(t.item(), state)
@@ -81,11 +69,11 @@ class TorchDiffEq(Solver):
         try:
             xs = torchdiffeq.odeint(drift, x, ts, method=self.method, **tolerances)
         except BudgetExhausted:
-            message = f"max_nfe = {ledger.budget} evaluations were spent inside torchdiffeq; allow more."
+            message = f"max_nfe = {task.ledger.budget} evaluations were spent inside torchdiffeq; allow more."
             raise SolveError(message, partial) from None
         except AssertionError as failure:
             message = f"torchdiffeq gave up ({failure}); the field is singular, or the tolerance out of reach."
             raise SolveError(message, partial) from None
         if not torch.isfinite(xs[-1]).all():
             raise SolveError("torchdiffeq's final state is not finite; end earlier, or take smaller steps.", partial)
-        return Solution(xs[-1], ts, xs if save else None, accepted=len(ts) - 1)
+        return Solution(xs[-1], ts, xs if task.save else None, accepted=len(ts) - 1)

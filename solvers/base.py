@@ -21,7 +21,20 @@ from .progress import Progress
 from .solution import BudgetExhausted, Ledger, Solution, SolveError
 from .stepping import Adaptive, Grid, Underflow
 
-__all__ = ["Solver", "Step", "Stepper"]
+__all__ = ["Solver", "Step", "Stepper", "Task"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What `solve` was asked, checked, its equation watched by the ledger."""
+
+    equation: Equation
+    x: Tensor
+    times: Grid | Adaptive
+    noise: Noise | None
+    ledger: Ledger
+    save: bool
+    progress: Progress
 
 
 class Solver(ABC):
@@ -40,18 +53,8 @@ class Solver(ABC):
     embedded: ClassVar[bool] = False
 
     @abstractmethod
-    def integrate(
-        self,
-        equation: Equation,
-        x: Tensor,
-        times: Grid | Adaptive,
-        noise: Noise | None,
-        ledger: Ledger,
-        *,
-        save: bool,
-        progress: Progress,
-    ) -> Solution:
-        """Solve a watched equation; called by `solve`, which has checked the arguments."""
+    def integrate(self, task: Task) -> Solution:
+        """Solve what `solve` has checked."""
 
     @abstractmethod
     def evaluations(self, n: int) -> int:
@@ -92,22 +95,14 @@ class Stepper(Solver):
         """dx/dt at the start, from which `Adaptive` chooses the first step."""
         return equation.drift(t0, x)
 
-    def integrate(
-        self,
-        equation: Equation,
-        x: Tensor,
-        times: Grid | Adaptive,
-        noise: Noise | None,
-        ledger: Ledger,
-        *,
-        save: bool,
-        progress: Progress,
-    ) -> Solution:
-        t, ts, xs, rejected = times.t0, [times.t0], [x], 0
+    def integrate(self, task: Task) -> Solution:
+        equation, times, noise, ledger = task.equation, task.times, task.noise, task.ledger
+        t, x, rejected = times.t0, task.x, 0
+        ts, xs = [t], [x]
         finite = _FiniteWatch(x)
 
         def solution(status: str = "completed") -> Solution:
-            states = torch.stack(xs) if save else None
+            states = torch.stack(xs) if task.save else None
             return Solution(
                 x, torch.tensor(ts, dtype=torch.float64), states, ledger.nfe, len(ts) - 1, rejected, status
             )
@@ -126,9 +121,9 @@ class Stepper(Solver):
                     raise SolveError(_nonfinite(trouble, len(ts), t, t1), solution("nonfinite"))
                 t, x, state = t1, step.x, step.state
                 ts.append(t)
-                if save:
+                if task.save:
                     xs.append(x)
-                progress.reach(t)
+                task.progress.reach(t)
         except BudgetExhausted:
             message = f"max_nfe = {ledger.budget} evaluations were spent at t = {t:g}; allow more, or take fewer steps."
             raise SolveError(message, solution("budget")) from None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -40,12 +39,12 @@ def per_sample_keys(seed: int | Sequence[int], batch: int, device: torch.device 
 
     Raises ValueError for another number of seeds than samples.
     """
-    if isinstance(seed, Integral):
-        seeds, positions = torch.tensor([_signed(int(seed))], device=device), torch.arange(batch, device=device)
-    else:
+    if isinstance(seed, Sequence):
         if len(seed) != batch:
             raise ValueError(f"{len(seed)} seeds were given for {batch} samples; give one each, or a single int.")
         seeds, positions = torch.tensor([_signed(int(s)) for s in seed], device=device), torch.zeros(1, device=device)
+    else:
+        seeds, positions = torch.tensor([_signed(int(seed))], device=device), torch.arange(batch, device=device)
     return _mix(_mix(seeds * _WEYL) + positions.long() * _WEYL)
 
 

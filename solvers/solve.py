@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from .base import Solver
+from .base import Solver, Task
 from .equation import SDE, Equation, Semilinear
 from .noise import Noise
 from .progress import Progress
@@ -56,7 +56,7 @@ def solve(
     ledger = Ledger(max_nfe)
     watched = equation.watched(lambda function: ledger.watch(function, equation.cost))
     with Progress(steps.t0, steps.t1, progress) as bar:
-        solution = solver.integrate(watched, x, steps, noise, ledger, save=save, progress=bar)
+        solution = solver.integrate(Task(watched, x, steps, noise, ledger, save, bar))
     return replace(solution, nfe=ledger.nfe)
 
 
