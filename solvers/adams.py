@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from .equation import Semilinear
-from .moments import Array, interpolation_weights
+from .moments import Array, Mask, interpolation_weights
 
 __all__ = ["LADDERS", "PlannedStep", "adams_plan"]
 
@@ -80,29 +80,27 @@ def adams_plan(
     ratio = scale[1:] / scale[:-1]
     gained = gain[1:] - ratio * gain[:-1]
     noise = np.sqrt(np.maximum(power[1:] - ratio**2 * power[:-1], 0.0))
-    known = _known_values(node, values)
+    known = _known_values(node, values)[:-1]
     with np.errstate(invalid="ignore"):
         step = np.diff(node)
-    usable = np.where(step == np.inf, 1, known[:-1]) if equation.logarithmic else known[:-1]
-    predictor = _weights(node, usable, equation.logarithmic, ahead=False)
-    ahead = _weights(node, np.where(np.isfinite(node[:-1]), usable, 0), equation.logarithmic, ahead=True)
-    order = values + corrector
-    plan = []
-    for i in range(n):
-        regular = bool(known[i] >= values)
-        degenerate = not math.isfinite(step[i])
-        corrected = i < n - 1 and math.isfinite(node[i + 1])
-        ladder = not (regular or degenerate or equation.stochastic or known[i] + 2 >= order)
-        plan.append(
-            PlannedStep(
-                ratio=float(ratio[i]),
-                noise=float(noise[i]),
-                predictor=_scaled(predictor[i], gained[i]),
-                corrector=_scaled(ahead[i], gained[i]) if corrected and (corrector or not regular) else (),
-                ladder=_ladder(equation, times[i : i + 2], at, i, LADDERS[order - 1]) if ladder else (),
-            )
+    regular, order = known >= values, values + corrector
+    ladder = ~regular & np.isfinite(step) & (known + 2 < order) & (not equation.stochastic)
+    corrected = (corrector | ~regular) & np.isfinite(node[1:]) & (np.arange(n) < n - 1)
+    usable = np.where(step == np.inf, 1, known) if equation.logarithmic else known
+    behind = np.where(np.isfinite(node[:-1]), usable, 0)  # what a corrector may use besides the value ahead
+    z = step if equation.logarithmic else np.zeros_like(step)
+    predictors = _weights(node, z, usable, np.ones(n, dtype=bool), ahead=0)
+    correctors = _weights(node, z, behind, corrected, ahead=1)
+    return tuple(
+        PlannedStep(
+            ratio=float(ratio[i]),
+            noise=float(noise[i]),
+            predictor=_scaled(predictors[i], gained[i]),
+            corrector=_scaled(correctors[i], gained[i]),
+            ladder=_ladder(equation, times[i : i + 2], at, i, LADDERS[order - 1]) if ladder[i] else (),
         )
-    return tuple(plan)
+        for i in range(n)
+    )
 
 
 def _scaled(weights: Array, factor: float) -> tuple[float, ...]:
@@ -118,19 +116,17 @@ def _known_values(node: Array, most: int) -> Array:
     return np.array(known)
 
 
-def _weights(node: Array, counts: Array, logarithmic: bool, *, ahead: bool) -> list[Array]:
-    """For every step the interpolation weights of its last `counts` values, and of the one ahead before them."""
-    weights: list[Array] = [np.ones(1)] * len(counts)
-    for count in np.unique(counts):
-        rows = np.flatnonzero((counts == count) & (np.isfinite(node[1:]) if ahead else True))
-        if count + ahead < 2 or len(rows) == 0:
+def _weights(node: Array, z: Array, counts: Array, wanted: Mask, *, ahead: int) -> list[Array]:
+    """For each wanted step the weights of its last `counts` values, after those of the `ahead` values before them."""
+    weights = [np.ones(int(chosen)) for chosen in wanted]
+    for count in np.unique(counts[wanted]):
+        rows = np.flatnonzero(wanted & (counts == count))
+        if count + ahead < 2:
             continue
-        step = node[rows + 1] - node[rows]
+        unit = np.where(np.isfinite(z[rows]), node[rows + 1] - node[rows], 1.0)
         offsets = node[rows[:, None] + ahead - np.arange(count + ahead)] - node[rows, None]
-        nodes = offsets / np.where(np.isfinite(step), step, 1.0)[:, None]
-        solved = interpolation_weights(nodes, step if logarithmic else np.zeros_like(step))
-        for row, values in zip(rows, solved, strict=True):
-            weights[row] = values
+        for row, solved in zip(rows, interpolation_weights(offsets / unit[:, None], z[rows]), strict=True):
+            weights[row] = solved
     return weights
 
 

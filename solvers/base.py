@@ -2,13 +2,15 @@
 
 A `Stepper` gives `init`, which prepares what the steps share (coefficients of the whole grid, the first stage), and
 `step`, a pure function of its arguments: the state of a method is returned, never mutated, so that a rejected step
-leaves nothing behind. Steps are written in plain arithmetic on states and fields.
+leaves nothing behind. Steps are written in linear arithmetic on states and fields alone: products with numbers, and
+`combined`.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -21,7 +23,7 @@ from .progress import Progress
 from .solution import BudgetExhausted, Ledger, Solution, SolveError
 from .stepping import Adaptive, Grid, Underflow
 
-__all__ = ["Solver", "Step", "Stepper", "Task"]
+__all__ = ["Solver", "Step", "Stepper", "Task", "combined"]
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,14 @@ class Stepper(Solver):
                 _nonfinite(_first_nonfinite(x), late + 1, ts[late], ts[late + 1]), solution("nonfinite")
             )
         return solution()
+
+
+def combined(x: Tensor, weights: Iterable[float], values: Iterable[Tensor]) -> Tensor:
+    """x + Σ w_j v_j, in one operation a term."""
+    for weight, value in zip(weights, values, strict=False):
+        if weight != 0.0:
+            x = x.add(value, alpha=weight)
+    return x
 
 
 def _first_nonfinite(x: Tensor) -> tuple[int, ...]:

@@ -34,7 +34,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from .adams import PlannedStep, adams_plan
-from .base import Step, Stepper
+from .base import Step, Stepper, combined
 from .equation import Semilinear
 from .noise import Noise
 from .stepping import Grid
@@ -94,17 +94,11 @@ class ExponentialAdams(Stepper):
         kept = planned.ratio * x
         if planned.noise > 0.0 and noise is not None:
             kept = kept + planned.noise * noise.normal(t0, t1, equation.variance, x)
-        x1 = _add(kept, planned.predictor, values)
+        x1 = combined(kept, planned.predictor, values)
         if not planned.corrector:
             return Step(x1, _State(plan, number + 1, values))
         present = equation.field(t1, x1)
-        return Step(_add(kept, planned.corrector, (present, *values)), _State(plan, number + 1, values, present))
-
-
-def _add(x: Tensor, weights: tuple[float, ...], values: tuple[Tensor, ...]) -> Tensor:
-    for weight, value in zip(weights, values, strict=False):
-        x = x + weight * value
-    return x
+        return Step(combined(kept, planned.corrector, (present, *values)), _State(plan, number + 1, values, present))
 
 
 def _climb(
@@ -115,7 +109,7 @@ def _climb(
     present = None
     *rungs, last = planned.ladder
     for rung in rungs:
-        present = equation.field(rung.time, _add(rung.ratio * x, rung.weights, values))
+        present = equation.field(rung.time, combined(rung.ratio * x, rung.weights, values))
         values = (*values, present)
     reaches_end = rungs[-1].time == t1
-    return _add(last.ratio * x, last.weights, values), present if reaches_end else None
+    return combined(last.ratio * x, last.weights, values), present if reaches_end else None

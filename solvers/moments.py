@@ -6,7 +6,7 @@ A semilinear equation is integrated over a step by replacing N with the polynomi
     ω_j ∝ ∫₀¹ e^{−z(1−θ)} L_j(θ) dθ,        Σ_j ω_j θ_j^m = μ_m / μ_0,        μ_m = ∫₀¹ e^{−z(1−θ)} θ^m dθ,
 
 z = Δ log|r| (or 0 when N is interpolated in r itself). μ_m = m! φ_{m+1}(−z) with the φ-functions of exponential
-integrators; integration by parts gives μ_m = (1 − m μ_{m−1}) / z, stable upwards for |z| > 4 and downwards below.
+integrators; integration by parts gives μ_m = (1 − m μ_{m−1}) / z, stable upwards for |z| > 2 and downwards below.
 
 Sources: Hochbruck and Ostermann, Exponential integrators (2010), section 2; Zhang and Chen, DEIS (2204.13902), eq. 15;
 Lu et al., DPM-Solver (2206.00927), appendix B.
@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 __all__ = ["exponential_moments", "interpolation_weights"]
 
 Array = NDArray[np.float64]
-_CROSSOVER, _FIRST_DOWNWARDS = 4.0, 40
+Mask = NDArray[np.bool_]
+_CROSSOVER, _FIRST_DOWNWARDS = 2.0, 26
 
 
 def exponential_moments(z: Array, count: int) -> Array:

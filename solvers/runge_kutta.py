@@ -24,7 +24,7 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor
 
-from .base import Step, Stepper
+from .base import Step, Stepper, combined
 from .equation import Equation
 from .noise import Noise
 from .stepping import Adaptive, Grid
@@ -129,21 +129,13 @@ class RungeKutta(Stepper):
         slopes = [equation.drift(t0, x) if state is None else state]
         for i in range(1, tableau.evaluations()):
             t = t1 if tableau.c[i] == 1.0 else t0 + tableau.c[i] * h
-            slopes.append(equation.drift(t, _combine(x, h, tableau.a[i], slopes)))
-        x1 = _combine(x, h, tableau.b, slopes)
+            slopes.append(equation.drift(t, combined(x, [h * a for a in tableau.a[i]], slopes)))
+        x1 = combined(x, [h * b for b in tableau.b], slopes)
         if state is None or tableau.embedded_b is None:
             return Step(x1)
         slopes.append(equation.drift(t1, x1))
-        weights = [b - low for b, low in zip(tableau.b, tableau.embedded_b, strict=True)]
-        return Step(x1, slopes[-1], _combine(0.0, h, weights, slopes))
-
-
-def _combine(x: Any, h: float, weights: Any, slopes: list[Tensor]) -> Any:
-    """x + h Σ w_i k_i."""
-    for weight, slope in zip(weights, slopes, strict=False):
-        if weight != 0.0:
-            x = x + (h * weight) * slope
-    return x
+        first, *rest = (h * (b - low) for b, low in zip(tableau.b, tableau.embedded_b, strict=True))
+        return Step(x1, slopes[-1], combined(first * slopes[0], rest, slopes[1:]))
 
 
 class Euler(RungeKutta):

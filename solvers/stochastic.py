@@ -17,7 +17,7 @@ import math
 import torch
 from torch import Tensor
 
-from .base import Step, Stepper
+from .base import Step, Stepper, combined
 from .equation import SDE, Equation, Semilinear
 from .noise import Noise
 
@@ -37,7 +37,7 @@ class EulerMaruyama(Stepper):
 
     def step(self, equation: Equation, t0: float, t1: float, x: Tensor, state: None, noise: Noise | None) -> Step:
         h = t1 - t0
-        x1 = x + h * equation.drift(t0, x)
+        x1 = combined(x, [h], [equation.drift(t0, x)])
         if noise is None or not isinstance(equation, SDE | Semilinear) or not equation.stochastic:
             return Step(x1)
         diffusion = equation.diffusion(t0, x)
