@@ -15,7 +15,7 @@ from .plot import contact_sheet, work_precision
 from .problems import DEFAULT_PROBLEMS, problem
 from .report import Result, print_result
 from .samplers import DEFAULT_SAMPLERS
-from .samples import USUAL, by_budget
+from .samples import by_budget
 from .work_precision import BUDGETS, compare
 
 __all__ = ["run"]
@@ -84,6 +84,6 @@ def _samples(result: Result, budgets: Sequence[int], folder: Path) -> Path:
         [*(f"NFE {budget}" for budget in sheets), "reference"],
         [str(label) for label in range(count)],
         file,
-        title=f"{key.problem}: {USUAL} on the uniform grid, one initial noise a column",
+        title=f"{key.problem}: the default sampler, one initial noise a column",
     )
     return file

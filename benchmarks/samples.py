@@ -10,30 +10,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..generative import grids, load, sample
+from ..generative import load, sample
+from ..generative.sample import default_sampler
 from ..solvers import solve
 from .plot import contact_sheet
 from .problems import Problem
-from .samplers import SAMPLERS
 
-__all__ = ["USUAL", "by_budget", "draw"]
+__all__ = ["by_budget", "draw"]
 
 COLUMNS = 10
-USUAL = "exp-adams-2-velocity"
-"""What `sample` uses, on the uniform grid."""
 
 
 def by_budget(problem: Problem, budgets: Sequence[int], samples: int, seed: int) -> dict[int, Tensor]:
-    """The end points of the same first noises for each budget, shape (samples, ...)."""
-    entry = SAMPLERS[USUAL]
-    noise, equation = problem.noise(samples, seed), problem.equation(samples, entry.hold)
-    solver = entry.solver()
-    steps = {budget: solver.steps(budget) for budget in budgets}
-    return {
-        budget: solve(equation, noise, grids.uniform(problem.path, n, t1=problem.end), solver).x
-        for budget, n in steps.items()
-        if n
-    }
+    """The end points of the same first noises for each budget, by what `sample` uses: shape (samples, ...)."""
+    noise, equation = problem.noise(samples, seed), problem.equation(samples)
+    ends = {}
+    for budget in budgets:
+        solver, times = default_sampler(problem.path, budget, t1=problem.end)
+        ends[budget] = solve(equation, noise, times, solver).x
+    return ends
 
 
 def draw(
