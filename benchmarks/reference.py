@@ -1,13 +1,11 @@
 """The solution that errors are measured against, and how far it can be trusted.
 
-Two solutions by methods that have nothing in common, a Runge-Kutta method on dx/dt and an exponential Adams
-method in the clock of its own (or the exact flow map, where there is one), are refined together until they
-agree:
+Two solutions by methods that have little in common, a Runge-Kutta method on dx/dt (or the exact flow map, where
+there is one) and an exponential Adams method in the equation's own clock, are refined together until they agree:
 
     rms(x_a − x_b) ≤ 1e-8        over all samples and components.
 
-The agreement that was reached is kept with the solution, as the resolution of every error measured against
-it.
+The agreement that was reached is kept with the solution: no error is known better than that.
 """
 
 from __future__ import annotations
@@ -16,6 +14,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from ..generative import grids
@@ -49,8 +49,7 @@ def refined(problem: Problem, samples: int, seed: int) -> Reference:
 
     def integrate(solver: Dopri5 | ExponentialAdams, steps: int) -> Tensor:
         nonlocal spent
-        times = grids.log_snr(problem.path, steps, t1=problem.end)
-        solution = solve(equation, noise, times, solver)
+        solution = solve(equation, noise, _fine(problem, steps), solver)
         spent += int(solution.nfe)
         return solution.x
 
@@ -67,6 +66,13 @@ def refined(problem: Problem, samples: int, seed: int) -> Reference:
                 f"{agreement:.0e}, but must agree to {TOLERANCE:.0e}; its field is too rough in time."
             )
         n *= 2 if agreement <= 64 * TOLERANCE else 4  # of order 5, they gain a factor of 32 at each doubling
+
+
+def _fine(problem: Problem, steps: int) -> Tensor:
+    """The coarsest grid in log-SNR, each of its steps cut into equal parts: its ends too become finer."""
+    coarse = grids.log_snr(problem.path, COARSEST, t1=problem.end)
+    positions = np.linspace(0.0, COARSEST, steps + 1)
+    return torch.from_numpy(np.interp(positions, np.arange(COARSEST + 1), coarse.numpy()))
 
 
 def stored(key: Key, folder: Path) -> Reference | None:
