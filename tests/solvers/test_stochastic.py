@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 
@@ -119,6 +120,15 @@ def test_weak_order(solver: Solver, eta: float) -> None:
         mean, variance = output_moments(equation, solver, grids.log_snr(path, n, t0=t0, t1=t1), *exact(t0))
         errors.append(max(abs(mean - exact(t1)[0]), abs(variance - exact(t1)[1])))
     assert abs(slope(steps, errors) - solver.weak_order) <= 0.15
+
+
+@pytest.mark.parametrize("t", [0.0, 0.3, 2.0])
+def test_automatic_rates_are_the_closed_ones(t: float) -> None:
+    """Drift θ (N − X) with N = 1 and diffusion σ from S = e^{−θt}, S r = 1 − e^{−θt} and S² q alone."""
+    automatic = replace(OU.equation(), rates=None, field=lambda t, x: torch.ones_like(x))
+    x = torch.linspace(-1.0, 1.0, 5, dtype=torch.float64).reshape(-1, 1)
+    torch.testing.assert_close(automatic.drift(t, x), OU.theta * (1.0 - x), rtol=1e-14, atol=1e-14)
+    assert automatic.diffusion(t, x) == pytest.approx(OU.sigma, rel=1e-14)
 
 
 def test_stationary_variance_of_euler_maruyama() -> None:
