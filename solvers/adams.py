@@ -89,22 +89,13 @@ def adams_plan(
     usable = np.where(step == np.inf, 1, known) if equation.logarithmic else known
     behind = np.where(np.isfinite(node[:-1]), usable, 0)  # what a corrector may use besides the value ahead
     z = step if equation.logarithmic else np.zeros_like(step)
-    predictors = _weights(node, z, usable, np.ones(n, dtype=bool), ahead=0)
-    correctors = _weights(node, z, behind, corrected, ahead=1)
-    return tuple(
-        PlannedStep(
-            ratio=float(ratio[i]),
-            noise=float(noise[i]),
-            predictor=_scaled(predictors[i], gained[i]),
-            corrector=_scaled(correctors[i], gained[i]),
-            ladder=_ladder(equation, times[i : i + 2], at, i, LADDERS[order - 1]) if ladder[i] else (),
-        )
-        for i in range(n)
-    )
-
-
-def _scaled(weights: Array, factor: float) -> tuple[float, ...]:
-    return tuple((weights * factor).tolist())
+    predictors = _weights(node, z, gained, usable, np.ones(n, dtype=bool), ahead=0)
+    correctors = _weights(node, z, gained, behind, corrected, ahead=1)
+    ladders = [
+        _ladder(equation, times[i : i + 2], at, i, LADDERS[order - 1]) if climbs else ()
+        for i, climbs in enumerate(ladder.tolist())
+    ]
+    return tuple(map(PlannedStep, ratio.tolist(), noise.tolist(), predictors, correctors, ladders))
 
 
 def _known_values(node: Array, most: int) -> Array:
@@ -116,17 +107,20 @@ def _known_values(node: Array, most: int) -> Array:
     return np.array(known)
 
 
-def _weights(node: Array, z: Array, counts: Array, wanted: Mask, *, ahead: int) -> list[Array]:
+def _weights(
+    node: Array, z: Array, gained: Array, counts: Array, wanted: Mask, *, ahead: int
+) -> list[tuple[float, ...]]:
     """For each wanted step the weights of its last `counts` values, after those of the `ahead` values before them."""
-    weights = [np.ones(int(chosen)) for chosen in wanted]
+    weights = [(gain,) * chosen for gain, chosen in zip(gained.tolist(), wanted.tolist(), strict=True)]
     for count in np.unique(counts[wanted]):
         rows = np.flatnonzero(wanted & (counts == count))
         if count + ahead < 2:
             continue
         unit = np.where(np.isfinite(z[rows]), node[rows + 1] - node[rows], 1.0)
         offsets = node[rows[:, None] + ahead - np.arange(count + ahead)] - node[rows, None]
-        for row, solved in zip(rows, interpolation_weights(offsets / unit[:, None], z[rows]), strict=True):
-            weights[row] = solved
+        solved = interpolation_weights(offsets / unit[:, None], z[rows]) * gained[rows, None]
+        for row, values in zip(rows.tolist(), solved.tolist(), strict=True):
+            weights[row] = tuple(values)
     return weights
 
 

@@ -12,7 +12,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -73,8 +73,7 @@ class Solver(ABC):
         return f"{type(self).__name__}()"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """x at the end of a step, the method's state there, and the estimate of the local error if there is one."""
 
     x: Tensor

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -99,6 +99,7 @@ class ButcherTableau:
         """Whether the last stage is the slope at the end of the step."""
         return self.c[-1] == 1.0 and self.a[-1] == self.b[:-1] and self.b[-1] == 0.0
 
+    @cached_property
     def evaluations(self) -> int:
         """Evaluations of one step on a fixed grid."""
         return len(self.c) - self.reuses_last_stage
@@ -114,7 +115,7 @@ class RungeKutta(Stepper):
         cls.embedded = cls.tableau.embedded_b is not None
 
     def evaluations(self, n: int) -> int:
-        return self.tableau.evaluations() * n
+        return self.tableau.evaluations * n
 
     def init(self, equation: Equation, x: Tensor, times: Grid | Adaptive) -> Tensor | None:
         return equation.drift(times.t0, x) if isinstance(times, Adaptive) else None
@@ -127,7 +128,7 @@ class RungeKutta(Stepper):
     ) -> Step:
         tableau, h = self.tableau, t1 - t0
         slopes = [equation.drift(t0, x) if state is None else state]
-        for i in range(1, tableau.evaluations()):
+        for i in range(1, tableau.evaluations):
             t = t1 if tableau.c[i] == 1.0 else t0 + tableau.c[i] * h
             slopes.append(equation.drift(t, combined(x, [h * a for a in tableau.a[i]], slopes)))
         x1 = combined(x, [h * b for b in tableau.b], slopes)
