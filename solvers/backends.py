@@ -42,8 +42,8 @@ class TorchDiffEq(Solver):
                 f"Unknown torchdiffeq method {method!r}; choose one of {', '.join([*self.FIXED, *self.ADAPTIVE])}."
             )
         self.method = method
-        self.embedded = method in self.ADAPTIVE  # type: ignore[misc]
-        self.order = self.ADAPTIVE[method] if self.embedded else self.FIXED[method][0]  # type: ignore[misc]
+        self.embedded = method in self.ADAPTIVE
+        self.order = self.ADAPTIVE[method] if self.embedded else self.FIXED[method][0]
 
     def __repr__(self) -> str:
         return f"TorchDiffEq({self.method!r})"

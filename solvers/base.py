@@ -47,12 +47,12 @@ class Solver(ABC):
     so that `Adaptive` can drive it.
     """
 
-    order: ClassVar[int]
-    strong_order: ClassVar[float | None] = None
-    weak_order: ClassVar[float | None] = None
+    order: int
+    strong_order: float | None = None
+    weak_order: float | None = None
     semilinear: ClassVar[bool] = False
     stochastic: ClassVar[bool] = False
-    embedded: ClassVar[bool] = False
+    embedded: bool = False
 
     @abstractmethod
     def integrate(self, task: Task) -> Solution:

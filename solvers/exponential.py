@@ -67,8 +67,8 @@ class ExponentialAdams(Stepper):
         if order not in (1, 2, 3, 4):
             raise ValueError(f"ExponentialAdams has orders 1, 2, 3 and 4, but got {order!r}.")
         self.values, self.corrector = order, corrector
-        self.order = order + corrector  # type: ignore[misc]
-        self.weak_order = float(min(self.order, 2))  # type: ignore[misc]
+        self.order = order + corrector
+        self.weak_order = float(min(self.order, 2))
 
     def __repr__(self) -> str:
         return f"ExponentialAdams({self.values}{', corrector=True' if self.corrector else ''})"
