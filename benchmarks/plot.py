@@ -40,10 +40,10 @@ def work_precision(results: Sequence[Result], file: Path) -> None:
     """One panel a problem, as a PNG, whole or not at all. Each result needs a row that did not fail."""
     columns = min(2, len(results))
     lines = -(-len(results) // columns)
-    width, height = 8.2 * columns, 5.4 * lines
+    width, height = 8.4 * columns, 5.4 * lines
     figure = Figure(figsize=(width, height))
     for index, result in enumerate(results):
-        left, top = 8.2 * (index % columns) + 0.75, 5.4 * (index // columns) + 0.4
+        left, top = 8.4 * (index % columns) + 0.75, 5.4 * (index // columns) + 0.4
         _panel(figure.add_axes((left / width, 1 - (top + 4.4) / height, 5.4 / width, 4.4 / height)), result)
     _save(figure, file)
 
