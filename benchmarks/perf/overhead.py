@@ -36,7 +36,7 @@ class Overhead:
             bare.append(time.perf_counter() - start)
 
         run()
-        self.benchmark.pedantic(run, setup=calls, rounds=ROUNDS, warmup_rounds=2)  # type: ignore[attr-defined]
-        ratio = self.benchmark.stats.stats.median / statistics.median(bare)  # type: ignore[attr-defined]
-        self.benchmark.extra_info["overhead"] = ratio  # type: ignore[attr-defined]
+        self.benchmark.pedantic(run, setup=calls, rounds=ROUNDS, warmup_rounds=2)
+        ratio = self.benchmark.stats.stats.median / statistics.median(bare)
+        self.benchmark.extra_info["overhead"] = ratio
         MEASURED.append((problem, method, ratio))

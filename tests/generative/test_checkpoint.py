@@ -81,7 +81,7 @@ def test_a_configuration_that_does_not_fit(net: MLP, tmp_path: Path, change: dic
 
 def test_only_networks_that_can_be_built_again_are_saved(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="Cannot save a Linear; give one of MLP, UNet"):
-        save_checkpoint(tmp_path / "x", torch.nn.Linear(1, 1), VP(), predicts="eps")  # type: ignore[arg-type]
+        save_checkpoint(tmp_path / "x", torch.nn.Linear(1, 1), VP(), predicts="eps")
     assert not list(tmp_path.iterdir())
 
 

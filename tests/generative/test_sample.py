@@ -40,7 +40,7 @@ def test_the_budget_is_kept(nfe: int, guidance: float | None) -> None:
         rows += len(x)
         return -x
 
-    net.null_label = 10  # type: ignore[attr-defined]
+    net.null_label = 10
     denoiser = Denoiser(net, CondOT(), predicts="velocity")
     if guidance is not None and nfe < 2:
         with pytest.raises(ValueError, match="less than one step, which takes 2 evaluations"):
