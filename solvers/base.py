@@ -17,7 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from .equation import Equation
+from .equation import Calculus, Equation, NoiseType
 from .noise import Noise
 from .progress import Progress
 from .solution import BudgetExhausted, Ledger, Solution, SolveError
@@ -43,16 +43,24 @@ class Solver(ABC):
     """How an equation is solved. Orders and abilities are class (or instance) data, and tests read them from there.
 
     order: of convergence on deterministic equations. strong_order, weak_order: on stochastic ones with additive
-    noise. semilinear: needs a `Semilinear` equation. stochastic: integrates noise. embedded: estimates its error,
-    so that `Adaptive` can drive it.
+    noise. semilinear: needs a `Semilinear` equation. noises: the kinds of noise that it integrates, none for a
+    deterministic method. calculi: the calculus in which it reads noise that depends on the state. embedded: estimates
+    its error, so that `Adaptive` can drive it. draws: draws noise of its own, on deterministic equations too.
     """
 
     order: int
     strong_order: float | None = None
     weak_order: float | None = None
     semilinear: ClassVar[bool] = False
-    stochastic: ClassVar[bool] = False
+    noises: ClassVar[frozenset[NoiseType]] = frozenset()
+    calculi: ClassVar[frozenset[Calculus]] = frozenset({"ito"})
     embedded: bool = False
+    draws: bool = False
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether it integrates noise."""
+        return bool(self.noises)
 
     @abstractmethod
     def integrate(self, task: Task) -> Solution:

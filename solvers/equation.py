@@ -30,10 +30,11 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["ODE", "SDE", "Equation", "Rates", "Semilinear"]
+__all__ = ["ODE", "SDE", "Calculus", "Equation", "Field", "NoiseType", "Rates", "Semilinear"]
 
 Field = Callable[[float, Tensor], Tensor]
 NoiseType = Literal["diagonal", "additive", "scalar", "general"]
+Calculus = Literal["ito", "stratonovich"]
 
 
 class Equation(ABC):
@@ -88,7 +89,7 @@ class SDE(Equation):
     drift: Field
     diffusion: Callable[[float, Tensor], Tensor | float]
     noise: NoiseType = "diagonal"
-    calculus: Literal["ito", "stratonovich"] = "ito"
+    calculus: Calculus = "ito"
     cost: int = 1
 
     def __post_init__(self) -> None:

@@ -60,7 +60,7 @@ class ExponentialAdams(Stepper):
     """
 
     semilinear = True
-    stochastic = True
+    noises = frozenset({"additive"})
     strong_order = 1.0
 
     def __init__(self, order: int, *, corrector: bool = False) -> None:

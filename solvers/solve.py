@@ -89,9 +89,24 @@ def _check(equation: Equation, x: Tensor, solver: Solver, noise: Noise | None) -
             f"{_name(solver)} cannot integrate a stochastic equation; use EulerMaruyama, or the probability flow, "
             "flow(denoiser)."
         )
-    if isinstance(equation, SDE) and equation.calculus == "stratonovich" and equation.noise != "additive":
-        raise ValueError(f"{_name(solver)} integrates Ito equations; give the drift its Ito form.")
+    if isinstance(equation, SDE):
+        _check_noise(equation, solver)
     if noise is None:
         raise ValueError("A stochastic equation needs noise; give WhiteNoise(seed), or BrownianTree(x, t0, t1, seed).")
     if not isinstance(noise, Noise):
         raise TypeError(f"noise must be WhiteNoise or BrownianTree, but is {type(noise).__name__}.")
+
+
+def _check_noise(equation: SDE, solver: Solver) -> None:
+    """Additive noise is the same in both calculi, and needs no more than any solver can do."""
+    if equation.noise not in solver.noises:
+        raise ValueError(
+            f"{_name(solver)} integrates {', '.join(sorted(solver.noises))} noise, but the equation's is "
+            f"{equation.noise}; use {'StochasticHeun' if equation.calculus == 'stratonovich' else 'EulerMaruyama'}."
+        )
+    if equation.noise != "additive" and equation.calculus not in solver.calculi:
+        other = "EulerMaruyama or Milstein" if equation.calculus == "ito" else "StochasticHeun or Milstein"
+        raise ValueError(
+            f"{_name(solver)} reads noise in the {' or '.join(sorted(solver.calculi))} calculus, but the equation is "
+            f"written in the {equation.calculus} one; use {other}, or convert the drift."
+        )

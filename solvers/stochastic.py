@@ -30,7 +30,7 @@ class EulerMaruyama(Stepper):
     order = 1
     strong_order = 1.0
     weak_order = 1.0
-    stochastic = True
+    noises = frozenset({"diagonal", "additive", "scalar", "general"})
 
     def evaluations(self, n: int) -> int:
         return n

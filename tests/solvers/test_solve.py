@@ -169,7 +169,7 @@ BAD_INPUT: dict[str, tuple[Bad, type[Exception], str]] = {
     "Stratonovich": (
         lambda: solve(STRATONOVICH, X, GRID, EulerMaruyama(), WhiteNoise(0)),
         ValueError,
-        "Ito",
+        "reads noise in the ito calculus",
     ),
     "a tree of another shape": (
         lambda: solve(BROWNIAN, X, GRID, EulerMaruyama(), BrownianTree(X[:2], 0.0, 1.0)),
