@@ -63,11 +63,17 @@ class Denoiser:
         """The same denoiser, conditioned on class labels."""
         return Denoiser(self.net, self.path, predicts=self.predicts, time=self.time, label=label)
 
+    def of_rows(self, index: Tensor) -> Denoiser:
+        """The same denoiser for the samples of these indices."""
+        if self.label is None or isinstance(self.label, int):
+            return self
+        return self.given(torch.as_tensor(self.label)[index])
+
     def output(self, t: Real, x: Tensor) -> Tensor:
         """The network's own prediction at time t: x of shape (B, ...) -> (B, ...)."""
         clock = self._clock(t)
         batch = x.shape[0]
-        times = clock.to(x.dtype).expand(batch) if isinstance(clock, Tensor) else x.new_full((batch,), clock)
+        times = clock.to(x).expand(batch) if isinstance(clock, Tensor) else x.new_full((batch,), clock)
         if self.label is None:
             return self.net(x, times)
         label = torch.as_tensor(self.label, dtype=torch.int64, device=x.device).expand(batch)

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-__all__ = ["Real", "atan", "cos", "exp", "expm1", "hypot", "log", "over", "ratio", "sigmoid", "sin", "softplus", "sqrt"]
+__all__ = ["Real", "atan", "cos", "exp", "expm1", "hypot", "log", "ratio", "sigmoid", "sin", "softplus", "sqrt"]
 
 Real: TypeAlias = "float | Tensor"
 
@@ -40,11 +40,6 @@ def ratio(numerator: Real, denominator: Real) -> Real:
     """numerator / denominator; infinite, with the numerator's sign, over zero."""
     if isinstance(numerator, Tensor) or isinstance(denominator, Tensor):
         return numerator / denominator
-    return over(numerator, denominator)
-
-
-def over(numerator: float, denominator: float) -> float:
-    """`ratio` of floats."""
     return numerator / denominator if denominator != 0.0 else math.copysign(math.inf, numerator)
 
 

@@ -76,7 +76,7 @@ def per_sample(coefficient: Real, x: Tensor) -> Real:
     """A coefficient of shape (B,) reshaped to multiply x of shape (B, ...); a float stays as it is."""
     if not isinstance(coefficient, Tensor):
         return coefficient
-    return coefficient.to(x.dtype).reshape(-1, *(1,) * (x.ndim - 1))
+    return coefficient.to(x).reshape(-1, *(1,) * (x.ndim - 1))
 
 
 def target(kind: str, path: GaussianPath, t: Tensor, x0: Tensor, eps: Tensor) -> Tensor:

@@ -22,7 +22,6 @@ Sources: Song et al. (2011.13456), eqs. 6 and 13; Zhang and Chen, DEIS (2204.139
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
@@ -30,9 +29,9 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from ..solvers import Rates, Semilinear
+from ..solvers import Rates, Semilinear, Time
 from .denoiser import Denoiser
-from .elementary import over
+from .elementary import Real, hypot, ratio, sqrt
 from .path import GaussianPath
 
 __all__ = ["HOLDS", "flow", "reverse_sde"]
@@ -40,16 +39,19 @@ __all__ = ["HOLDS", "flow", "reverse_sde"]
 HOLDS = ("x0", "eps", "velocity", "v")
 
 
-def flow(denoiser: Denoiser, hold: str = "velocity") -> Semilinear:
+def flow(denoiser: Denoiser, hold: str = "velocity", *, logarithmic: bool | None = None) -> Semilinear:
     """The probability flow of a denoiser, from noise (t = 0) to data (t = 1): dx/dt = α' x₀-hat + σ' ε-hat.
 
     The solution of the equation is the same for every `hold` ("x0", "eps", "velocity" or "v"); the exponential
-    solvers' errors are not. Raises ValueError for an unknown `hold`.
+    solvers' errors are not. logarithmic: interpolate N in log r (True) or in r (False) instead of what is said above.
+    Raises ValueError for an unknown `hold`.
     """
-    return _semilinear(denoiser, hold, kappa=0.0)
+    return _semilinear(denoiser, hold, 0.0, logarithmic)
 
 
-def reverse_sde(denoiser: Denoiser, eta: float = 1.0, hold: str = "x0") -> Semilinear:
+def reverse_sde(
+    denoiser: Denoiser, eta: float = 1.0, hold: str = "x0", *, logarithmic: bool | None = None
+) -> Semilinear:
     """The stochastic equation of noise level `eta` with the marginals of the path; eta = 1 reverses the noising.
 
     Raises ValueError for an unknown `hold`, a negative eta, and for a `hold` that has no stochastic form.
@@ -58,7 +60,7 @@ def reverse_sde(denoiser: Denoiser, eta: float = 1.0, hold: str = "x0") -> Semil
         raise ValueError(f"reverse_sde needs eta >= 0, but got {eta:g}; eta = 0 is the probability flow.")
     if hold in ("velocity", "v") and eta > 0.0:
         raise ValueError(f"hold={hold!r} has no stochastic form; use hold='x0' or hold='eps', or flow(denoiser).")
-    return _semilinear(denoiser, hold, kappa=eta**2)
+    return _semilinear(denoiser, hold, eta**2, logarithmic)
 
 
 Coefficient = Callable[[Tensor], Tensor]
@@ -71,8 +73,8 @@ class _Form:
     scale: Coefficient
     gain: Coefficient
     power: Coefficient
-    row: Callable[[float], tuple[float, float]]
-    log_snr: Callable[[float], float]
+    row: Callable[[Real], tuple[Real, Real]]
+    log_snr: Coefficient
     logarithmic: bool
 
 
@@ -85,7 +87,7 @@ def _form(path: GaussianPath, hold: str, kappa: float) -> _Form:
                 gain=alpha,
                 power=lambda t: sigma(t) ** 2,
                 row=lambda t: (1.0, 0.0),
-                log_snr=lambda r: math.log(r) / (1.0 + kappa),
+                log_snr=lambda r: r.log() / (1.0 + kappa),
                 logarithmic=True,
             )
         case "eps":
@@ -94,7 +96,7 @@ def _form(path: GaussianPath, hold: str, kappa: float) -> _Form:
                 gain=lambda t: (1.0 + kappa) * sigma(t),
                 power=lambda t: -kappa * sigma(t) ** 2,
                 row=lambda t: (0.0, 1.0),
-                log_snr=lambda r: math.log((1.0 + kappa) / r),
+                log_snr=lambda r: ((1.0 + kappa) / r).log(),
                 logarithmic=True,
             )
         case "velocity":
@@ -103,7 +105,7 @@ def _form(path: GaussianPath, hold: str, kappa: float) -> _Form:
                 gain=alpha,
                 power=torch.zeros_like,
                 row=lambda t: (1.0, -1.0),
-                log_snr=lambda r: math.log(r / (1.0 - r)),
+                log_snr=lambda r: (r / (1.0 - r)).log(),
                 logarithmic=False,
             )
         case "v":
@@ -111,46 +113,64 @@ def _form(path: GaussianPath, hold: str, kappa: float) -> _Form:
                 scale=lambda t: torch.hypot(alpha(t), sigma(t)),
                 gain=lambda t: torch.hypot(alpha(t), sigma(t)) * torch.atan2(alpha(t), sigma(t)),
                 power=torch.zeros_like,
-                row=lambda t: _unit(float(path.sigma(t)), -float(path.alpha(t))),
-                log_snr=lambda r: math.log(math.tan(r)),
+                row=lambda t: _unit(path.sigma(t), -path.alpha(t)),
+                log_snr=lambda r: r.tan().log(),
                 logarithmic=False,
             )
     raise ValueError(f"Unknown hold {hold!r}; choose one of {', '.join(HOLDS)}.")
 
 
-def _unit(p: float, q: float) -> tuple[float, float]:
-    norm = math.hypot(p, q)
+def _unit(p: Real, q: Real) -> tuple[Real, Real]:
+    norm = hypot(p, q)
     return p / norm, q / norm
 
 
-def _rates(path: GaussianPath, hold: str, kappa: float, t: float) -> Rates:
+def _rates(path: GaussianPath, hold: str, kappa: float, t: Real) -> Rates:
     """S'/S, S r' and S √|q'| in closed form, D = α' σ − α σ' over what the table divides by."""
-    alpha, sigma, d_alpha, d_sigma = (float(f(t)) for f in (path.alpha, path.sigma, path.d_alpha, path.d_sigma))
+    alpha, sigma, d_alpha, d_sigma = path.alpha(t), path.sigma(t), path.d_alpha(t), path.d_sigma(t)
     rotation = d_alpha * sigma - alpha * d_sigma
-    intensity = math.sqrt(2.0 * kappa * over(sigma * rotation, alpha)) if kappa else 0.0
+    intensity = sqrt(2.0 * kappa * ratio(sigma * rotation, alpha)) if kappa else 0.0
     match hold:
         case "x0":
-            noise = kappa * over(rotation, alpha * sigma) if kappa else 0.0
-            return Rates(over(d_sigma, sigma) - noise, (1.0 + kappa) * over(rotation, sigma), intensity)
+            noise = kappa * ratio(rotation, alpha * sigma) if kappa else 0.0
+            return Rates(ratio(d_sigma, sigma) - noise, (1.0 + kappa) * ratio(rotation, sigma), intensity)
         case "eps":
-            return Rates(over(d_alpha, alpha), -(1.0 + kappa) * over(rotation, alpha), intensity)
+            return Rates(ratio(d_alpha, alpha), -(1.0 + kappa) * ratio(rotation, alpha), intensity)
         case "velocity":
             return Rates((d_alpha + d_sigma) / (alpha + sigma), rotation / (alpha + sigma))
         case _:
-            norm = math.hypot(alpha, sigma)
+            norm = hypot(alpha, sigma)
             return Rates((alpha * d_alpha + sigma * d_sigma) / norm**2, rotation / norm)
 
 
-def _semilinear(denoiser: Denoiser, hold: str, kappa: float) -> Semilinear:
+def _basis(path: GaussianPath, row: tuple[Real, Real], t: float) -> tuple[float, float]:
+    """(a, b) with p x₀ + q ε = a x + b M, M = (σ x₀ − α ε)/(α² + σ²): the system that is regular at every time."""
+    (p, q), alpha, sigma = row, path.alpha(t), path.sigma(t)
+    return float((p * alpha + q * sigma) / (alpha**2 + sigma**2)), float(p * sigma - q * alpha)
+
+
+def _semilinear(denoiser: Denoiser, hold: str, kappa: float, logarithmic: bool | None) -> Semilinear:
     path = denoiser.path
     form = _form(path, hold, kappa)
+
+    def field(t: Time, x: Tensor) -> Tensor:
+        at = t.flatten() if isinstance(t, Tensor) else t
+        return denoiser.combination(*form.row(at), at, x)
+
+    def score(t: Time, x: Tensor) -> Tensor:
+        return denoiser.predict("score", t.flatten() if isinstance(t, Tensor) else t, x)
+
     return Semilinear(
-        field=lambda t, x: denoiser.combination(*form.row(t), t, x),
+        field,
         scale=form.scale,
         gain=form.gain,
         power=form.power if kappa else None,
-        logarithmic=form.logarithmic,
+        logarithmic=form.logarithmic if logarithmic is None else logarithmic,
         rates=lambda t: _rates(path, hold, kappa, t),
-        time=lambda r: float(path.time(form.log_snr(r))),
+        time=lambda r: cast(Tensor, path.time(form.log_snr(r))),
         cost=denoiser.cost,
+        rows=lambda index: _semilinear(denoiser.of_rows(index), hold, kappa, logarithmic),
+        noising=path,
+        score=score,
+        basis=lambda t: _basis(path, form.row(t), t),
     )

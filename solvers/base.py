@@ -2,26 +2,31 @@
 
 A `Stepper` gives `init`, which prepares what the steps share (coefficients of the whole grid, the first stage), and
 `step`, a pure function of its arguments: the state of a method is returned, never mutated, so that a rejected step
-leaves nothing behind. Steps are written in linear arithmetic on states and fields alone: products with numbers, and
-`combined`.
+leaves nothing behind. Steps are written in linear arithmetic on states, fields and normals alone, products with numbers
+and `combined`, so that they run on symbolic linear forms as well (`unroll`).
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
-import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
-from .equation import Calculus, Equation, NoiseType
+from .control import Follow, Shared, Underflow
+from .diagnosis import FiniteWatch, nonfinite, spent, underflow
+from .equation import Calculus, Equation, NoiseType, Time
 from .noise import Noise
+from .per_sample import integrate_per_sample
 from .progress import Progress
+from .record import Record, Save
 from .solution import BudgetExhausted, Ledger, Solution, SolveError
-from .stepping import Adaptive, Grid, Underflow
+from .stepping import Adaptive, Grid
 
 __all__ = ["Solver", "Step", "Stepper", "Task", "combined"]
 
@@ -35,8 +40,15 @@ class Task:
     times: Grid | Adaptive
     noise: Noise | None
     ledger: Ledger
-    save: bool
+    save: Save
     progress: Progress
+    checkpoint: bool = False
+
+    def advance(self, stepper: Stepper) -> Callable[..., Step]:
+        """The stepper's step, which with `checkpoint` keeps nothing for a backward pass but its arguments."""
+        if not self.checkpoint:
+            return stepper.step
+        return partial(checkpoint, stepper.step, use_reentrant=False)
 
 
 class Solver(ABC):
@@ -45,7 +57,9 @@ class Solver(ABC):
     order: of convergence on deterministic equations. strong_order, weak_order: on stochastic ones with additive
     noise. semilinear: needs a `Semilinear` equation. noises: the kinds of noise that it integrates, none for a
     deterministic method. calculi: the calculus in which it reads noise that depends on the state. embedded: estimates
-    its error, so that `Adaptive` can drive it. draws: draws noise of its own, on deterministic equations too.
+    its error, so that `Adaptive` can drive it; dense: knows the states between its steps. draws: draws noise of its own,
+    on deterministic equations too. one_step: a step depends on the past by x alone; timewise: samples may be at
+    different times, so that `Adaptive(per_sample=True)` and `Picard` can drive it.
     """
 
     order: int
@@ -55,7 +69,10 @@ class Solver(ABC):
     noises: ClassVar[frozenset[NoiseType]] = frozenset()
     calculi: ClassVar[frozenset[Calculus]] = frozenset({"ito"})
     embedded: bool = False
+    dense: bool = False
     draws: bool = False
+    one_step: bool = False
+    timewise: bool = False
 
     @property
     def stochastic(self) -> bool:
@@ -67,13 +84,13 @@ class Solver(ABC):
         """Solve what `solve` has checked."""
 
     @abstractmethod
-    def evaluations(self, n: int) -> int:
-        """The number of evaluations of the field on a fixed grid of n steps."""
+    def evaluations(self, n: int) -> int | None:
+        """The number of evaluations of the field on a fixed grid of n steps; None if only the solve can tell."""
 
     def steps(self, nfe: int) -> int:
-        """The largest number of steps that takes at most `nfe` evaluations; 0 if there is none."""
+        """The largest number of steps that is known to take at most `nfe` evaluations; 0 if there is none."""
         n = 0
-        while n < nfe and self.evaluations(n + 1) <= nfe:
+        while n < nfe and (needed := self.evaluations(n + 1)) is not None and needed <= nfe:
             n += 1
         return n
 
@@ -82,106 +99,92 @@ class Solver(ABC):
 
 
 class Step(NamedTuple):
-    """x at the end of a step, the method's state there, and the estimate of the local error if there is one."""
+    """One step: x at its end and the method's state there.
+
+    error: the estimate of the local error, if there is one. at: the state at a time within the step, to the method's
+    order. rate: the fastest rate of the field that the step has met (see `diagnosis`).
+    """
 
     x: Tensor
     state: Any = None
     error: Tensor | None = None
+    at: Callable[[Time], Tensor] | None = None
+    rate: Callable[[], float] | None = None
 
 
 class Stepper(Solver):
-    """A solver made of steps. It owns the only loop."""
+    """A solver made of steps. It owns the loop."""
 
     def init(self, equation: Equation, x: Tensor, times: Grid | Adaptive) -> Any:
         """The method's state before the first step."""
         return None
 
     @abstractmethod
-    def step(self, equation: Equation, t0: float, t1: float, x: Tensor, state: Any, noise: Noise | None) -> Step:
+    def step(self, equation: Equation, t0: Any, t1: Any, x: Tensor, state: Any, noise: Noise | None) -> Step:
         """From x at t0 to t1. Pure: it changes none of its arguments."""
 
-    def slope(self, equation: Equation, t0: float, x: Tensor, state: Any) -> Tensor:
+    def slope(self, equation: Equation, t0: Time, x: Tensor, state: Any) -> Tensor:
         """dx/dt at the start, from which `Adaptive` chooses the first step."""
         return equation.drift(t0, x)
 
+    def error_order(self, equation: Equation) -> float:
+        """p of the error estimate, O(h^p)."""
+        return self.order
+
     def integrate(self, task: Task) -> Solution:
+        if isinstance(task.times, Adaptive) and task.times.per_sample:
+            return integrate_per_sample(self, task, task.times)
         equation, times, noise, ledger = task.equation, task.times, task.noise, task.ledger
-        t, x, rejected = times.t0, task.x, 0
-        ts, xs = [t], [x]
-        finite = _FiniteWatch(x)
+        t, x, step, rejected = times.t0, task.x, None, 0
+        record, finite, advance = Record(task.save, t, x), FiniteWatch(x), task.advance(self)
 
         def solution(status: str = "completed") -> Solution:
-            states = torch.stack(xs) if task.save else None
-            return Solution(
-                x, torch.tensor(ts, dtype=torch.float64), states, ledger.nfe, len(ts) - 1, rejected, status
-            )
+            return record.solution(x, rejected, status)
 
+        def symptoms() -> tuple[Tensor | None, float | None]:
+            """The error of the last step, in units of what was allowed, and the rate that it met."""
+            if step is None or step.error is None or not isinstance(times, Adaptive):
+                return None, None
+            return times.scaled(step.error, x, step.x), None if step.rate is None else step.rate()
+
+        control: Follow | Shared | None = None
         try:
             state = self.init(equation, x, times)
-            control = times.control(lambda: self.slope(equation, t, x, state), x, self.order)
+            if isinstance(times, Grid):
+                control = Follow(times.times)
+            else:
+                order = self.error_order(equation)
+                slope = self.slope(equation, t, x, state)
+                control = Shared(times, times.first_steps(equation.drift, x, slope, order), order)
             while (t1 := control.propose()) is not None:
-                spent = ledger.forward
-                step = self.step(equation, t, t1, x, state, noise)
+                before = ledger.forward
+                step = advance(equation, t, t1, x, state, noise)
                 if not control.accepts(step.error, x, step.x):
-                    ledger.rejected += ledger.forward - spent
+                    ledger.rejected += ledger.forward - before
                     rejected += 1
                     continue
                 if (trouble := finite.trouble(step.x)) is not None:
-                    raise SolveError(_nonfinite(trouble, len(ts), t, t1), solution("nonfinite"))
+                    raise SolveError(nonfinite(trouble, record.steps + 1, t, t1), solution("nonfinite"))
+                record.add(t1, step)
                 t, x, state = t1, step.x, step.state
-                ts.append(t)
-                if task.save:
-                    xs.append(x)
                 task.progress.reach(t)
         except BudgetExhausted:
-            message = f"max_nfe = {ledger.budget} evaluations were spent at t = {t:g}; allow more, or take fewer steps."
-            raise SolveError(message, solution("budget")) from None
-        except Underflow as underflow:
-            raise SolveError(str(underflow), solution("underflow")) from None
-        if (late := finite.late()) is not None:
-            raise SolveError(
-                _nonfinite(_first_nonfinite(x), late + 1, ts[late], ts[late + 1]), solution("nonfinite")
-            )
+            h = control.h if control is not None else None
+            raise SolveError(spent(ledger.budget, h, t, *symptoms()), solution("budget")) from None
+        except Underflow as failure:
+            raise SolveError(underflow(failure.h, t, *symptoms()), solution("underflow")) from None
+        if (late := finite.late(x)) is not None:
+            number, component = late
+            message = nonfinite(component, number, *record.reached[number - 1 : number + 1])
+            raise SolveError(message, solution("nonfinite"))
         return solution()
 
 
-def combined(x: Tensor, weights: Iterable[float], values: Iterable[Tensor]) -> Tensor:
-    """x + Σ w_j v_j, in one operation a term."""
+def combined(x: Tensor, weights: Iterable[Any], values: Iterable[Tensor]) -> Tensor:
+    """x + Σ w_j v_j, in one operation a term; a weight is a float, or a tensor with one number a sample."""
     for weight, value in zip(weights, values, strict=False):
-        if weight != 0.0:
+        if isinstance(weight, Tensor):
+            x = x + weight * value
+        elif weight != 0.0:
             x = x.add(value, alpha=weight)
     return x
-
-
-def _first_nonfinite(x: Tensor) -> tuple[int, ...]:
-    return tuple(torch.nonzero(~torch.isfinite(x))[0].tolist())
-
-
-def _nonfinite(component: tuple[int, ...], number: int, t0: float, t1: float) -> str:
-    return (
-        f"The state is not finite after step {number}, from t = {t0:g} to t = {t1:g} (first component "
-        f"{component}); the field may be singular there: end earlier, or take smaller steps."
-    )
-
-
-class _FiniteWatch:
-    """Finds the first step with a non-finite state: at once on the CPU, at the end elsewhere (no host sync)."""
-
-    def __init__(self, x: Tensor) -> None:
-        self.at_once = x.device.type == "cpu"
-        self.sums: list[Tensor] = []
-
-    def trouble(self, x: Tensor) -> tuple[int, ...] | None:
-        total = x.detach().sum()
-        if not self.at_once:
-            self.sums.append(total)
-            return None
-        if math.isfinite(total.item()) or torch.isfinite(x).all():
-            return None
-        return _first_nonfinite(x)
-
-    def late(self) -> int | None:
-        if not self.sums:
-            return None
-        bad = ~torch.isfinite(torch.stack(self.sums))
-        return int(bad.int().argmax()) if bad[-1] else None

@@ -16,7 +16,9 @@ and G rather than r is what is given, because S and G stay finite where r does n
 
 so that every classical solver takes it too, and in its own clock, z = x / S, it is the plain ODE dz/dr = N.
 
-Time is a Python float in every call.
+Time is a Python float in every call, but where samples are at different times (`Adaptive(per_sample=True)`,
+`Picard`): there it is a float64 tensor of shape (B, 1, …, 1) on the host, to be cast with `t.to(x)`, and a field
+whose samples carry data of their own (labels) says by `rows` which of them are left.
 """
 
 from __future__ import annotations
@@ -25,14 +27,16 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-__all__ = ["ODE", "SDE", "Calculus", "Equation", "Field", "NoiseType", "Rates", "Semilinear"]
+__all__ = ["ODE", "SDE", "Calculus", "Equation", "Field", "Noising", "NoiseType", "Rates", "Semilinear", "Time"]
 
-Field = Callable[[float, Tensor], Tensor]
+Time = float | Tensor
+Field = Callable[[Any, Tensor], Tensor]
+Rows = Callable[[Tensor], Any]
 NoiseType = Literal["diagonal", "additive", "scalar", "general"]
 Calculus = Literal["ito", "stratonovich"]
 
@@ -44,6 +48,8 @@ class Equation(ABC):
     """f(t, x), of x's shape."""
     cost: int = 1
     """Evaluations of the network in one call of the costly field, per sample."""
+    rows: Rows | None = None
+    """The same equation for the samples of these indices (int64, repeated ones too); None: every sample has the same."""
 
     @property
     @abstractmethod
@@ -57,6 +63,11 @@ class Equation(ABC):
         """q: the variance clock of the driving Brownian motion, at float64 times."""
         return times
 
+    def of_rows(self, index: Tensor) -> Equation:
+        """The equation of these samples alone."""
+        equation: Equation = self if self.rows is None else self.rows(index)
+        return equation
+
 
 @dataclass(frozen=True)
 class ODE(Equation):
@@ -67,13 +78,14 @@ class ODE(Equation):
 
     drift: Field
     cost: int = 1
+    rows: Rows | None = None
 
     @property
     def stochastic(self) -> bool:
         return False
 
     def watched(self, watch: Callable[[Field], Field]) -> ODE:
-        return replace(self, drift=watch(self.drift))
+        return replace(self, drift=watch(self.drift), rows=_watched_rows(self.rows, watch))
 
 
 @dataclass(frozen=True)
@@ -91,6 +103,7 @@ class SDE(Equation):
     noise: NoiseType = "diagonal"
     calculus: Calculus = "ito"
     cost: int = 1
+    rows: Rows | None = None
 
     def __post_init__(self) -> None:
         if self.noise not in ("diagonal", "additive", "scalar", "general"):
@@ -103,15 +116,27 @@ class SDE(Equation):
         return True
 
     def watched(self, watch: Callable[[Field], Field]) -> SDE:
-        return replace(self, drift=watch(self.drift))
+        return replace(self, drift=watch(self.drift), rows=_watched_rows(self.rows, watch))
 
 
 class Rates(NamedTuple):
-    """The derivatives of a semilinear equation at one time: S'/S, S r' and S √|q'|."""
+    """The derivatives of a semilinear equation at one time, or at several: S'/S, S r' and S √|q'|."""
 
-    linear: float
-    forcing: float
-    intensity: float = 0.0
+    linear: Any
+    forcing: Any
+    intensity: Any = 0.0
+
+
+class Noising(Protocol):
+    """The process x_t = α x₀ + σ ε whose marginals an equation keeps, for the solvers that add noise of their own."""
+
+    def alpha(self, t: Any, /) -> Any: ...
+
+    def sigma(self, t: Any, /) -> Any: ...
+
+    def time(self, log_snr: Any, /) -> Any:
+        """The t at which log(α/σ) is `log_snr`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -119,10 +144,14 @@ class Semilinear(Equation):
     """d(x / S) = N dr + dW_q, given by the field N, the scale S, the gain S r and, if stochastic, the power S² q.
 
     field(t, x): N, of x's shape, for a float t. scale(t), gain(t), power(t): elementwise functions of a float64
-    tensor of times. logarithmic: N is a smooth function of log|r| rather than of r; multistep methods
-    interpolate in that variable. rates(t): the derivatives for a float t; by default they are computed from scale,
-    gain and power by automatic differentiation, exactly. time(r): the inverse of the clock, for a float r, needed by
-    `in_clock` and by the start-up of multistep methods above third order.
+    tensor of times. logarithmic: N is a smooth function of log|r| rather than of r; exponential methods interpolate
+    in that variable. rates(t): the derivatives for a float t or a float64 tensor; by default they are computed from
+    scale, gain and power by automatic differentiation, exactly. time(r): the inverse of the clock, elementwise on
+    float64, needed by `in_clock`, by `ExponentialRK` and by the start-up of multistep methods above third order.
+
+    noising, score: the process whose marginals the equation keeps, and ∇ log p_t(x), needed by solvers which add
+    noise of their own. basis(t): (a, b) with N = a x + b M for a field M that the equations of one model share, by
+    which `same` compares methods that hold different quantities.
     """
 
     field: Field
@@ -130,23 +159,30 @@ class Semilinear(Equation):
     gain: Callable[[Tensor], Tensor]
     power: Callable[[Tensor], Tensor] | None = None
     logarithmic: bool = False
-    rates: Callable[[float], Rates] | None = None
-    time: Callable[[float], float] | None = None
+    rates: Callable[[Any], Rates] | None = None
+    time: Callable[[Tensor], Tensor] | None = None
     cost: int = 1
+    rows: Rows | None = None
+    noising: Noising | None = None
+    score: Field | None = None
+    basis: Callable[[float], tuple[float, float]] | None = None
 
     @property
     def stochastic(self) -> bool:
         return self.power is not None
 
-    def drift(self, t: float, x: Tensor) -> Tensor:
+    def drift(self, t: Time, x: Tensor) -> Tensor:
         """(S'/S) x + S r' N. Raises ValueError where a coefficient is infinite."""
         rates = self._finite_rates(t)
+        if isinstance(t, Tensor):
+            return rates.linear.to(x) * x + rates.forcing.to(x) * self.field(t, x)
         forced = rates.forcing * self.field(t, x) if rates.forcing != 1.0 else self.field(t, x)
         return rates.linear * x + forced if rates.linear != 0.0 else forced
 
     def diffusion(self, t: float, x: Tensor) -> float:
         """S √|q'|, the same for every component."""
-        return self._finite_rates(t).intensity
+        intensity: float = self._finite_rates(t).intensity
+        return intensity
 
     def clock(self, times: Tensor) -> Tensor:
         """r = (S r) / S at float64 times; infinite where S vanishes."""
@@ -167,17 +203,25 @@ class Semilinear(Equation):
 
         inverse = self.time
 
-        def drift(r: float, z: Tensor) -> Tensor:
-            t = inverse(r)
-            return self.field(t, self.scale(torch.tensor(t, dtype=torch.float64)).item() * z)
+        def drift(r: Time, z: Tensor) -> Tensor:
+            clock = r if isinstance(r, Tensor) else torch.tensor(r, dtype=torch.float64)
+            t = inverse(clock)
+            scale = self.scale(t)
+            if isinstance(r, Tensor):
+                return self.field(t, scale.to(z) * z)
+            return self.field(t.item(), scale.item() * z)
 
-        return ODE(drift, cost=self.cost)
+        rows = self.rows
+        return ODE(drift, self.cost, None if rows is None else lambda index: rows(index).in_clock())
 
     def watched(self, watch: Callable[[Field], Field]) -> Semilinear:
-        return replace(self, field=watch(self.field))
+        score = None if self.score is None else watch(self.score)
+        return replace(self, field=watch(self.field), score=score, rows=_watched_rows(self.rows, watch))
 
-    def _finite_rates(self, t: float) -> Rates:
+    def _finite_rates(self, t: Time) -> Rates:
         rates = self._differentiated(t) if self.rates is None else self.rates(t)
+        if isinstance(t, Tensor):
+            return rates  # what is not finite is found in the state, and named by its sample
         if not all(map(math.isfinite, rates)):
             raise ValueError(
                 f"The drift of this equation is singular at t = {t:g}; keep the times away from it, hold another "
@@ -185,21 +229,29 @@ class Semilinear(Equation):
             )
         return rates
 
-    def _differentiated(self, t: float) -> Rates:
-        scale, d_scale = _with_derivative(self.scale, t)
-        gain, d_gain = _with_derivative(self.gain, t)
+    def _differentiated(self, t: Time) -> Rates:
+        times = torch.as_tensor(t, dtype=torch.float64)
+        scale, d_scale = _with_derivative(self.scale, times)
+        gain, d_gain = _with_derivative(self.gain, times)
         linear = d_scale / scale
         forcing = d_gain - linear * gain
-        if self.power is None:
-            return Rates(linear, forcing)
-        power, d_power = _with_derivative(self.power, t)
-        return Rates(linear, forcing, math.sqrt(d_power - 2.0 * linear * power))
+        intensity = torch.zeros_like(times)
+        if self.power is not None:
+            power, d_power = _with_derivative(self.power, times)
+            intensity = (d_power - 2.0 * linear * power).sqrt()
+        rates = Rates(linear, forcing, intensity)
+        return rates if isinstance(t, Tensor) else Rates(*(rate.item() for rate in rates))
 
 
-def _with_derivative(function: Callable[[Tensor], Tensor], t: float) -> tuple[float, float]:
+def _watched_rows(rows: Rows | None, watch: Callable[[Field], Field]) -> Rows | None:
+    return None if rows is None else lambda index: rows(index).watched(watch)
+
+
+def _with_derivative(function: Callable[[Tensor], Tensor], times: Tensor) -> tuple[Tensor, Tensor]:
+    """The function and its derivative at float64 times, elementwise."""
     with torch.inference_mode(False), torch.enable_grad():
-        time = torch.tensor(t, dtype=torch.float64, requires_grad=True)
-        value = function(time)
+        at = times.detach().clone().requires_grad_()
+        value = function(at)
         if not value.requires_grad:  # a constant
-            return value.item(), 0.0
-        return value.item(), torch.autograd.grad(value, time)[0].item()
+            return value, torch.zeros_like(at)
+        return value.detach(), torch.autograd.grad(value.sum(), at)[0]

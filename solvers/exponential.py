@@ -17,11 +17,11 @@ anyway. What it is called elsewhere depends on the quantity that is held:
 
 A multistep method is only as good as its first values. While fewer than `order` values are known, a step is
 corrected as above (no evaluation is lost), and where that is not accurate enough it is a one-step method of the order
-needed: a ladder of interpolations at intermediate times (`adams.LADDERS`). A time with |log r| = ∞ cannot be a node: it
+needed (`exponential_rk`). A time with |log r| = ∞ cannot be a node: it
 is dropped, and a step that ends there (σ = 0 with x₀ held) is of order 1, exact for a constant N.
 
-On stochastic equations every value carries the noise of its time, and nothing beyond weak order 2 is reached: the
-ladders are not used there.
+On stochastic equations every value carries the noise of its time, and nothing beyond weak order 2 is reached: these
+start-ups are not used there.
 
 Sources: Lu et al., DPM-Solver++ (2211.01095); Zhao et al., UniPC (2302.04867); Zhang and Chen, DEIS (2204.13902);
 Hochbruck and Ostermann, Exponential multistep methods of Adams-type (2011).
@@ -36,6 +36,7 @@ from torch import Tensor
 from .adams import PlannedStep, adams_plan
 from .base import Step, Stepper, combined
 from .equation import Semilinear
+from .exponential_rk import climb
 from .noise import Noise
 from .stepping import Grid
 
@@ -55,7 +56,7 @@ class ExponentialAdams(Stepper):
     """The exponential Adams method with `order` = 1 … 4 interpolated values, optionally corrected.
 
     `order`, as an attribute, is the order of convergence: one higher with the corrector. One evaluation a step, and
-    those of the start-up: 2 at order 4, 6 at order 5. On stochastic equations one a step.
+    those of the start-up: 2 at order 4, 8 at order 5. On stochastic equations one a step.
     Raises ValueError for an order outside 1 … 4.
     """
 
@@ -67,6 +68,7 @@ class ExponentialAdams(Stepper):
         if order not in (1, 2, 3, 4):
             raise ValueError(f"ExponentialAdams has orders 1, 2, 3 and 4, but got {order!r}.")
         self.values, self.corrector = order, corrector
+        self.one_step = order == 1 and not corrector
         self.order = order + corrector
         self.weak_order = float(min(self.order, 2))
 
@@ -77,7 +79,7 @@ class ExponentialAdams(Stepper):
         """Exact for deterministic equations and grids without an infinite log|r|, where the start-up may be shorter."""
         if self.order < 4:
             return n
-        return n + 2 if self.order == 4 else n + 3 * min(n, 2) + (n <= 2)
+        return n + 2 if self.order == 4 else n + 4 * min(n, 2)
 
     def init(self, equation: Semilinear, x: Tensor, times: Grid) -> _State:  # type: ignore[override]  # as `solve` checks
         return _State(adams_plan(equation, times.times, self.values, self.corrector))
@@ -88,9 +90,9 @@ class ExponentialAdams(Stepper):
         plan, number, past, present = state
         planned = plan[number]
         values = (equation.field(t0, x) if present is None else present, *past)[: self.values]
-        if planned.ladder:
-            x1, present = _climb(planned, equation, t1, x, values[0])
-            return Step(x1, _State(plan, number + 1, values, present))
+        if planned.start_up is not None:
+            x1, _ = climb(planned.start_up, equation, t0, x, values[0], None)
+            return Step(x1, _State(plan, number + 1, values))
         kept = planned.ratio * x
         if planned.noise > 0.0 and noise is not None:
             kept = kept + planned.noise * noise.normal(t0, t1, equation.variance, x)
@@ -99,17 +101,3 @@ class ExponentialAdams(Stepper):
             return Step(x1, _State(plan, number + 1, values))
         present = equation.field(t1, x1)
         return Step(combined(kept, planned.corrector, (present, *values)), _State(plan, number + 1, values, present))
-
-
-def _climb(
-    planned: PlannedStep, equation: Semilinear, t1: float, x: Tensor, first: Tensor
-) -> tuple[Tensor, Tensor | None]:
-    """One step by a ladder: the state at its end, and N there if the ladder evaluated it."""
-    values: tuple[Tensor, ...] = (first,)
-    present = None
-    *rungs, last = planned.ladder
-    for rung in rungs:
-        present = equation.field(rung.time, combined(rung.ratio * x, rung.weights, values))
-        values = (*values, present)
-    reaches_end = rungs[-1].time == t1
-    return combined(last.ratio * x, last.weights, values), present if reaches_end else None

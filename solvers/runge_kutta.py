@@ -8,15 +8,22 @@ subtrees τ₁ … τ_m, γ is its number of nodes times the product of γ(τ_j)
 
 An embedded pair has a second row b̂ of another order, and h Σ (b_i − b̂_i) k_i estimates the error. In the pairs here
 the last stage is the slope at the end of the step, which is the first stage of the next one: on a fixed grid, where no
-estimate is needed, it is never computed twice.
+estimate is needed, it is never computed twice. Between the ends, at t₀ + θh, the state is the Hermite cubic of both
+states and slopes plus a quartic that vanishes there,
 
-Sources: Hairer, Nørsett and Wanner, Solving ODEs I, sections II.1-II.5; Dormand and Prince (1980); Bogacki and
-Shampine (1989).
+    x_θ = x₀ + h Σ_i [ θ²(3 − 2θ) b_i + θ(1 − θ)² δ_{i1} + θ²(θ − 1) δ_{is} + θ²(1 − θ)² d_i ] k_i,
+
+whose d makes it of order 4 (with d = 0 it is of order 3). Its local error, one order below the pair's, is of the order
+of the pair's global one, and it costs no evaluation. The tableau checks the conditions Σ_i b_i(θ) Φ_i(τ) = θ^{|τ|}/γ(τ)
+for every power of θ.
+
+Sources: Hairer, Nørsett and Wanner, Solving ODEs I, sections II.1-II.6; Dormand and Prince (1980); Bogacki and
+Shampine (1989); Tsitouras (2011), Comput. Math. Appl. 62, 770; Ralston (1962).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, ClassVar
@@ -25,11 +32,11 @@ import numpy as np
 from torch import Tensor
 
 from .base import Step, Stepper, combined
-from .equation import Equation
+from .equation import Equation, Time
 from .noise import Noise
-from .stepping import Adaptive, Grid
+from .stepping import Adaptive, Array, Grid
 
-__all__ = ["RK4", "Bosh3", "ButcherTableau", "Dopri5", "Euler", "Heun", "Midpoint", "RungeKutta"]
+__all__ = ["RK4", "Bosh3", "ButcherTableau", "Dopri5", "Euler", "Heun", "Midpoint", "Ralston", "RungeKutta", "Tsit5"]
 
 Tree = tuple[Any, ...]
 
@@ -54,7 +61,9 @@ def rooted_trees(nodes: int) -> tuple[Tree, ...]:
 class ButcherTableau:
     """Rows a (strictly lower triangular), weights b, and for an embedded pair the lower-order weights.
 
-    Raises ValueError if a row does not sum to its node, or the weights miss a condition of their order.
+    dense_order, dense: of the interpolant, and its coefficients d, zero if they are not given.
+    Raises ValueError if a row does not sum to its node, the weights miss a condition of their order, or the last stage of
+    a pair is not the slope at the end.
     """
 
     order: int
@@ -63,6 +72,8 @@ class ButcherTableau:
     b: tuple[float, ...]
     embedded_order: int | None = None
     embedded_b: tuple[float, ...] | None = None
+    dense_order: int | None = None
+    dense: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         stages = len(self.c)
@@ -71,28 +82,45 @@ class ButcherTableau:
         for i, row in enumerate(self.a):
             if abs(sum(row) - self.c[i]) > 1e-14:
                 raise ValueError(f"Row {i} of the tableau sums to {sum(row):g}, but its node is {self.c[i]:g}.")
-        self._check_order(self.b, self.order)
-        if self.embedded_b is not None and self.embedded_order is not None:
-            self._check_order(self.embedded_b, self.embedded_order)
+        for b, order in ((self.b, self.order), (self.embedded_b, self.embedded_order)):
+            if b is not None and order is not None:
+                for tree, _, density, values in self._trees(order):
+                    if abs(np.dot(b, values) - 1.0 / density) > 1e-13:
+                        raise ValueError(f"The tableau is not of order {order}: it misses the condition of {tree}.")
+        if self.dense_order is not None:
+            self._check_interpolant(self.dense_order)
 
-    def _check_order(self, b: tuple[float, ...], order: int) -> None:
-        matrix = np.zeros((len(b), len(b)))
+    def _check_interpolant(self, order: int) -> None:
+        if not self.reuses_last_stage:
+            raise ValueError("An interpolant needs the slope at the end of the step as the tableau's last stage.")
+        powers = np.arange(1, 5)
+        for tree, nodes, density, values in self._trees(order):
+            if np.abs(self.interpolant @ values - (powers == nodes) / density).max() > 1e-12:
+                raise ValueError(f"The interpolant is not of order {order}: it misses the condition of {tree}.")
+
+    def _trees(self, order: int) -> Iterator[tuple[Tree, int, int, Array]]:
+        """For every tree τ with at most `order` nodes: τ, |τ|, γ(τ) and Φ_i(τ) for every stage i."""
+        matrix = np.zeros((len(self.c), len(self.c)))
         for i, row in enumerate(self.a):
             matrix[i, :i] = row
 
-        def weight(tree: Tree) -> tuple[np.ndarray, int, int]:
-            """Π_j Φ_i(τ_j) for every stage i, γ, and the number of nodes."""
-            product, density, nodes = np.ones(len(b)), 1, 1
+        def weight(tree: Tree) -> tuple[int, int, Array]:
+            product, density, nodes = np.ones(len(self.c)), 1, 1
             for subtree in tree:
-                values, subdensity, subnodes = weight(subtree)
+                subnodes, subdensity, values = weight(subtree)
                 product, density, nodes = product * (matrix @ values), density * subdensity, nodes + subnodes
-            return product, density * nodes, nodes
+            return nodes, density * nodes, product
 
         for nodes in range(1, order + 1):
             for tree in rooted_trees(nodes):
-                values, density, _ = weight(tree)
-                if abs(np.dot(b, values) - 1.0 / density) > 1e-13:
-                    raise ValueError(f"The tableau is not of order {order}: it misses the condition of {tree}.")
+                yield tree, *weight(tree)
+
+    @cached_property
+    def interpolant(self) -> Array:
+        """The coefficients of θ, θ², θ³ and θ⁴ in the weights b_i(θ): shape (4, stages)."""
+        first, last = np.eye(len(self.b))[[0, -1]]
+        b, d = np.array(self.b), np.array(self.dense or np.zeros(len(self.b)))
+        return np.stack([first, 3.0 * b - 2.0 * first - last + d, first + last - 2.0 * b - 2.0 * d, d])
 
     @property
     def reuses_last_stage(self) -> bool:
@@ -109,34 +137,51 @@ class RungeKutta(Stepper):
     """An explicit Runge-Kutta method; its class holds its tableau."""
 
     tableau: ClassVar[ButcherTableau]
+    one_step = True
+    timewise = True
 
     def __init_subclass__(cls) -> None:
         cls.order = cls.tableau.order
-        cls.embedded = cls.tableau.embedded_b is not None
+        cls.embedded = cls.dense = cls.tableau.embedded_b is not None
 
     def evaluations(self, n: int) -> int:
         return self.tableau.evaluations * n
 
     def init(self, equation: Equation, x: Tensor, times: Grid | Adaptive) -> Tensor | None:
-        return equation.drift(times.t0, x) if isinstance(times, Adaptive) else None
+        if isinstance(times, Grid):
+            return None
+        return equation.drift(times.time(np.full(len(x), times.t0), x), x)
 
-    def slope(self, equation: Equation, t0: float, x: Tensor, state: Tensor) -> Tensor:
+    def slope(self, equation: Equation, t0: Time, x: Tensor, state: Tensor) -> Tensor:
         return state
 
     def step(
-        self, equation: Equation, t0: float, t1: float, x: Tensor, state: Tensor | None, noise: Noise | None
+        self, equation: Equation, t0: Any, t1: Any, x: Tensor, state: Tensor | None, noise: Noise | None
     ) -> Step:
         tableau, h = self.tableau, t1 - t0
-        slopes = [equation.drift(t0, x) if state is None else state]
-        for i in range(1, tableau.evaluations):
-            t = t1 if tableau.c[i] == 1.0 else t0 + tableau.c[i] * h
-            slopes.append(equation.drift(t, combined(x, [h * a for a in tableau.a[i]], slopes)))
+        h = h.to(x) if isinstance(h, Tensor) else h
+        slopes, inside = [equation.drift(t0, x) if state is None else state], x
+        for c, row in zip(tableau.c[1 : tableau.evaluations], tableau.a[1:], strict=False):
+            inside = combined(x, [h * a for a in row], slopes)
+            slopes.append(equation.drift(t1 if c == 1.0 else t0 + c * (t1 - t0), inside))
         x1 = combined(x, [h * b for b in tableau.b], slopes)
         if state is None or tableau.embedded_b is None:
             return Step(x1)
         slopes.append(equation.drift(t1, x1))
         first, *rest = (h * (b - low) for b, low in zip(tableau.b, tableau.embedded_b, strict=True))
-        return Step(x1, slopes[-1], combined(first * slopes[0], rest, slopes[1:]))
+        error = combined(first * slopes[0], rest, slopes[1:])
+
+        def at(t: Time) -> Tensor:
+            theta = (t - t0) / (t1 - t0)
+            theta = theta.to(x) if isinstance(theta, Tensor) else theta
+            powers = tableau.interpolant.T.tolist()
+            weights = [h * theta * (a + theta * (b + theta * (c + theta * d))) for a, b, c, d in powers]
+            return combined(x, weights, slopes)
+
+        def rate() -> float:
+            return ((slopes[-1] - slopes[-2]).norm() / (x1 - inside).norm()).item()
+
+        return Step(x1, slopes[-1], error, at, rate if tableau.c[-2] == 1.0 else None)
 
 
 class Euler(RungeKutta):
@@ -152,9 +197,23 @@ class Midpoint(RungeKutta):
 
 
 class Heun(RungeKutta):
-    """Order 2: the mean of the slopes at both ends; in the clock of the flow, the sampler of EDM (2206.00364)."""
+    """Order 2 with an embedded 1: the mean of the slopes at both ends; in the clock of the flow, EDM's (2206.00364)."""
 
-    tableau = ButcherTableau(order=2, c=(0.0, 1.0), a=((), (1.0,)), b=(0.5, 0.5))
+    tableau = ButcherTableau(
+        order=2,
+        c=(0.0, 1.0, 1.0),
+        a=((), (1.0,), (0.5, 0.5)),
+        b=(0.5, 0.5, 0.0),
+        embedded_order=1,
+        embedded_b=(1.0, 0.0, 0.0),
+        dense_order=2,
+    )
+
+
+class Ralston(RungeKutta):
+    """Order 2 with the smallest bound of the local error: the slopes at the start and at two thirds (Ralston 1962)."""
+
+    tableau = ButcherTableau(order=2, c=(0.0, 2 / 3), a=((), (2 / 3,)), b=(1 / 4, 3 / 4))
 
 
 class RK4(RungeKutta):
@@ -178,6 +237,7 @@ class Bosh3(RungeKutta):
         b=(2 / 9, 1 / 3, 4 / 9, 0.0),
         embedded_order=2,
         embedded_b=(7 / 24, 1 / 4, 1 / 3, 1 / 8),
+        dense_order=3,
     )
 
 
@@ -199,4 +259,38 @@ class Dopri5(RungeKutta):
         b=(35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84, 0.0),
         embedded_order=4,
         embedded_b=(5179 / 57600, 0.0, 7571 / 16695, 393 / 640, -92097 / 339200, 187 / 2100, 1 / 40),
+        dense_order=4,
+        dense=(
+            *(-12715105075 / 11282082432, 0.0, 87487479700 / 32700410799, -10690763975 / 1880347072),
+            *(701980252875 / 199316789632, -1453857185 / 822651844, 69997945 / 29380423),
+        ),
+    )
+
+
+class Tsit5(RungeKutta):
+    """Order 5 with an embedded 4 and smaller errors than Dormand and Prince's: Tsitouras (2011)."""
+
+    tableau = ButcherTableau(
+        order=5,
+        c=(0.0, 0.161, 0.327, 0.9, 0.9800255409045097, 1.0, 1.0),
+        a=(
+            (),
+            (0.161,),
+            (-0.008480655492356989, 0.335480655492357),
+            (2.8971530571054935, -6.359448489975075, 4.3622954328695815),
+            (5.325864828439257, -11.748883564062828, 7.4955393428898365, -0.09249506636175525),
+            (5.86145544294642, -12.92096931784711, 8.159367898576159, -0.071584973281401, -0.028269050394068383),
+            (0.09646076681806523, 0.01, 0.4798896504144996, 1.379008574103742, -3.290069515436081, 2.324710524099774),
+        ),
+        b=(0.09646076681806523, 0.01, 0.4798896504144996, 1.379008574103742, -3.290069515436081, 2.324710524099774, 0.0),
+        embedded_order=4,
+        embedded_b=(
+            *(0.09824077787029101, 0.010816434459656746, 0.4720087724042376, 1.5237195812770048),
+            *(-3.872426680888636, 2.7827926300289607, -1 / 66),
+        ),
+        dense_order=4,
+        dense=(
+            *(-1.0530884977290216, 0.1017, 2.490627285651252793, -16.54810288924490272),
+            *(47.37952196281928122, -34.87065786149660974, 2.5),
+        ),
     )

@@ -2,62 +2,78 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from .base import Solver, Task
+from .base import Solver, Stepper, Task
 from .equation import SDE, Equation, Semilinear
 from .noise import Noise
 from .progress import Progress
-from .solution import Ledger, Solution
+from .record import Save
+from .solution import Ledger, Solution, SolveError
 from .stepping import Adaptive, Grid
 
 __all__ = ["solve"]
+
+Times = Tensor | Sequence[float]
 
 
 def solve(
     equation: Equation,
     x: Tensor,
-    times: Tensor | Sequence[float] | Adaptive,
+    times: Times | Adaptive,
     solver: Solver,
     noise: Noise | None = None,
     *,
-    save: bool = False,
+    save: bool | Times = False,
     max_nfe: int | None = None,
+    checkpoint: bool = False,
     progress: bool = False,
 ) -> Solution:
     """Solve a differential equation from x at the first of `times` to the last.
 
     equation: an `ODE`, `SDE` or `Semilinear`. x: the initial state, floating point, (B, ...). times: a strictly
     monotone 1-D tensor or sequence, which is exactly the steps taken, or `Adaptive(t0, t1, rtol=..., atol=...)`.
-    noise: `WhiteNoise` or `BrownianTree`, for a stochastic equation. save: keep the state at every time.
-    max_nfe: refuse to spend more evaluations than this. progress: show a progress bar.
+    noise: `WhiteNoise` or `BrownianTree`, for a stochastic equation. save: keep the state after every step (True), or
+    at given times, which cost no evaluations: of a grid some of its own, between adaptive steps by interpolation of the
+    method's order. max_nfe: refuse to spend more evaluations than this. checkpoint: for a backward pass keep the state
+    of each step alone, and take the step again there. progress: show a progress bar.
+
+    The result is differentiable with respect to x and to whatever the field depends on.
 
     Raises TypeError or ValueError for arguments that do not fit each other, before any evaluation, and `SolveError`,
     which carries the partial solution, when the end cannot be reached.
     """
     _check(equation, x, solver, noise)
     steps = times if isinstance(times, Adaptive) else Grid.of(times)
-    if isinstance(steps, Adaptive) and not solver.embedded:
-        raise ValueError(f"{_name(solver)} has no error estimate; give it a grid of times, or use Dopri5.")
+    if isinstance(steps, Adaptive):
+        _check_adaptive(equation, x, steps, solver, noise, save)
     if equation.stochastic and steps.t1 < steps.t0:
         raise ValueError(
             f"A stochastic equation runs forward in time, but times go from {steps.t0:g} down to {steps.t1:g}; reverse "
             "them, or write the equation of the reversed process."
         )
-    if max_nfe is not None and isinstance(steps, Grid) and solver.evaluations(steps.n) * equation.cost > max_nfe:
-        raise ValueError(
-            f"{steps.n} steps of {_name(solver)} take {solver.evaluations(steps.n) * equation.cost} evaluations, more "
-            f"than max_nfe = {max_nfe}; {solver.steps(max_nfe // equation.cost)} steps fit."
-        )
-    ledger = Ledger(max_nfe)
+    if max_nfe is not None and isinstance(steps, Grid):
+        _check_budget(equation, steps, solver, max_nfe)
+    if checkpoint and not isinstance(solver, Stepper):
+        raise ValueError(f"{_name(solver)} takes no checkpoints; use a solver of our own, or TorchDiffEq(adjoint=True).")
+    if checkpoint and noise is not None and not noise.replays:
+        raise ValueError("A step that is taken again must see the same noise; use BrownianTree instead of WhiteNoise.")
+    ledger = Ledger(max_nfe, len(x))
     watched = equation.watched(lambda function: ledger.watch(function, equation.cost))
     with Progress(steps.t0, steps.t1, progress) as bar:
-        solution = solver.integrate(Task(watched, x, steps, noise, ledger, save, bar))
-    return replace(solution, nfe=ledger.nfe)
+        task = Task(watched, x, steps, noise, ledger, _saved(save, steps), bar, checkpoint)
+        try:
+            return replace(solver.integrate(task), ledger=ledger)
+        except SolveError as error:
+            error.solution = replace(error.solution, ledger=ledger)
+            raise
+        finally:
+            ledger.budget = None  # a backward pass is counted, but not stopped half-way
 
 
 def _name(solver: Solver) -> str:
@@ -82,23 +98,24 @@ def _check(equation: Equation, x: Tensor, solver: Solver, noise: Noise | None) -
             f"{_name(solver)} needs a Semilinear equation, but got {type(equation).__name__}; use flow(denoiser) or "
             "reverse_sde(denoiser), or a Runge-Kutta method."
         )
-    if not equation.stochastic:
-        return
-    if not solver.stochastic:
+    if equation.stochastic and not solver.stochastic:
         raise ValueError(
             f"{_name(solver)} cannot integrate a stochastic equation; use EulerMaruyama, or the probability flow, "
             "flow(denoiser)."
         )
     if isinstance(equation, SDE):
         _check_noise(equation, solver)
+    if not (equation.stochastic or solver.draws):
+        return
     if noise is None:
-        raise ValueError("A stochastic equation needs noise; give WhiteNoise(seed), or BrownianTree(x, t0, t1, seed).")
+        what = "A stochastic equation" if equation.stochastic else _name(solver)
+        raise ValueError(f"{what} needs noise; give WhiteNoise(seed), or BrownianTree(x, t0, t1, seed).")
     if not isinstance(noise, Noise):
         raise TypeError(f"noise must be WhiteNoise or BrownianTree, but is {type(noise).__name__}.")
 
 
 def _check_noise(equation: SDE, solver: Solver) -> None:
-    """Additive noise is the same in both calculi, and needs no more than any solver can do."""
+    """Additive noise is the same in both calculi."""
     if equation.noise not in solver.noises:
         raise ValueError(
             f"{_name(solver)} integrates {', '.join(sorted(solver.noises))} noise, but the equation's is "
@@ -110,3 +127,51 @@ def _check_noise(equation: SDE, solver: Solver) -> None:
             f"{_name(solver)} reads noise in the {' or '.join(sorted(solver.calculi))} calculus, but the equation is "
             f"written in the {equation.calculus} one; use {other}, or convert the drift."
         )
+
+
+def _check_adaptive(
+    equation: Equation, x: Tensor, times: Adaptive, solver: Solver, noise: Noise | None, save: bool | Times
+) -> None:
+    if not solver.embedded:
+        raise ValueError(f"{solver!r} has no error estimate; give it a grid of times, use Dopri5, or Halving({solver!r}).")
+    if not isinstance(save, bool) and not solver.dense:
+        raise ValueError(f"{solver!r} cannot interpolate between its steps; save=True keeps every step, or use Dopri5.")
+    if noise is not None and not noise.replays:
+        raise ValueError(
+            "Adaptive steps need BrownianTree instead of WhiteNoise: rejected steps must see the same path."
+        )
+    times.check_reachable(x)
+    if not times.per_sample:
+        return
+    if not solver.timewise:
+        raise ValueError(f"{solver!r} cannot give each sample its own steps; use Dopri5, or per_sample=False.")
+    if equation.stochastic or solver.draws:
+        raise ValueError("A stochastic equation cannot give each sample its own steps; use per_sample=False.")
+    if save is True:
+        raise ValueError("With per_sample=True every sample has times of its own; ask for some: save=[0.0, 0.5, 1.0].")
+
+
+def _check_budget(equation: Equation, grid: Grid, solver: Solver, max_nfe: int) -> None:
+    declared = solver.evaluations(grid.n)
+    if declared is not None and declared * equation.cost > max_nfe:
+        raise ValueError(
+            f"{grid.n} steps of {_name(solver)} take {declared * equation.cost} evaluations, more than max_nfe = "
+            f"{max_nfe}; {solver.steps(max_nfe // equation.cost)} steps fit."
+        )
+
+
+def _saved(save: bool | Times, steps: Grid | Adaptive) -> Save:
+    """The times asked for, in the order in which they are passed."""
+    if isinstance(save, bool):
+        return save
+    asked = tuple(torch.as_tensor(save, dtype=torch.float64).reshape(-1).tolist())
+    sign = math.copysign(1.0, steps.t1 - steps.t0)
+    known = set(steps.times) if isinstance(steps, Grid) else set()
+    for i, t in enumerate(asked):
+        if not 0.0 <= sign * (t - steps.t0) <= sign * (steps.t1 - steps.t0):
+            raise ValueError(f"save asks for t = {t:g}, outside the solve from {steps.t0:g} to {steps.t1:g}; drop it.")
+        if i and sign * (t - asked[i - 1]) <= 0.0:
+            raise ValueError(f"save must be strictly monotone from {steps.t0:g} on, but has {t:g} at entry {i}; sort it.")
+        if known and t not in known:
+            raise ValueError(f"save asks for t = {t:g}, which is not on the grid; add it to times, or use Adaptive.")
+    return asked

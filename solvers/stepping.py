@@ -4,9 +4,15 @@
 
     ‖e‖ = rms_i( e_i / (atol + rtol max(|x₀ᵢ|, |x₁ᵢ|)) ) ≤ 1
 
-and chooses the next one with a proportional-integral controller, h ← h · 0.9 ‖e‖^{−0.7/p} ‖e_prev‖^{0.4/p}, p the order
-of the method (Gustafsson; Hairer, Nørsett and Wanner, Solving ODEs I, II.4 and IV.2). The norm is taken over the whole
-state, so the samples of a batch share their steps.
+and chooses the next one from the last three such norms,
+
+    h ← 0.9 h ‖e_n‖^{−β₁/p} ‖e_{n−1}‖^{−β₂/p} ‖e_{n−2}‖^{−β₃/p},        e = O(h^p),
+
+an integral, a proportional-integral or a PID controller. The norm is taken over the whole state, so that the samples of
+a batch share their steps, or with `per_sample` over each sample alone, which then has steps of its own.
+
+Sources: Hairer, Nørsett and Wanner, Solving ODEs I, section II.4 (first step), and II, IV.2 (PI); Söderlind, Digital
+filters in adaptive time-stepping (2003); Kennedy and Carpenter (2003), Appl. Numer. Math. 44 (PID).
 """
 
 from __future__ import annotations
@@ -15,31 +21,30 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import Literal, get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Adaptive", "Control", "Grid", "Underflow", "rms"]
+from .equation import Field, Time
 
-Slope = Callable[[], Tensor]
+__all__ = ["EXPONENTS", "Adaptive", "Array", "Grid", "column"]
 
-
-class Control(Protocol):
-    """The run-time side: proposes the end of the next step, and judges the step."""
-
-    def propose(self) -> float | None: ...
-
-    def accepts(self, error: Tensor | None, x0: Tensor, x1: Tensor) -> bool: ...
-
-
-class Underflow(Exception):
-    """The step size fell below the spacing of floats. Internal: the loop turns it into a SolveError."""
+Array = NDArray[np.float64]
+Control = Literal["I", "PI", "PID"]
+EXPONENTS: dict[Control, tuple[float, float, float]] = {
+    "I": (1.0, 0.0, 0.0),
+    "PI": (0.7, -0.4, 0.0),
+    "PID": (0.58, -0.21, 0.1),
+}
+"""β₁, β₂, β₃."""
 
 
-def rms(x: Tensor) -> float:
-    """The root mean square over all components."""
-    return (x.detach().double().square().mean().sqrt()).item()
+def column(values: Array, x: Tensor) -> Tensor:
+    """A float64 host tensor of shape (B, 1, …, 1) beside x of shape (B, …)."""
+    return torch.from_numpy(values.copy()).reshape(-1, *(1,) * (x.ndim - 1))
 
 
 @dataclass(frozen=True)
@@ -80,90 +85,75 @@ class Grid:
         """The number of steps."""
         return len(self.times) - 1
 
-    def control(self, slope: Slope, x: Tensor, order: int) -> Control:
-        return _Follow(self.times)
-
-
-class _Follow:
-    def __init__(self, times: tuple[float, ...]) -> None:
-        self.remaining = iter(times[1:])
-
-    def propose(self) -> float | None:
-        return next(self.remaining, None)
-
-    def accepts(self, error: Tensor | None, x0: Tensor, x1: Tensor) -> bool:
-        return True
-
 
 @dataclass(frozen=True)
 class Adaptive:
     """Steps from t0 to t1 (in either direction) chosen by the solver's own error estimate.
 
     rtol, atol: relative and absolute tolerance of one step's error. There are no defaults: they are the accuracy
-    that you ask for. Raises ValueError for tolerances that are not positive, or times that do not differ.
+    that you ask for. per_sample: every sample has steps of its own and leaves the batch when it is finished, so that
+    its result does not depend on the others; the field is then called with one time a sample (see `Equation`).
+    control: "I", "PI" or "PID". Raises ValueError for tolerances that are not positive, or times that do not differ.
     """
 
     t0: float
     t1: float
     rtol: float
     atol: float
+    per_sample: bool
+    control: Control
 
-    def __init__(self, t0: float, t1: float, *, rtol: float, atol: float) -> None:
+    def __init__(
+        self, t0: float, t1: float, *, rtol: float, atol: float, per_sample: bool = False, control: Control = "PI"
+    ) -> None:
         if not (math.isfinite(t0) and math.isfinite(t1)) or t0 == t1:
             raise ValueError(f"Adaptive needs two different finite times, but got {t0} and {t1}.")
-        if rtol <= 0.0 or atol <= 0.0:
+        if not (rtol > 0.0 and atol > 0.0):
             raise ValueError(f"Adaptive needs positive tolerances, but got rtol = {rtol} and atol = {atol}.")
-        for name, value in (("t0", float(t0)), ("t1", float(t1)), ("rtol", rtol), ("atol", atol)):
+        if control not in get_args(Control):
+            raise ValueError(f"Unknown control {control!r}; choose one of {', '.join(get_args(Control))}.")
+        given = {"t0": float(t0), "t1": float(t1), "rtol": rtol, "atol": atol}
+        for name, value in (given | {"per_sample": per_sample, "control": control}).items():
             object.__setattr__(self, name, value)
 
-    def control(self, slope: Slope, x: Tensor, order: int) -> Control:
-        return _ProportionalIntegral(self, self._first_step(slope(), x, order), order)
-
-    def norm(self, error: Tensor, x0: Tensor, x1: Tensor) -> float:
-        return rms(error / (self.atol + self.rtol * torch.maximum(x0.abs(), x1.abs())))
-
-    def _first_step(self, slope: Tensor, x: Tensor, order: int) -> float:
-        """A hundredth of the time in which the state changes by itself (Hairer et al., II.4, the first guess)."""
-        size, speed = self.norm(x, x, x), self.norm(slope, x, x)
-        step = 0.01 * size / speed if min(size, speed) > 1e-5 else 1e-6
-        return min(step, abs(self.t1 - self.t0))
-
-
-class _ProportionalIntegral:
-    """Gustafsson's controller; a step that was just rejected may not grow."""
-
-    def __init__(self, adaptive: Adaptive, first_step: float, order: int) -> None:
-        self.adaptive, self.order = adaptive, order
-        self.sign = math.copysign(1.0, adaptive.t1 - adaptive.t0)
-        self.t, self.h, self.end = adaptive.t0, first_step, adaptive.t0
-        self.previous, self.after_rejection = 1.0, False
-
-    def propose(self) -> float | None:
-        left = abs(self.adaptive.t1 - self.t)
-        if left == 0.0:
-            return None
-        if self.h >= 0.99 * left:  # no sliver is left over for a last step
-            self.end = self.adaptive.t1
-            return self.end
-        if not self.h >= 16.0 * math.ulp(self.t):  # below it, t + h no longer follows h
-            raise Underflow(
-                f"The step size fell to {self.h:.1e} at t = {self.t:g}: the field is singular, discontinuous or not "
-                "finite there, or the tolerance is below the rounding of the state's dtype; end earlier, or loosen it."
+    def check_reachable(self, x: Tensor) -> None:
+        """Raises ValueError for tolerances below the rounding of the state: no estimate could ever meet them."""
+        eps = torch.finfo(x.dtype).eps
+        if (self.norms(eps * x, x, x) > 0.25).any():
+            raise ValueError(
+                f"rtol = {self.rtol:g} and atol = {self.atol:g} lie below the rounding of a {x.dtype} state "
+                f"({eps:.1e} of it); loosen rtol to {8 * eps:.0e}, or give x in float64."
             )
-        self.end = self.t + self.sign * self.h
-        return self.end
 
-    def accepts(self, error: Tensor | None, x0: Tensor, x1: Tensor) -> bool:
-        if error is None:
-            raise TypeError("A method without an error estimate cannot step adaptively; give it a grid of times.")
-        norm = self.adaptive.norm(error, x0, x1)
-        taken = abs(self.end - self.t)
-        if not norm <= 1.0:
-            growth = 0.9 * norm ** (-1.0 / self.order) if math.isfinite(norm) else 0.1
-            self.h, self.after_rejection = taken * max(0.1, growth), True
-            return False
-        norm = max(norm, 1e-10)
-        growth = 0.9 * norm ** (-0.7 / self.order) * self.previous ** (0.4 / self.order)
-        self.h = taken * min(max(growth, 0.2), 1.0 if self.after_rejection else 10.0)
-        self.t, self.previous, self.after_rejection = self.end, norm, False
-        return True
+    def scaled(self, error: Tensor, x0: Tensor, x1: Tensor) -> Tensor:
+        """The error in units of what is allowed, componentwise."""
+        return error.detach() / (self.atol + self.rtol * torch.maximum(x0.detach().abs(), x1.detach().abs()))
+
+    def norms(self, error: Tensor, x0: Tensor, x1: Tensor) -> Array:
+        """Its root mean square over each sample, (B,), or over the whole state, (1,)."""
+        scaled = self.scaled(error, x0, x1)
+        scaled = scaled.to(torch.promote_types(scaled.dtype, torch.float32))
+        flat = scaled.flatten(1) if self.per_sample and scaled.ndim > 1 else scaled.reshape(len(self._groups(x0)), -1)
+        found: Array = flat.square().mean(1).sqrt().cpu().double().numpy()
+        return found
+
+    def time(self, values: Array, x: Tensor) -> Time:
+        """Times of the groups, as the equation wants them: a float, or one a sample."""
+        return column(values, x) if self.per_sample else float(values[0])
+
+    def first_steps(self, drift: Field, x: Tensor, slope: Tensor, order: float) -> Array:
+        """A step h with a local error near 1 % of what is allowed, for each group, from one Euler step."""
+        size, speed = self.norms(x, x, x), self.norms(slope, x, x)
+        length, sign = abs(self.t1 - self.t0), math.copysign(1.0, self.t1 - self.t0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            guess = np.where((size > 1e-5) & (speed > 1e-5), 0.01 * size / speed, 1e-6)
+            guess = np.minimum(np.nan_to_num(guess, nan=1e-6), length)
+            h = self.time(sign * guess, x)
+            there = drift(self.time(self.t0 + sign * guess, x), x + (h.to(x) if isinstance(h, Tensor) else h) * slope)
+            change = self.norms(there - slope, x, x) / guess
+            fastest = np.fmax(speed, change)
+            step = np.where(fastest > 1e-15, (0.01 / fastest) ** (1.0 / order), np.maximum(1e-6, 1e-3 * guess))
+        return np.minimum(np.minimum(100.0 * guess, np.nan_to_num(step, nan=1e-6)), length)
+
+    def _groups(self, x: Tensor) -> range:
+        return range(x.shape[0] if self.per_sample else 1)

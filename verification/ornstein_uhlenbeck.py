@@ -73,7 +73,7 @@ class OrnsteinUhlenbeck:
             gain=lambda t: -torch.expm1(-theta * t),
             power=lambda t: -variance * torch.expm1(-2.0 * theta * t),
             rates=lambda t: Rates(-theta, theta, self.sigma),
-            time=lambda r: math.log1p(r) / theta,
+            time=lambda r: r.log1p() / theta,
         )
 
     def path(self, x: Tensor, times: Sequence[float], noise: Noise) -> Tensor:

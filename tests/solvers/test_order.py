@@ -21,8 +21,8 @@ def error(problem: Problem, solver: Solver, steps: int) -> float:
 
 
 def observed_order(problem: Problem, solver: Solver) -> float:
-    """The least-squares slope over the two finest doublings above the rounding floor."""
-    ladder = [(steps, error(problem, solver, steps)) for steps in (8, 16, 32, 64, 128, 256, 512, 1024)]
+    """The least-squares slope over the finest doubling above the rounding floor, of three points."""
+    ladder = [(steps, error(problem, solver, steps)) for steps in (45, 64, 90, 128, 181, 256, 362, 512, 724, 1024)]
     usable = [(math.log(steps), math.log(e)) for steps, e in ladder if e > ROUNDING][-3:]
     x, y = torch.tensor(usable, dtype=torch.float64).T
     x = x - x.mean()

@@ -103,7 +103,7 @@ def nan_after(t_bad: float) -> ODE:
 
 
 def test_a_state_that_is_not_finite_is_named_with_the_work_done() -> None:
-    sentence = r"after step 3, from t = 0\.5 to t = 0\.75 \(first component \(2, 1\)\)"
+    sentence = r"after step 3, from t = 0\.5 to t = 0\.75 \(first: sample 2, component \(1,\)\)"
     with pytest.raises(SolveError, match=sentence) as failure:
         solve(nan_after(0.5), X, GRID, Euler(), save=True)
     partial = failure.value.solution
