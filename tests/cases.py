@@ -6,7 +6,6 @@ order from the solver itself.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,6 +31,7 @@ from fokker.solvers import (
     Ralston,
     Semilinear,
     Solver,
+    Time,
     TorchDiffEq,
     Tsit5,
 )
@@ -72,30 +72,36 @@ INITIAL = torch.linspace(0.1, 0.9, 9, dtype=torch.float64).reshape(-1, 1).expand
 
 @dataclass(frozen=True)
 class Problem:
-    """A nonlinear, non-autonomous equation on [0, 1] with the exact solution at the end."""
+    """A nonlinear, non-autonomous equation on [0, 1] with the exact solution at t, the end if it is not given.
+
+    Its field takes one time, or one a sample.
+    """
 
     equation: Equation
-    exact: Callable[[Tensor], Tensor]
+    exact: Callable[..., Tensor]
 
 
 def _logistic() -> Problem:
-    """x' = 2 ω cos(ωt) x (1 − x): x₁ = x₀ e^s / (1 − x₀ + x₀ e^s), s = 2 sin ω.
+    """x' = 2 ω cos(ωt) x (1 − x): x_t = x₀ e^s / (1 − x₀ + x₀ e^s), s = 2 sin ωt.
 
     Errors of fifth order reach their asymptotic slope a hundred times above the rounding.
     """
-    growth = (2.0 * SPEEDS.sin()).exp()
 
-    def drift(t: float, x: Tensor) -> Tensor:
+    def drift(t: Time, x: Tensor) -> Tensor:
         speeds = SPEEDS.to(x.dtype)
         return 2.0 * speeds * (speeds * t).cos() * x * (1.0 - x)
 
-    return Problem(ODE(drift), lambda x: x * growth / (1.0 - x + x * growth))
+    def exact(x: Tensor, t: float = 1.0) -> Tensor:
+        growth = (2.0 * (SPEEDS * t).sin()).exp()
+        return x * growth / (1.0 - x + x * growth)
+
+    return Problem(ODE(drift), exact)
 
 
 def _riccati(logarithmic: bool) -> Problem:
     """d(x/S) = −ω cos(ωr) (x/S)²/4 dr, with S = e^{−t} + t, and r = e^{t − 1} or sin t.
 
-    z₁ = z₀ / (1 + z₀ (sin ωr₁ − sin ωr₀)/4)
+    z_t = z₀ / (1 + z₀ (sin ωr_t − sin ωr₀)/4), and S = 1 at t = 0.
     """
 
     def scale(t: Tensor) -> Tensor:
@@ -104,12 +110,15 @@ def _riccati(logarithmic: bool) -> Problem:
     def clock(t: Tensor) -> Tensor:
         return torch.exp(t - 1.0) if logarithmic else torch.sin(t)
 
-    def field(t: float, x: Tensor) -> Tensor:
-        r, speeds = math.exp(t - 1.0) if logarithmic else math.sin(t), SPEEDS.to(x.dtype)
-        return -0.25 * speeds * (speeds * r).cos() * (x / (math.exp(-t) + t)) ** 2
+    def field(t: Time, x: Tensor) -> Tensor:
+        time, speeds = torch.as_tensor(t, dtype=torch.float64), SPEEDS.to(x.dtype)
+        return -0.25 * speeds * (speeds * clock(time)).cos() * (x / scale(time)) ** 2
 
-    start, end = (torch.tensor(t, dtype=torch.float64) for t in (0.0, 1.0))
-    turned = 0.25 * ((SPEEDS * clock(end)).sin() - (SPEEDS * clock(start)).sin())
+    def exact(x: Tensor, t: float = 1.0) -> Tensor:
+        start, end = (torch.tensor(time, dtype=torch.float64) for time in (0.0, t))
+        turned = 0.25 * ((SPEEDS * clock(end)).sin() - (SPEEDS * clock(start)).sin())
+        return scale(end) * x / (1.0 + turned * x)
+
     equation = Semilinear(
         field,
         scale,
@@ -117,7 +126,7 @@ def _riccati(logarithmic: bool) -> Problem:
         logarithmic=logarithmic,
         time=(lambda r: r.log() + 1.0) if logarithmic else torch.asin,
     )
-    return Problem(equation, lambda x: scale(end) * x / (1.0 + turned * x))
+    return Problem(equation, exact)
 
 
 PROBLEMS = {"ode": _logistic(), "log clock": _riccati(logarithmic=True), "clock": _riccati(logarithmic=False)}

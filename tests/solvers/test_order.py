@@ -73,24 +73,10 @@ def adaptive_errors(solver: Solver) -> list[float]:
     return errors
 
 
-@pytest.mark.parametrize("solver", [Bosh3(), Dopri5()], ids=label)
-def test_an_adaptive_error_falls_with_the_tolerance(solver: Solver) -> None:
-    """A tolerance a hundred times tighter gives at least ten times less error."""
-    loose, middle, tight = adaptive_errors(solver)
-    assert middle < 0.1 * loose
-    assert tight < 0.1 * middle
-
-
 @pytest.mark.parametrize("method", TorchDiffEq.ADAPTIVE)
 def test_an_adaptive_backend_reaches_the_end(method: str) -> None:
     """torchdiffeq interpolates to the end of the interval, whose error does not follow the tolerance; it is small."""
     assert adaptive_errors(TorchDiffEq(method))[-1] < 1e-5
-
-
-@pytest.mark.parametrize("solver", [Bosh3(), Dopri5()], ids=label)
-def test_an_adaptive_error_stays_near_the_tolerance(solver: Solver) -> None:
-    """The tolerance bounds each step; some tens of steps, amplified by the equation by no more than e²."""
-    assert all(e < 200.0 * tolerance for e, tolerance in zip(adaptive_errors(solver), (1e-4, 1e-6, 1e-8), strict=True))
 
 
 @pytest.mark.parametrize("solver", [Bosh3(), Dopri5()], ids=label)
