@@ -1,13 +1,15 @@
 """The samplers that are compared, by name: a solver, and the quantity that an exponential one holds.
 
-    euler, midpoint, heun, bosh3, rk4, dopri5       Runge-Kutta on the probability flow dx/dt
+    euler, midpoint, heun, ralston, bosh3, rk4,     Runge-Kutta on the probability flow dx/dt
+    dopri5, tsit5
     exp-adams-ORDER-HOLD                            ExponentialAdams; ORDER 2, 3, 4, or corrected 2c, 3c, 4c;
                                                     HOLD x0, eps or velocity
+    exp-rk-ORDER-HOLD                               ExponentialRK; ORDER 2, 3, 4
     ddim                                            ExponentialAdams of order 1, the same in every hold
     torchdiffeq-rk4                                 the wrapped backend, for comparison
 
-The exponential ones are also found by the names under which they were published: order 2 in hold x0 is
-DPM-Solver++(2M) and answers to dpm++2m.
+The exponential ones are also found by the names under which they were published (`generative.named`): order 2 in hold
+x0 is DPM-Solver++(2M) and answers to dpm++2m.
 """
 
 from __future__ import annotations
@@ -17,7 +19,21 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import product
 
-from ..solvers import RK4, Bosh3, Dopri5, Euler, ExponentialAdams, Heun, Midpoint, Solver, TorchDiffEq
+from ..generative.named import PUBLISHED as BY_NAME
+from ..solvers import (
+    RK4,
+    Bosh3,
+    Dopri5,
+    Euler,
+    ExponentialAdams,
+    ExponentialRK,
+    Heun,
+    Midpoint,
+    Ralston,
+    Solver,
+    TorchDiffEq,
+    Tsit5,
+)
 
 __all__ = ["DEFAULT_SAMPLERS", "SAMPLERS", "Sampler", "canonical"]
 
@@ -35,9 +51,11 @@ SAMPLERS: dict[str, Sampler] = {
     "euler": Sampler(Euler, "Runge-Kutta"),
     "midpoint": Sampler(Midpoint, "Runge-Kutta"),
     "heun": Sampler(Heun, "Runge-Kutta"),
+    "ralston": Sampler(Ralston, "Runge-Kutta"),
     "bosh3": Sampler(Bosh3, "Runge-Kutta"),
     "rk4": Sampler(RK4, "Runge-Kutta"),
     "dopri5": Sampler(Dopri5, "Runge-Kutta"),
+    "tsit5": Sampler(Tsit5, "Runge-Kutta"),
     "ddim": Sampler(partial(ExponentialAdams, 1), "hold x0", "x0"),
     **{
         f"exp-adams-{order}{'c' * corrector}-{hold}": Sampler(
@@ -45,16 +63,25 @@ SAMPLERS: dict[str, Sampler] = {
         )
         for hold, order, corrector in product(("x0", "eps", "velocity"), (2, 3, 4), (False, True))
     },
+    **{
+        f"exp-rk-{order}-{hold}": Sampler(partial(ExponentialRK, order), f"hold {hold}", hold)
+        for hold, order in product(("x0", "eps", "velocity"), (2, 3, 4))
+    },
     "torchdiffeq-rk4": Sampler(partial(TorchDiffEq, "rk4"), "torchdiffeq"),
 }
 
-PUBLISHED = {
-    "dpm++2m": "exp-adams-2-x0",
-    "dpm++3m": "exp-adams-3-x0",
-    "dpm2m": "exp-adams-2-eps",
-    "unipc2": "exp-adams-2c-x0",
-    "unipc3": "exp-adams-3c-x0",
+_BY_METHOD = {
+    (repr(sampler.solver()), sampler.hold): name for name, sampler in SAMPLERS.items() if sampler.family != "Runge-Kutta"
 }
+PUBLISHED = {
+    name: _BY_METHOD[method]
+    for name, published in BY_NAME.items()
+    if (method := (repr(published.solver), published.hold)) in _BY_METHOD
+    and not published.stochastic
+    and published.logarithmic is None
+    and name not in SAMPLERS
+}
+"""The published names of these methods, here on every grid."""
 
 DEFAULT_SAMPLERS = (
     "euler",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from ..solvers.files import write_whole
 from . import networks, path as paths
 from .denoiser import Denoiser
 from .networks import Network
@@ -34,16 +34,7 @@ PATHS = {name: getattr(paths, name) for name in paths.__all__ if name != "Gaussi
 def write(file: Path, tensors: dict[str, Tensor], configuration: dict[str, Any]) -> None:
     """Tensors and configuration as one safetensors file, whole or not at all, even if the machine stops."""
     metadata = {"fokker": json.dumps({"format": FORMAT, **configuration})}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata))
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(file, save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata))
 
 
 def read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

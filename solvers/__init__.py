@@ -1,6 +1,5 @@
 """Equations, steppers and noise: one interface over every integrator. It knows nothing of networks or diffusion."""
 
-from .backends import TorchDiffEq as TorchDiffEq
 from .base import Solver as Solver, Step as Step, Stepper as Stepper
 from .equation import (
     ODE as ODE,
@@ -20,8 +19,13 @@ from .exponential_tableau import (
     ExponentialTableau as ExponentialTableau,
     interpolated as interpolated,
 )
+from .halving import Halving as Halving
+from .langevin import Langevin as Langevin
 from .noise import BrownianTree as BrownianTree, Noise as Noise, WhiteNoise as WhiteNoise
+from .parallel import Picard as Picard
 from .random import standard_normal as standard_normal
+from .renoising import Ancestral as Ancestral, Churn as Churn
+from .restart import Restart as Restart
 from .runge_kutta import (
     RK4 as RK4,
     Bosh3 as Bosh3,
@@ -34,7 +38,19 @@ from .runge_kutta import (
     RungeKutta as RungeKutta,
     Tsit5 as Tsit5,
 )
+from .same import Comparison as Comparison, same as same
+from .scheme import Scheme as Scheme
+from .scipy_ivp import SciPy as SciPy
 from .solution import NFE as NFE, Solution as Solution, SolveError as SolveError
 from .solve import solve as solve
 from .stepping import Adaptive as Adaptive
-from .stochastic import EulerMaruyama as EulerMaruyama
+from .stochastic import (
+    SRA1 as SRA1,
+    EulerMaruyama as EulerMaruyama,
+    LeimkuhlerMatthews as LeimkuhlerMatthews,
+    Milstein as Milstein,
+    StochasticHeun as StochasticHeun,
+)
+from .torch_diffeq import TorchDiffEq as TorchDiffEq
+from .torch_sde import TorchSDE as TorchSDE
+from .unroll import unroll as unroll

@@ -53,6 +53,11 @@ def adams_plan(
         step = np.diff(node)
     regular, order = known >= values, values + corrector
     alone = ~regular & np.isfinite(step) & (known + 2 < order) & (not equation.stochastic)
+    if alone.any() and equation.time is None:
+        raise ValueError(
+            f"ExponentialAdams({values}) starts with a one-step method, which needs the inverse of the clock; give "
+            "Semilinear(..., time=...), or use order 3."
+        )
     corrected = (corrector | ~regular) & np.isfinite(node[1:]) & (np.arange(n) < n - 1)
     usable = np.where(step == np.inf, 1, known) if equation.logarithmic else known
     behind = np.where(np.isfinite(node[:-1]), usable, 0)  # what a corrector may use besides the value ahead

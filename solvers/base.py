@@ -8,12 +8,11 @@ and `combined`, so that they run on symbolic linear forms as well (`unroll`).
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
@@ -57,17 +56,17 @@ class Solver(ABC):
     order: of convergence on deterministic equations. strong_order, weak_order: on stochastic ones with additive
     noise. semilinear: needs a `Semilinear` equation. noises: the kinds of noise that it integrates, none for a
     deterministic method. calculi: the calculus in which it reads noise that depends on the state. embedded: estimates
-    its error, so that `Adaptive` can drive it; dense: knows the states between its steps. draws: draws noise of its own,
-    on deterministic equations too. one_step: a step depends on the past by x alone; timewise: samples may be at
-    different times, so that `Adaptive(per_sample=True)` and `Picard` can drive it.
+    its error, so that `Adaptive` can drive it. dense: knows the states between its adaptive steps. draws: draws noise
+    of its own, on deterministic equations too. one_step: a step depends on the past by x alone. timewise: samples may
+    be at different times, so that `Adaptive(per_sample=True)` and `Picard` can drive it.
     """
 
     order: int
     strong_order: float | None = None
     weak_order: float | None = None
-    semilinear: ClassVar[bool] = False
-    noises: ClassVar[frozenset[NoiseType]] = frozenset()
-    calculi: ClassVar[frozenset[Calculus]] = frozenset({"ito"})
+    semilinear: bool = False
+    noises: frozenset[NoiseType] = frozenset()
+    calculi: frozenset[Calculus] = frozenset({"ito"})
     embedded: bool = False
     dense: bool = False
     draws: bool = False
@@ -135,7 +134,8 @@ class Stepper(Solver):
         if isinstance(task.times, Adaptive) and task.times.per_sample:
             return integrate_per_sample(self, task, task.times)
         equation, times, noise, ledger = task.equation, task.times, task.noise, task.ledger
-        t, x, step, rejected = times.t0, task.x, None, 0
+        t, x, rejected = times.t0, task.x, 0
+        step: Step | None = None
         record, finite, advance = Record(task.save, t, x), FiniteWatch(x), task.advance(self)
 
         def solution(status: str = "completed") -> Solution:

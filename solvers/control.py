@@ -10,10 +10,10 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
-from .stepping import EXPONENTS, Adaptive, Array
+from .moments import Array, Mask
+from .stepping import EXPONENTS, Adaptive
 
 __all__ = ["Controller", "Follow", "Shared", "Underflow"]
 
@@ -66,9 +66,9 @@ class Controller:
         self.end = np.where(last, self.adaptive.t1, self.t + self.sign * self.h)
         return self.end
 
-    def judge(self, norms: Array) -> NDArray[np.bool_]:
+    def judge(self, norms: Array) -> Mask:
         """Which steps are accepted, by the norms of their errors; and the next step sizes."""
-        accepted = norms <= 1.0
+        accepted: Mask = norms <= 1.0
         taken = np.abs(self.end - self.t)
         bounded = np.maximum(norms, 1e-10)
         with np.errstate(invalid="ignore", over="ignore"):
@@ -83,10 +83,10 @@ class Controller:
         return accepted
 
     @property
-    def finished(self) -> NDArray[np.bool_]:
-        return self.t == self.adaptive.t1
+    def finished(self) -> Mask:
+        return np.equal(self.t, self.adaptive.t1)
 
-    def keep(self, mask: NDArray[np.bool_]) -> None:
+    def keep(self, mask: Mask) -> None:
         """Go on with these groups alone."""
         self.h, self.t, self.end = self.h[mask], self.t[mask], self.end[mask]
         self.earlier, self.retried = self.earlier[:, mask], self.retried[mask]

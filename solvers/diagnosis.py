@@ -2,7 +2,8 @@
 
 Near the limit of stability of an explicit method, two approximations of the state at one time differ mostly along the
 fastest mode, so that ρ ≈ ‖f(t, x) − f(t, x')‖ / ‖x − x'‖ is its rate, and h ρ is of the order of 1 to 3 (Hairer and
-Wanner, Solving ODEs II, section IV.2, eq. 2.18). Pairs whose last two stages are both at the end of the step give ρ free.
+Wanner, Solving ODEs II, section IV.2, eq. 2.18). Pairs whose last two stages are both at the end of the step give ρ
+for nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["FiniteWatch", "nonfinite", "place", "spent", "underflow"]
+__all__ = ["FiniteWatch", "first_nonfinite", "nonfinite", "place", "spent", "underflow"]
 
 STIFF_FROM = 1.5
 """h ρ from which accuracy alone no longer explains the step size."""
@@ -21,6 +22,12 @@ STIFF_FROM = 1.5
 def place(index: tuple[int, ...]) -> str:
     """The sample and the component of an index into a state."""
     return f"sample {index[0]}, component {index[1:]}" if len(index) > 1 else f"sample {index[0]}"
+
+
+def first_nonfinite(x: Tensor) -> tuple[int, ...] | None:
+    """The index of the first component that is not finite."""
+    finite = torch.isfinite(x)
+    return None if finite.all() else tuple(torch.nonzero(~finite)[0].tolist())
 
 
 class FiniteWatch:
@@ -36,24 +43,20 @@ class FiniteWatch:
         if not self.at_once:
             self.sums.append(total)
             return None
-        return None if math.isfinite(total.item()) or torch.isfinite(x).all() else _first_nonfinite(x)
+        return None if math.isfinite(total.item()) else first_nonfinite(x)
 
     def late(self, x: Tensor) -> tuple[int, tuple[int, ...]] | None:
         """The number of the first bad step, counted from one, and a component of the last state."""
-        if self.at_once or not self.sums or torch.isfinite(x).all():
+        if not self.sums or (component := first_nonfinite(x)) is None:
             return None
         bad = ~torch.isfinite(torch.stack(self.sums))
-        return int(bad.int().argmax()) + 1, _first_nonfinite(x)
-
-
-def _first_nonfinite(x: Tensor) -> tuple[int, ...]:
-    return tuple(torch.nonzero(~torch.isfinite(x))[0].tolist())
+        return int(bad.int().argmax()) + 1, component
 
 
 def nonfinite(index: tuple[int, ...], number: int, t0: float, t1: float) -> str:
     return (
-        f"The state is not finite after step {number}, from t = {t0:g} to t = {t1:g} (first: {place(index)}); the field "
-        "may be singular there: end earlier, or take smaller steps."
+        f"The state is not finite after step {number}, from t = {t0:g} to t = {t1:g} (first: {place(index)}); the "
+        "field may be singular there: end earlier, or take smaller steps."
     )
 
 

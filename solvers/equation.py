@@ -49,7 +49,7 @@ class Equation(ABC):
     cost: int = 1
     """Evaluations of the network in one call of the costly field, per sample."""
     rows: Rows | None = None
-    """The same equation for the samples of these indices (int64, repeated ones too); None: every sample has the same."""
+    """The same equation for the samples of these indices (int64, repeated ones too); None: the same for all."""
 
     @property
     @abstractmethod
@@ -115,6 +115,10 @@ class SDE(Equation):
     def stochastic(self) -> bool:
         return True
 
+    def loading(self, t: float, x: Tensor) -> Tensor | float:
+        """L in dx = f dt + L dW_q: g, as q is t."""
+        return self.diffusion(t, x)
+
     def watched(self, watch: Callable[[Field], Field]) -> SDE:
         return replace(self, drift=watch(self.drift), rows=_watched_rows(self.rows, watch))
 
@@ -175,7 +179,8 @@ class Semilinear(Equation):
         """(S'/S) x + S r' N. Raises ValueError where a coefficient is infinite."""
         rates = self._finite_rates(t)
         if isinstance(t, Tensor):
-            return rates.linear.to(x) * x + rates.forcing.to(x) * self.field(t, x)
+            linear, forcing = (torch.as_tensor(rate).to(x) for rate in (rates.linear, rates.forcing))
+            return linear * x + forcing * self.field(t, x)
         forced = rates.forcing * self.field(t, x) if rates.forcing != 1.0 else self.field(t, x)
         return rates.linear * x + forced if rates.linear != 0.0 else forced
 
@@ -183,6 +188,10 @@ class Semilinear(Equation):
         """S √|q'|, the same for every component."""
         intensity: float = self._finite_rates(t).intensity
         return intensity
+
+    def loading(self, t: float, x: Tensor) -> float:
+        """L in dx = f dt + L dW_q: S."""
+        return self.scale(torch.tensor(t, dtype=torch.float64)).item()
 
     def clock(self, times: Tensor) -> Tensor:
         """r = (S r) / S at float64 times; infinite where S vanishes."""

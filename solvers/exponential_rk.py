@@ -3,14 +3,14 @@
     X_i = ρ_i x_s + Σ_j w_ij N(X_j) + Y_i,        x_t = ρ x_s + Σ_i w_i N(X_i) + Y_t,
 
 with the weights of a tableau of stiff order (`exponential_tableau`) times the gain, and Y the noise of the path until
-the time of the stage, Y_i = S_i (W_{q_i} − W_{q_s}), which is built up from stage to stage. What it is called elsewhere:
+the time of the stage, Y_i = S_i (W_{q_i} − W_{q_s}), built up from stage to stage. What it is called elsewhere:
 
     order 2, hold x0 or eps       DPM-Solver(++)-2S as refined by RES (2308.02157); SEEDS-2 (2305.14267) with noise
     order 3, hold eps             DPM-Solver-3 (2206.00927)
     EDM_HEUN, hold eps            Heun's method in σ/α, EDM's (2206.00364), with its single stage where σ = 0
 
-A step at one of whose ends the node variable is infinite has one stage alone: it is of order 1, exact for a constant N. On
-stochastic equations the weak order is that of the method, but at most 2.
+A step at one of whose ends the node variable is infinite has one stage alone: it is of order 1, exact for a constant
+N. On stochastic equations the weak order is that of the method, but at most 2.
 
 Sources: Hochbruck and Ostermann (2005), SIAM J. Numer. Anal. 43, 1069; Lu et al., DPM-Solver (2206.00927).
 """
@@ -18,6 +18,7 @@ Sources: Hochbruck and Ostermann (2005), SIAM J. Numer. Anal. 43, 1069; Lu et al
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +26,7 @@ from torch import Tensor
 
 from .base import Step, Stepper, combined
 from .coordinates import coordinates, exponent, reached, time_of
-from .equation import Equation, Semilinear, Time
+from .equation import Semilinear, Time
 from .exponential_tableau import EULER, FOURTH, MIDPOINT, THIRD, ExponentialTableau, Row
 from .moments import Array, interpolation_weights
 from .noise import Noise
@@ -107,7 +108,7 @@ def _plan(equation: Semilinear, t0: Array, t1: Array, tableau: ExponentialTablea
         time = time_of(equation, start.node + c * step, start.gain)
         at[c] = time, coordinates(equation, time)
     way = sorted({*tableau.c, 1.0}) if equation.stochastic else [0.0]
-    legs = tuple(Leg(at[c][0], *reached(at[b][1], at[c][1])[::2]) for b, c in zip(way, way[1:], strict=False))
+    legs = tuple(Leg(at[c][0], *reached(at[b][1], at[c][1])[::2]) for b, c in pairwise(way))
 
     def stage(c: float, row: Row, count: int) -> Stage:
         ratio, gained, _ = reached(start, at[c][1])
@@ -135,20 +136,25 @@ def climb(
     planned: PlannedStages, equation: Semilinear, t0: Any, x: Tensor, first: Tensor, noise: Noise | None
 ) -> tuple[Tensor, list[Tensor]]:
     """The state at the end of a step, and the values of N at its stages, from the first one."""
-    path: list[Tensor] = []
-    for leg in planned.legs if noise is not None else ():
-        kick = leg.deviation * noise.normal(t0, leg.time, equation.variance, x)
-        path.append(leg.ratio * path[-1] + kick if path else kick)
-        t0 = leg.time
-    values = [first]
+    values, path = [first], _path(planned.legs, equation, t0, x, noise) if noise is not None else []
 
     def reach(stage: Stage) -> Tensor:
-        kept = stage.ratio * x
+        kept: Tensor = stage.ratio * x
         return combined(kept + path[stage.noise] if path and stage.noise >= 0 else kept, stage.weights, values)
 
     for stage in planned.stages:
-        values.append(equation.field(stage.time, reach(stage)))
+        values.append(equation.field(stage.time, reach(stage)))  # noqa: PERF401  # `reach` reads the list as it grows
     return reach(planned.end), values
+
+
+def _path(legs: tuple[Leg, ...], equation: Semilinear, t0: Any, x: Tensor, noise: Noise) -> list[Tensor]:
+    """Y at the end of each leg."""
+    path: list[Tensor] = []
+    for leg in legs:
+        kick = leg.deviation * noise.normal(t0, leg.time, equation.variance, x)
+        path.append(leg.ratio * path[-1] + kick if path else kick)
+        t0 = leg.time
+    return path
 
 
 class ExponentialRK(Stepper):
@@ -187,8 +193,8 @@ class ExponentialRK(Stepper):
             return plan_stages(equation, times.times, self.tableau), 0
         if not np.isfinite(_nodes(equation, np.array([times.t0, times.t1]))).all():
             raise ValueError(
-                f"Adaptive steps of {self!r} need a finite log|r| (or r) at t = {times.t0:g} and t = {times.t1:g}; hold the "
-                "velocity, or keep away from the end, or give a grid."
+                f"Adaptive steps of {self!r} need a finite log|r| (or r) at t = {times.t0:g} and {times.t1:g}; hold "
+                "the velocity, or keep away from the end, or give a grid."
             )
         return None
 
@@ -202,9 +208,9 @@ class ExponentialRK(Stepper):
         noise: Noise | None,
     ) -> Step:
         if state is not None:
-            plan, number = state
-            x1, _ = climb(plan[number], equation, t0, x, equation.field(t0, x), noise)
-            return Step(x1, (plan, number + 1))
+            plan, i = state
+            x1, _ = climb(plan[i], equation, t0, x, equation.field(t0, x), noise)
+            return Step(x1, (plan, i + 1))
         number, time = _readers(t0, x)
         planned = _each(_plan(equation, _array(t0), _array(t1), self.tableau), number, time)
         x1, values = climb(planned, equation, t0, x, equation.field(t0, x), noise)

@@ -16,8 +16,8 @@ it is of stiff order p if ψ_{1,i} = 0 and, for all arguments of b, a and ψ ind
 
 where in the conditions of order p itself b_i may stand at z = 0. Interpolating N in u at nodes c_j gives such weights.
 
-Source: Hochbruck and Ostermann, Explicit exponential Runge-Kutta methods for semilinear parabolic problems (2005), SIAM
-J. Numer. Anal. 43, table 1, theorem 4.7 and eqs. 5.3, 5.8 and 5.19.
+Source: Hochbruck and Ostermann, Explicit exponential Runge-Kutta methods for semilinear parabolic problems (2005),
+SIAM J. Numer. Anal. 43, table 1, theorem 4.7 and eqs. 5.3, 5.8 and 5.19.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ import numpy as np
 
 from .moments import Array, exponential_moments
 
-__all__ = ["DPM_SOLVER_2", "EDM_HEUN", "EULER", "FOURTH", "MIDPOINT", "THIRD", "TRAPEZOID", "ExponentialTableau", "interpolated"]
+__all__ = [
+    *("DPM_SOLVER_2", "EDM_HEUN", "EULER", "FOURTH", "MIDPOINT", "THIRD", "TRAPEZOID"),
+    *("ExponentialTableau", "interpolated"),
+]
 
 Entry = Mapping[tuple[int, int], float]
 """{(k, l): coefficient} for Σ coefficient · φ_k(−c_l z); l = −1 is the end of the step, c = 1."""
@@ -38,11 +41,11 @@ Row = Mapping[int, Entry]
 """{stage: entry}; the stages that it leaves out have no weight."""
 
 
-def interpolated(l: int, c: float, nodes: Mapping[int, float]) -> Row:
-    """The row of weights that reach c = c_l with N interpolated at the nodes c_j of some stages j."""
+def interpolated(at: int, c: float, nodes: Mapping[int, float]) -> Row:
+    """The row of weights that reach c = c_l with N interpolated at the nodes c_j of some stages j; `at` is l."""
     inverse = np.linalg.inv(np.vander(list(nodes.values()), increasing=True))  # column j: L_j's coefficients
     return {
-        stage: {(m + 1, l): coefficient * math.factorial(m) * c ** (m + 1) for m, coefficient in enumerate(column)}
+        stage: {(m + 1, at): coefficient * math.factorial(m) * c ** (m + 1) for m, coefficient in enumerate(column)}
         for stage, column in zip(nodes, inverse.T.tolist(), strict=True)
     }
 
@@ -77,8 +80,8 @@ class ExponentialTableau:
         moments = exponential_moments(arguments, 4)  # m! φ_{m+1}
         found = np.zeros((*z.shape, self.stages))
         for stage, entry in row.items():
-            for (k, l), coefficient in entry.items():
-                found[..., stage] += coefficient * moments[..., l, k - 1] / math.factorial(k - 1)
+            for (k, at), coefficient in entry.items():
+                found[..., stage] += coefficient * moments[..., at, k - 1] / math.factorial(k - 1)
         return found
 
     def _check(self, row: Row, order: int) -> None:

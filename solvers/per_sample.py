@@ -16,15 +16,15 @@ from torch import Tensor
 
 from .control import Controller, Underflow
 from .diagnosis import spent, underflow
+from .moments import Array, Mask
 from .solution import BudgetExhausted, Solution, SolveError
-from .stepping import Adaptive, Array, column
+from .stepping import Adaptive, column
 
 if TYPE_CHECKING:
     from .base import Step, Stepper, Task
 
 __all__ = ["integrate_per_sample"]
 
-Mask = NDArray[np.bool_]
 Rows = NDArray[np.int64]
 
 
@@ -69,7 +69,9 @@ def integrate_per_sample(stepper: Stepper, task: Task, times: Adaptive) -> Solut
     """Solves a deterministic task at `times`, saved at given times or not at all."""
     ledger, advance = task.ledger, task.advance(stepper)
     equation, x = task.equation, task.x
-    samples, rows, step, control = _Samples(task, times.t0), np.arange(len(x)), None, None
+    samples, rows = _Samples(task, times.t0), np.arange(len(x))
+    step: Step | None = None
+    control: Controller | None = None
 
     def symptoms(group: int) -> tuple[Tensor | None, float | None]:
         """The error of a sample's last step, in units of what was allowed, at its place in the whole batch."""

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["per_sample_keys", "standard_normal", "standard_normals"]
+__all__ = ["extra_normal", "per_sample_keys", "standard_normal", "standard_normals"]
 
 
 def _signed(value: int) -> int:
@@ -25,13 +25,18 @@ _WEYL = _signed(0x9E3779B97F4A7C15)
 _FIRST = _signed(0xBF58476D1CE4E5B9)
 _SECOND = _signed(0x94D049BB133111EB)
 _INITIAL_STATE = -1
+_PAIRS_IN_CACHE, _PAIRS_ON_DEVICE = 2**16, 2**22  # made at once: what stays in a CPU's cache, what fills a GPU
 
 
 def _mix(z: Tensor) -> Tensor:
-    """SplitMix64's output function, on int64 with wrap-around."""
-    z = (z ^ ((z >> 30) & (2**34 - 1))) * _FIRST
-    z = (z ^ ((z >> 27) & (2**37 - 1))) * _SECOND
-    return z ^ ((z >> 31) & (2**33 - 1))
+    """SplitMix64's output function, on int64 with wrap-around, in place."""
+    high = torch.empty_like(z)
+    for shift, factor in ((30, _FIRST), (27, _SECOND), (31, 1)):
+        torch.bitwise_right_shift(z, shift, out=high)
+        z.bitwise_xor_(high.bitwise_and_(2 ** (64 - shift) - 1))
+        if factor != 1:
+            z.mul_(factor)
+    return z
 
 
 def per_sample_keys(seed: int | Sequence[int], batch: int, device: torch.device | None = None) -> Tensor:
@@ -51,18 +56,30 @@ def per_sample_keys(seed: int | Sequence[int], batch: int, device: torch.device 
 def standard_normals(keys: Tensor, nodes: Sequence[int], shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     """N(0, 1) numbers of shape (len(nodes), B, *shape), for keys of shape (B,)."""
     size = math.prod(shape)
-    node = torch.tensor(list(nodes), dtype=torch.int64, device=keys.device).reshape(-1, 1, 1)
-    counter = torch.arange(1, (size + 1) // 2 + 1, device=keys.device)
-    bits = _mix(_mix(keys.reshape(1, -1, 1) + node * _WEYL) + counter * _WEYL)
+    pairs = (size + 1) // 2
+    node = torch.tensor(list(nodes), dtype=torch.int64, device=keys.device).unsqueeze(-1)
+    streams = _mix(keys + node * _WEYL).flatten()
+    counter = torch.arange(1, pairs + 1, device=keys.device) * _WEYL
     real = torch.float64 if dtype == torch.float64 else torch.float32
-    first, second = ((bits >> 32) & (2**32 - 1)).to(real), (bits & (2**32 - 1)).to(real)
-    radius = (-2.0 * ((first + 0.5) * 2.0**-32).log()).sqrt()
-    angle = second * (2.0 * math.pi * 2.0**-32)
-    pairs = torch.stack([radius * angle.cos(), radius * angle.sin()], dim=-1)
-    return pairs.flatten(2)[..., :size].reshape(len(nodes), len(keys), *shape).to(dtype)
+    normals = torch.empty(len(streams), pairs, 2, dtype=real, device=keys.device)
+    at_once = _PAIRS_IN_CACHE if keys.device.type == "cpu" else _PAIRS_ON_DEVICE
+    rows = max(1, at_once // max(1, pairs))
+    for some, made in zip(streams.split(rows), normals.split(rows), strict=True):
+        bits = _mix(some.unsqueeze(-1) + counter)
+        radius = (bits >> 32).bitwise_and_(2**32 - 1).to(real)
+        radius.add_(0.5).mul_(2.0**-32).log_().mul_(-2.0).sqrt_()
+        angle = bits.bitwise_and_(2**32 - 1).to(real).mul_(2.0 * math.pi * 2.0**-32)
+        torch.mul(angle.cos(), radius, out=made[..., 0])
+        torch.mul(angle.sin_(), radius, out=made[..., 1])
+    return normals.flatten(1)[:, :size].reshape(len(node), len(keys), *shape).to(dtype)
 
 
 def standard_normal(like: Tensor, seed: int | Sequence[int] = 0) -> Tensor:
     """N(0, I) of like's shape, dtype and device; row i depends on (seed, i), or on its own seed, alone."""
     keys = per_sample_keys(seed, like.shape[0], like.device)
     return standard_normals(keys, [_INITIAL_STATE], like.shape[1:], like.dtype)[0]
+
+
+def extra_normal(keys: Tensor, index: int, like: Tensor) -> Tensor:
+    """N(0, I) number `index` >= 0 of like's shape and dtype, for keys of shape (B,): another node for each."""
+    return standard_normals(keys, [_INITIAL_STATE - 1 - index], like.shape[1:], like.dtype)[0]

@@ -19,7 +19,7 @@ Save = bool | tuple[float, ...]
 
 
 class Record:
-    """Grows with the accepted steps. save: False, True (every step) or the times asked for, in the order of the solve."""
+    """Grows with the accepted steps. save: False, True (every step) or the times asked for, as they are passed."""
 
     def __init__(self, save: Save, t: float, x: Tensor) -> None:
         self.every = save is True

@@ -23,7 +23,7 @@ Shampine (1989); Tsitouras (2011), Comput. Math. Appl. 62, 770; Ralston (1962).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, ClassVar
@@ -33,8 +33,9 @@ from torch import Tensor
 
 from .base import Step, Stepper, combined
 from .equation import Equation, Time
+from .moments import Array
 from .noise import Noise
-from .stepping import Adaptive, Array, Grid
+from .stepping import Adaptive, Grid
 
 __all__ = ["RK4", "Bosh3", "ButcherTableau", "Dopri5", "Euler", "Heun", "Midpoint", "Ralston", "RungeKutta", "Tsit5"]
 
@@ -62,8 +63,8 @@ class ButcherTableau:
     """Rows a (strictly lower triangular), weights b, and for an embedded pair the lower-order weights.
 
     dense_order, dense: of the interpolant, and its coefficients d, zero if they are not given.
-    Raises ValueError if a row does not sum to its node, the weights miss a condition of their order, or the last stage of
-    a pair is not the slope at the end.
+    Raises ValueError if a row does not sum to its node, if the weights or the interpolant miss a condition of their
+    order, or if the last stage of a tableau with an interpolant is not the slope at the end.
     """
 
     order: int
@@ -179,7 +180,7 @@ class RungeKutta(Stepper):
             return combined(x, weights, slopes)
 
         def rate() -> float:
-            return ((slopes[-1] - slopes[-2]).norm() / (x1 - inside).norm()).item()
+            return float((slopes[-1] - slopes[-2]).norm() / (x1 - inside).norm())
 
         return Step(x1, slopes[-1], error, at, rate if tableau.c[-2] == 1.0 else None)
 
@@ -197,7 +198,7 @@ class Midpoint(RungeKutta):
 
 
 class Heun(RungeKutta):
-    """Order 2 with an embedded 1: the mean of the slopes at both ends; in the clock of the flow, EDM's (2206.00364)."""
+    """Order 2 with an embedded 1: the mean of the slopes at both ends; in the flow's clock, EDM's (2206.00364)."""
 
     tableau = ButcherTableau(
         order=2,
@@ -282,7 +283,10 @@ class Tsit5(RungeKutta):
             (5.86145544294642, -12.92096931784711, 8.159367898576159, -0.071584973281401, -0.028269050394068383),
             (0.09646076681806523, 0.01, 0.4798896504144996, 1.379008574103742, -3.290069515436081, 2.324710524099774),
         ),
-        b=(0.09646076681806523, 0.01, 0.4798896504144996, 1.379008574103742, -3.290069515436081, 2.324710524099774, 0.0),
+        b=(
+            *(0.09646076681806523, 0.01, 0.4798896504144996, 1.379008574103742, -3.290069515436081),
+            *(2.324710524099774, 0.0),
+        ),
         embedded_order=4,
         embedded_b=(
             *(0.09824077787029101, 0.010816434459656746, 0.4720087724042376, 1.5237195812770048),

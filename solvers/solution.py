@@ -90,7 +90,7 @@ class Ledger:
             first = self.depth == 0
             self.forward += spent
             self.depth += 1
-            if unpack_dual(x).tangent is not None:
+            if unpack_dual(x).tangent is not None:  # type: ignore[no-untyped-call]  # torch's
                 self.jvp += spent
             value = function(t, x)
             if first and (value.shape != x.shape or value.dtype != x.dtype):
@@ -99,7 +99,7 @@ class Ledger:
                     f"{x.dtype} and shape {tuple(x.shape)}; return the state's dtype and shape."
                 )
             if value.requires_grad:
-                value.register_hook(lambda _: self._pulled_back(spent))
+                value.register_hook(lambda _: self._pulled_back(spent))  # type: ignore[no-untyped-call]  # torch's
             return value
 
         return watched

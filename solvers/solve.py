@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .base import Solver, Stepper, Task
+from .diagnosis import first_nonfinite
 from .equation import SDE, Equation, Semilinear
 from .noise import Noise
 from .progress import Progress
@@ -60,7 +61,7 @@ def solve(
     if max_nfe is not None and isinstance(steps, Grid):
         _check_budget(equation, steps, solver, max_nfe)
     if checkpoint and not isinstance(solver, Stepper):
-        raise ValueError(f"{_name(solver)} takes no checkpoints; use a solver of our own, or TorchDiffEq(adjoint=True).")
+        raise ValueError(f"{_name(solver)} takes no checkpoints; use one of our solvers, or TorchDiffEq's adjoint.")
     if checkpoint and noise is not None and not noise.replays:
         raise ValueError("A step that is taken again must see the same noise; use BrownianTree instead of WhiteNoise.")
     ledger = Ledger(max_nfe, len(x))
@@ -90,8 +91,7 @@ def _check(equation: Equation, x: Tensor, solver: Solver, noise: Noise | None) -
     if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim == 0:
         given = f"{x.dtype} of shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
         raise TypeError(f"x must be a floating-point tensor with a leading batch axis, but is {given}.")
-    if not torch.isfinite(x).all():
-        index = tuple(torch.nonzero(~torch.isfinite(x))[0].tolist())
+    if (index := first_nonfinite(x)) is not None:
         raise ValueError(f"x is not finite at component {index}; the initial state must be.")
     if solver.semilinear and not isinstance(equation, Semilinear):
         raise TypeError(
@@ -133,7 +133,7 @@ def _check_adaptive(
     equation: Equation, x: Tensor, times: Adaptive, solver: Solver, noise: Noise | None, save: bool | Times
 ) -> None:
     if not solver.embedded:
-        raise ValueError(f"{solver!r} has no error estimate; give it a grid of times, use Dopri5, or Halving({solver!r}).")
+        raise ValueError(f"{solver!r} has no error estimate; give a grid, or use Dopri5 or Halving({solver!r}).")
     if not isinstance(save, bool) and not solver.dense:
         raise ValueError(f"{solver!r} cannot interpolate between its steps; save=True keeps every step, or use Dopri5.")
     if noise is not None and not noise.replays:
@@ -171,7 +171,7 @@ def _saved(save: bool | Times, steps: Grid | Adaptive) -> Save:
         if not 0.0 <= sign * (t - steps.t0) <= sign * (steps.t1 - steps.t0):
             raise ValueError(f"save asks for t = {t:g}, outside the solve from {steps.t0:g} to {steps.t1:g}; drop it.")
         if i and sign * (t - asked[i - 1]) <= 0.0:
-            raise ValueError(f"save must be strictly monotone from {steps.t0:g} on, but has {t:g} at entry {i}; sort it.")
+            raise ValueError(f"save must be strictly monotone from {steps.t0:g}, but has {t:g} at entry {i}; sort it.")
         if known and t not in known:
             raise ValueError(f"save asks for t = {t:g}, which is not on the grid; add it to times, or use Adaptive.")
     return asked

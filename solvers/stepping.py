@@ -18,21 +18,20 @@ filters in adaptive time-stepping (2003); Kennedy and Carpenter (2003), Appl. Nu
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from .equation import Field, Time
+from .moments import Array
 
-__all__ = ["EXPONENTS", "Adaptive", "Array", "Grid", "column"]
+__all__ = ["EXPONENTS", "Adaptive", "Grid", "column"]
 
-Array = NDArray[np.float64]
 Control = Literal["I", "PI", "PID"]
 EXPONENTS: dict[Control, tuple[float, float, float]] = {
     "I": (1.0, 0.0, 0.0),
@@ -153,7 +152,8 @@ class Adaptive:
             change = self.norms(there - slope, x, x) / guess
             fastest = np.fmax(speed, change)
             step = np.where(fastest > 1e-15, (0.01 / fastest) ** (1.0 / order), np.maximum(1e-6, 1e-3 * guess))
-        return np.minimum(np.minimum(100.0 * guess, np.nan_to_num(step, nan=1e-6)), length)
+        first: Array = np.minimum(np.minimum(100.0 * guess, np.nan_to_num(step, nan=1e-6)), length)
+        return first
 
     def _groups(self, x: Tensor) -> range:
         return range(x.shape[0] if self.per_sample else 1)

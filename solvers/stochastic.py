@@ -1,36 +1,137 @@
-"""Methods for stochastic equations.
+"""One-step methods for dx = f dt + g dW, and one that looks back. With h = t₁ − t₀ and ΔW = √h ξ:
 
-Euler-Maruyama, for dx = f dt + g dW (Ito), with ξ the standardised increment of the driving path:
+Euler-Maruyama (Ito)
 
-    x₁ = x₀ + h f(t₀, x₀) + √h g(t₀, x₀) ξ
+    x₁ = x₀ + h f(t₀, x₀) + g(t₀, x₀) ΔW
 
-Its strong order is 1 for additive noise, to which all generative equations belong (1/2 in general), its weak order 1.
-Without noise it is Euler's method.
+Milstein, for noise with one g a component: with c = h (Ito) or 0 (Stratonovich)
 
-Source: Kloeden and Platen, Numerical Solution of SDEs, sections 10.2 and 14.1.
+    x₁ = x₀ + h f + g ΔW + ½ (∂g · g) (ΔW² − c)
+
+Heun (Stratonovich)
+
+    x̂ = x₀ + h f₀ + g₀ ΔW,        x₁ = x₀ + ½ h (f₀ + f̂) + ½ (g₀ + ĝ) ΔW
+
+SRA1 (additive noise): in the variance clock q, where dx = f dt + L dW_q, and with A = ½ ΔW + H, the mean over the step
+of W_q − W_{q₀} (H: the space-time Lévy area, `noise`)
+
+    x̂ = x₀ + ¾ h f₀ + 3/2 L₁ A,        x₁ = x₀ + h (⅓ f₀ + ⅔ f(t₀ + ¾ h, x̂)) + L₁ (ΔW − A) + L₀ A
+
+For an SDE q = t, L = g, and this is Rößler's scheme with A = I₁₀/h. For a semilinear equation L is the scale S: the noise
+term is ∫ S dW_q = S₁ ΔW − ∫ (W_q − W_{q₀}) dS, to O(h^{5/2}). With S √q' in the place of L, the increment of another
+Brownian motion would be needed, of which ΔW and H only know O(h^{3/2}).
+
+Leimkuhler-Matthews (Langevin dynamics: additive noise of constant g)
+
+    x₁ = x₀ + h f(x₀) + ½ g (ΔW₋₁ + ΔW)
+
+is no Markov chain, but half of one: X_n = x_n − ½ g ΔW_{n−1} is (X_n → X_n + h f(X_n + ½ g ΔW_n) + g ΔW_n). The first
+step has no ΔW₋₁: x₀ is X₀.
+
+Without noise the methods are Euler's (Euler-Maruyama, Milstein, Leimkuhler-Matthews), Heun's, and SRA1 the second-order
+Runge-Kutta method with its second stage at ¾.
+
+Sources: Kloeden and Platen, Numerical Solution of SDEs, eqs. 10.2.4, 10.3.1 and 10.3.2; Rümelin (1982), and Burrage,
+Burrage and Tian (2004) for Heun's method; Rößler (2010), SIAM J. Numer. Anal. 48(3), SRA1; Leimkuhler, Matthews and
+Tretyakov (2014), Proc. R. Soc. A 470, eq. 1.3.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from .base import Step, Stepper, combined
-from .equation import SDE, Equation, Semilinear
+from .equation import SDE, Calculus, Equation, NoiseType, Semilinear
 from .noise import Noise
 
-__all__ = ["EulerMaruyama"]
+__all__ = ["SRA1", "EulerMaruyama", "LeimkuhlerMatthews", "Milstein", "StochasticHeun"]
+
+_ADDITIVE: frozenset[NoiseType] = frozenset({"additive"})
+_ONE_A_COMPONENT: frozenset[NoiseType] = frozenset({"diagonal", "additive", "scalar"})
+_EVERY: frozenset[NoiseType] = frozenset({"diagonal", "additive", "scalar", "general"})
+_BOTH: frozenset[Calculus] = frozenset({"ito", "stratonovich"})
+
+
+@dataclass(frozen=True)
+class _Kick:
+    """g ΔW for any g, with the ΔW = √h ξ of one step."""
+
+    root: float
+    xi: Tensor
+    general: bool
+
+    def __call__(self, g: Tensor | float) -> Tensor:
+        if self.general:
+            return self.root * (torch.as_tensor(g) @ self.xi.unsqueeze(-1)).squeeze(-1)
+        return (self.root * g) * self.xi
+
+
+@dataclass(frozen=True)
+class _Drive:
+    """A stochastic equation and the noise that drives it."""
+
+    equation: SDE | Semilinear
+    noise: Noise
+
+    @property
+    def kind(self) -> NoiseType:
+        return self.equation.noise if isinstance(self.equation, SDE) else "additive"
+
+    def kick(self, t0: float, t1: float, x: Tensor, g: Tensor | float) -> _Kick:
+        """That of the step from t0 to t1, for diffusions like g."""
+        like = x
+        if self.kind == "general":
+            like = x.new_empty(x.shape[0], torch.as_tensor(g).shape[-1])
+        elif self.kind == "scalar":
+            like = x[(slice(None), *(slice(1),) * (x.ndim - 1))]
+        xi = self.noise.normal(t0, t1, self.equation.variance, like)
+        return _Kick(math.sqrt(t1 - t0), xi, self.kind == "general")
+
+
+def _drive(equation: Equation, noise: Noise | None) -> _Drive | None:
+    """None where nothing drives the equation: there a method is its deterministic limit."""
+    if noise is None or not isinstance(equation, SDE | Semilinear) or not equation.stochastic:
+        return None
+    return _Drive(equation, noise)
 
 
 class EulerMaruyama(Stepper):
-    """Strong order 1 for additive noise, 1/2 otherwise; weak order 1. Every noise type, Ito calculus."""
+    """Strong order 1 for additive noise, 1/2 otherwise; weak order 1. Every kind of noise, Ito calculus."""
 
     order = 1
     strong_order = 1.0
     weak_order = 1.0
-    noises = frozenset({"diagonal", "additive", "scalar", "general"})
+    noises = _EVERY
+    one_step = True
+
+    def evaluations(self, n: int) -> int:
+        return n
+
+    def step(self, equation: Equation, t0: float, t1: float, x: Tensor, state: None, noise: Noise | None) -> Step:
+        x1 = combined(x, [t1 - t0], [equation.drift(t0, x)])
+        if (drive := _drive(equation, noise)) is None:
+            return Step(x1)
+        g = drive.equation.diffusion(t0, x)
+        return Step(x1 + drive.kick(t0, t1, x, g)(g))
+
+
+class Milstein(Stepper):
+    """Strong order 1, weak order 1. Noise with one g a component, which depends on that component alone, or scalar noise.
+
+    Both calculi. The derivative of the diffusion is taken by `torch.func.jvp`; for additive noise there is none, and
+    the method is Euler and Maruyama's.
+    """
+
+    order = 1
+    strong_order = 1.0
+    weak_order = 1.0
+    noises = _ONE_A_COMPONENT
+    calculi = _BOTH
+    one_step = True
 
     def evaluations(self, n: int) -> int:
         return n
@@ -38,14 +139,106 @@ class EulerMaruyama(Stepper):
     def step(self, equation: Equation, t0: float, t1: float, x: Tensor, state: None, noise: Noise | None) -> Step:
         h = t1 - t0
         x1 = combined(x, [h], [equation.drift(t0, x)])
-        if noise is None or not isinstance(equation, SDE | Semilinear) or not equation.stochastic:
+        if (drive := _drive(equation, noise)) is None:
             return Step(x1)
-        diffusion = equation.diffusion(t0, x)
-        kind = equation.noise if isinstance(equation, SDE) else "additive"
-        if kind == "general":
-            matrix = torch.as_tensor(diffusion)
-            xi = noise.normal(t0, t1, equation.variance, x.new_empty(x.shape[0], matrix.shape[-1]))
-            return Step(x1 + math.sqrt(h) * (matrix @ xi.unsqueeze(-1)).squeeze(-1))
-        like = x[(slice(None), *(slice(1),) * (x.ndim - 1))] if kind == "scalar" else x
-        xi = noise.normal(t0, t1, equation.variance, like)
-        return Step(x1 + (math.sqrt(h) * diffusion) * xi)
+        if drive.kind == "additive" or not isinstance(equation, SDE):
+            g = drive.equation.diffusion(t0, x)
+            return Step(x1 + drive.kick(t0, t1, x, g)(g))
+
+        def diffusion(y: Tensor) -> Tensor:
+            return torch.as_tensor(equation.diffusion(t0, y), dtype=x.dtype, device=x.device).expand_as(x)
+
+        g = diffusion(x)
+        _, along_itself = torch.func.jvp(diffusion, (x,), (g,))
+        kick = drive.kick(t0, t1, x, g)
+        squared = kick.xi**2 - 1.0 if equation.calculus == "ito" else kick.xi**2
+        return Step(x1 + kick(g) + (0.5 * h * squared) * along_itself)
+
+
+class StochasticHeun(Stepper):
+    """Strong order 1 for additive, diagonal and scalar noise, 1/2 for general noise; weak order 2 for additive noise.
+
+    Every kind of noise, Stratonovich calculus. Two evaluations a step; Heun's method without noise.
+    """
+
+    order = 2
+    strong_order = 1.0
+    weak_order = 2.0
+    noises = _EVERY
+    calculi = frozenset({"stratonovich"})
+    one_step = True
+
+    def evaluations(self, n: int) -> int:
+        return 2 * n
+
+    def step(self, equation: Equation, t0: float, t1: float, x: Tensor, state: None, noise: Noise | None) -> Step:
+        h, first = t1 - t0, equation.drift(t0, x)
+        predicted, kicked = combined(x, [h], [first]), None
+        if (drive := _drive(equation, noise)) is not None:
+            g = drive.equation.diffusion(t0, x)
+            kick = drive.kick(t0, t1, x, g)
+            predicted = predicted + kick(g)
+            kicked = kick(0.5 * (g + drive.equation.diffusion(t1, predicted)))
+        x1 = combined(x, [0.5 * h, 0.5 * h], [first, equation.drift(t1, predicted)])
+        return Step(x1 if kicked is None else x1 + kicked)
+
+
+class SRA1(Stepper):
+    """Strong order 1.5, weak order 2, for additive noise that may depend on time, in either calculus.
+
+    Two evaluations a step. Needs a path with area: `WhiteNoise`, or `BrownianTree(..., area=True)`.
+    """
+
+    order = 2
+    strong_order = 1.5
+    weak_order = 2.0
+    noises = _ADDITIVE
+    calculi = _BOTH
+    one_step = True
+
+    def evaluations(self, n: int) -> int:
+        return 2 * n
+
+    def step(self, equation: Equation, t0: float, t1: float, x: Tensor, state: None, noise: Noise | None) -> Step:
+        h, first = t1 - t0, equation.drift(t0, x)
+        stage, kicked = combined(x, [0.75 * h], [first]), None
+        if (drive := _drive(equation, noise)) is not None:
+            xi, eta = drive.noise.normal_and_area(t0, t1, equation.variance, x)
+            q0, q1 = equation.variance(torch.tensor([t0, t1], dtype=torch.float64)).tolist()
+            increment = math.sqrt(q1 - q0) * xi
+            mean = 0.5 * increment + math.sqrt((q1 - q0) / 12.0) * eta
+            load0, load1 = drive.equation.loading(t0, x), drive.equation.loading(t1, x)
+            stage = stage + (1.5 * load1) * mean
+            kicked = load1 * increment + (load0 - load1) * mean
+        second = equation.drift(t0 + 0.75 * h, stage)
+        x1 = combined(x, [h / 3.0, 2.0 * h / 3.0], [first, second])
+        return Step(x1 if kicked is None else x1 + kicked)
+
+
+class LeimkuhlerMatthews(Stepper):
+    """Langevin dynamics, dx = −∇U(x) dt + g dW: averages over the stationary law exp(−2U/g²) are of order 2 in h.
+
+    For a quadratic U that law is exact at every h. At finite times the weak order is 1 and the strong order 1/2, since
+    half of the last increment is still to come. One evaluation a step, one normal. Additive noise in either calculus;
+    with g or h that change from step to step the method is consistent, but only of order 1.
+    """
+
+    order = 1
+    strong_order = 0.5
+    weak_order = 1.0
+    noises = _ADDITIVE
+    calculi = _BOTH
+
+    def evaluations(self, n: int) -> int:
+        return n
+
+    def step(
+        self, equation: Equation, t0: float, t1: float, x: Tensor, state: Tensor | None, noise: Noise | None
+    ) -> Step:
+        x1 = combined(x, [t1 - t0], [equation.drift(t0, x)])
+        if (drive := _drive(equation, noise)) is None:
+            return Step(x1)
+        g = drive.equation.diffusion(t0, x)
+        half = drive.kick(t0, t1, x, g)(0.5 * g)
+        x1 = x1 + half
+        return Step(x1 if state is None else x1 + state, half)

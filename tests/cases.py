@@ -18,6 +18,7 @@ from fokker.solvers import (
     EDM_HEUN,
     ODE,
     RK4,
+    SRA1,
     TRAPEZOID,
     Bosh3,
     Dopri5,
@@ -27,10 +28,13 @@ from fokker.solvers import (
     ExponentialAdams,
     ExponentialRK,
     Heun,
+    LeimkuhlerMatthews,
     Midpoint,
+    Milstein,
     Ralston,
     Semilinear,
     Solver,
+    StochasticHeun,
     Time,
     TorchDiffEq,
     Tsit5,
@@ -38,19 +42,22 @@ from fokker.solvers import (
 
 __all__ = ["EXPORTED", "FIXED_STEP", "INITIAL", "PROBLEMS", "STOCHASTIC", "Problem", "label"]
 
+CLASSICAL = [EulerMaruyama(), Milstein(), StochasticHeun(), SRA1(), LeimkuhlerMatthews()]
+
 ADAMS = [ExponentialAdams(order, corrector=corrector) for order in (1, 2, 3, 4) for corrector in (False, True)]
 
 EXPONENTIAL_RK = [ExponentialRK(order) for order in (2, 3, 4, TRAPEZOID, DPM_SOLVER_2, EDM_HEUN)]
 
 FIXED_STEP: list[Solver] = [
-    *(Euler(), Midpoint(), Heun(), Ralston(), RK4(), Bosh3(), Dopri5(), Tsit5(), EulerMaruyama()),
+    *(Euler(), Midpoint(), Heun(), Ralston(), RK4(), Bosh3(), Dopri5(), Tsit5()),
+    *CLASSICAL,
     *ADAMS,
     *EXPONENTIAL_RK,
     *(TorchDiffEq(method) for method in TorchDiffEq.FIXED),
 ]
 """Every solver and variant that takes a grid of times."""
 
-STOCHASTIC: list[Solver] = [EulerMaruyama(), *ADAMS, *EXPONENTIAL_RK]
+STOCHASTIC: list[Solver] = [*CLASSICAL, *ADAMS, *EXPONENTIAL_RK]
 """Those that take noise."""
 
 EXPORTED = {

@@ -1,13 +1,14 @@
-"""Adaptive steps: errors that follow the tolerance, states between the steps, samples of their own, failures explained."""
+"""Adaptive steps: errors follow the tolerance, states between steps, samples with steps of their own, failures."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 import torch
-from cases import INITIAL, PROBLEMS, Problem, label
+from cases import INITIAL, PROBLEMS, Problem
 from torch import Tensor, nn
 
 from fokker.generative import CondOT, Denoiser, flow
@@ -19,8 +20,8 @@ from fokker.solvers import (
     Dopri5,
     ExponentialRK,
     Heun,
-    Solver,
     SolveError,
+    Solver,
     Stepper,
     Tsit5,
     solve,
@@ -29,7 +30,7 @@ from fokker.solvers import (
 PAIRS: list[Stepper] = [Heun(), Bosh3(), Dopri5(), Tsit5()]
 EXPONENTIAL: list[Stepper] = [ExponentialRK(order) for order in (2, 3, 4, TRAPEZOID)]
 CASES = [(solver, "ode") for solver in PAIRS] + [(solver, "log clock") for solver in EXPONENTIAL]
-each = pytest.mark.parametrize(("solver", "name"), CASES, ids=lambda value: value if isinstance(value, str) else label(value))
+each = pytest.mark.parametrize(("solver", "name"), CASES, ids=str)
 
 
 def rms(x: Tensor) -> float:
@@ -82,7 +83,7 @@ def test_the_error_follows_the_tolerance(solver: Stepper, name: str, control: st
         assert solution.nfe == solve(problem.equation, INITIAL, times, solver).nfe
         errors.append(rms(solution.xs - exact))
         assert errors[-1] < 200.0 * tolerance
-    assert all(tight < 0.1 * loose for loose, tight in zip(errors, errors[1:], strict=False))
+    assert all(tight < 0.1 * loose for loose, tight in pairwise(errors))
 
 
 @each

@@ -1,7 +1,8 @@
-"""Strong orders on shared Brownian paths with exact solutions, weak orders by exact moment recursion.
+"""Weak orders and stationary laws without any sampling.
 
 On a linear equation every sampler is an affine map of (x₀, ξ₁ … ξ_n): run with unit impulses in place of the noise it
-gives that map, and with it the mean and the variance of its output without any sampling.
+gives that map, and with it the mean and the variance of its output. On a nonlinear one the expectation over a step is a
+Gauss-Hermite sum, and averages go backwards through the steps.
 """
 
 from __future__ import annotations
@@ -12,38 +13,55 @@ from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
-from cases import STOCHASTIC, label
+from cases import CLASSICAL, STOCHASTIC, label
 from torch import Tensor
 
 from fokker.generative import CondOT, Denoiser, grids, reverse_sde
 from fokker.solvers import (
     SDE,
+    SRA1,
     BrownianTree,
     Equation,
     EulerMaruyama,
     ExponentialAdams,
+    LeimkuhlerMatthews,
+    Milstein,
     Semilinear,
     Solver,
+    Stepper,
     WhiteNoise,
     solve,
 )
+from fokker.solvers.equation import NoiseType
 from fokker.verification import OrnsteinUhlenbeck
 
 OU = OrnsteinUhlenbeck(theta=0.4, sigma=0.8)
+Clock = Callable[[Tensor], Tensor]
 
 
 class Impulses:
-    """Noise that is 1 in row k + 2 at the k-th step; rows 0 and 1 are without noise."""
+    """Noise whose k-th number is 1 in row k + 2, of as many rows as there are; rows 0 and 1 are without noise."""
+
+    replays = False
 
     def __init__(self) -> None:
-        self.drawn = 1
+        self.drawn = 0
+        self.asked: list[tuple[float, float]] = []
 
-    def normal(self, t0: float, t1: float, clock: Callable[[Tensor], Tensor], like: Tensor) -> Tensor:
-        self.drawn += 1
+    def normal(self, t0: float, t1: float, clock: Clock, like: Tensor) -> Tensor:
+        self.asked.append((t0, t1))
+        return self.extra(self.drawn, like)
+
+    def normal_and_area(self, t0: float, t1: float, clock: Clock, like: Tensor) -> tuple[Tensor, Tensor]:
+        return self.normal(t0, t1, clock, like), self.extra(self.drawn, like)
+
+    def extra(self, index: int, like: Tensor) -> Tensor:
         impulse = torch.zeros_like(like)
-        impulse[self.drawn] = 1.0
+        impulse[self.drawn + 2 : self.drawn + 3] = 1.0
+        self.drawn += 1
         return impulse
 
 
@@ -51,11 +69,17 @@ def output_moments(
     equation: Equation, solver: Solver, times: Tensor, mean: float, variance: float
 ) -> tuple[float, float]:
     """Mean and variance of the solver's output, from N(mean, variance)."""
-    impulses = torch.zeros(len(times) + 1, 1, dtype=torch.float64)
+    dry = Impulses()
+    solve(equation, torch.zeros(2, 1, dtype=torch.float64), times, solver, dry)
+    impulses = torch.zeros(dry.drawn + 2, 1, dtype=torch.float64)
     impulses[1] = 1.0
     response = solve(equation, impulses, times, solver, Impulses()).x[:, 0]
-    offset, slope, *kicks = (response - torch.cat([response.new_zeros(1), response[:1].expand(len(times))])).tolist()
+    offset, slope, *kicks = (response - torch.cat([response.new_zeros(1), response[:1].expand(dry.drawn + 1)])).tolist()
     return offset + slope * mean, slope**2 * variance + sum(kick**2 for kick in kicks)
+
+
+def grid(n: int, t1: float = 1.0) -> Tensor:
+    return torch.linspace(0.0, t1, n + 1, dtype=torch.float64)
 
 
 def slope(steps: list[int], errors: list[float]) -> float:
@@ -68,36 +92,6 @@ def kept_level() -> Semilinear:
     return Semilinear(
         lambda t, x: -OU.theta * x, torch.ones_like, lambda t: t, lambda t: OU.sigma**2 * t, time=lambda r: r
     )
-
-
-LIKE = torch.ones(300, 1, dtype=torch.float64)
-
-
-@cache
-def exact_path() -> tuple[BrownianTree, Tensor]:
-    """A tree and X₁ = e^{−θ} X₀ + W₁ − θ ∫ e^{−θ(1−s)} W_s ds on it, by the trapezium rule on 4096 steps.
-
-    Its own error is a twentieth of that of 256 Euler steps, and independent of it.
-    """
-    tree, clock = BrownianTree(LIKE, 0.0, 1.0, seed=0), kept_level().variance
-    fine = torch.linspace(0.0, 1.0, 4097, dtype=torch.float64)
-    steps = [tree.normal(s, t, clock, LIKE) for s, t in pairwise(fine.tolist())]
-    brownian = torch.cat([torch.zeros_like(LIKE)[None], OU.sigma / 64.0 * torch.stack(steps).cumsum(0)])
-    kernel = torch.exp(-OU.theta * (1.0 - fine)).reshape(-1, 1, 1)
-    memory = OU.theta * torch.trapezoid(kernel * brownian, fine, dim=0)
-    return tree, math.exp(-OU.theta) * LIKE + brownian[-1] - memory
-
-
-@pytest.mark.parametrize("solver", STOCHASTIC, ids=label)
-def test_strong_order(solver: Solver) -> None:
-    """Rms over 300 paths against the exact solution on the same paths; the slope's standard error is below 0.03."""
-    tree, exact = exact_path()
-    steps = [64, 128, 256]
-    errors = []
-    for n in steps:
-        times = torch.linspace(0.0, 1.0, n + 1, dtype=torch.float64)
-        errors.append((solve(kept_level(), LIKE, times, solver, tree).x - exact).square().mean().sqrt().item())
-    assert abs(slope(steps, errors) - solver.strong_order) <= 0.15
 
 
 @pytest.mark.parametrize("eta", [0.5, 1.0])
@@ -122,6 +116,112 @@ def test_weak_order(solver: Solver, eta: float) -> None:
     assert abs(slope(steps, errors) - solver.weak_order) <= 0.15
 
 
+class Nodes:
+    """Given numbers for a step: the nodes of a quadrature rule."""
+
+    replays = True
+
+    def __init__(self, xi: Tensor, eta: Tensor) -> None:
+        self.xi, self.eta = xi, eta
+
+    def normal(self, t0: float, t1: float, clock: Clock, like: Tensor) -> Tensor:
+        return self.xi
+
+    def normal_and_area(self, t0: float, t1: float, clock: Clock, like: Tensor) -> tuple[Tensor, Tensor]:
+        return self.xi, self.eta
+
+    def extra(self, index: int, like: Tensor) -> Tensor:
+        raise AssertionError("not asked for here")
+
+
+POINTS, HERMITE = 32, 12
+CIRCLE = torch.arange(POINTS, dtype=torch.float64) * (2.0 * math.pi / POINTS)
+MODES = torch.arange(1 - POINTS // 2, POINTS // 2, dtype=torch.float64)
+NODES, WEIGHTS = (torch.from_numpy(rule) for rule in np.polynomial.hermite_e.hermegauss(HERMITE))
+# All points of the circle with all nodes for two normals, one triple a row.
+X, XI, ETA = (axis.reshape(-1, 1) for axis in torch.meshgrid(CIRCLE, NODES, NODES, indexing="ij"))
+
+
+def transfer(ends: Tensor) -> Tensor:
+    """P with E[φ(end) | point] = P φ, for functions φ by their values on the circle, interpolated by trigonometry."""
+    waves = torch.exp(1j * ends.reshape(POINTS, HERMITE, HERMITE, 1) * MODES)
+    weights = torch.outer(WEIGHTS, WEIGHTS).to(waves.dtype) / WEIGHTS.sum() ** 2
+    analysis = torch.exp(-1j * torch.outer(MODES, CIRCLE)) / POINTS
+    return (torch.einsum("xijm,ij->xm", waves, weights) @ analysis).real
+
+
+FORCED = SDE(lambda t, x: (2.0 * x + t).sin() + (3.0 * t - x).cos(), lambda t, x: 0.7 + 0.3 * t, noise="additive")
+
+
+@cache
+def average(solver: Stepper, n: int) -> Tensor:
+    """E[cos X₁ | X₀ = x] in n steps of the solver, backwards, at every point x."""
+    values = CIRCLE.cos()
+    for t0, t1 in reversed(list(pairwise(grid(n).tolist()))):
+        values = transfer(solver.step(FORCED, t0, t1, X, None, Nodes(XI, ETA)).x) @ values
+    return values
+
+
+FINE = SRA1()
+
+
+@pytest.mark.parametrize("solver", [solver for solver in CLASSICAL if solver.one_step], ids=label)
+def test_weak_order_of_nonlinear_drift(solver: Stepper) -> None:
+    """Against SRA1 in 256 steps, whose error is a sixteenth of that in 64 steps."""
+    steps = [8, 16, 32, 64]
+    errors = [(average(solver, n) - average(FINE, 256)).square().mean().sqrt().item() for n in steps]
+    assert abs(slope(steps, errors) - solver.weak_order) <= 0.15
+
+
+def force(t: float, x: Tensor) -> Tensor:
+    """−U' for U = ½ cos x + ¼ sin 2x."""
+    return 0.5 * x.sin() - 0.5 * (2.0 * x).cos()
+
+
+LANGEVIN = SDE(force, lambda t, x: 0.9, noise="additive")
+
+
+def stationary_average(ends: Tensor, observed: Tensor) -> float:
+    """The average of cos(observed) over the stationary law π = π P of a chain, from its ends and what is seen of it."""
+    chain = transfer(ends)
+    equations = torch.cat([chain.T - torch.eye(POINTS, dtype=torch.float64), torch.ones(1, POINTS, dtype=torch.float64)])
+    law = torch.linalg.lstsq(equations, torch.eye(POINTS + 1, 1, dtype=torch.float64).flip(0)).solution[:, 0]
+    return (law @ transfer(observed) @ CIRCLE.cos()).item()
+
+
+def stationary_bias(solver: Stepper, h: float) -> float:
+    """Against exp(−2U/g²). Leimkuhler and Matthews' chain is of X = x − ½ g ΔW, the state less its half kick."""
+    if isinstance(solver, LeimkuhlerMatthews):
+        half = 0.5 * 0.9 * math.sqrt(h) * XI
+        step = solver.step(LANGEVIN, 0.0, h, X + half, half, Nodes(ETA, XI))
+        ends, observed = step.x - step.state, X + half
+        torch.testing.assert_close(ends, X + h * force(0.0, X + half) + 2.0 * half, rtol=0.0, atol=1e-14)
+    else:
+        ends, observed = solver.step(LANGEVIN, 0.0, h, X, None, Nodes(XI, ETA)).x, X
+    density = torch.exp(-2.0 * (0.5 * CIRCLE.cos() + 0.25 * (2.0 * CIRCLE).sin()) / 0.9**2)
+    return stationary_average(ends, observed) - ((density @ CIRCLE.cos()) / density.sum()).item()
+
+
+@pytest.mark.parametrize(("solver", "order"), [(EulerMaruyama(), 1.0), (LeimkuhlerMatthews(), 2.0)], ids=str)
+def test_order_of_stationary_averages(solver: Stepper, order: float) -> None:
+    steps = [8, 16, 32]
+    errors = [abs(stationary_bias(solver, 1.0 / n)) for n in steps]
+    assert abs(slope(steps, errors) - order) <= 0.15
+
+
+@pytest.mark.parametrize("h", [0.125, 1.0, 4.0])
+def test_stationary_variances_of_a_quadratic_potential(h: float) -> None:
+    """σ²/(2θ − θ²h) for Euler-Maruyama, the exact σ²/2θ for Leimkuhler-Matthews at every h < 2/θ."""
+    equation = SDE(lambda t, x: -OU.theta * x, lambda t, x: OU.sigma, noise="additive")
+    exact = OU.sigma**2 / (2.0 * OU.theta)
+    for solver, expected in (
+        (EulerMaruyama(), exact / (1.0 - 0.5 * OU.theta * h)),
+        (LeimkuhlerMatthews(), exact),
+    ):
+        _, variance = output_moments(equation, solver, grid(400, 400 * h), 0.0, 0.0)
+        assert variance == pytest.approx(expected, rel=1e-12)
+
+
 @pytest.mark.parametrize("t", [0.0, 0.3, 2.0])
 def test_automatic_rates_are_the_closed_ones(t: float) -> None:
     """Drift θ (N − X) with N = 1 and diffusion σ from S = e^{−θt}, S r = 1 − e^{−θt} and S² q alone."""
@@ -131,52 +231,58 @@ def test_automatic_rates_are_the_closed_ones(t: float) -> None:
     assert automatic.diffusion(t, x) == pytest.approx(OU.sigma, rel=1e-14)
 
 
-def test_stationary_variance_of_euler_maruyama() -> None:
-    """On OU with step h it is σ² / (2θ − θ² h), exactly."""
-    h, n = 0.125, 400
-    equation = SDE(lambda t, x: -OU.theta * x, lambda t, x: OU.sigma, noise="additive")
-    times = torch.linspace(0.0, n * h, n + 1, dtype=torch.float64)
-    _, variance = output_moments(equation, EulerMaruyama(), times, 0.0, 0.0)
-    assert variance == pytest.approx(OU.sigma**2 / (2.0 * OU.theta - OU.theta**2 * h), rel=1e-12)
-
-
 @pytest.mark.parametrize("solver", STOCHASTIC, ids=label)
-def test_noise_is_asked_for_once_a_step(solver: Solver) -> None:
-    noise = Impulses()
-    solve(kept_level(), torch.zeros(9, 1, dtype=torch.float64), torch.linspace(0.0, 1.0, 8), solver, noise)
-    assert noise.drawn == 1 + 7
+def test_the_noise_of_every_moment_is_asked_for_once(solver: Solver) -> None:
+    """A step may ask for its parts, but they neither overlap nor leave a gap, nor reach across its ends."""
+    noise, times = Impulses(), [0.0, 0.1, 0.35, 0.5, 1.0]
+    solve(kept_level(), torch.zeros(2, 1, dtype=torch.float64), times, solver, noise)
+    starts, ends = zip(*noise.asked, strict=True)
+    assert starts == (0.0, *ends[:-1])
+    assert set(times[1:]) <= set(ends)
+    assert ends[-1] == 1.0
 
 
-def test_noise_types() -> None:
-    """The same equation by each of the four types of noise."""
+@pytest.mark.parametrize("solver", CLASSICAL, ids=label)
+def test_kinds_of_noise(solver: Solver) -> None:
+    """The same equation by each kind that the solver takes: one W for each of two components, and one for both."""
     x = torch.linspace(-1.0, 1.0, 8, dtype=torch.float64).reshape(4, 2)
-    times = torch.linspace(0.0, 1.0, 5)
+    one, speeds = x[:, :1], torch.tensor([1.0, -2.0], dtype=torch.float64)
+    calculus = min(solver.calculi)
 
-    def run(noise: str, diffusion: Callable[[float, Tensor], Tensor], like: Tensor) -> Tensor:
-        equation = SDE(lambda t, x: -x, diffusion, noise=noise)
-        return solve(equation, x, times, EulerMaruyama(), BrownianTree(like, 0.0, 1.0, seed=2)).x
+    def run(kind: NoiseType, diffusion: Callable[[float, Tensor], Tensor | float], like: Tensor = x) -> Tensor:
+        path = BrownianTree(like, 0.0, 1.0, seed=2, area=True)
+        equation = SDE(lambda t, x: -x, diffusion, kind, calculus)
+        return solve(equation, x, grid(4), solver, path).x
 
-    diagonal = run("diagonal", lambda t, x: torch.full_like(x, 0.5), x)
-    assert torch.equal(run("additive", lambda t, x: torch.full_like(x, 0.5), x), diagonal)
-    general = run("general", lambda t, x: 0.5 * torch.eye(2, dtype=x.dtype).expand(4, 2, 2), x)
-    torch.testing.assert_close(general, diagonal, rtol=0.0, atol=1e-15)
-    one = x[:, :1]
-    scalar = run("scalar", lambda t, x: 0.5 * torch.tensor([1.0, -2.0], dtype=x.dtype), one)
-    columns = run("general", lambda t, x: 0.5 * torch.tensor([[1.0], [-2.0]], dtype=x.dtype).expand(4, 2, 1), one)
-    torch.testing.assert_close(scalar, columns, rtol=0.0, atol=1e-15)
+    additive = run("additive", lambda t, x: 0.5 + t)
+    assert torch.equal(run("additive", lambda t, x: torch.full((1, 2), 0.5 + t, dtype=x.dtype)), additive)
+    if "diagonal" in solver.noises:
+        diagonal = run("diagonal", lambda t, x: torch.full_like(x, 0.5 + t))
+        torch.testing.assert_close(diagonal, additive, rtol=0.0, atol=1e-15)
+    if "general" in solver.noises:
+        matrix = torch.eye(2, dtype=torch.float64).expand(4, 2, 2)
+        torch.testing.assert_close(run("general", lambda t, x: (0.5 + t) * matrix), additive, rtol=0.0, atol=1e-15)
+        scalar = run("scalar", lambda t, x: speeds * x, one)
+        column = run("general", lambda t, x: (speeds * x).unsqueeze(-1), one)
+        torch.testing.assert_close(column, scalar, rtol=0.0, atol=1e-15)
 
 
-def test_geometric_brownian_motion_converges_at_order_one_half() -> None:
-    """Multiplicative noise, 2000 paths: X₁ = X₀ exp((μ − s²/2) + s W₁) on the same tree; slope s.e. below 0.03."""
-    x = torch.ones(2000, 1, dtype=torch.float64)
-    drift, volatility = 0.3, 0.7
-    equation = SDE(lambda t, x: drift * x, lambda t, x: volatility * x)
-    tree = BrownianTree(x, 0.0, 1.0, seed=1)
-    exact = torch.exp(drift - volatility**2 / 2.0 + volatility * tree.normal(0.0, 1.0, equation.variance, x))
-    steps = [16, 32, 64, 128]
-    ends = [solve(equation, x, torch.linspace(0.0, 1.0, n + 1), EulerMaruyama(), tree).x for n in steps]
-    errors = [(end - exact).square().mean().sqrt().item() for end in ends]
-    assert abs(slope(steps, errors) - 0.5) <= 0.15
+def test_milstein_differentiates() -> None:
+    """On a linear equation dx₁/dx₀ = x₁/x₀, through the derivative that the step itself takes."""
+    x = torch.linspace(0.5, 2.0, 6, dtype=torch.float64).reshape(3, 2).requires_grad_()
+    equation = SDE(lambda t, x: 0.3 * x, lambda t, x: 0.7 * x)
+    end = solve(equation, x, grid(8), Milstein(), BrownianTree(x, 0.0, 1.0)).x
+    (gradient,) = torch.autograd.grad(end.sum(), x)
+    torch.testing.assert_close(gradient, (end / x).detach(), rtol=1e-13, atol=0.0)
+    with torch.inference_mode():
+        assert torch.equal(solve(equation, x, grid(8), Milstein(), BrownianTree(x, 0.0, 1.0)).x, end)
+
+
+def test_a_constant_diffusion_has_no_derivative() -> None:
+    x = torch.ones(3, 2, dtype=torch.float64)
+    constant, path = SDE(lambda t, x: -x, lambda t, x: 0.5), BrownianTree(x, 0.0, 1.0)
+    euler = solve(constant, x, grid(8), EulerMaruyama(), path).x
+    torch.testing.assert_close(solve(constant, x, grid(8), Milstein(), path).x, euler, rtol=0.0, atol=1e-15)
 
 
 def test_a_solve_can_be_resumed_on_its_path() -> None:

@@ -1,0 +1,80 @@
+"""Whether two methods are one: their tables, written in terms of x₀, the values of one model and the normals.
+
+Methods that hold different quantities ask the same network for different combinations, N = a x + b M. In terms of M
+(the system (σ x₀ − α ε)/(α² + σ²), which is regular at every noise level) their rows can be compared, and they are the
+same sampler when every evaluation is made at the same time of the same state, and every state is the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .scheme import Expanded, Scheme
+
+__all__ = ["Comparison", "same"]
+
+ROUNDING = 1e-10
+"""Of a row's largest coefficient: a thousand times the rounding of the coefficients on a hundred steps."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """True if the methods are the same; otherwise `difference` says where they part, and step and term by number.
+
+    step: the number of the step, from 0. term: "start" (the initial state), "N3", "ξ3" (the value and the normal of
+    that number, from 0), "time", "evaluations" or "draws".
+    """
+
+    difference: str = ""
+    step: int | None = None
+    term: str | None = None
+
+    def __bool__(self) -> bool:
+        return not self.difference
+
+    def __str__(self) -> str:
+        return self.difference or "the same method"
+
+
+def same(first: Scheme, second: Scheme) -> Comparison:
+    """Compare two schemes, evaluation by evaluation and state by state, up to rounding."""
+    if len(first.times) != len(second.times):
+        counts = f"{len(first.times) - 1} steps against {len(second.times) - 1}"
+        return Comparison(f"They take {counts}.", 0, "time")
+    for i, (a, b) in enumerate(zip(first.times, second.times, strict=True)):
+        if abs(a - b) > ROUNDING * max(abs(a), abs(b), 1.0):
+            return Comparison(f"They part at time {i}: t = {a:.6g} against {b:.6g}.", max(i - 1, 0), "time")
+    for j, (one, two) in enumerate(zip(first.evaluations, second.evaluations, strict=False)):
+        if abs(one.time - two.time) > ROUNDING * max(abs(one.time), abs(two.time), 1.0):
+            where = f"t = {one.time:.6g} against {two.time:.6g}"
+            return Comparison(f"They part in step {one.step}, the time of evaluation {j}: {where}.", one.step, "time")
+    if first.nfe != second.nfe:
+        return Comparison(f"They take {first.nfe} evaluations against {second.nfe}.", None, "evaluations")
+    if len(first.draws) != len(second.draws):
+        return Comparison(f"They draw {len(first.draws)} normals against {len(second.draws)}.", None, "draws")
+    (states, arguments), (other_states, other_arguments) = first.expanded(), second.expanded()
+    following = 0
+    for i in range(len(first.states)):
+        while following < first.nfe and first.evaluations[following].step == i:
+            what = f"the argument of evaluation {following}"
+            if (found := _parted(arguments, other_arguments, following, i, what)) is not None:
+                return found
+            following += 1
+        if (found := _parted(states, other_states, i + 1, i, "the state")) is not None:
+            return found
+    return Comparison()
+
+
+def _parted(one: Expanded, two: Expanded, row: int, step: int, what: str) -> Comparison | None:
+    for kind, a, b in zip(("start", "N", "ξ"), one, two, strict=True):
+        left, right = np.atleast_1d(a[row]), np.atleast_1d(b[row])
+        gap = np.abs(left - right)
+        largest = max(np.abs(part[row]).max(initial=0.0) for part in (*one, *two))
+        if (gap > ROUNDING * largest).any():
+            k = int(gap.argmax())
+            term = kind if kind == "start" else f"{kind}{k}"
+            message = f"They part in step {step}, {what}, term {term}: {left[k]:.6g} against {right[k]:.6g}."
+            return Comparison(message, step, term)
+    return None

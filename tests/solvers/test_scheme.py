@@ -1,0 +1,214 @@
+"""A method is its table: it runs as the solver does, survives a file, and is compared with others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from cases import FIXED_STEP, INITIAL, PROBLEMS, STOCHASTIC, label
+from torch import Tensor
+from toy import MIXTURE, PATHS
+
+from fokker.generative import CondOT, GaussianPath, flow, grids, reverse_sde
+from fokker.solvers import (
+    EDM_HEUN,
+    ODE,
+    SDE,
+    TRAPEZOID,
+    BrownianTree,
+    Euler,
+    EulerMaruyama,
+    ExponentialAdams,
+    ExponentialRK,
+    Heun,
+    Scheme,
+    Semilinear,
+    Solver,
+    Stepper,
+    TorchDiffEq,
+    WhiteNoise,
+    same,
+    solve,
+    unroll,
+)
+
+TIMES = [0.0, 0.07, 0.2, 0.31, 0.5, 0.63, 0.8, 0.9, 1.0]
+OWN = [solver for solver in FIXED_STEP if isinstance(solver, Stepper)]
+NOISY = Semilinear(
+    lambda t, x: torch.sin(x + t),
+    lambda t: torch.exp(-t),
+    lambda t: torch.exp(-t) * (1.0 + t),
+    lambda t: 0.3 * t,
+    time=lambda r: r - 1.0,
+)
+
+
+def problems(solver: Solver) -> list[str]:
+    return [name for name, it in PROBLEMS.items() if isinstance(it.equation, Semilinear) or not solver.semilinear]
+
+
+@pytest.mark.parametrize(("solver", "name"), [(s, name) for s in OWN for name in problems(s)], ids=str)
+def test_a_scheme_is_its_solver(solver: Solver, name: str, tmp_path: Path) -> None:
+    """Within 1e-12 (8 steps of states of order 1); as many evaluations; the same after a file, by a bare field too."""
+    equation = PROBLEMS[name].equation
+    scheme = unroll(equation, TIMES, solver)
+    solved = solve(equation, INITIAL, TIMES, solver, save=True)
+    ran = scheme.run(equation, INITIAL, save=True)
+    torch.testing.assert_close(ran.xs, solved.xs, rtol=0.0, atol=1e-12)
+    assert scheme.nfe == ran.nfe == solved.nfe == solver.evaluations(8)
+    assert ran.ts.tolist() == solved.ts.tolist()
+    scheme.save(tmp_path / "scheme.json")
+    loaded = Scheme.load(tmp_path / "scheme.json")
+    assert loaded == scheme
+    field = equation.field if isinstance(equation, Semilinear) else equation.drift
+    assert torch.equal(loaded.run(field, INITIAL).x, ran.x)
+
+
+@pytest.mark.parametrize("solver", STOCHASTIC, ids=label)
+def test_a_stochastic_scheme_is_its_solver(solver: Solver) -> None:
+    """On the path of a tree, and with the normals of a generator in the same order."""
+    scheme, tree = unroll(NOISY, TIMES, solver), BrownianTree(INITIAL, 0.0, 1.0, seed=3, area=True)
+    for noises in ((tree, tree), (WhiteNoise(5), WhiteNoise(5))):
+        solved = solve(NOISY, INITIAL, TIMES, solver, noises[0]).x
+        torch.testing.assert_close(scheme.run(NOISY, INITIAL, noises[1]).x, solved, rtol=0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("solver", [ExponentialAdams(4), ExponentialRK(3), Heun()], ids=label)
+def test_expanded_rows_are_the_states(solver: Solver) -> None:
+    """x_i = a_i x₀ + Σ b_ij N_j + Σ c_ik ξ_k, with the values and normals of a run."""
+    equation = NOISY if solver.stochastic else PROBLEMS["clock"].equation
+    values: list[Tensor] = []
+    normals: list[Tensor] = []
+    scheme, generator = unroll(equation, TIMES, solver), torch.Generator().manual_seed(0)
+
+    class Draws:
+        replays = False
+
+        def normal(self, *query: Any) -> Tensor:
+            normals.append(torch.randn(INITIAL.shape, dtype=torch.float64, generator=generator))
+            return normals[-1]
+
+        def normal_and_area(self, *query: Any) -> tuple[Tensor, Tensor]:
+            raise NotImplementedError
+
+        def extra(self, index: int, like: Tensor) -> Tensor:
+            raise NotImplementedError
+
+    def field(t: float, x: Tensor) -> Tensor:
+        values.append(equation.field(t, x))
+        return values[-1]
+
+    run = scheme.run(field, INITIAL, Draws() if equation.stochastic else None, save=True)
+    rows, arguments = scheme.expanded()
+    assert rows.start.shape == (9,)
+    assert rows.values.shape == (9, scheme.nfe)
+    assert arguments.normals.shape == (scheme.nfe, len(scheme.draws))
+    for i in range(9):
+        state = rows.start[i] * INITIAL + sum(b * N for b, N in zip(rows.values[i], values, strict=True))
+        state = state + sum(c * xi for c, xi in zip(rows.normals[i], normals, strict=True))
+        torch.testing.assert_close(run.xs[i], state, rtol=0.0, atol=1e-12)
+
+
+def test_a_file_needs_no_solver(tmp_path: Path) -> None:
+    """It is replayed with a few lines of plain Python, from the JSON alone."""
+    equation, x = PROBLEMS["log clock"].equation, 0.3
+    unroll(equation, TIMES, ExponentialAdams(3, corrector=True)).save(tmp_path / "scheme.json")
+    table = json.loads((tmp_path / "scheme.json").read_text())
+    known = {("x", 0): torch.full((1, 7), x, dtype=torch.float64)}
+    evaluations = iter(enumerate(table["evaluations"]))
+    j, following = next(evaluations)
+    for i, state in enumerate(table["states"]):
+        while following is not None and following["step"] == i:
+            argument = sum(value * known[kind, number] for kind, number, value in following["argument"])
+            known["N", j] = equation.field(following["time"], argument)
+            j, following = next(evaluations, (None, None))
+        known["x", i + 1] = sum(value * known[kind, number] for kind, number, value in state)
+    solved = solve(equation, known["x", 0], TIMES, ExponentialAdams(3, corrector=True)).x
+    torch.testing.assert_close(known["x", len(table["states"])], solved, rtol=0.0, atol=1e-12)
+
+
+def test_memory_does_not_grow_with_the_steps() -> None:
+    """What no later row needs is dropped: as many values stay as the method has history."""
+    scheme = unroll(PROBLEMS["clock"].equation, torch.linspace(0.0, 1.0, 201), ExponentialAdams(3))
+    kept = 1
+    for step in scheme.program:
+        kept += len(step.evaluations) + 1 - len(step.finished)
+        assert kept <= 1 + 3 + 1
+
+
+each_path = pytest.mark.parametrize("path", PATHS, ids=str)
+UNEVEN = [0.05, 0.11, 0.3, 0.34, 0.6, 0.81, 0.9, 0.97]
+
+
+@each_path
+def test_what_is_the_same(path: GaussianPath) -> None:
+    """DDIM in every form that freezes both predictions; with noise, or at second order, forms differ."""
+    denoiser = MIXTURE.denoiser(path)
+    for solver, alike in ((ExponentialAdams(1), True), (ExponentialAdams(2), False), (ExponentialRK(2), False)):
+        x0, eps, velocity = (unroll(flow(denoiser, hold), UNEVEN, solver) for hold in ("x0", "eps", "velocity"))
+        assert bool(same(x0, eps)) == bool(same(x0, velocity)) == alike
+        noisy = [unroll(reverse_sde(denoiser, hold=hold), UNEVEN, solver) for hold in ("x0", "eps")]
+        assert not same(*noisy)
+        assert same(noisy[0], unroll(reverse_sde(denoiser, 1.0 + 1e-12), UNEVEN, solver))
+    heun = unroll(flow(denoiser, "eps"), UNEVEN, ExponentialRK(EDM_HEUN))
+    assert not same(heun, unroll(flow(denoiser, "eps"), UNEVEN, ExponentialRK(TRAPEZOID)))
+    held_v, held_x0 = (unroll(flow(denoiser, hold), UNEVEN, ExponentialAdams(1)) for hold in ("v", "x0"))
+    assert same(held_v, held_x0).step == 0
+
+
+def test_euler_on_the_straight_path_is_ddim() -> None:
+    denoiser = MIXTURE.denoiser(CondOT())
+    times = grids.quadratic(CondOT(), 8)
+    assert same(unroll(flow(denoiser), times, Euler()), unroll(flow(denoiser, "x0"), times, ExponentialAdams(1)))
+
+
+def test_where_two_methods_part() -> None:
+    denoiser = MIXTURE.denoiser(CondOT())
+
+    def table(solver: Solver, times: list[float] = UNEVEN) -> Scheme:
+        return unroll(flow(denoiser), times, solver)
+
+    one, two, three = (table(ExponentialAdams(order)) for order in (1, 2, 3))
+    assert str(same(one, one)) == "the same method"
+    first = same(one, two)
+    assert (first.step, first.term) == (0, "start")  # whose first step is corrected
+    assert "They part in step 0, the state, term start" in str(first)
+    assert same(two, three).step == 1
+    assert "7 steps against 6" in str(same(one, table(ExponentialAdams(1), UNEVEN[:-1])))
+    later = table(ExponentialAdams(1), [*UNEVEN[:-1], 0.98])
+    assert "They part at time 7: t = 0.97 against 0.98" in str(same(one, later))
+    assert "the time of evaluation 1: t = 0.11 against 0.08" in str(same(one, table(ExponentialRK(2))))
+
+
+def test_a_relative_change_of_1e_8_is_a_difference() -> None:
+    table = unroll(PROBLEMS["clock"].equation, TIMES, ExponentialAdams(2))
+    states = list(table.states)
+    states[3] = {symbol: value * (1.0 + (1e-8 if symbol == ("N", 3) else 0.0)) for symbol, value in states[3].items()}
+    changed = Scheme(table.name, table.times, tuple(states), table.evaluations)
+    found = same(table, changed)
+    assert not found
+    assert (found.step, found.term) == (3, "N3")
+
+
+def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
+    x = INITIAL
+    quadratic = SDE(lambda t, x: -x, lambda t, x: 0.3 * x)
+    with pytest.raises(TypeError, match=r"a product of states.*no table of numbers"):
+        unroll(quadratic, TIMES, EulerMaruyama())
+    with pytest.raises(TypeError, match="not made of steps of its own"):
+        unroll(ODE(lambda t, x: x), TIMES, TorchDiffEq("rk4"))
+    with pytest.raises(TypeError, match="needs a Semilinear equation"):
+        unroll(ODE(lambda t, x: x), TIMES, ExponentialAdams(1))
+    with pytest.raises(ValueError, match="draws noise; give WhiteNoise"):
+        unroll(NOISY, TIMES, EulerMaruyama()).run(NOISY, x)
+    (tmp_path / "other.json").write_text('{"format": "other"}')
+    with pytest.raises(ValueError, match="no scheme that Fokker wrote"):
+        Scheme.load(tmp_path / "other.json")
+    (tmp_path / "broken.json").write_text("{")
+    with pytest.raises(ValueError, match="no scheme that Fokker wrote"):
+        Scheme.load(tmp_path / "broken.json")
+    with pytest.raises(FileNotFoundError):
+        Scheme.load(tmp_path / "none.json")
