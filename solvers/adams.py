@@ -55,8 +55,8 @@ def adams_plan(
     alone = ~regular & np.isfinite(step) & (known + 2 < order) & (not equation.stochastic)
     if alone.any() and equation.time is None:
         raise ValueError(
-            f"ExponentialAdams({values}) starts with a one-step method, which needs the inverse of the clock; give "
-            "Semilinear(..., time=...), or use order 3."
+            f"A multistep method of order {order} starts with a one-step method, which needs the inverse of the clock; "
+            "give Semilinear(..., time=...), or lower the order."
         )
     corrected = (corrector | ~regular) & np.isfinite(node[1:]) & (np.arange(n) < n - 1)
     usable = np.where(step == np.inf, 1, known) if equation.logarithmic else known

@@ -138,8 +138,12 @@ class Stepper(Solver):
         step: Step | None = None
         record, finite, advance = Record(task.save, t, x), FiniteWatch(x), task.advance(self)
 
-        def solution(status: str = "completed") -> Solution:
-            return record.solution(x, rejected, status)
+        def verify() -> None:
+            if (trouble := finite.trouble()) is not None:
+                back, component = trouble
+                t0, t1 = record.take_back(back)
+                message = nonfinite(component, record.steps + 1, t0, t1)
+                raise SolveError(message, record.solution(finite.good, rejected, "nonfinite"))
 
         def symptoms() -> tuple[Tensor | None, float | None]:
             """The error of the last step, in units of what was allowed, and the rate that it met."""
@@ -163,21 +167,20 @@ class Stepper(Solver):
                     ledger.rejected += ledger.forward - before
                     rejected += 1
                     continue
-                if (trouble := finite.trouble(step.x)) is not None:
-                    raise SolveError(nonfinite(trouble, record.steps + 1, t, t1), solution("nonfinite"))
                 record.add(t1, step)
                 t, x, state = t1, step.x, step.state
+                if finite.due(x):
+                    verify()
                 task.progress.reach(t)
         except BudgetExhausted:
             h = control.h if control is not None else None
-            raise SolveError(spent(ledger.budget, h, t, *symptoms()), solution("budget")) from None
+            message = spent(ledger.budget, h, t, *symptoms())
+            raise SolveError(message, record.solution(x, rejected, "budget")) from None
         except Underflow as failure:
-            raise SolveError(underflow(failure.h, t, *symptoms()), solution("underflow")) from None
-        if (late := finite.late(x)) is not None:
-            number, component = late
-            message = nonfinite(component, number, *record.reached[number - 1 : number + 1])
-            raise SolveError(message, solution("nonfinite"))
-        return solution()
+            message = underflow(failure.h, t, *symptoms())
+            raise SolveError(message, record.solution(x, rejected, "underflow")) from None
+        verify()
+        return record.solution(x, rejected, "completed")
 
 
 def combined(x: Tensor, weights: Iterable[Any], values: Iterable[Tensor]) -> Tensor:

@@ -76,13 +76,13 @@ class Interval:
         q = clock(torch.tensor(times, dtype=torch.float64)).detach().numpy()
         (start, end), whole, halves = q[:2], q[2:4], q[4:].reshape(-1, 3).T
         if 0.0 < end - start < math.inf:
-            products = _Products(start, end, rows, self.k)
+            step = _Step(start, end, rows, self.k)
             if early.keys() == late.keys() and early != late:  # one last cell, split at both times
                 begin, before = halves[0, -1], halves.copy()
                 before[1, -1] = start
-                weights = products(begin, end, whole, halves) - products(begin, start, whole, before)
+                weights = step.products(begin, end, whole, halves) - step.products(begin, start, whole, before)
             else:
-                weights = products(start, end, whole, halves)
+                weights = step.products(start, end, whole, halves)
         elif rows == 1 or end == start:  # no noise falls, or it drowns all before: any new normal will do
             weights = np.eye(rows, self.k * (1 + len(cells)))
         else:
@@ -112,37 +112,42 @@ def _cells(t: float, t0: float, t1: float, resolution: float) -> Cells:
 
 
 @dataclass(frozen=True)
-class _Products:
-    """⟨f, φ⟩ for the first `rows` functions f of the step from `start` to `end` in q, and all functions φ."""
+class _Step:
+    """The first `rows` of the functions P₀ and P₁ of [start, end], in q."""
 
     start: float
     end: float
     rows: int
     k: int
 
-    def __call__(self, low: float, high: float, whole: Array, halves: Array) -> Array:
-        """Over [low, high], with the functions of the whole interval and of the nodes: (rows, k (1 + nodes))."""
-        ends = np.concatenate([whole[:, None], halves[:2], halves[1:]], axis=1)
-        products = self._with_cells(low, high, ends[0], ends[1])
+    def products(self, low: float, high: float, whole: Array, halves: Array) -> Array:
+        """⟨P, φ⟩ over [low, high] for the φ of the whole interval and of the nodes: (rows, k (1 + nodes))."""
+        left, middle, right = halves
+        products = self._products_with_cells(
+            low, high, np.concatenate([whole[:1], left, middle]), np.concatenate([whole[1:], middle, right])
+        )
         of_left, of_right = np.split(products[:, 1:], 2, axis=1)
-        on_left, on_right = _node_functions(*halves, self.k)
+        on_left, on_right = _node_functions(left, middle, right, self.k)
         nodes = of_left @ on_left + of_right @ on_right
         return np.concatenate([products[:, :1], nodes], axis=1).reshape(self.rows, -1)
 
-    def _with_cells(self, low: float, high: float, left: Array, right: Array) -> Array:
-        """Over [low, high], with the k functions P of each cell [left, right]: (rows, cells, 1, k)."""
+    def _products_with_cells(self, low: float, high: float, left: Array, right: Array) -> Array:
+        """The same with the k functions P of each cell [left, right]: (rows, cells, 1, k)."""
         first, last = np.maximum(left, low), np.minimum(right, high)
         step, size, shared = self.end - self.start, right - left, np.maximum(last - first, 0.0)
         some = (shared > 0.0) & (size < math.inf)
-        constant = np.divide(shared, np.sqrt(step * size), out=np.zeros_like(size), where=some)
+        constant: Array = np.divide(shared, np.sqrt(step * size), out=np.zeros_like(size), where=some)
         if self.k == 1:
-            return constant[None, :, None, None]
-        root = math.sqrt(3.0)  # √12 times the distance of two middles, from differences, exact for close times
-        own = root * ((self.start - first) + (self.end - last)) / step
-        cell = np.add(left - first, right - last, out=np.zeros_like(size), where=some)
-        cell = np.divide(root * cell, size, out=cell, where=some)
-        products = constant * np.array([[np.ones_like(cell), cell], [own, own * cell + constant**2]])
-        return products[: self.rows].transpose(0, 2, 1)[:, :, None]
+            return constant.reshape(1, -1, 1, 1)
+        # √12 times the distances of the middle of [first, last] from those of the step and the cell, from differences,
+        # which are exact for close times.
+        root = math.sqrt(3.0)
+        of_step = root * ((self.start - first) + (self.end - last)) / step
+        of_cell = np.add(left - first, right - last, out=np.zeros_like(size), where=some)
+        of_cell = np.divide(root * of_cell, size, out=of_cell, where=some)
+        products: Array = np.array([[np.ones_like(size), of_cell], [of_step, of_step * of_cell + constant**2]])
+        products *= constant
+        return products[: self.rows].transpose(0, 2, 1)[:, :, np.newaxis]
 
 
 def _node_functions(left: Array, middle: Array, right: Array, k: int) -> tuple[Array, Array]:

@@ -31,32 +31,45 @@ def first_nonfinite(x: Tensor) -> tuple[int, ...] | None:
 
 
 class FiniteWatch:
-    """Finds the first step with a non-finite state: at once on the CPU, at the end elsewhere (no host sync)."""
+    """Finds the first step with a non-finite state: on the CPU soon, elsewhere at the end (no host sync).
+
+    What is not finite stays so: every eighth state is looked at, and those before it where it is not.
+    """
 
     def __init__(self, x: Tensor) -> None:
-        self.at_once = x.device.type == "cpu"
+        self.soon = x.device.type == "cpu"
+        self.good = x
+        self.recent: list[Tensor] = []
         self.sums: list[Tensor] = []
 
-    def trouble(self, x: Tensor) -> tuple[int, ...] | None:
-        """The first component of x that is not finite."""
-        total = x.detach().sum()
-        if not self.at_once:
-            self.sums.append(total)
-            return None
-        return None if math.isfinite(total.item()) else first_nonfinite(x)
+    def due(self, x: Tensor) -> bool:
+        """Enters a state, and says whether it is time to look."""
+        if not self.soon:
+            self.sums.append(x.detach().sum())
+            return False
+        self.recent.append(x)
+        return len(self.recent) == 8
 
-    def late(self, x: Tensor) -> tuple[int, tuple[int, ...]] | None:
-        """The number of the first bad step, counted from one, and a component of the last state."""
-        if not self.sums or (component := first_nonfinite(x)) is None:
-            return None
-        bad = ~torch.isfinite(torch.stack(self.sums))
-        return int(bad.int().argmax()) + 1, component
+    def trouble(self) -> tuple[int, tuple[int, ...]] | None:
+        """How many of the last states are not finite, and a component of the first; `good` is the one before it."""
+        if self.sums:
+            bad = ~torch.isfinite(torch.stack(self.sums))
+            return (int(bad.sum()), ()) if bad[-1] else None
+        if self.recent and not math.isfinite(self.recent[-1].detach().sum().item()):
+            for i, x in enumerate(self.recent):
+                if (component := first_nonfinite(x)) is not None:
+                    return len(self.recent) - i, component
+                self.good = x
+        self.good = self.recent[-1] if self.recent else self.good
+        self.recent.clear()
+        return None
 
 
 def nonfinite(index: tuple[int, ...], number: int, t0: float, t1: float) -> str:
+    where = f" (first: {place(index)})" if index else ""
     return (
-        f"The state is not finite after step {number}, from t = {t0:g} to t = {t1:g} (first: {place(index)}); the "
-        "field may be singular there: end earlier, or take smaller steps."
+        f"The state is not finite after step {number}, from t = {t0:g} to t = {t1:g}{where}; the field may be singular "
+        "there: end earlier, or take smaller steps."
     )
 
 

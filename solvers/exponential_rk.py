@@ -27,7 +27,7 @@ from torch import Tensor
 from .base import Step, Stepper, combined
 from .coordinates import coordinates, exponent, reached, time_of
 from .equation import Semilinear, Time
-from .exponential_tableau import EULER, FOURTH, MIDPOINT, THIRD, ExponentialTableau, Row
+from .exponential_tableau import EULER, FOURTH, MIDPOINT, THIRD, ExponentialTableau
 from .moments import Array, interpolation_weights
 from .noise import Noise
 from .stepping import Adaptive, Grid, column
@@ -110,16 +110,17 @@ def _plan(equation: Semilinear, t0: Array, t1: Array, tableau: ExponentialTablea
     way = sorted({*tableau.c, 1.0}) if equation.stochastic else [0.0]
     legs = tuple(Leg(at[c][0], *reached(at[b][1], at[c][1])[::2]) for b, c in pairwise(way))
 
-    def stage(c: float, row: Row, count: int) -> Stage:
-        ratio, gained, _ = reached(start, at[c][1])
-        weights = tableau.weights(row, z)[:, :count]
-        weights = weights * (gained / weights.sum(-1))[:, None]
-        return Stage(at[c][0], ratio, tuple(weights.T), way.index(c) - 1 if legs else -1)
+    weights = tableau.weights(z)
+    weights = weights / weights.sum(-1, keepdims=True)
 
-    inner = [stage(c, row, i) for i, (c, row) in enumerate(zip(tableau.c[1:], tableau.a, strict=True), start=1)]
-    end, embedded = (stage(1.0, row, tableau.stages) for row in (tableau.b, tableau.embedded_b))
+    def stage(c: float, row: int, count: int) -> Stage:
+        ratio, gained, _ = reached(start, at[c][1])
+        return Stage(at[c][0], ratio, tuple(gained * weights[:, row, :count].T), way.index(c) - 1 if legs else -1)
+
+    inner = tuple(stage(c, i - 1, i) for i, c in enumerate(tableau.c) if i)
+    end, embedded = (stage(1.0, row, tableau.stages) for row in (-2, -1))
     error = tuple(b - low for b, low in zip(end.weights, embedded.weights, strict=True))
-    return PlannedStages(tuple(inner), end, error, legs)
+    return PlannedStages(inner, end, error, legs)
 
 
 def _each(plan: PlannedStages, number: Callable[[Array], Any], time: Callable[[Array], Any]) -> PlannedStages:

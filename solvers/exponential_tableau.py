@@ -25,6 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -67,30 +68,39 @@ class ExponentialTableau:
     dense: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        self._check(self.b, self.order)
-        self._check(self.embedded_b, self.order - 1)
+        for row, order in ((-2, self.order), (-1, self.order - 1)):
+            self._check(row, order)
 
     @property
     def stages(self) -> int:
         return len(self.c)
 
-    def weights(self, row: Row, z: Array) -> Array:
-        """The weights of all stages for each z, of shape z.shape + (stages,)."""
-        arguments = np.array([*self.c, 1.0]) * z[..., None]
-        moments = exponential_moments(arguments, 4)  # m! φ_{m+1}
-        found = np.zeros((*z.shape, self.stages))
-        for stage, entry in row.items():
-            for (k, at), coefficient in entry.items():
-                found[..., stage] += coefficient * moments[..., at, k - 1] / math.factorial(k - 1)
+    def weights(self, z: Array) -> Array:
+        """The weights for each z of shape (n,): shape (n, rows, stages), the rows those of a, b and embedded_b."""
+        weights: Array = np.einsum("rilk,nlk->nri", self._coefficients, self._phi(z))
+        return weights
+
+    def _phi(self, z: Array) -> Array:
+        """φ_{k+1}(−c_l z) for k = 0 … 3, of shape (n, stages + 1, 4); the last c is 1."""
+        return exponential_moments(np.array([*self.c, 1.0]) * z[:, None], 4) / (1.0, 1.0, 2.0, 6.0)
+
+    @cached_property
+    def _coefficients(self) -> Array:
+        """Of φ_{k+1}(−c_l z) in the weight of stage i in row r: shape (rows, stages, stages + 1, 4)."""
+        rows = (*self.a, self.b, self.embedded_b)
+        found = np.zeros((len(rows), self.stages, self.stages + 1, 4))
+        for r, row in enumerate(rows):
+            for stage, entry in row.items():
+                for (k, at), coefficient in entry.items():
+                    found[r, stage, at, k - 1] = coefficient
         return found
 
-    def _check(self, row: Row, order: int) -> None:
+    def _check(self, row: int, order: int) -> None:
         z = np.array([0.0, 0.3, -0.7, 2.5, 6.0])
         c, powers = np.array(self.c), range(1, 5)
-        moments = exponential_moments(np.array([*c, 1.0]) * z[:, None], 4)
-        phi = {m: moments[..., m - 1] / math.factorial(m - 1) for m in powers}
-        a = np.stack([np.zeros((len(z), self.stages)), *(self.weights(rows, z) for rows in self.a)], axis=1)
-        b = self.weights(row, z)
+        phi = {m: self._phi(z)[..., m - 1] for m in powers}
+        weights = self.weights(z)
+        b, a = weights[:, row], np.insert(weights[:, :-2], 0, 0.0, axis=1)
         taylor = {m: c ** (m - 1) / math.factorial(m - 1) for m in powers}
         psi_stage = {m: a @ taylor[m] - c**m * phi[m][:, :-1] for m in powers}
         psi = {m: b @ taylor[m] - phi[m][:, -1] for m in powers}

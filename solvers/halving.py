@@ -13,8 +13,8 @@ the same path, and with additive noise the solution on each path is approached a
 depends on the state, steps chosen by the path lead a method of strong order 1/2 astray: those with large (ΔW)² − h are
 rejected, and Euler-Maruyama tends to a wrong limit.
 
-Sources: Hairer, Nørsett and Wanner, Solving ODEs I, section II.4 (step doubling); Gaines and Lyons (1997), SIAM J. Appl.
-Math. 57, 1455 (steps chosen by the path, and where they fail).
+Sources: Hairer, Nørsett and Wanner, Solving ODEs I, section II.4 (step doubling); Gaines and Lyons (1997), SIAM J.
+Appl. Math. 57, 1455 (steps chosen by the path, and where they fail).
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ class Halving(Stepper):
             raise ValueError(f"{self.solver!r} follows no path, which adaptive steps of {self!r} need; give a grid.")
         if isinstance(equation, SDE) and equation.noise != "additive":
             raise ValueError(
-                f"Adaptive steps of {self!r} need additive noise, as steps chosen by the path may tend to a wrong limit with "
-                f"{equation.noise} noise; give a grid."
+                f"Adaptive steps of {self!r} need additive noise, but the equation's is {equation.noise}, with which "
+                "steps chosen by the path may lead to a wrong limit; give a grid."
             )
         return None
 

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from .base import Step, Stepper, combined
-from .equation import Field, Semilinear
+from .equation import Field, Noising, Semilinear
 from .noise import Noise
 from .renoising import Renoising, check_one_step, check_way
 from .stepping import Grid
@@ -45,7 +45,7 @@ class _Kept(Stepper):
     def init(  # type: ignore[override]  # as `Langevin` checks
         self, equation: Semilinear, x: Tensor, times: Grid
     ) -> tuple[tuple[float, ...], int]:
-        alpha = check_way(self, equation, times).alpha(torch.tensor(times.times, dtype=torch.float64))
+        alpha = cast(Noising, equation.noising).alpha(torch.tensor(times.times, dtype=torch.float64))
         if alpha[0] == 0.0:
             raise ValueError(
                 f"Annealed Langevin dynamics keeps x/alpha, but alpha = 0 at t = {times.t0:g}; start later, or give a "

@@ -29,6 +29,8 @@ from .random import extra_normal, per_sample_keys, standard_normals
 
 __all__ = ["BrownianTree", "Noise", "WhiteNoise"]
 
+_KEPT = 64  # normals of the size of the state
+
 
 @runtime_checkable
 class Noise(Protocol):
@@ -81,7 +83,8 @@ class BrownianTree:
     resolution: of the shortest steps, over their distance from t0 and t1; below it the path is smooth. A query makes
     about log₂(step/resolution) new normals (twice as many with area).
 
-    The normals of the latest query are kept, because the next one shares most of them; no result depends on it.
+    The normals of the latest queries are kept, because the next one shares most of them: 64 numbers a component at
+    most, or those of one query. No result depends on it.
 
     Raises ValueError for another number of seeds than samples, a resolution outside (0, 1), and for queries outside
     [t0, t1] or of another shape or dtype.
@@ -140,12 +143,16 @@ class BrownianTree:
         return [_combination(row, normals).to(self.dtype) for row in weights.tolist()]
 
     def _normals(self, numbers: list[int]) -> list[Tensor]:
+        """The normals of these numbers, kept ones or new. The latest `_KEPT` are kept, or at least these."""
         kept = self._kept
         missing = [number for number in numbers if number not in kept]
         made = standard_normals(self.keys, missing, self.shape[1:], torch.promote_types(self.dtype, torch.float32))
         fresh = {number: normal.clone() for number, normal in zip(missing, made, strict=True)}
-        self._kept = {number: kept[number] if number in kept else fresh[number] for number in numbers}
-        return list(self._kept.values())
+        asked = {number: kept[number] if number in kept else fresh[number] for number in numbers}
+        older = [number for number in kept if number not in asked]
+        older = older[max(0, len(older) + len(asked) - _KEPT) :]
+        self._kept = {number: kept[number] for number in older} | asked
+        return list(asked.values())
 
 
 def _combination(weights: list[float], values: list[Tensor]) -> Tensor:

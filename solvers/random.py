@@ -64,7 +64,7 @@ def standard_normals(keys: Tensor, nodes: Sequence[int], shape: Sequence[int], d
     normals = torch.empty(len(streams), pairs, 2, dtype=real, device=keys.device)
     at_once = _PAIRS_IN_CACHE if keys.device.type == "cpu" else _PAIRS_ON_DEVICE
     rows = max(1, at_once // max(1, pairs))
-    for some, made in zip(streams.split(rows), normals.split(rows), strict=True):
+    for some, made in zip(torch.split(streams, rows), torch.split(normals, rows), strict=True):
         bits = _mix(some.unsqueeze(-1) + counter)
         radius = (bits >> 32).bitwise_and_(2**32 - 1).to(real)
         radius.add_(0.5).mul_(2.0**-32).log_().mul_(-2.0).sqrt_()

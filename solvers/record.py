@@ -45,6 +45,16 @@ class Record:
             t = self.asked.pop()
             self._keep(t, step.x if t == t1 or step.at is None else step.at(t))
 
+    def take_back(self, steps: int) -> tuple[float, float]:
+        """Forgets the last steps, and returns the times between which the first of them went."""
+        first = self.reached[-steps - 1 :][:2]
+        del self.reached[-steps:]
+        sign = math.copysign(1.0, first[1] - first[0])
+        while self.times and sign * (self.times[-1] - first[0]) > 0.0:
+            self.times.pop()
+            self.states.pop()
+        return first[0], first[1]
+
     def solution(self, x: Tensor, rejected: int, status: str) -> Solution:
         ts = torch.tensor(self.times if self.saves and not self.every else self.reached, dtype=torch.float64)
         xs = torch.stack(self.states) if self.states else x.new_empty(0, *x.shape) if self.saves else None

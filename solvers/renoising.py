@@ -58,7 +58,9 @@ def renoised(noising: Noising, clean: Tensor, noisy: Tensor) -> list[Kick]:
 
 
 def check_way(solver: Solver, equation: Semilinear, times: Grid) -> Noising:
-    """The noising process. Raises ValueError for an equation without one, and for times from data to noise."""
+    """The noising process. Raises ValueError for an equation that does not fit, and for times from data to noise."""
+    if equation.stochastic and not solver.stochastic:
+        raise ValueError(f"{solver!r} adds its noise to a deterministic equation; use flow(denoiser).")
     if equation.noising is None:
         raise ValueError(
             f"{solver!r} needs the noising process; give Semilinear(..., noising=...), or use flow(denoiser)."
@@ -114,8 +116,6 @@ class Renoising(Stepper):
         self, equation: Semilinear, x: Tensor, times: Grid
     ) -> tuple[tuple[_Leg, ...], int]:
         noising = check_way(self, equation, times)
-        if equation.stochastic:
-            raise ValueError(f"{self!r} adds noise to a deterministic equation; use flow(denoiser).")
         t = torch.tensor(times.times, dtype=torch.float64)
         start, end = self.detours(noising, t[:-1], t[1:])
         before, after = renoised(noising, t[:-1], start), renoised(noising, end, t[1:])
@@ -196,5 +196,5 @@ class Churn(Renoising):
         r = noising.sigma(t0) / noising.alpha(t0)
         gamma = min(self.churn / len(t0), math.sqrt(2.0) - 1.0)
         noisier = noising.time(-(r.log() + math.log1p(gamma)))
-        chosen = (self.s_min <= r) & (r <= self.s_max) & r.isfinite()
+        chosen = (self.s_min <= r) & (r <= self.s_max)
         return torch.where(chosen, noisier, t0) if gamma > 0.0 else t0, t1

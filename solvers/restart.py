@@ -56,8 +56,8 @@ class Restart(Stepper):
         first, eight = solver.evaluations(1), solver.evaluations(8)
         if first is None or eight != 8 * first:
             raise ValueError(
-                f"Restart needs a solver without a start-up, but {solver!r} takes {first} evaluations in 1 step and {eight} "
-                "in 8; use a one-step solver, or ExponentialAdams of a lower order."
+                f"Restart needs a solver without a start-up, but {solver!r} takes {first} evaluations in 1 step and "
+                f"{eight} in 8; use a one-step solver, or ExponentialAdams of a lower order."
             )
         grid = Grid.of(times)
         if grid.t1 < grid.t0:
@@ -77,8 +77,6 @@ class Restart(Stepper):
 
     def init(self, equation: Semilinear, x: Tensor, times: Grid) -> _State:  # type: ignore[override]  # as `solve` checks
         noising = check_way(self, equation, times)
-        if equation.stochastic:
-            raise ValueError(f"{self!r} adds noise to a deterministic equation; use flow(denoiser).")
         if self.times.t1 not in times.times[1:]:
             raise ValueError(f"{self!r} needs t = {self.times.t1:g} on the way of the solve; add it to its times.")
         cut = times.times.index(self.times.t1) if self.repeats else times.n

@@ -17,23 +17,23 @@ of W_q − W_{q₀} (H: the space-time Lévy area, `noise`)
 
     x̂ = x₀ + ¾ h f₀ + 3/2 L₁ A,        x₁ = x₀ + h (⅓ f₀ + ⅔ f(t₀ + ¾ h, x̂)) + L₁ (ΔW − A) + L₀ A
 
-For an SDE q = t, L = g, and this is Rößler's scheme with A = I₁₀/h. For a semilinear equation L is the scale S: the noise
-term is ∫ S dW_q = S₁ ΔW − ∫ (W_q − W_{q₀}) dS, to O(h^{5/2}). With S √q' in the place of L, the increment of another
-Brownian motion would be needed, of which ΔW and H only know O(h^{3/2}).
+For an SDE q is t and L is g: this is Rößler's scheme, with A = I₁₀/h. For a semilinear equation L is the scale S: the
+noise term is ∫ S dW_q = S₁ ΔW − ∫ (W_q − W_{q₀}) dS to O(h^{5/2}). With S √q' √h ξ for S ΔW, an error of O(h^{3/2}) a
+step would remain, and strong order 1.
 
 Leimkuhler-Matthews (Langevin dynamics: additive noise of constant g)
 
     x₁ = x₀ + h f(x₀) + ½ g (ΔW₋₁ + ΔW)
 
-is no Markov chain, but half of one: X_n = x_n − ½ g ΔW_{n−1} is (X_n → X_n + h f(X_n + ½ g ΔW_n) + g ΔW_n). The first
-step has no ΔW₋₁: x₀ is X₀.
+is no Markov chain, but sees one: X = x − ½ g ΔW₋₁ goes to X + h f(X + ½ g ΔW₋₁) + g ΔW₋₁. The first step has no ΔW₋₁:
+x₀ is taken for X₀.
 
-Without noise the methods are Euler's (Euler-Maruyama, Milstein, Leimkuhler-Matthews), Heun's, and SRA1 the second-order
-Runge-Kutta method with its second stage at ¾.
+Without noise Euler-Maruyama, Milstein and Leimkuhler-Matthews are Euler's method, Heun is Heun, and SRA1 the
+Runge-Kutta method of order 2 whose second stage is at ¾.
 
-Sources: Kloeden and Platen, Numerical Solution of SDEs, eqs. 10.2.4, 10.3.1 and 10.3.2; Rümelin (1982), and Burrage,
-Burrage and Tian (2004) for Heun's method; Rößler (2010), SIAM J. Numer. Anal. 48(3), SRA1; Leimkuhler, Matthews and
-Tretyakov (2014), Proc. R. Soc. A 470, eq. 1.3.
+Sources: Kloeden and Platen, Numerical Solution of SDEs, sections 10.2 and 10.3; Rümelin (1982), SIAM J. Numer. Anal.
+19, 604 (Heun); Rößler (2010), SIAM J. Numer. Anal. 48, 922 (SRA1); Leimkuhler and Matthews (2013), AMRX 2013, 34;
+Leimkuhler, Matthews and Tretyakov (2014), Proc. R. Soc. A 470, 20140120.
 """
 
 from __future__ import annotations
@@ -120,10 +120,9 @@ class EulerMaruyama(Stepper):
 
 
 class Milstein(Stepper):
-    """Strong order 1, weak order 1. Noise with one g a component, which depends on that component alone, or scalar noise.
+    """Strong order 1, weak order 1; both calculi. Scalar noise, or diagonal with each g a function of its component.
 
-    Both calculi. The derivative of the diffusion is taken by `torch.func.jvp`; for additive noise there is none, and
-    the method is Euler and Maruyama's.
+    ∂g · g is taken by `torch.func.jvp`. For additive noise it is zero, and the method that of Euler and Maruyama.
     """
 
     order = 1
@@ -149,7 +148,7 @@ class Milstein(Stepper):
             return torch.as_tensor(equation.diffusion(t0, y), dtype=x.dtype, device=x.device).expand_as(x)
 
         g = diffusion(x)
-        _, along_itself = torch.func.jvp(diffusion, (x,), (g,))
+        along_itself: Tensor = torch.func.jvp(diffusion, (x,), (g,))[1]
         kick = drive.kick(t0, t1, x, g)
         squared = kick.xi**2 - 1.0 if equation.calculus == "ito" else kick.xi**2
         return Step(x1 + kick(g) + (0.5 * h * squared) * along_itself)

@@ -17,8 +17,9 @@ Sources: Chen, Rubanova, Bettencourt and Duvenaud (2018), 1806.07366, section 2 
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -94,6 +95,7 @@ class TorchDiffEq(Solver):
         return f"TorchDiffEq({self.method!r}{'' if self.parameters is None else ', adjoint=True'})"
 
     def evaluations(self, n: int) -> int | None:
+        """None for the implicit Adams method, whose iterations follow its tolerances. Raises ValueError if adaptive."""
         if self.embedded:
             raise ValueError(f"{self.method} chooses its own steps; give it Adaptive(t0, t1, rtol=..., atol=...).")
         if self.method in self.ADAMS:
@@ -104,13 +106,15 @@ class TorchDiffEq(Solver):
         times, asked = task.times, self._asked(task)
         queries = list(dict.fromkeys((times.t0, *asked, times.t1)))
         ts = torch.tensor(queries, dtype=torch.float64, device=task.x.device)
+        sign = math.copysign(1.0, times.t1 - times.t0)  # when a solve runs backwards, its adjoint is asked for times −t
         options: dict[str, Any] = {"method": self.method}
         if isinstance(times, Adaptive):  # a step ends at the end of each interval: no interpolation there
             options |= {"rtol": times.rtol, "atol": times.atol, "options": {"step_t": ts[-1:]}}
-            backwards: dict[str, Any] = {"step_t": ts}
+            adjoint_options: dict[str, Any] = {"step_t": sign * ts}
         else:
             self._check_grid(times)
-            options["options"] = backwards = {"grid_constructor": _part_of(times)}
+            options["options"] = {"grid_constructor": _part_of(times.times)}
+            adjoint_options = {"grid_constructor": _part_of([sign * t for t in times.times])}
         call = _Call(task, self.parameters, save=not asked)
         try:
             with warnings.catch_warnings():
@@ -118,7 +122,7 @@ class TorchDiffEq(Solver):
                 if self.parameters is None:
                     xs = torchdiffeq.odeint(call, task.x, ts, **options)
                 else:
-                    options |= {"adjoint_options": backwards, "adjoint_params": self.parameters}
+                    options |= {"adjoint_options": adjoint_options, "adjoint_params": self.parameters}
                     xs = torchdiffeq.odeint_adjoint(call, task.x, ts, **options)
         except BudgetExhausted:
             message = f"max_nfe = {task.ledger.budget} evaluations were spent inside torchdiffeq at t = {call.t:g}"
@@ -159,12 +163,12 @@ class TorchDiffEq(Solver):
 _UNCONVERGED = "Functional iteration did not converge"
 
 
-def _part_of(grid: Grid) -> Callable[[Any, Tensor, Tensor], Tensor]:
-    """The steps of the grid between two of its times, in either direction: an adjoint goes back from state to state."""
+def _part_of(times: Sequence[float]) -> Callable[[Any, Tensor, Tensor], Tensor]:
+    """The steps of a grid between two of its times, in either direction: an adjoint goes back from state to state."""
 
     def part(_: Any, x: Tensor, ts: Tensor) -> Tensor:
         start, end = ts[0].item(), ts[-1].item()
-        inside = [t for t in grid.times if min(start, end) <= t <= max(start, end)]
+        inside = [t for t in times if min(start, end) <= t <= max(start, end)]
         return torch.tensor(sorted(inside, reverse=start > end), dtype=ts.dtype, device=ts.device)
 
     return part

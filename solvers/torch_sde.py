@@ -83,7 +83,8 @@ class TorchSDE(Stepper):
         found = self.METHODS[method]
         self.method, self.per_step = method, found.evaluations
         self.order, self.strong_order, self.weak_order = found.order, found.strong["additive"], found.weak
-        self.noises, self.calculi = frozenset(found.strong), found.calculi  # type: ignore[misc]
+        self.noises, self.calculi = frozenset(found.strong), found.calculi
+        self.one_step = method != "reversible_heun"
 
     def __repr__(self) -> str:
         return f"TorchSDE({self.method!r})"

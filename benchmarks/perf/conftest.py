@@ -1,4 +1,4 @@
-"""One thread, no gradients, and a table of what was measured."""
+"""One thread, no gradients, and tables of what was measured."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
-from overhead import MEASURED, Overhead
-from rich.console import Console
-from rich.table import Table
+from measured import show
+from overhead import Overhead
 
 
 @pytest.fixture(autouse=True)
@@ -26,12 +25,4 @@ def overhead(benchmark: Callable[..., object]) -> Overhead:
 
 
 def pytest_terminal_summary() -> None:
-    if not MEASURED:
-        return
-    table = Table(title="Overhead: solve time / (NFE × one field call)")
-    table.add_column("field")
-    table.add_column("method")
-    table.add_column("overhead", justify="right")
-    for problem, method, ratio in MEASURED:
-        table.add_row(problem, method, f"{ratio:.3f}")
-    Console().print(table)
+    show()

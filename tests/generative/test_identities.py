@@ -7,13 +7,13 @@ The data is a mixture, so that no identity holds by linearity.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
 import torch
 from torch import Tensor
-from toy import MIXTURE, PATHS, states
+from toy import MIXTURE, PATHS, Draws, states
 
 from fokker.generative import VP, CondOT, Cosine, GaussianPath, flow, grids, reverse_sde
 from fokker.solvers import Euler, ExponentialAdams, Heun, solve
@@ -23,16 +23,6 @@ Times = Sequence[float]
 UNEVEN = [0.05, 0.11, 0.3, 0.34, 0.6, 0.81, 0.9, 0.97]
 
 each_path = pytest.mark.parametrize("path", PATHS, ids=str)
-
-
-class Draws:
-    """Noise that was drawn beforehand, for both sides of an identity."""
-
-    def __init__(self, draws: Sequence[Tensor]) -> None:
-        self.left = iter(draws)
-
-    def normal(self, t0: float, t1: float, clock: Callable[[Tensor], Tensor], like: Tensor) -> Tensor:
-        return next(self.left)
 
 
 def draws(n: int) -> list[Tensor]:

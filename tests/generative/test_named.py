@@ -13,7 +13,7 @@ import pytest
 import torch
 from scipy.integrate import quad
 from torch import Tensor
-from toy import MIXTURE, PATHS, states
+from toy import MIXTURE, PATHS, Draws, states
 
 from fokker.generative import VE, VP, CondOT, GaussianPath, grids, named
 from fokker.generative.named import ALIASES, PUBLISHED
@@ -21,24 +21,6 @@ from fokker.solvers import ExponentialAdams, WhiteNoise, same, solve, unroll
 
 UNEVEN = [0.05, 0.11, 0.3, 0.34, 0.6, 0.81, 0.9, 0.97]
 each_path = pytest.mark.parametrize("path", PATHS, ids=str)
-
-
-class Draws:
-    """Noise that was drawn beforehand, for both sides of an identity."""
-
-    replays = False
-
-    def __init__(self, draws: Sequence[Tensor]) -> None:
-        self.left = iter(draws)
-
-    def normal(self, *query: Any) -> Tensor:
-        return next(self.left)
-
-    def normal_and_area(self, *query: Any) -> tuple[Tensor, Tensor]:
-        return next(self.left), next(self.left)
-
-    def extra(self, index: int, like: Tensor) -> Tensor:
-        return next(self.left)
 
 
 def draws(n: int) -> list[Tensor]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -21,17 +22,21 @@ from torch.autograd.graph import saved_tensors_hooks
 from fokker.solvers import (
     ODE,
     SDE,
+    SRA1,
     Adaptive,
     BrownianTree,
+    Dopri5,
     Equation,
     Euler,
     EulerMaruyama,
     ExponentialAdams,
     Heun,
     Midpoint,
+    Milstein,
     SciPy,
     SolveError,
     Solver,
+    StochasticHeun,
     TorchDiffEq,
     TorchSDE,
     WhiteNoise,
@@ -141,10 +146,10 @@ def test_the_evaluations_of_an_iteration_are_counted() -> None:
 def test_an_adaptive_error_stays_near_the_tolerance(solver: Solver) -> None:
     """The tolerance bounds the error of each of some tens of steps, which the equation amplifies by no more than e⁴.
 
-    A tolerance a thousand times smaller gives at least a hundred times less error.
+    A tolerance a hundred times smaller gives at least twenty times less error.
     """
     errors = []
-    for tolerance in (1e-4, 1e-7):
+    for tolerance in (1e-4, 1e-6):
         counted = Counted()
         solution = solve(counted.equation, INITIAL, within(tolerance), solver, save=True)
         exact = torch.stack([counted.problem.exact(INITIAL, t) for t in solution.ts.tolist()])
@@ -153,7 +158,7 @@ def test_an_adaptive_error_stays_near_the_tolerance(solver: Solver) -> None:
         assert (solution.xs - exact).abs().max() < 1000.0 * tolerance  # at the solver's own steps
         assert len(solution.ts) == solution.accepted + 1
         assert (solution.ts[0], solution.ts[-1]) == (0.0, 1.0)
-    assert errors[1] < 0.01 * errors[0]
+    assert errors[1] < 0.05 * errors[0]
 
 
 ONE_STEP = [
@@ -200,7 +205,7 @@ def test_torchdiffeq_tells_its_rejected_steps_and_the_states_between(span: tuple
 @pytest.mark.parametrize("span", [(0.0, 1.0), (1.0, 0.0)], ids=["forwards", "backwards"])
 @pytest.mark.parametrize("method", SciPy.METHODS)
 def test_scipy_is_solve_ivp(method: str, span: tuple[float, float]) -> None:
-    """The same numbers, without another evaluation but those of DOP853's interpolation, three in a step that needs it."""
+    """The same numbers, and no evaluation more but three of DOP853's interpolation in a step that needs it."""
     x, drift = INITIAL[:2], PROBLEMS["log clock"].equation.drift
     save = sorted(SAVED, reverse=span[0] > span[1])
 
@@ -229,6 +234,18 @@ def test_scipy_returns_the_state_as_it_was_given() -> None:
     solution = solve(ODE(drift), x, within(1e-5), SciPy("RK45"), save=True)
     assert solution.xs.dtype == solution.x.dtype == x.dtype
     torch.testing.assert_close(solution.x, x / math.e, rtol=0.0, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", SciPy.METHODS)
+def test_a_field_may_write_into_its_argument_and_its_last_value(method: str) -> None:
+    """Neither is SciPy's own memory; x' = −x, within a factor of 100 of the tolerance."""
+    x = INITIAL[:2].clone()
+    buffer = torch.empty_like(x)
+    drift = ODE(lambda t, x: torch.mul(x.neg_(), 1.0, out=buffer))
+    solution = solve(drift, x, within(1e-6), SciPy(method), save=True, max_nfe=2000)
+    assert torch.equal(x, INITIAL[:2])
+    exact = torch.exp(-solution.ts).reshape(-1, 1, 1) * x
+    assert (solution.xs - exact).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("method", ["Radau", "BDF", "LSODA"])
@@ -318,22 +335,32 @@ def difference(first: list[Tensor], second: list[Tensor]) -> float:
 
 
 @pytest.mark.parametrize("span", [(0.0, 1.0), (1.0, 0.0)], ids=["forwards", "backwards"])
-@pytest.mark.parametrize("save", [False, True, SAVED], ids=["end", "steps", "times"])
-def test_adjoint_gradients_are_those_of_the_equation(save: Any, span: tuple[float, float]) -> None:
-    """Both ways follow the tolerance of 1e-9, within the factor of the tests above. `True` saves both ends."""
+@pytest.mark.parametrize(("method", "save"), [("dopri8", False), ("dopri8", True), ("dopri5", SAVED)], ids=str)
+def test_adjoint_gradients_are_those_of_the_equation(method: str, save: Any, span: tuple[float, float]) -> None:
+    """They follow the tolerance of 1e-9, within a factor for tens of steps there and back. `True` saves both ends."""
     save = sorted(save, reverse=span[0] > span[1]) if isinstance(save, list) else save
-    adjoint = gradients(lambda field: TorchDiffEq("dopri5", adjoint=True, parameters=field), within(1e-9, *span), save)
-    plain = gradients(lambda field: TorchDiffEq("dopri5"), within(1e-9, *span), list(span) if save is True else save)
-    assert difference(adjoint, plain) < 1e-6
+    adjoint = gradients(lambda field: TorchDiffEq(method, adjoint=True, parameters=field), within(1e-9, *span), save)
+    expected = gradients(lambda field: Dopri5(), within(1e-12, *span), list(span) if save is True else save)
+    assert difference(adjoint, expected) < 1e-7
 
 
+@pytest.mark.parametrize("method", ["bosh3", "dopri5"])
+def test_plain_gradients_take_the_steps_as_given(method: str) -> None:
+    """A first step that depends on the state would leave a derivative that does not follow the tolerance of 1e-7."""
+    plain = gradients(lambda field: TorchDiffEq(method), within(1e-7))
+    assert difference(plain, gradients(lambda field: Dopri5(), within(1e-12))) < 1e-5
+
+
+@pytest.mark.parametrize("backwards", [False, True])
 @pytest.mark.parametrize("save", [False, True, [0.25, 0.5]], ids=["end", "steps", "times"])
-def test_adjoint_gradients_on_a_grid_have_the_order_of_the_method(save: Any) -> None:
+def test_adjoint_gradients_on_a_grid_have_the_order_of_the_method(save: Any, backwards: bool) -> None:
     """They differ from those of the discrete solution by O(h⁴)."""
     steps, errors = [16, 32, 64], []
     for n in steps:
-        adjoint = gradients(lambda field: TorchDiffEq("rk4", adjoint=True, parameters=field), grid(n), save)
-        errors.append(difference(adjoint, gradients(lambda field: TorchDiffEq("rk4"), grid(n), save)))
+        times = grid(n).flip(0) if backwards else grid(n)
+        asked = save[::-1] if isinstance(save, list) and backwards else save
+        adjoint = gradients(lambda field: TorchDiffEq("rk4", adjoint=True, parameters=field), times, asked)
+        errors.append(difference(adjoint, gradients(lambda field: TorchDiffEq("rk4"), times, asked)))
     assert abs(slope(steps, errors) - 4.0) <= 0.15
 
 
@@ -433,14 +460,31 @@ NOISY: dict[str, tuple[Equation, Tensor, Tensor]] = {
 }
 
 
-@pytest.mark.parametrize("name", NOISY)
-def test_their_euler_is_ours_path_by_path(name: str) -> None:
+EQUAL: list[tuple[str, Solver, str, Calculus]] = [
+    *(("euler", EulerMaruyama(), name, "ito") for name in NOISY),
+    *(("heun", StochasticHeun(), name, "stratonovich") for name in NOISY),
+    *(("milstein", Milstein(), name, each) for name in NOISY if name != "general" for each in get_args(Calculus)),
+    ("srk", SRA1(), "additive", "ito"),
+]
+
+
+@pytest.mark.parametrize(("method", "ours", "name", "calculus"), EQUAL, ids=str)
+def test_the_same_scheme_gives_the_same_paths(method: str, ours: Solver, name: str, calculus: Calculus) -> None:
+    """To rounding, from states of order 1."""
     equation, x, like = NOISY[name]
-    tree = BrownianTree(like, 0.0, 1.0, seed=3)
-    solvers = EulerMaruyama(), TorchSDE("euler")
-    ours, theirs = (solve(equation, x, UNEQUAL, solver, tree, save=True) for solver in solvers)
-    torch.testing.assert_close(theirs.xs, ours.xs, rtol=1e-13, atol=1e-14)
-    assert theirs.nfe == ours.nfe
+    equation = replace(equation, calculus=calculus) if isinstance(equation, SDE) else equation
+    tree = BrownianTree(like, 0.0, 1.0, seed=3, area=True)
+    expected, found = (solve(equation, x, UNEQUAL, solver, tree, save=True) for solver in (ours, TorchSDE(method)))
+    torch.testing.assert_close(found.xs, expected.xs, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("method", TorchSDE.METHODS)
+def test_a_solve_is_resumed_by_x_alone_where_steps_depend_on_nothing_else(method: str) -> None:
+    solver, (equation, x, _) = TorchSDE(method), NOISY["additive"]
+    tree = BrownianTree(x, 0.0, 1.0, seed=3, area=True)
+    middle = solve(equation, x, UNEQUAL[:3], solver, tree).x
+    resumed = solve(equation, middle, UNEQUAL[2:], solver, tree).x
+    assert torch.equal(resumed, solve(equation, x, UNEQUAL, solver, tree).x) == solver.one_step
 
 
 @pytest.mark.parametrize("method", TorchSDE.METHODS)

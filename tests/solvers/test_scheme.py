@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from cases import FIXED_STEP, INITIAL, PROBLEMS, STOCHASTIC, label
 from torch import Tensor
-from toy import MIXTURE, PATHS
+from toy import MIXTURE, PATHS, Draws
 
 from fokker.generative import CondOT, GaussianPath, flow, grids, reverse_sde
 from fokker.solvers import (
@@ -81,27 +80,14 @@ def test_expanded_rows_are_the_states(solver: Solver) -> None:
     """x_i = a_i x₀ + Σ b_ij N_j + Σ c_ik ξ_k, with the values and normals of a run."""
     equation = NOISY if solver.stochastic else PROBLEMS["clock"].equation
     values: list[Tensor] = []
-    normals: list[Tensor] = []
     scheme, generator = unroll(equation, TIMES, solver), torch.Generator().manual_seed(0)
-
-    class Draws:
-        replays = False
-
-        def normal(self, *query: Any) -> Tensor:
-            normals.append(torch.randn(INITIAL.shape, dtype=torch.float64, generator=generator))
-            return normals[-1]
-
-        def normal_and_area(self, *query: Any) -> tuple[Tensor, Tensor]:
-            raise NotImplementedError
-
-        def extra(self, index: int, like: Tensor) -> Tensor:
-            raise NotImplementedError
+    normals = [torch.randn(INITIAL.shape, dtype=torch.float64, generator=generator) for _ in scheme.draws]
 
     def field(t: float, x: Tensor) -> Tensor:
         values.append(equation.field(t, x))
         return values[-1]
 
-    run = scheme.run(field, INITIAL, Draws() if equation.stochastic else None, save=True)
+    run = scheme.run(field, INITIAL, Draws(normals) if equation.stochastic else None, save=True)
     rows, arguments = scheme.expanded()
     assert rows.start.shape == (9,)
     assert rows.values.shape == (9, scheme.nfe)
