@@ -71,7 +71,7 @@ SAMPLERS: dict[str, Sampler] = {
 }
 
 _BY_METHOD = {
-    (repr(sampler.solver()), sampler.hold): name for name, sampler in SAMPLERS.items() if sampler.family != "Runge-Kutta"
+    (repr(entry.solver()), entry.hold): name for name, entry in SAMPLERS.items() if entry.family != "Runge-Kutta"
 }
 PUBLISHED = {
     name: _BY_METHOD[method]
