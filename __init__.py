@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         flow as flow,
         grids as grids,
         load as load,
+        named as named,
         reverse_sde as reverse_sde,
         sample as sample,
     )
@@ -40,18 +41,34 @@ if TYPE_CHECKING:
         ODE as ODE,
         RK4 as RK4,
         SDE as SDE,
+        SRA1 as SRA1,
         Adaptive as Adaptive,
+        Ancestral as Ancestral,
         BrownianTree as BrownianTree,
+        Churn as Churn,
         Dopri5 as Dopri5,
         Euler as Euler,
         EulerMaruyama as EulerMaruyama,
         ExponentialAdams as ExponentialAdams,
+        ExponentialRK as ExponentialRK,
+        Halving as Halving,
         Heun as Heun,
+        Langevin as Langevin,
+        Milstein as Milstein,
+        Picard as Picard,
+        Restart as Restart,
+        Scheme as Scheme,
+        SciPy as SciPy,
         Semilinear as Semilinear,
         SolveError as SolveError,
+        StochasticHeun as StochasticHeun,
         TorchDiffEq as TorchDiffEq,
+        TorchSDE as TorchSDE,
+        Tsit5 as Tsit5,
         WhiteNoise as WhiteNoise,
+        same as same,
         solve as solve,
+        unroll as unroll,
     )
     from .verification import (
         Gaussian as Gaussian,
@@ -64,10 +81,11 @@ __version__ = "0.1.0"
 # The same names at run time (PEP 562); a test compares the two lists.
 _NAMES = {
     "solvers": (
-        "solve ODE SDE Semilinear Adaptive SolveError Euler Heun RK4 Dopri5 EulerMaruyama ExponentialAdams "
-        "TorchDiffEq WhiteNoise BrownianTree"
+        "solve ODE SDE Semilinear Adaptive SolveError Euler Heun RK4 Dopri5 Tsit5 EulerMaruyama Milstein StochasticHeun "
+        "SRA1 ExponentialAdams ExponentialRK Ancestral Churn Langevin Restart Halving Picard TorchDiffEq TorchSDE SciPy "
+        "WhiteNoise BrownianTree Scheme unroll same"
     ),
-    "generative": "CondOT Cosine VP VE Denoiser CFG flow reverse_sde grids sample load",
+    "generative": "CondOT Cosine VP VE Denoiser CFG flow reverse_sde grids named sample load",
     "verification": "Gaussian GaussianMixture OrnsteinUhlenbeck",
     "benchmarks": "",
 }

@@ -75,7 +75,7 @@ class Published:
 
 
 _ONE = ExponentialAdams(1)
-_EXACT = "with its interpolant integrated exactly (solver_type 'taylor' of the public code) and its first step corrected"
+_EXACT = "its interpolant is integrated exactly (the public code's solver_type 'taylor') and its first step corrected"
 _ROWS = (
     Published("ddim", _ONE, "x0", grids.uniform, "Song, Meng and Ermon (2010.02502), eq. 12 with η = 0"),
     Published("ddpm", _ONE, "x0", grids.uniform, "Ho, Jain and Abbeel (2006.11239), algorithm 2", eta=1.0),

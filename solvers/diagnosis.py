@@ -33,11 +33,12 @@ def first_nonfinite(x: Tensor) -> tuple[int, ...] | None:
 class FiniteWatch:
     """Finds the first step with a non-finite state: on the CPU soon, elsewhere at the end (no host sync).
 
-    What is not finite stays so: every eighth state is looked at, and those before it where it is not.
+    What is not finite stays so: of small states every eighth is looked at, and those before it where it is not.
     """
 
     def __init__(self, x: Tensor) -> None:
         self.soon = x.device.type == "cpu"
+        self.every = 8 if x.numel() <= 2**16 else 1
         self.good = x
         self.recent: list[Tensor] = []
         self.sums: list[Tensor] = []
@@ -48,7 +49,7 @@ class FiniteWatch:
             self.sums.append(x.detach().sum())
             return False
         self.recent.append(x)
-        return len(self.recent) == 8
+        return len(self.recent) == self.every
 
     def trouble(self) -> tuple[int, tuple[int, ...]] | None:
         """How many of the last states are not finite, and a component of the first; `good` is the one before it."""

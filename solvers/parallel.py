@@ -7,7 +7,7 @@ A method x_{i+1} = Φ_i(x_i) is the fixed point of
 with every Φ_j at the previous iterate, all of them in one call of the field for each of their stages (Picard). After k
 sweeps the first k states are final. The window slides on over states that are final, or whose last change is below
 `tolerance` times the local error of discretisation, which is estimated by the p-th differences of the field's values
-along the window, p the order of the method,
+along the window, those of the first evaluation of each step, p the order of the method,
 
     e_i = |γ_i| |∇^p N_i| / (2^p (p + 1)!),        γ_i the sum of the weights of the field in step i,
 
@@ -134,8 +134,7 @@ class _Sweep:
             for kind, requests in asked.items():
                 times, arguments, places = zip(*requests, strict=True)
                 kept.update(zip(places, self._values(kind, times, arguments), strict=True))
-        fields = [next(place for kind, *_, place in step.evaluations if kind == "field") for step in steps]
-        self.slopes = [kept[place] for place in fields]
+        self.slopes = [kept[step.evaluations[0][-1]] for step in steps]
         return [step.state.value(kept) for step in steps]
 
     def errors(self, begin: int, count: int, order: int) -> Tensor:

@@ -23,7 +23,7 @@ from scipy import integrate
 from torch import Tensor
 
 from .base import Solver, Step, Task
-from .diagnosis import place
+from .diagnosis import first_nonfinite, place
 from .equation import Time
 from .record import Record
 from .solution import BudgetExhausted, Solution, SolveError
@@ -116,9 +116,9 @@ class _Field:
         value = self.drift(float(t), self.state(y))
         if torch.is_grad_enabled() and (self.like.requires_grad or value.requires_grad):
             raise ValueError("No gradient flows through SciPy; solve under torch.no_grad(), or use TorchDiffEq.")
-        if not torch.isfinite(value).all():
-            first = place(tuple(torch.nonzero(~torch.isfinite(value))[0].tolist()))
-            raise _Stop(f"The field is not finite at t = {t:g} (first: {first}), where SciPy asked for it", "nonfinite")
+        if (index := first_nonfinite(value)) is not None:
+            what = f"The field is not finite at t = {t:g} (first: {place(index)}), where SciPy asked for it"
+            raise _Stop(what, "nonfinite")
         return _vector(value)
 
     def state(self, y: Array) -> Tensor:

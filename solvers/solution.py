@@ -114,7 +114,8 @@ class Solution:
 
     x: the final state, (B, ...). ts: the times reached, or the times asked for, float64 (n + 1,). xs: the states at
     `ts`, (n + 1, B, ...), if they were saved. accepted, rejected: numbers of steps (of all samples together, where
-    each has its own). status: "completed", or why a partial solution ended: "budget", "nonfinite" or "underflow".
+    each has its own). status: "completed", or why a partial solution ended: "budget", "nonfinite", "underflow" (of the
+    step size) or "unconverged" (an implicit method of a backend).
     """
 
     x: Tensor

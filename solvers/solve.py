@@ -134,8 +134,8 @@ def _check_adaptive(
 ) -> None:
     if not solver.embedded:
         raise ValueError(f"{solver!r} has no error estimate; give a grid, or use Dopri5 or Halving({solver!r}).")
-    if not isinstance(save, bool) and not solver.dense:
-        raise ValueError(f"{solver!r} cannot interpolate between its steps; save=True keeps every step, or use Dopri5.")
+    if not isinstance(save, bool) and (equation.stochastic or not solver.dense):
+        raise ValueError(f"{solver!r} cannot interpolate between its steps here; save=True keeps every step.")
     if noise is not None and not noise.replays:
         raise ValueError(
             "Adaptive steps need BrownianTree instead of WhiteNoise: rejected steps must see the same path."

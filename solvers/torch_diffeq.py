@@ -28,7 +28,7 @@ import torchdiffeq
 from torch import Tensor, nn
 
 from .base import Solver, Step, Task
-from .diagnosis import nonfinite
+from .diagnosis import first_nonfinite, nonfinite
 from .record import Record
 from .solution import BudgetExhausted, Solution, SolveError
 from .stepping import Adaptive, Grid
@@ -214,8 +214,7 @@ class _Call:
 
     def arrive(self, t: float, x: Tensor) -> None:
         """A step has ended at t."""
-        if not torch.isfinite(x).all():
-            index = tuple(torch.nonzero(~torch.isfinite(x))[0].tolist())
+        if (index := first_nonfinite(x)) is not None:
             raise SolveError(nonfinite(index, self.record.steps + 1, self.t, t), self.solution("nonfinite"))
         self.t, self.x = t, x
         self.record.add(t, Step(x))

@@ -20,27 +20,35 @@ from fokker.solvers import (
     RK4,
     SRA1,
     TRAPEZOID,
+    Ancestral,
     Bosh3,
+    Churn,
     Dopri5,
     Equation,
     Euler,
     EulerMaruyama,
     ExponentialAdams,
     ExponentialRK,
+    Halving,
     Heun,
+    Langevin,
     LeimkuhlerMatthews,
     Midpoint,
     Milstein,
+    Picard,
     Ralston,
+    Restart,
+    SciPy,
     Semilinear,
     Solver,
     StochasticHeun,
     Time,
     TorchDiffEq,
+    TorchSDE,
     Tsit5,
 )
 
-__all__ = ["EXPORTED", "FIXED_STEP", "INITIAL", "PROBLEMS", "STOCHASTIC", "Problem", "label"]
+__all__ = ["CERTIFIED_IN", "EXPORTED", "FIXED_STEP", "INITIAL", "PROBLEMS", "STOCHASTIC", "Problem", "label"]
 
 CLASSICAL = [EulerMaruyama(), Milstein(), StochasticHeun(), SRA1(), LeimkuhlerMatthews()]
 
@@ -54,8 +62,9 @@ FIXED_STEP: list[Solver] = [
     *ADAMS,
     *EXPONENTIAL_RK,
     *(TorchDiffEq(method) for method in TorchDiffEq.FIXED),
+    *(Halving(solver) for solver in (Euler(), Heun(), ExponentialRK(3))),
 ]
-"""Every solver and variant that takes a grid of times."""
+"""Every solver and variant that takes any equation on a grid of times."""
 
 STOCHASTIC: list[Solver] = [*CLASSICAL, *ADAMS, *EXPONENTIAL_RK]
 """Those that take noise."""
@@ -66,6 +75,18 @@ EXPORTED = {
     if isinstance(value, type) and issubclass(value, Solver) and not value.__subclasses__()
 }
 """The concrete solvers of the public interface."""
+
+
+CERTIFIED_IN = {
+    Ancestral: "test_wrappers",
+    Churn: "test_wrappers",
+    Langevin: "test_wrappers",
+    Restart: "test_wrappers",
+    Picard: "test_parallel",
+    SciPy: "test_backends",
+    TorchSDE: "test_backends",
+}
+"""Where the orders of the others are measured, which need noise, a noising process or adaptive steps."""
 
 
 def label(solver: Solver) -> str:

@@ -21,6 +21,7 @@ from fokker.solvers import (
     ExponentialAdams,
     ExponentialRK,
     Heun,
+    Langevin,
     Picard,
     SolveError,
     Stepper,
@@ -92,6 +93,15 @@ def test_noise_is_drawn_once_a_step() -> None:
             sequential = solve(equation, INITIAL, times, solver, noises[0]).x
             parallel = solve(equation, INITIAL, times, Picard(solver, 7, tolerance=0.0), noises[1]).x
             torch.testing.assert_close(parallel, sequential, rtol=0.0, atol=1e-12)
+
+
+def test_steps_that_ask_for_the_score_alone() -> None:
+    """Annealed Langevin dynamics has no other evaluation; its normals are drawn once, in the order of the steps."""
+    equation = flow(Denoiser(lambda x, t: torch.sin(x), CondOT(), predicts="x0"))
+    times, solver = grids.log_snr(CondOT(), 12, t0=0.1, t1=0.9), Langevin(None, 2, 0.1)
+    sequential = solve(equation, INITIAL, times, solver, WhiteNoise(1)).x
+    parallel = solve(equation, INITIAL, times, Picard(solver, 5, tolerance=0.0), WhiteNoise(1)).x
+    torch.testing.assert_close(parallel, sequential, rtol=0.0, atol=1e-12)
 
 
 def test_labels_go_with_their_samples() -> None:
