@@ -81,9 +81,9 @@ __version__ = "0.1.0"
 # The same names at run time (PEP 562); a test compares the two lists.
 _NAMES = {
     "solvers": (
-        "solve ODE SDE Semilinear Adaptive SolveError Euler Heun RK4 Dopri5 Tsit5 EulerMaruyama Milstein StochasticHeun "
-        "SRA1 ExponentialAdams ExponentialRK Ancestral Churn Langevin Restart Halving Picard TorchDiffEq TorchSDE SciPy "
-        "WhiteNoise BrownianTree Scheme unroll same"
+        "solve ODE SDE Semilinear Adaptive SolveError Euler Heun RK4 Dopri5 Tsit5 EulerMaruyama Milstein "
+        "StochasticHeun SRA1 ExponentialAdams ExponentialRK Ancestral Churn Langevin Restart Halving Picard "
+        "TorchDiffEq TorchSDE SciPy WhiteNoise BrownianTree Scheme unroll same"
     ),
     "generative": "CondOT Cosine VP VE Denoiser CFG flow reverse_sde grids named sample load",
     "verification": "Gaussian GaussianMixture OrnsteinUhlenbeck",
