@@ -10,7 +10,7 @@ from torch import Tensor
 from toy import GAUSSIAN, MIXTURE, PATHS, states
 
 from fokker.generative import CFG, VP, CondOT, Denoiser, GaussianPath, flow, grids, reverse_sde
-from fokker.solvers import RK4, ExponentialAdams, Semilinear, solve
+from fokker.solvers import RK4, Adaptive, Dopri5, ExponentialAdams, Semilinear, solve
 from fokker.verification import GaussianMixture
 
 HOLDS = ["x0", "eps", "velocity", "v"]
@@ -128,6 +128,27 @@ def test_an_evaluation_costs_what_the_denoiser_says() -> None:
     assert flow(denoiser).cost == 1
     assert flow(CFG(denoiser, 2.0, null=0)).cost == 2
     assert reverse_sde(CFG(denoiser, 2.0, null=0)).cost == 2
+
+
+def test_the_account_knows_the_branches_of_guidance() -> None:
+    """Two evaluations a call, of each sample; with steps of its own every sample keeps its label and its count."""
+
+    def net(x: Tensor, time: Tensor, label: Tensor) -> Tensor:
+        return torch.sin(3.0 * x) * (1.0 + label[:, None]) - x
+
+    denoiser = Denoiser(net, CondOT(), predicts="velocity", label=[1, 2, 5, 2])
+    equation, x = flow(CFG(denoiser, 2.0, null=0)), states(CondOT(), 0.0, 4)
+    nfe = solve(equation, x, grids.uniform(CondOT(), 5), RK4()).nfe
+    assert (nfe, nfe.branches, nfe.depth, nfe.per_sample.tolist()) == (40, 2, 20, [40] * 4)
+    with pytest.raises(ValueError, match="5 steps of RK4 take 40 evaluations, more than max_nfe = 39; 4 steps fit"):
+        solve(equation, x, grids.uniform(CondOT(), 5), RK4(), max_nfe=39)
+    times = Adaptive(0.0, 1.0, rtol=1e-7, atol=1e-7, per_sample=True)
+    together = solve(equation, x, times, Dopri5())
+    for i, label in enumerate([1, 2, 5, 2]):
+        alone = solve(flow(CFG(denoiser.given(label), 2.0, null=0)), x[i : i + 1], times, Dopri5())
+        torch.testing.assert_close(together.x[i], alone.x[0], rtol=0.0, atol=1e-13)
+        assert together.nfe.per_sample[i] == alone.nfe
+    assert together.nfe == 2 * together.nfe.depth
 
 
 def test_what_does_not_exist_is_refused() -> None:
