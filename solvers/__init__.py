@@ -1,6 +1,7 @@
 """Equations, steppers and noise: one interface over every integrator. It knows nothing of networks or diffusion."""
 
 from .base import Solver as Solver, Step as Step, Stepper as Stepper
+from .butcher import ButcherTableau as ButcherTableau
 from .equation import (
     ODE as ODE,
     SDE as SDE,
@@ -29,7 +30,6 @@ from .restart import Restart as Restart
 from .runge_kutta import (
     RK4 as RK4,
     Bosh3 as Bosh3,
-    ButcherTableau as ButcherTableau,
     Dopri5 as Dopri5,
     Euler as Euler,
     Heun as Heun,

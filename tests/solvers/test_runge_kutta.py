@@ -6,10 +6,11 @@ import dataclasses
 
 import pytest
 
-from fokker.solvers import RK4, Bosh3, ButcherTableau, Dopri5, Euler, Heun, Midpoint, RungeKutta
-from fokker.solvers.runge_kutta import rooted_trees
+from fokker.solvers import RK4, Bosh3, ButcherTableau, Dopri5, Euler, Heun, Midpoint, Ralston, RungeKutta, Tsit5
+from fokker.solvers.butcher import rooted_trees
 
-METHODS = [Euler, Midpoint, Heun, RK4, Bosh3, Dopri5]
+METHODS = [Euler, Midpoint, Heun, Ralston, RK4, Bosh3, Dopri5, Tsit5]
+PAIRS = [method for method in METHODS if method.tableau.embedded_b is not None]
 
 
 def test_the_number_of_rooted_trees() -> None:
@@ -43,10 +44,35 @@ def test_every_row_is_checked(method: type[RungeKutta]) -> None:
                 dataclasses.replace(tableau, a=wrong)
 
 
+@pytest.mark.parametrize("method", PAIRS)
+def test_the_interpolant_is_checked(method: type[RungeKutta]) -> None:
+    """Every coefficient, to 1e-9; and none claims less than it is, or is without the slope at the end."""
+    tableau = method.tableau
+    dense = tableau.dense or (0.0,) * len(tableau.b)
+    assert tableau.dense_order == max(tableau.order - 1, 2) or method is Bosh3
+    with pytest.raises(ValueError, match="interpolant is not of order"):
+        dataclasses.replace(tableau, dense_order=tableau.dense_order + 2)
+    for i, d in enumerate(dense):
+        wrong = (*dense[:i], d + 1e-9, *dense[i + 1 :])
+        with pytest.raises(ValueError, match="interpolant is not of order"):
+            dataclasses.replace(tableau, dense=wrong)
+    with pytest.raises(ValueError, match="needs the slope at the end"):
+        dataclasses.replace(RK4.tableau, dense_order=3)
+
+
+@pytest.mark.parametrize("method", PAIRS)
+def test_every_embedded_weight_is_checked(method: type[RungeKutta]) -> None:
+    tableau = method.tableau
+    for i, b in enumerate(tableau.embedded_b):
+        wrong = (*tableau.embedded_b[:i], b + 1e-9, *tableau.embedded_b[i + 1 :])
+        with pytest.raises(ValueError, match="misses the condition"):
+            dataclasses.replace(tableau, embedded_b=wrong)
+
+
 def test_shapes_are_checked() -> None:
     with pytest.raises(ValueError, match="2 stages needs rows of 0 to 1 entries"):
         ButcherTableau(order=1, c=(0.0, 1.0), a=((), ()), b=(1.0, 0.0))
 
 
 def test_the_last_stage_is_reused_where_it_is_the_next_slope() -> None:
-    assert [method().evaluations(10) for method in METHODS] == [10, 20, 20, 40, 30, 60]
+    assert [method().evaluations(10) for method in METHODS] == [10, 20, 20, 20, 40, 30, 60, 60]
