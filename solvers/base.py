@@ -167,7 +167,7 @@ class Stepper(Solver):
                     ledger.rejected += ledger.forward - before
                     rejected += 1
                     continue
-                record.add(t1, step)
+                record.add(t1, step.x, step.at)
                 t, x, state = t1, step.x, step.state
                 if finite.due(x):
                     verify()

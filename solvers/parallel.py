@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .base import Solver, Step, Stepper, Task
+from .base import Solver, Stepper, Task
 from .diagnosis import first_nonfinite, nonfinite, spent
 from .equation import Semilinear
 from .linear_form import Symbol
@@ -83,7 +83,7 @@ class Picard(Solver):
                     message = nonfinite(trouble, begin + 1, times[begin], times[begin + 1])
                     raise SolveError(message, record.solution(x, 0, "nonfinite"))
                 for k in range(1, final + 1):
-                    record.add(times[begin + k], Step(moved[k]))
+                    record.add(times[begin + k], moved[k])
                 begin, x = begin + final, moved[final]
                 states = moved[final:]
                 states += [states[-1]] * (min(self.window, n - begin) + 1 - len(states))

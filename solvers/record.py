@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from .equation import Time
 from .solution import Solution
-
-if TYPE_CHECKING:
-    from .base import Step
 
 __all__ = ["Record", "Save"]
 
@@ -35,15 +33,15 @@ class Record:
     def steps(self) -> int:
         return len(self.reached) - 1
 
-    def add(self, t1: float, step: Step) -> None:
-        """An accepted step that ends at t1."""
+    def add(self, t1: float, x: Tensor, at: Callable[[Time], Tensor] | None = None) -> None:
+        """An accepted step that ends in x at t1; `at` knows the states within it."""
         self.reached.append(t1)
         if self.every:
-            self._keep(t1, step.x)
+            self._keep(t1, x)
         sign = math.copysign(1.0, t1 - self.reached[-2])
         while self.asked and sign * (t1 - self.asked[-1]) >= 0.0:
             t = self.asked.pop()
-            self._keep(t, step.x if t == t1 or step.at is None else step.at(t))
+            self._keep(t, x if t == t1 or at is None else at(t))
 
     def take_back(self, steps: int) -> tuple[float, float]:
         """Forgets the last steps, and returns the times between which the first of them went."""

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy import integrate
 from torch import Tensor
 
-from .base import Solver, Step, Task
+from .base import Solver, Task
 from .diagnosis import first_nonfinite, place
 from .equation import Time
 from .record import Record
@@ -89,7 +89,7 @@ class SciPy(Solver):
                     said = message or "The step size is lost in the rounding of t."
                     raise _Stop(f"SciPy's {self.method} stopped at t = {solver.t:g}: {said}", "underflow")
                 x = field.state(solver.y)
-                record.add(solver.t, Step(x, at=field.between(cache(solver.dense_output))))
+                record.add(solver.t, x, field.between(cache(solver.dense_output)))
                 task.progress.reach(solver.t)
         except BudgetExhausted:
             said = f"max_nfe = {task.ledger.budget} evaluations were spent inside SciPy at t = {record.reached[-1]:g}"

@@ -27,7 +27,7 @@ import torch
 import torchdiffeq
 from torch import Tensor, nn
 
-from .base import Solver, Step, Task
+from .base import Solver, Task
 from .diagnosis import first_nonfinite, nonfinite
 from .record import Record
 from .solution import BudgetExhausted, Solution, SolveError
@@ -217,7 +217,7 @@ class _Call:
         if (index := first_nonfinite(x)) is not None:
             raise SolveError(nonfinite(index, self.record.steps + 1, self.t, t), self.solution("nonfinite"))
         self.t, self.x = t, x
-        self.record.add(t, Step(x))
+        self.record.add(t, x)
         self.task.progress.reach(t)
 
     def solution(self, status: str) -> Solution:

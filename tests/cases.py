@@ -78,13 +78,13 @@ EXPORTED = {
 
 
 CERTIFIED_IN = {
-    Ancestral: "test_wrappers",
-    Churn: "test_wrappers",
-    Langevin: "test_wrappers",
-    Restart: "test_wrappers",
+    Ancestral: "test_sampler_laws",
+    Churn: "test_sampler_laws",
+    Langevin: "test_sampler_laws",
+    Restart: "test_sampler_laws",
     Picard: "test_parallel",
-    SciPy: "test_backends",
-    TorchSDE: "test_backends",
+    SciPy: "test_ode_backends",
+    TorchSDE: "test_torch_sde",
 }
 """Where the orders of the others are measured, which need noise, a noising process or adaptive steps."""
 

@@ -1,8 +1,7 @@
 """Weak orders and stationary laws without any sampling.
 
-On a linear equation every sampler is an affine map of (x₀, ξ₁ … ξ_n): run with unit impulses in place of the noise it
-gives that map, and with it the mean and the variance of its output. On a nonlinear one the expectation over a step is a
-Gauss-Hermite sum, and averages go backwards through the steps.
+On a linear equation the solver's affine map gives the mean and the variance of its output (`impulses`). On a nonlinear
+one the expectation over a step is a Gauss-Hermite sum, and averages go backwards through the steps.
 """
 
 from __future__ import annotations
@@ -17,6 +16,8 @@ import numpy as np
 import pytest
 import torch
 from cases import CLASSICAL, STOCHASTIC, label
+from convergence import grid, rms, slope
+from impulses import Impulses, affine_map, output_law
 from torch import Tensor
 
 from fokker.generative import CondOT, Denoiser, grids, reverse_sde
@@ -24,7 +25,6 @@ from fokker.solvers import (
     SDE,
     SRA1,
     BrownianTree,
-    Equation,
     EulerMaruyama,
     ExponentialAdams,
     LeimkuhlerMatthews,
@@ -42,51 +42,6 @@ from fokker.verification import OrnsteinUhlenbeck
 
 OU = OrnsteinUhlenbeck(theta=0.4, sigma=0.8)
 Clock = Callable[[Tensor], Tensor]
-
-
-class Impulses:
-    """Noise whose k-th number is 1 in row k + 2, of as many rows as there are; rows 0 and 1 are without noise."""
-
-    replays = False
-
-    def __init__(self) -> None:
-        self.drawn = 0
-        self.asked: list[tuple[float, float]] = []
-
-    def normal(self, t0: float, t1: float, clock: Clock, like: Tensor) -> Tensor:
-        self.asked.append((t0, t1))
-        return self.extra(self.drawn, like)
-
-    def normal_and_area(self, t0: float, t1: float, clock: Clock, like: Tensor) -> tuple[Tensor, Tensor]:
-        return self.normal(t0, t1, clock, like), self.extra(self.drawn, like)
-
-    def extra(self, index: int, like: Tensor) -> Tensor:
-        impulse = torch.zeros_like(like)
-        impulse[self.drawn + 2 : self.drawn + 3] = 1.0
-        self.drawn += 1
-        return impulse
-
-
-def output_moments(
-    equation: Equation, solver: Solver, times: Tensor, mean: float, variance: float
-) -> tuple[float, float]:
-    """Mean and variance of the solver's output, from N(mean, variance)."""
-    dry = Impulses()
-    solve(equation, torch.zeros(2, 1, dtype=torch.float64), times, solver, dry)
-    impulses = torch.zeros(dry.drawn + 2, 1, dtype=torch.float64)
-    impulses[1] = 1.0
-    response = solve(equation, impulses, times, solver, Impulses()).x[:, 0]
-    offset, slope, *kicks = (response - torch.cat([response.new_zeros(1), response[:1].expand(dry.drawn + 1)])).tolist()
-    return offset + slope * mean, slope**2 * variance + sum(kick**2 for kick in kicks)
-
-
-def grid(n: int, t1: float = 1.0) -> Tensor:
-    return torch.linspace(0.0, t1, n + 1, dtype=torch.float64)
-
-
-def slope(steps: list[int], errors: list[float]) -> float:
-    x, y = (torch.tensor(values, dtype=torch.float64).log() for values in (steps, errors))
-    return -(((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum()).item()
 
 
 def kept_level() -> Semilinear:
@@ -113,7 +68,8 @@ def test_weak_order(solver: Solver, eta: float) -> None:
     steps = [512, 1024, 2048]
     errors = []
     for n in steps:
-        mean, variance = output_moments(equation, solver, grids.log_snr(path, n, t0=t0, t1=t1), *exact(t0))
+        affine = affine_map(equation, solver, grids.log_snr(path, n, t0=t0, t1=t1))
+        mean, variance = output_law(affine, *exact(t0))
         errors.append(max(abs(mean - exact(t1)[0]), abs(variance - exact(t1)[1])))
     assert abs(slope(steps, errors) - solver.weak_order) <= 0.15
 
@@ -171,7 +127,7 @@ FINE = SRA1()
 def test_weak_order_of_nonlinear_drift(solver: Stepper) -> None:
     """Against SRA1 in 256 steps, whose error is a sixteenth of that in 64 steps."""
     steps = [8, 16, 32, 64]
-    errors = [(average(solver, n) - average(FINE, 256)).square().mean().sqrt().item() for n in steps]
+    errors = [rms(average(solver, n) - average(FINE, 256)) for n in steps]
     assert abs(slope(steps, errors) - solver.weak_order) <= 0.15
 
 
@@ -221,7 +177,7 @@ def test_stationary_variances_of_a_quadratic_potential(h: float) -> None:
         (EulerMaruyama(), exact / (1.0 - 0.5 * OU.theta * h)),
         (LeimkuhlerMatthews(), exact),
     ):
-        _, variance = output_moments(equation, solver, grid(400, 400 * h), 0.0, 0.0)
+        _, variance = output_law(affine_map(equation, solver, grid(400, 400 * h)), 0.0, 0.0)
         assert variance == pytest.approx(expected, rel=1e-12)
 
 
