@@ -60,6 +60,12 @@ class LinearForm:
     __radd__ = __add__
     __rmul__ = __mul__
 
+    def __getattr__(self, name: str) -> Any:
+        """Asked for what a tensor has and a form has not."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise _not_linear(f"asks a state for its {name}")
+
     @classmethod
     def __torch_function__(
         cls, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,8 +27,10 @@ from fokker.solvers import (
     Scheme,
     Semilinear,
     Solver,
+    Step,
     Stepper,
     TorchDiffEq,
+    TorchSDE,
     WhiteNoise,
     same,
     solve,
@@ -179,11 +182,29 @@ def test_a_relative_change_of_1e_8_is_a_difference() -> None:
     assert (found.step, found.term) == (3, "N3")
 
 
+class Bent(Stepper):
+    """No method: its step is not linear in the state."""
+
+    order = 1
+
+    def evaluations(self, n: int) -> int:
+        return n
+
+    def step(self, equation: Any, t0: float, t1: float, x: Any, state: Any, noise: Any) -> Step:
+        return Step(torch.sin(x))
+
+
 def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
     x = INITIAL
     quadratic = SDE(lambda t, x: -x, lambda t, x: 0.3 * x)
     with pytest.raises(TypeError, match=r"a product of states.*no table of numbers"):
         unroll(quadratic, TIMES, EulerMaruyama())
+    with pytest.raises(TypeError, match="asks a state for its ndim"):
+        unroll(SDE(lambda t, x: -x, lambda t, x: 0.3, noise="scalar"), TIMES, EulerMaruyama())
+    with pytest.raises(TypeError, match="asks a state for its shape"):
+        unroll(NOISY, TIMES, TorchSDE("euler"))
+    with pytest.raises(TypeError, match="applies sin to a state"):
+        unroll(ODE(lambda t, x: x), TIMES, Bent())
     with pytest.raises(TypeError, match="not made of steps of its own"):
         unroll(ODE(lambda t, x: x), TIMES, TorchDiffEq("rk4"))
     with pytest.raises(TypeError, match="needs a Semilinear equation"):
