@@ -56,12 +56,12 @@ class Problem:
         like = torch.empty(samples, *self.shape, dtype=torch.float64)
         return self.path.sigma(0.0) * standard_normal(like, seed)
 
-    def equation(self, samples: int, hold: str = "velocity") -> Semilinear:
-        """The probability flow, with the labels of the first `samples` noises."""
+    def equation(self, samples: int, hold: str = "velocity", logarithmic: bool | None = None) -> Semilinear:
+        """The probability flow (see `flow`), with the labels of the first `samples` noises."""
         denoiser = self.denoiser
         if self.classes:
             denoiser = denoiser.given(torch.arange(samples) % self.classes)
-        return flow(denoiser, hold=hold)
+        return flow(denoiser, hold, logarithmic=logarithmic)
 
     def configuration(self) -> dict[str, Any]:
         """All that decides its solutions, for the record: two runs with the same one may be mixed."""

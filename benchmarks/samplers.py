@@ -8,8 +8,8 @@
     ddim                                            ExponentialAdams of order 1, the same in every hold
     torchdiffeq-rk4                                 the wrapped backend, for comparison
 
-The exponential ones are also found by the names under which they were published (`generative.named`): order 2 in hold
-x0 is DPM-Solver++(2M) and answers to dpm++2m.
+The deterministic samplers of `generative.named` are here too, under the names under which they were published: order 2
+in hold x0 is DPM-Solver++(2M) and answers to dpm++2m.
 """
 
 from __future__ import annotations
@@ -40,11 +40,12 @@ __all__ = ["DEFAULT_SAMPLERS", "SAMPLERS", "Sampler", "canonical"]
 
 @dataclass(frozen=True)
 class Sampler:
-    """A named solver. family: what it is drawn as."""
+    """A named solver, and how its equation is held (see `flow`). family: what it is drawn as."""
 
     solver: Callable[[], Solver]
     family: str
     hold: str = "velocity"
+    logarithmic: bool | None = None
 
 
 SAMPLERS: dict[str, Sampler] = {
@@ -70,18 +71,20 @@ SAMPLERS: dict[str, Sampler] = {
     "torchdiffeq-rk4": Sampler(partial(TorchDiffEq, "rk4"), "torchdiffeq"),
 }
 
-_BY_METHOD = {
-    (repr(entry.solver()), entry.hold): name for name, entry in SAMPLERS.items() if entry.family != "Runge-Kutta"
-}
+_OWN = {(repr(entry.solver()), entry.hold, None): name for name, entry in SAMPLERS.items()}
+_NEW = {name: row for name, row in BY_NAME.items() if not row.stochastic and name not in SAMPLERS}
 PUBLISHED = {
-    name: _BY_METHOD[method]
-    for name, published in BY_NAME.items()
-    if (method := (repr(published.solver), published.hold)) in _BY_METHOD
-    and not published.stochastic
-    and published.logarithmic is None
-    and name not in SAMPLERS
+    name: _OWN[method]
+    for name, row in _NEW.items()
+    if (method := (repr(row.solver), row.hold, row.logarithmic)) in _OWN
 }
 """The published names of these methods, here on every grid."""
+
+SAMPLERS |= {
+    name: Sampler(partial(getattr, row, "solver"), f"hold {row.hold}", row.hold, row.logarithmic)
+    for name, row in _NEW.items()
+    if name not in PUBLISHED
+}
 
 DEFAULT_SAMPLERS = (
     "euler",

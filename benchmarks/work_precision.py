@@ -72,7 +72,7 @@ def measure(job: Job, folder: Path) -> Row:
     known = _reference(key, folder)
     if known is None:
         raise RuntimeError(f"The reference of {key.problem!r} has vanished from {folder}; start again.")
-    equation = chosen.equation(key.samples, entry.hold)
+    equation = chosen.equation(key.samples, entry.hold, entry.logarithmic)
     times = GRIDS[job.grid](chosen.path, job.steps, t1=chosen.end)
     started = time.process_time()
     nfe, errors, failure = 0, np.empty(0), ""

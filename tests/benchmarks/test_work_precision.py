@@ -19,6 +19,7 @@ from fokker.benchmarks.samplers import DEFAULT_SAMPLERS, SAMPLERS, canonical
 from fokker.benchmarks.samples import by_budget
 from fokker.benchmarks.store import Key, Row
 from fokker.benchmarks.work_precision import GRIDS, Job, jobs, measure
+from fokker.generative.named import PUBLISHED
 
 NOISES = np.random.default_rng(0).lognormal(0.0, 0.3, 40)
 
@@ -63,6 +64,11 @@ def test_one_method_under_two_names_shares_the_first_place() -> None:
 
 def test_unknown_solvers_list_the_known_ones() -> None:
     assert canonical("dpm++2m") == "exp-adams-2-x0"
+    for name, row in PUBLISHED.items():
+        if not row.stochastic and name != "euler":  # here Euler's method on dx/dt
+            entry = SAMPLERS[canonical(name)]
+            found = (repr(entry.solver()), entry.hold, entry.logarithmic)
+            assert found == (repr(row.solver), row.hold, row.logarithmic)
     with pytest.raises(ValueError, match="Unknown solver 'hein'") as failure:
         canonical("hein")
     assert all(name in str(failure.value) for name in SAMPLERS)
