@@ -53,7 +53,7 @@ class _Kept(Stepper):
             )
         return tuple((alpha[1:] / alpha[:-1]).tolist()), 0
 
-    def step(  # type: ignore[override]
+    def step(  # type: ignore[override]  # likewise
         self, equation: Semilinear, t0: float, t1: float, x: Tensor, state: tuple[tuple[float, ...], int], noise: Any
     ) -> Step:
         ratios, number = state

@@ -109,7 +109,8 @@ class Scheme:
             rows["x", i + 1] = expand(state)
         states = np.stack([rows["x", i] for i in range(len(self.times))])
         cut = 1 + len(self.evaluations)
-        return tuple(Expanded(r[:, 0], r[:, 1:cut], r[:, cut:]) for r in (states, arguments))  # type: ignore[return-value]  # two of them
+        of_states, of_arguments = (Expanded(r[:, 0], r[:, 1:cut], r[:, cut:]) for r in (states, arguments))
+        return of_states, of_arguments
 
     def run(
         self,
