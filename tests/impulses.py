@@ -59,8 +59,8 @@ class Impulses:
         return impulse
 
 
-def affine_map(equation: Equation, solver: Solver, times: Tensor) -> list[float]:
-    """Offset, slope, and a kick for each number that the solver draws: its output is offset + slope x₀ + Σ kick_k ξ_k."""
+def affine_map(equation: Equation, solver: Solver, times: Tensor | list[float]) -> list[float]:
+    """[b, a, c₁ … c_n], with a c for each number that the solver draws: its output is b + a x₀ + Σ c_k ξ_k."""
     dry = Impulses()
     solve(equation, torch.zeros(2, 1, dtype=torch.float64), times, solver, dry)
     x = torch.zeros(2 + dry.drawn, 1, dtype=torch.float64)
@@ -71,5 +71,5 @@ def affine_map(equation: Equation, solver: Solver, times: Tensor) -> list[float]
 
 def output_law(affine: list[float], mean: float, variance: float) -> tuple[float, float]:
     """Mean and variance of what the map makes of N(mean, variance)."""
-    offset, slope, *kicks = affine
-    return offset + slope * mean, slope**2 * variance + sum(kick**2 for kick in kicks)
+    b, a, *kicks = affine
+    return b + a * mean, a**2 * variance + sum(c**2 for c in kicks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from cases import INITIAL, PROBLEMS
-from convergence import grid, rms, slope
+from convergence import grid, rms, slope, within
 from impulses import DATA
 from toy import MIXTURE, states
 
@@ -113,3 +113,15 @@ def test_adaptive_steps_follow_one_brownian_path(inner: Stepper) -> None:
         assert solution.nfe == 2 + 3 * inner.evaluations(1) * (solution.accepted + solution.rejected)
     assert errors[1] < errors[0] / 10.0
     assert rejected > 0
+
+
+def test_a_class_is_no_solver() -> None:
+    with pytest.raises(TypeError, match="goes around a one-step solver"):
+        Halving(Heun)
+
+
+def test_noise_that_depends_on_the_state_chooses_no_steps() -> None:
+    x = states(CondOT(), 0.1)
+    equation, tree = SDE(lambda t, x: x, lambda t, x: x), BrownianTree(x, 0.0, 1.0)
+    with pytest.raises(ValueError, match="need additive noise, but the equation's is diagonal"):
+        solve(equation, x, within(1e-2), Halving(EulerMaruyama()), tree)

@@ -1,4 +1,4 @@
-"""What torchdiffeq and SciPy owe alike: errors near the tolerance, the orders of their schemes, failures that say why."""
+"""What torchdiffeq and SciPy both owe: errors near the tolerance, the orders of their schemes, clear failures."""
 
 from __future__ import annotations
 

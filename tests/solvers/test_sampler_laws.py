@@ -1,4 +1,4 @@
-"""Exact laws of the output of solvers around solvers, on Gaussian data: marginals kept, orders, stationary variances."""
+"""Exact laws of what solvers around solvers make of Gaussian data: marginals, weak orders, stationary variances."""
 
 from __future__ import annotations
 

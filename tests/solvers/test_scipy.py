@@ -74,6 +74,9 @@ def test_scipy_solves_stiff_equations(method: str) -> None:
     assert solution.nfe < 300
 
 
+# Bad input
+
+
 START = torch.ones(3, 2, dtype=torch.float64)
 WEIGHT = torch.eye(2, dtype=torch.float64, requires_grad=True)
 DECAY = ODE(lambda t, x: -x)

@@ -1,7 +1,7 @@
 """Weak orders and stationary laws without any sampling.
 
-On a linear equation the solver's affine map gives the mean and the variance of its output (`impulses`). On a nonlinear
-one the expectation over a step is a Gauss-Hermite sum, and averages go backwards through the steps.
+On a linear equation a solver is an affine map (`impulses`), which gives the mean and the variance of its output. On a
+nonlinear one the expectation over a step is a Gauss-Hermite sum, and averages go backwards through the steps.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""torchdiffeq's methods: equal to our own where the scheme is the same, else of their order; what they count; the adjoint.
+"""torchdiffeq's methods: equal to our own where the scheme is the same, else of the order they declare; the adjoint.
 
 What they share with SciPy's is in `test_ode_backends`.
 """
@@ -36,11 +36,11 @@ def test_the_same_scheme_gives_the_same_states(method: str, ours: Solver, times:
 
 
 @pytest.mark.parametrize("name", ["clock", "log clock"])
-@pytest.mark.parametrize(("method", "steps"), [("explicit_adams", [256, 512, 1024]), ("implicit_adams", [64, 128, 256])])
-def test_orders_on_a_grid(method: str, name: str, steps: list[int]) -> None:
+@pytest.mark.parametrize(("method", "n"), [("explicit_adams", 256), ("implicit_adams", 64)])
+def test_orders_on_a_grid(method: str, n: int, name: str) -> None:
     """explicit_adams is unstable on longer steps; on shorter ones implicit_adams meets the limits of its iteration."""
-    problem, solver = PROBLEMS[name], TorchDiffEq(method)
-    errors = [rms(solve(problem.equation, INITIAL, grid(n), solver).x - problem.exact(INITIAL)) for n in steps]
+    problem, solver, steps = PROBLEMS[name], TorchDiffEq(method), [n, 2 * n, 4 * n]
+    errors = [rms(solve(problem.equation, INITIAL, grid(k), solver).x - problem.exact(INITIAL)) for k in steps]
     assert abs(slope(steps, errors) - solver.order) <= 0.15
 
 

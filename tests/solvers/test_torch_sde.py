@@ -1,4 +1,4 @@
-"""torchsde's methods: equal to our own where the scheme is the same, else of the orders, strong and weak, they declare."""
+"""torchsde's methods: equal to our own where the scheme is the same, and of the strong and weak orders they declare."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ def damped(t: float, x: Tensor) -> Tensor:
     return math.cos(t) - x
 
 
+START = torch.tensor([[0.3, -0.4], [0.1, 0.8], [-0.5, 0.2]], dtype=torch.float64)
 COLUMNS = torch.tensor([[0.1, 0.2], [0.3, -0.4], [0.5, 0.6]], dtype=torch.float64)
 IMAGE = torch.linspace(-1.0, 1.0, 48, dtype=torch.float64).reshape(3, 1, 4, 4)
 ROWS = IMAGE[:, 0, 0, :3]
@@ -275,7 +276,9 @@ def test_evaluations_declared_are_evaluations_counted(solver: Solver, steps: int
         assert solve(noisy, x, grid(steps), solver, WhiteNoise(0)).nfe == 10 * steps
 
 
-START = torch.tensor([[0.3, -0.4], [0.1, 0.8], [-0.5, 0.2]], dtype=torch.float64)
+# Bad input
+
+
 DECAY = ODE(lambda t, x: -x)
 ITO = SDE(damped, lambda t, x: x)
 GENERAL = SDE(damped, lambda t, x: torch.diag_embed(x), noise="general", calculus="stratonovich")
