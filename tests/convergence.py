@@ -29,7 +29,7 @@ def rms(x: Tensor) -> float:
     return x.square().mean().sqrt().item()
 
 
-def slope(steps: Sequence[int], errors: Sequence[float]) -> float:
+def slope(steps: Sequence[float], errors: Sequence[float]) -> float:
     """The order that errors show: minus the least-squares slope of log error against log steps."""
     x, y = (torch.tensor(values, dtype=torch.float64).log() for values in (steps, errors))
     return -(((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum()).item()

@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 import torch
 from cases import INITIAL, PROBLEMS, Problem
+from convergence import rms, slope
 from torch import Tensor, nn
 
 from fokker.generative import CondOT, Denoiser, flow
@@ -33,15 +34,6 @@ CASES = [(solver, "ode") for solver in PAIRS] + [(solver, "log clock") for solve
 each = pytest.mark.parametrize(("solver", "name"), CASES, ids=str)
 
 
-def rms(x: Tensor) -> float:
-    return x.square().mean().sqrt().item()
-
-
-def slope(sizes: list[float], errors: list[float]) -> float:
-    x, y = (torch.tensor(values, dtype=torch.float64).log() for values in (sizes, errors))
-    return (((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum()).item()
-
-
 def dense_order(solver: Solver) -> int:
     """Local order of the interpolant: a Runge-Kutta pair declares it; N is interpolated by k values to h^k."""
     tableau = solver.tableau
@@ -61,8 +53,8 @@ def test_a_step_estimates_its_error_and_knows_the_states_within(solver: Stepper,
         estimates.append(rms(step.error))
         inside.append(math.hypot(*(rms(step.at(u * h) - problem.exact(INITIAL, u * h)) for u in (0.2, 0.45, 0.8))))
         torch.testing.assert_close(step.at(h), step.x, rtol=0.0, atol=8 * h ** dense_order(solver))
-    assert abs(slope(sizes, estimates) - solver.error_order(problem.equation)) <= 0.15
-    assert slope(sizes, inside) >= dense_order(solver) - 0.15
+    assert abs(-slope(sizes, estimates) - solver.error_order(problem.equation)) <= 0.15
+    assert -slope(sizes, inside) >= dense_order(solver) - 0.15
 
 
 @each

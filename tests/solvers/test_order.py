@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from cases import CERTIFIED_IN, EXPORTED, FIXED_STEP, INITIAL, PROBLEMS, Problem, label
+from convergence import slope
 
 from fokker.solvers import ODE, Adaptive, Bosh3, Dopri5, Semilinear, Solver, TorchDiffEq, solve
 
@@ -24,10 +25,8 @@ def error(problem: Problem, solver: Solver, steps: int) -> float:
 def observed_order(problem: Problem, solver: Solver) -> float:
     """The least-squares slope over the finest doubling above the rounding floor, of three points."""
     ladder = [(steps, error(problem, solver, steps)) for steps in (45, 64, 90, 128, 181, 256, 362, 512, 724, 1024)]
-    usable = [(math.log(steps), math.log(e)) for steps, e in ladder if e > ROUNDING][-3:]
-    x, y = torch.tensor(usable, dtype=torch.float64).T
-    x = x - x.mean()
-    return -((x * y).sum() / x.square().sum()).item()
+    steps, errors = zip(*[(steps, e) for steps, e in ladder if e > ROUNDING][-3:], strict=True)
+    return slope(steps, errors)
 
 
 def test_the_table_holds_every_exported_solver() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from cases import INITIAL, PROBLEMS, label
+from convergence import rms
 from torch import Tensor, nn
 
 from fokker.generative import CondOT, Denoiser, flow, grids, reverse_sde
@@ -32,10 +33,6 @@ from fokker.solvers import (
 
 TIMES = torch.linspace(0.0, 1.0, 33, dtype=torch.float64)
 SOLVERS: list[Stepper] = [Euler(), Heun(), RK4(), ExponentialAdams(1), ExponentialRK(3)]
-
-
-def rms(x: Tensor) -> float:
-    return x.square().mean().sqrt().item()
 
 
 @pytest.mark.parametrize("window", [1, 5, 32, 100])

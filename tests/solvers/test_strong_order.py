@@ -12,6 +12,7 @@ from itertools import pairwise
 import pytest
 import torch
 from cases import CLASSICAL, STOCHASTIC, label
+from convergence import grid, rms, slope
 from torch import Tensor
 
 from fokker.solvers import (
@@ -32,19 +33,6 @@ from fokker.verification import OrnsteinUhlenbeck
 THETA, SIGMA = 0.4, 0.8
 OU = OrnsteinUhlenbeck(THETA, SIGMA)
 LIKE = torch.ones(1000, 1, dtype=torch.float64)
-
-
-def grid(n: int) -> Tensor:
-    return torch.linspace(0.0, 1.0, n + 1, dtype=torch.float64)
-
-
-def rms(x: Tensor) -> float:
-    return x.square().mean().sqrt().item()
-
-
-def slope(steps: list[int], errors: list[float]) -> float:
-    x, y = (torch.tensor(values, dtype=torch.float64).log() for values in (steps, errors))
-    return -(((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum()).item()
 
 
 @cache
