@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from cases import INITIAL, PROBLEMS, Problem
@@ -19,14 +21,17 @@ from fokker.solvers import (
     Adaptive,
     Bosh3,
     Dopri5,
+    Equation,
     ExponentialRK,
     Heun,
+    Semilinear,
     SolveError,
     Solver,
     Stepper,
     Tsit5,
     solve,
 )
+from fokker.solvers.control import Controller, Underflow
 
 PAIRS: list[Stepper] = [Heun(), Bosh3(), Dopri5(), Tsit5()]
 EXPONENTIAL: list[Stepper] = [ExponentialRK(order) for order in (2, 3, 4, TRAPEZOID)]
@@ -71,6 +76,7 @@ def test_the_error_follows_the_tolerance(solver: Stepper, name: str, control: st
         solution = solve(problem.equation, INITIAL, times, solver, save=asked)
         assert solution.ts.tolist() == asked
         assert solution.xs is not None
+        assert torch.equal(solution.xs[-1], solution.x)
         exact = torch.stack([problem.exact(INITIAL, t) for t in asked])
         assert solution.nfe == solve(problem.equation, INITIAL, times, solver).nfe
         errors.append(rms(solution.xs - exact))
@@ -83,18 +89,58 @@ def test_each_sample_has_steps_of_its_own(solver: Stepper, name: str) -> None:
     """Of an elementwise field: bitwise what the sample gets alone, at the end and at the times asked for."""
     problem = PROBLEMS[name]
     times = Adaptive(0.0, 1.0, rtol=1e-5, atol=1e-5, per_sample=True)
-    together = solve(problem.equation, INITIAL, times, solver, save=[0.4, 1.0])
-    alone = [solve(problem.equation, row, times, solver, save=[0.4, 1.0]) for row in INITIAL.split(1)]
+    asked = [0.0, 0.4, 1.0]
+    together = solve(problem.equation, INITIAL, times, solver, save=asked)
+    alone = [solve(problem.equation, row, times, solver, save=asked) for row in INITIAL.split(1)]
     assert together.xs is not None
     assert torch.equal(together.x, torch.cat([solution.x for solution in alone]))
     assert torch.equal(together.xs, torch.cat([solution.xs for solution in alone], dim=1))
+    assert torch.equal(together.xs[-1], together.x)
+    assert rms(together.xs - torch.stack([problem.exact(INITIAL, t) for t in asked])) < 2e-3
     assert together.nfe.per_sample.tolist() == [solution.nfe for solution in alone]
     assert len(together.nfe.histogram()) > 1
     assert together.nfe == together.nfe.depth == max(together.nfe.histogram())
     assert together.nfe.total == sum(solution.nfe for solution in alone)
-    assert rms(together.x - problem.exact(INITIAL)) < 2e-3
     backwards = Adaptive(1.0, 0.0, rtol=1e-7, atol=1e-7, per_sample=True)
     assert rms(solve(problem.equation, problem.exact(INITIAL), backwards, solver).x - INITIAL) < 2e-5
+
+
+@pytest.mark.parametrize("per_sample", [False, True])
+@pytest.mark.parametrize(("solver", "name"), [(Dopri5(), "ode"), (ExponentialRK(3), "log clock")], ids=str)
+def test_states_on_the_way_back(solver: Stepper, name: str, per_sample: bool) -> None:
+    problem, asked = PROBLEMS[name], [1.0, 0.77, 0.31, 0.0]
+    exact = torch.stack([problem.exact(INITIAL, t) for t in asked])
+    times = Adaptive(1.0, 0.0, rtol=1e-6, atol=1e-6, per_sample=per_sample)
+    solution = solve(problem.equation, exact[0], times, solver, save=asked)
+    assert solution.ts.tolist() == asked
+    assert solution.xs is not None
+    assert rms(solution.xs - exact) < 1e-4
+    assert torch.equal(solution.xs[-1], solution.x)
+
+
+def test_the_account_of_samples_with_steps_of_their_own() -> None:
+    """A pulse of another height for each sample, which no step foresees: rejected are the steps of those it hits."""
+    heights = torch.tensor([[0.0], [5.0], [40.0]], dtype=torch.float64)
+
+    def pulse(heights: Tensor) -> ODE:
+        return ODE(
+            lambda t, x: x * heights * torch.exp(-(((torch.as_tensor(t) - 0.5) / 0.05) ** 2)),
+            rows=lambda index: pulse(heights[index]),
+        )
+
+    times = Adaptive(0.0, 1.0, rtol=1e-6, atol=1e-6, per_sample=True)
+    x, solver = torch.ones(3, 2, dtype=torch.float64), Dopri5()
+    together = solve(pulse(heights), x, times, solver)
+    alone = [solve(pulse(heights[i : i + 1]), x[:1], times, solver) for i in range(3)]
+    growth = math.exp(math.sqrt(math.pi) * 0.05 * math.erf(10.0))
+    torch.testing.assert_close(together.x, growth ** heights.expand(3, 2), rtol=1e-4, atol=0.0)
+    assert together.accepted == sum(one.accepted for one in alone)
+    assert together.rejected == sum(one.rejected for one in alone)
+    assert together.nfe.rejected == max(one.nfe.rejected for one in alone)
+    assert alone[0].rejected < alone[1].rejected < alone[2].rejected
+    for one in alone:
+        assert one.nfe == 2 + 6 * (one.accepted + one.rejected)
+        assert one.nfe.rejected == 6 * one.rejected
 
 
 def test_per_sample_steps_of_a_conditional_network() -> None:
@@ -108,12 +154,21 @@ def test_per_sample_steps_of_a_conditional_network() -> None:
     x, labels = torch.randn(6, 2, dtype=torch.float64), [0, 1, 2, 2, 1, 0]
     denoiser = Denoiser(predict, CondOT(), predicts="velocity")
     times = Adaptive(0.0, 0.999, rtol=1e-6, atol=1e-6, per_sample=True)
-    for hold, solver in (("velocity", Dopri5()), ("x0", Tsit5()), ("velocity", ExponentialRK(3))):
+    for hold, solver, clocked in (
+        ("velocity", Dopri5(), False),
+        ("x0", Tsit5(), False),
+        ("velocity", ExponentialRK(3), False),
+        ("velocity", Dopri5(), True),  # on CondOT its clock is t itself
+    ):
+
+        def equation(label: int | list[int], hold: str = hold, clocked: bool = clocked) -> Equation:
+            made = flow(denoiser.given(label), hold)
+            return made.in_clock() if clocked else made
+
         with torch.no_grad():
-            together = solve(flow(denoiser.given(labels), hold), x, times, solver)
+            together = solve(equation(labels), x, times, solver)
             each_alone = [
-                solve(flow(denoiser.given(label), hold), row, times, solver)
-                for label, row in zip(labels, x.split(1), strict=True)
+                solve(equation(label), row, times, solver) for label, row in zip(labels, x.split(1), strict=True)
             ]
         torch.testing.assert_close(together.x, torch.cat([one.x for one in each_alone]), rtol=0.0, atol=1e-12)
         assert together.nfe.per_sample.tolist() == [one.nfe for one in each_alone]
@@ -127,12 +182,25 @@ def test_a_stiff_field_is_named_with_its_rate() -> None:
     for solver in (Dopri5(), Tsit5(), Heun()):
         with pytest.raises(SolveError, match=r"limited by sample \d, component \(\d,\).*it is stiff, use") as failure:
             solve(stiff, x, Adaptive(0.0, 10.0, rtol=1e-3, atol=1e-3), solver, max_nfe=1500)
-        named = float(str(failure.value).split("fastest rate is about ")[1].split(",")[0])
+        h, named, share = map(float, re.findall(r"steps of (\S+),.* about (\S+), (\S+) of", str(failure.value))[0])
         assert named == pytest.approx(rate, rel=0.05)
+        assert share == pytest.approx(h * named, rel=0.1)  # of two digits each
         partial = failure.value.solution
         assert partial.status == "budget"
         assert 0.1 < partial.ts[-1] < 10.0
         assert abs(partial.x[0, 0].item() - math.cos(partial.ts[-1])) < 1e-2
+
+
+def test_a_rate_is_named_where_it_is_known() -> None:
+    """Bogacki and Shampine's stages lie at different times, and of a constant field every rate is 0/0."""
+    x = torch.ones(2, 3, dtype=torch.float64)
+    quick, constant = (lambda t, x: -2000.0 * x), (lambda t, x: torch.ones_like(x))
+    for field, solver, nfe in ((quick, Bosh3(), 200), (constant, Dopri5(), 8)):
+        with pytest.raises(SolveError, match="evaluations were spent") as failure:
+            solve(ODE(field), x, Adaptive(0.0, 10.0, rtol=1e-6, atol=1e-6), solver, max_nfe=nfe)
+        assert "rate" not in str(failure.value)
+    with pytest.raises(SolveError, match=r"fastest rate is about [0-9.e+-]+, 0\.\d+ of a step; allow more"):
+        solve(ODE(lambda t, x: -x), x, Adaptive(0.0, 10.0, rtol=1e-6, atol=1e-6), Dopri5(), max_nfe=60)
 
 
 @pytest.mark.parametrize("per_sample", [False, True])
@@ -161,6 +229,26 @@ def test_a_field_that_is_not_finite_is_named() -> None:
         solve(ODE(drift), torch.ones(2, 3, dtype=torch.float64), Adaptive(0.0, 1.0, rtol=1e-6, atol=1e-6), Bosh3())
 
 
+def test_a_partial_solution_of_samples_apart() -> None:
+    """x' = x², 1/x = 1/x₀ − t: after any budget x is where each sample is, and ts and the message name the last."""
+    x = torch.tensor([[0.5, 0.1], [0.1, 2.0], [0.9, 0.1]], dtype=torch.float64)
+    largest, times = torch.tensor([0, 1, 0]), Adaptive(0.0, 0.9, rtol=1e-9, atol=1e-9, per_sample=True)
+    limited = set()
+    for budget in range(3, 270, 6):
+        with pytest.raises(SolveError, match=f"max_nfe = {budget} evaluations were spent at t = ") as failure:
+            solve(ODE(lambda t, x: x**2), x, times, Dopri5(), max_nfe=budget)
+        partial, message = failure.value.solution, str(failure.value)
+        reached = (1.0 / x - 1.0 / partial.x)[torch.arange(3), largest]
+        last = reached.min().item()
+        assert partial.ts.tolist() == pytest.approx([0.0, last], abs=1e-7)
+        assert float(message.split("at t = ")[1].split()[0].rstrip(";")) == pytest.approx(last, abs=1e-5)
+        for sample, component in re.findall(r"limited by sample (\d), component \((\d),\)", message):
+            assert abs(reached[int(sample)] - last) < 1e-7
+            assert int(component) == largest[int(sample)]
+            limited.add(int(sample))
+    assert limited == {1}
+
+
 def test_a_budget_of_each_sample() -> None:
     problem = PROBLEMS["ode"]
     times = Adaptive(0.0, 1.0, rtol=1e-8, atol=1e-8, per_sample=True)
@@ -168,6 +256,122 @@ def test_a_budget_of_each_sample() -> None:
         solve(problem.equation, INITIAL, times, Dopri5(), max_nfe=100)
     assert failure.value.solution.nfe <= 100
     assert failure.value.solution.nfe.per_sample.max() <= 100
+
+
+FORMULAS = {"I": (1.0, 0.0, 0.0), "PI": (0.7, -0.4, 0.0), "PID": (0.58, -0.21, 0.1)}
+NORMS = [
+    *((0.5, 0.9, 0.1), (0.2, 0.99, 0.1), (3.0, 0.7, 0.1), (0.04, 1.2), (1e-9, 0.3), (0.9, 0.6)),
+    *((2.0, 8.0), (math.nan, 0.5), (1e5, 1.0)),
+]
+"""Of three groups, of which one leaves after three steps."""
+
+
+@pytest.mark.parametrize("control", FORMULAS)
+def test_step_sizes_follow_the_formula(control: str) -> None:
+    """h ← 0.9 h Π ‖e_{n−i}‖^{−β/p} over the last three accepted steps, from h/5 to 10 h, after a rejection to h.
+
+    Of a rejected step h ← 0.9 h ‖e‖^{−1/p}, and no less than h/10.
+    """
+    order, betas = 3.0, FORMULAS[control]
+    h, t, past, most = np.full(3, 1e-3), np.zeros(3), [[1.0, 1.0] for _ in range(3)], [10.0] * 3
+    controller = Controller(Adaptive(0.0, 1.0, rtol=1e-3, atol=1e-3, control=control), h.copy(), order)
+    for norms in NORMS:
+        h, t = h[: len(norms)], t[: len(norms)]
+        controller.keep(np.arange(len(controller.h)) < len(norms))
+        assert controller.propose() == pytest.approx(t + h, rel=1e-14)
+        accepted = controller.judge(np.array(norms))
+        for i, norm in enumerate(norms):
+            assert accepted[i] == (norm <= 1.0)
+            if norm <= 1.0:
+                t[i] += h[i]
+                recent = [norm, *past[i]]
+                factor = 0.9 * math.prod(e ** (-beta / order) for e, beta in zip(recent, betas, strict=True))
+                h[i] *= min(max(factor, 0.2), most[i])
+                past[i], most[i] = recent[:2], 10.0
+            else:
+                h[i] *= max(0.9 * norm ** (-1.0 / order), 0.1) if norm > 1.0 else 0.1
+                most[i] = 1.0
+        assert controller.h == pytest.approx(h, rel=1e-12)
+        assert controller.t == pytest.approx(t, rel=1e-14)
+
+
+def test_the_last_step_ends_at_the_end() -> None:
+    """A step that would leave less than a hundredth is stretched, a longer one is cut, and judged as it was taken."""
+    controller = Controller(Adaptive(0.0, 1.0, rtol=1e-3, atol=1e-3), np.array([0.98, 0.995, 1.0, 1.005, 4.0]), 3.0)
+    assert controller.propose().tolist() == [0.98, 1.0, 1.0, 1.0, 1.0]
+    controller.judge(np.full(5, 8.0))
+    assert controller.h == pytest.approx([0.98 * 0.45, 0.45, 0.45, 0.45, 0.45], rel=1e-12)
+
+
+def test_a_step_is_lost_below_sixteen_spacings_of_floats() -> None:
+    """3.6e-15 at t = 1."""
+    times = Adaptive(1.0, 2.0, rtol=1e-3, atol=1e-3)
+    assert Controller(times, np.array([4e-15]), 5.0).propose() > 1.0
+    for h in (3e-15, math.nan):
+        with pytest.raises(Underflow) as failure:
+            Controller(times, np.array([0.1, h]), 5.0).propose()
+        assert failure.value.group == 1
+
+
+FIRST = [(2.0, 0.5, 0.5, 1.0), (2.0, 40.0, -0.5, 3.0), (2.0, -300.0, 1.0, 5.0), (20.0, 0.0, 1.0, 5.0)]
+STILL = [(0.0, 1.0, 1.0, 2.0), (2.0, 1.0, 0.0, 2.0), (0.01, 0.0, 1e-3, 5.0)]
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize(("rate", "mu", "x", "order"), [*FIRST, *STILL])
+def test_the_first_step(sign: float, rate: float, mu: float, x: float, order: float) -> None:
+    """Hairer et al., II.4, in closed form, of x' = λ x + μ t: h₀ = 0.01 d₀/d₁, h₁ = (0.01 / max(d₁, d₂))^{1/p}.
+
+    Each of h₁, 100 h₀ and the whole interval is the shortest once; where d₀ or d₁ vanishes, h₀ = 10⁻⁶.
+    """
+    state, length = torch.tensor([[x]], dtype=torch.float64), 0.2
+    times = Adaptive(0.0, sign * length, rtol=0.02, atol=0.01)
+
+    def drift(t: float, y: Tensor) -> Tensor:
+        assert 0.0 <= sign * t <= length
+        return rate * y + mu * t
+
+    found = times.first_steps(drift, state, drift(0.0, state), order).item()
+    unit = 0.01 + 0.02 * abs(x)
+    d0, d1, d2 = abs(x) / unit, abs(rate * x) / unit, abs(rate**2 * x + mu) / unit
+    guess = min(0.01 * d0 / d1, length) if d0 > 0.0 and d1 > 0.0 else 1e-6
+    assert found == pytest.approx(min(100.0 * guess, (0.01 / max(d1, d2)) ** (1.0 / order), length), rel=1e-9)
+
+
+def test_errors_are_measured_in_what_is_allowed() -> None:
+    """rms(e / (atol + rtol max(|x₀|, |x₁|))), over the state or each sample; in half precision without overflow."""
+    x0, x1 = (torch.tensor(x, dtype=torch.float64) for x in ([[0.0, 3.0], [-1.0, 2.0]], [[-4.0, 1.0], [0.0, 0.5]]))
+    error, units = torch.tensor([[1.0, -2.0], [3.0, 4.0]]), [1.0 / 0.9, 2.0 / 0.7, 3.0 / 0.3, 4.0 / 0.5]
+    for per_sample, groups in ((False, [units]), (True, [units[:2], units[2:]])):
+        times = Adaptive(0.0, 1.0, rtol=0.2, atol=0.1, per_sample=per_sample)
+        expected = [math.sqrt(sum(unit**2 for unit in group) / len(group)) for group in groups]
+        assert times.norms(error.double(), x0, x1) == pytest.approx(expected, rel=1e-14)
+        half = times.norms(100.0 * error.half(), x0.half(), x1.half())  # 1000² is above 65504
+        assert half == pytest.approx([100.0 * norm for norm in expected], rel=1e-2)
+
+
+def test_the_tolerance_that_is_recommended_is_enough() -> None:
+    """Eight roundings of the state; of two the error itself would be half."""
+    x, eps = torch.tensor([[0.0], [1.0], [-3.0]]), torch.finfo(torch.float32).eps
+    Adaptive(0.0, 1.0, rtol=8 * eps, atol=1e-30, per_sample=True).check_reachable(x)
+    with pytest.raises(ValueError, match="loosen rtol to 1e-06"):
+        Adaptive(0.0, 1.0, rtol=2 * eps, atol=1e-30, per_sample=True).check_reachable(x)
+
+
+def test_times_of_samples_keep_double_precision() -> None:
+    """Of a state in single precision too."""
+    kinds = set()
+
+    def field(t: Tensor, x: Tensor) -> Tensor:
+        kinds.add((t.dtype, x.dtype))
+        return -t.to(x) * x
+
+    semilinear = Semilinear(field, torch.ones_like, lambda t: t, time=lambda r: r)
+    times = Adaptive(0.0, 1.0, rtol=1e-3, atol=1e-3, per_sample=True)
+    for solver in (Dopri5(), ExponentialRK(3)):
+        end = solve(semilinear, INITIAL.float(), times, solver).x
+        torch.testing.assert_close(end, math.exp(-0.5) * INITIAL.float(), rtol=0.0, atol=2e-3)
+    assert kinds == {(torch.float64, torch.float32)}
 
 
 Bad = Callable[[], object]
@@ -193,6 +397,15 @@ BAD_INPUT: dict[str, tuple[Bad, str]] = {
     "every step of every sample": (lambda: solve(LOGISTIC.equation, X, EACH, Dopri5(), save=True), "ask for some"),
     "an infinite node": (
         lambda: solve(flow(Denoiser(lambda x, t: x, CondOT(), predicts="v"), "x0"), X, ADAPTIVE, ExponentialRK(2)),
+        "hold the velocity, or keep away from the end",
+    ),
+    "an infinite node at the end": (
+        lambda: solve(
+            flow(Denoiser(lambda x, t: x, CondOT(), predicts="v"), "x0"),
+            X,
+            Adaptive(0.1, 1.0, rtol=1e-3, atol=1e-3),
+            ExponentialRK(2),
+        ),
         "hold the velocity, or keep away from the end",
     ),
 }
