@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from toy import GAUSSIAN, MIXTURE, PATHS, states
 
 from fokker.generative import CFG, VP, CondOT, Denoiser, GaussianPath, flow, grids, reverse_sde
-from fokker.solvers import RK4, Adaptive, Dopri5, ExponentialAdams, Semilinear, solve
+from fokker.solvers import RK4, SDE, Adaptive, Dopri5, ExponentialAdams, Semilinear, solve
 from fokker.verification import GaussianMixture
 
 HOLDS = ["x0", "eps", "velocity", "v"]
@@ -149,6 +150,26 @@ def test_the_account_knows_the_branches_of_guidance() -> None:
         torch.testing.assert_close(together.x[i], alone.x[0], rtol=0.0, atol=1e-13)
         assert together.nfe.per_sample[i] == alone.nfe
     assert together.nfe == 2 * together.nfe.depth
+
+
+def test_a_stochastic_equation_knows_its_samples() -> None:
+    """The rows of a watched equation are watched."""
+    calls = []
+
+    def watch(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def watched(t: float, x: Tensor) -> Tensor:
+            calls.append(len(x))
+            return function(t, x)
+
+        return watched
+
+    def noisy(scale: Tensor) -> SDE:
+        return SDE(lambda t, x: scale * x, lambda t, x: 1.0, noise="additive", rows=lambda index: noisy(scale[index]))
+
+    scale, index = torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([2, 0, 2])
+    some = noisy(scale).watched(watch).of_rows(index)
+    assert torch.equal(some.drift(0.0, torch.ones(3, 1)), scale[index])
+    assert calls == [3]
 
 
 def test_what_does_not_exist_is_refused() -> None:

@@ -36,6 +36,7 @@ from fokker.solvers import (
     solve,
     unroll,
 )
+from fokker.solvers.linear_form import LinearForm
 
 TIMES = [0.0, 0.07, 0.2, 0.31, 0.5, 0.63, 0.8, 0.9, 1.0]
 OWN = [solver for solver in FIXED_STEP if isinstance(solver, Stepper)]
@@ -180,6 +181,21 @@ def test_a_relative_change_of_1e_8_is_a_difference() -> None:
     found = same(table, changed)
     assert not found
     assert (found.step, found.term) == (3, "N3")
+
+
+def test_arithmetic_of_forms() -> None:
+    """As that of tensors, as far as it is linear; a tensor of one number may stand on either side."""
+    x, n = LinearForm.symbol("x", 0), LinearForm.symbol("N", 3)
+    number = torch.tensor([3.0], dtype=torch.float64)
+    assert (2.0 * x + n * 0.5).terms == {("x", 0): 2.0, ("N", 3): 0.5}
+    assert (x - 2.0 * n).terms == {("x", 0): 1.0, ("N", 3): -2.0}
+    assert (-x / 4.0 + 0).terms == {("x", 0): -0.25}
+    assert x.add(n, alpha=-3.0).terms == (x - n * number).terms == (x - number * n).terms
+    assert (x - x).terms == {}
+    assert sum([x, n]).terms == {("x", 0): 1.0, ("N", 3): 1.0}
+    for wrong in (lambda: x + 1.0, lambda: x * n, lambda: torch.ones(2) * x, lambda: x * torch.ones(2)):
+        with pytest.raises(TypeError, match="no table of numbers"):
+            wrong()
 
 
 class Bent(Stepper):
