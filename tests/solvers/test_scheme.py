@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,22 @@ import pytest
 import torch
 from cases import FIXED_STEP, INITIAL, PROBLEMS, STOCHASTIC, label
 from torch import Tensor
-from toy import MIXTURE, PATHS, Draws
+from toy import MIXTURE, PATHS, Draws, states
 
-from fokker.generative import CondOT, GaussianPath, flow, grids, reverse_sde
+from fokker.generative import VP, CondOT, GaussianPath, flow, grids, reverse_sde
 from fokker.solvers import (
     EDM_HEUN,
     ODE,
     SDE,
     TRAPEZOID,
+    Ancestral,
     BrownianTree,
     Euler,
     EulerMaruyama,
     ExponentialAdams,
     ExponentialRK,
     Heun,
+    Langevin,
     Scheme,
     Semilinear,
     Solver,
@@ -36,7 +39,9 @@ from fokker.solvers import (
     solve,
     unroll,
 )
-from fokker.solvers.linear_form import LinearForm
+from fokker.solvers.equation import Field
+from fokker.solvers.linear_form import Form, LinearForm, Symbol
+from fokker.solvers.scheme import Draw, Evaluation
 
 TIMES = [0.0, 0.07, 0.2, 0.31, 0.5, 0.63, 0.8, 0.9, 1.0]
 OWN = [solver for solver in FIXED_STEP if isinstance(solver, Stepper)]
@@ -62,6 +67,7 @@ def test_a_scheme_is_its_solver(solver: Solver, name: str, tmp_path: Path) -> No
     ran = scheme.run(equation, INITIAL, save=True)
     torch.testing.assert_close(ran.xs, solved.xs, rtol=0.0, atol=1e-12)
     assert scheme.nfe == ran.nfe == solved.nfe == solver.evaluations(8)
+    assert (scheme.name, ran.accepted) == (repr(solver), 8)
     assert ran.ts.tolist() == solved.ts.tolist()
     scheme.save(tmp_path / "scheme.json")
     loaded = Scheme.load(tmp_path / "scheme.json")
@@ -102,6 +108,51 @@ def test_expanded_rows_are_the_states(solver: Solver) -> None:
         torch.testing.assert_close(run.xs[i], state, rtol=0.0, atol=1e-12)
 
 
+def test_rows_in_terms_of_the_model() -> None:
+    """Of a predictor and corrector: values of the score and of ε-hat are those of M = (σ x₀ − α ε)/(α² + σ²)."""
+    path, models = VP(), []
+    equation = flow(MIXTURE.denoiser(path), "eps")
+
+    def watch(function: Field) -> Field:
+        def watched(t: float, x: Tensor) -> Tensor:
+            alpha, sigma = path.alpha(t), path.sigma(t)
+            models.append((sigma * MIXTURE.x0(x, t, path) - alpha * MIXTURE.eps(x, t, path)) / (alpha**2 + sigma**2))
+            return function(t, x)
+
+        return watched
+
+    scheme = unroll(equation, UNEVEN, Langevin(ExponentialRK(2), 2, 0.1))
+    generator = torch.Generator().manual_seed(0)
+    x = states(path, UNEVEN[0])
+    normals = [torch.randn(x.shape, dtype=torch.float64, generator=generator) for _ in scheme.draws]
+    run = scheme.run(equation.watched(watch), x, Draws(normals), save=True)
+    rows, _ = scheme.expanded()
+    for i in range(8):
+        state = rows.start[i] * x + sum(b * M for b, M in zip(rows.values[i], models, strict=True))
+        state = state + sum(c * xi for c, xi in zip(rows.normals[i], normals, strict=True))
+        torch.testing.assert_close(run.xs[i], state, rtol=0.0, atol=1e-11)
+
+
+def test_a_file_keeps_everything(tmp_path: Path) -> None:
+    """Kinds of evaluations and their bases, kinds of draws and their numbers; another format is refused."""
+    scheme = unroll(flow(MIXTURE.denoiser(CondOT()), "x0"), UNEVEN, Langevin(Ancestral(ExponentialAdams(1)), 2, 0.1))
+    assert {evaluation.kind for evaluation in scheme.evaluations} == {"field", "score"}
+    assert all(evaluation.basis is not None for evaluation in scheme.evaluations)
+    assert sorted(draw.index for draw in scheme.draws) == list(range(21))
+    scheme.save(tmp_path / "scheme.json")
+    assert Scheme.load(tmp_path / "scheme.json") == scheme
+    table = json.loads((tmp_path / "scheme.json").read_text()) | {"format": "fokker-scheme-0"}
+    (tmp_path / "scheme.json").write_text(json.dumps(table))
+    with pytest.raises(ValueError, match=r"no scheme that Fokker wrote \(another format\)"):
+        Scheme.load(tmp_path / "scheme.json")
+
+
+def test_a_run_keeps_the_account_of_its_equation() -> None:
+    equation = ODE(lambda t, x: -x, cost=2)
+    nfe = unroll(equation, TIMES, Heun()).run(equation, INITIAL).nfe
+    assert (nfe, nfe.depth, nfe.per_sample.tolist()) == (32, 16, [32] * 9)
+
+
 def test_a_file_needs_no_solver(tmp_path: Path) -> None:
     """It is replayed with a few lines of plain Python, from the JSON alone."""
     equation, x = PROBLEMS["log clock"].equation, 0.3
@@ -127,6 +178,9 @@ def test_memory_does_not_grow_with_the_steps() -> None:
     for step in scheme.program:
         kept += len(step.evaluations) + 1 - len(step.finished)
         assert kept <= 1 + 3 + 1
+    idle = Evaluation(0, 0.0, {("x", 0): 1.0}), Draw(0, "normal", 0.0, 1.0)
+    unused = Scheme("", (0.0, 1.0, 2.0), ({("x", 0): 1.0}, {("x", 1): 1.0}), idle[:1], idle[1:])
+    assert [set(step.finished) for step in unused.program] == [{("x", 0), ("N", 0), ("ξ", 0)}, {("x", 1)}]
 
 
 each_path = pytest.mark.parametrize("path", PATHS, ids=str)
@@ -168,19 +222,33 @@ def test_where_two_methods_part() -> None:
     assert "They part in step 0, the state, term start" in str(first)
     assert same(two, three).step == 1
     assert "7 steps against 6" in str(same(one, table(ExponentialAdams(1), UNEVEN[:-1])))
-    later = table(ExponentialAdams(1), [*UNEVEN[:-1], 0.98])
-    assert "They part at time 7: t = 0.97 against 0.98" in str(same(one, later))
+    later = same(one, table(ExponentialAdams(1), [*UNEVEN[:-1], 0.98]))
+    assert "They part at time 7: t = 0.97 against 0.98" in str(later)
+    assert (later.step, later.term) == (6, "time")
     assert "the time of evaluation 1: t = 0.11 against 0.08" in str(same(one, table(ExponentialRK(2))))
 
 
 def test_a_relative_change_of_1e_8_is_a_difference() -> None:
-    table = unroll(PROBLEMS["clock"].equation, TIMES, ExponentialAdams(2))
-    states = list(table.states)
-    states[3] = {symbol: value * (1.0 + (1e-8 if symbol == ("N", 3) else 0.0)) for symbol, value in states[3].items()}
-    changed = Scheme(table.name, table.times, tuple(states), table.evaluations)
-    found = same(table, changed)
-    assert not found
-    assert (found.step, found.term) == (3, "N3")
+    """Of any coefficient of a state or an argument; and so is one evaluation or draw more."""
+    table = unroll(NOISY, TIMES, ExponentialRK(2))
+
+    def changed(form: Form, symbol: Symbol) -> Form:
+        return {each: value * (1.0 + (1e-8 if each == symbol else 0.0)) for each, value in form.items()}
+
+    for symbol, term in ((("x", 3), "start"), (("N", 7), "N7"), (("ξ", 7), "ξ7")):
+        states = [changed(state, symbol) if i == 3 else state for i, state in enumerate(table.states)]
+        found = same(table, replace(table, states=tuple(states)))
+        assert not found
+        assert (found.step, found.term) == (3, term)
+        assert "step 3, the state" in str(found)
+    evaluations = list(table.evaluations)
+    evaluations[7] = replace(evaluations[7], argument=changed(evaluations[7].argument, ("N", 6)))
+    found = same(table, replace(table, evaluations=tuple(evaluations)))
+    assert (found.step, found.term) == (3, "N6")
+    assert "step 3, the argument of evaluation 7" in str(found)
+    more = replace(table, evaluations=(*table.evaluations, table.evaluations[-1]))
+    assert "16 evaluations against 17" in str(same(table, more))
+    assert "16 normals against 17" in str(same(table, replace(table, draws=(*table.draws, table.draws[-1]))))
 
 
 def test_arithmetic_of_forms() -> None:
@@ -225,6 +293,9 @@ def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
         unroll(ODE(lambda t, x: x), TIMES, TorchDiffEq("rk4"))
     with pytest.raises(TypeError, match="needs a Semilinear equation"):
         unroll(ODE(lambda t, x: x), TIMES, ExponentialAdams(1))
+    corrected = unroll(flow(MIXTURE.denoiser(CondOT())), UNEVEN, Langevin(Euler(), 1, 0.1))
+    with pytest.raises(ValueError, match=r"needs a score; give an equation that has one"):
+        corrected.run(lambda t, x: x, x, WhiteNoise(0))
     with pytest.raises(ValueError, match="draws noise; give WhiteNoise"):
         unroll(NOISY, TIMES, EulerMaruyama()).run(NOISY, x)
     (tmp_path / "other.json").write_text('{"format": "other"}')

@@ -24,10 +24,12 @@ from fokker.solvers import (
     Heun,
     Semilinear,
     SolveError,
+    Solver,
     TorchDiffEq,
     WhiteNoise,
     solve,
 )
+from fokker.solvers.diagnosis import FiniteWatch
 
 X = INITIAL[::4]
 DECAY = ODE(lambda t, x: -x)
@@ -82,6 +84,19 @@ def test_a_semilinear_equation_differentiates_itself() -> None:
     field = -0.25 * SPEEDS * (SPEEDS * clock).cos() * (X / scale) ** 2
     expected = d_scale / scale * X + scale * clock * field
     torch.testing.assert_close(equation.drift(t, X), expected, rtol=1e-14, atol=1e-14)
+    with torch.inference_mode():
+        torch.testing.assert_close(equation.drift(t, X), expected, rtol=1e-14, atol=1e-14)
+    times = torch.tensor([0.1, t, 0.9], dtype=torch.float64)[:, None]
+    with torch.no_grad():
+        rows = [equation.drift(time.item(), row) for time, row in zip(times, X.split(1), strict=True)]
+        torch.testing.assert_close(equation.drift(times, X), torch.cat(rows), rtol=1e-14, atol=1e-14)
+
+
+def test_a_drift_that_is_infinite_is_refused() -> None:
+    """r = √t: S r' is infinite at t = 0, while S'/S is not."""
+    equation = Semilinear(lambda t, x: x, torch.ones_like, torch.sqrt)
+    with pytest.raises(ValueError, match=r"drift of this equation is singular at t = 0; keep the times away"):
+        equation.drift(0.0, X)
 
 
 def test_in_its_clock_a_semilinear_equation_is_a_plain_ode() -> None:
@@ -111,6 +126,37 @@ def test_a_state_that_is_not_finite_is_named_with_the_work_done() -> None:
     assert partial.ts.tolist() == [0.0, 0.25, 0.5]
     assert torch.isfinite(partial.x).all()
     assert partial.nfe == 4  # the step after it was taken too
+    backwards = ODE(lambda t, x: x if t > 0.5 else math.nan * x)
+    with pytest.raises(SolveError, match=r"from t = 0\.5 to t = 0\.25") as failure:
+        solve(backwards, X, GRID.flip(0), Euler(), save=True)
+    assert failure.value.solution.ts.tolist() == [1.0, 0.75, 0.5]
+
+
+@pytest.mark.parametrize(("size", "late"), [(7, 7), (2**16, 0)])
+@pytest.mark.parametrize("bad", [1, 6, 12, 16, 27])
+def test_a_state_that_is_not_finite_is_found_soon(bad: int, size: int, late: int) -> None:
+    """Small states within eight steps, large ones at once; what is left is the one before, (1 − 1/32)^{bad − 1}."""
+    times = torch.linspace(0.0, 1.0, 33, dtype=torch.float64)
+    field = ODE(lambda t, x: -x if t < times[bad - 1] else x * math.nan)
+    with pytest.raises(SolveError, match=f"after step {bad},") as failure:
+        solve(field, torch.ones(2, size, dtype=torch.float64), times, Euler())
+    partial = failure.value.solution
+    assert bad <= partial.nfe <= bad + late
+    assert partial.ts.tolist() == times[:bad].tolist()
+    torch.testing.assert_close(partial.x[0, 0].item(), (31.0 / 32.0) ** (bad - 1), rtol=1e-14, atol=0.0)
+
+
+def test_on_a_device_the_end_is_looked_at() -> None:
+    """Without a sync on the way: how many of the states at the end are not finite."""
+    watch = FiniteWatch(X)
+    watch.soon = False
+    for x in (X, math.inf * X, math.nan * X):
+        assert not watch.due(x)
+    assert watch.trouble() == (2, ())
+    watch = FiniteWatch(X)
+    watch.soon = False
+    assert not watch.due(X)
+    assert watch.trouble() is None
 
 
 def test_an_adaptive_solve_into_a_singularity_names_where_it_stopped() -> None:
@@ -126,9 +172,41 @@ def test_a_budget_is_never_exceeded() -> None:
         solve(DECAY, X, Adaptive(0.0, 1.0, rtol=1e-9, atol=1e-9), Dopri5(), max_nfe=20)
     assert failure.value.solution.nfe <= 20
     assert failure.value.solution.status == "budget"
+    assert "stiff" not in str(failure.value)
+    with pytest.raises(SolveError, match="max_nfe = 9 ") as failure:
+        solve(DECAY, X, Adaptive(0.0, 1.0, rtol=1e-9, atol=1e-9), Dopri5(), max_nfe=9, save=[0.9, 1.0])
+    assert failure.value.solution.ts.tolist() == []
+    assert failure.value.solution.xs is not None
+    assert failure.value.solution.xs.shape == (0, 3, 7)
     with pytest.raises(SolveError, match="inside torchdiffeq"):
         solve(DECAY, X, Adaptive(0.0, 1.0, rtol=1e-9, atol=1e-9), TorchDiffEq("dopri5"), max_nfe=20)
     assert solve(DECAY, X, GRID, Heun(), max_nfe=8).nfe == 8
+
+
+def test_evaluations_are_those_of_the_network() -> None:
+    """Of a field that takes three a call; its products with Jacobians too. In its clock an equation costs the same."""
+    three = ODE(lambda t, x: -x, cost=3)
+    x = X.clone().requires_grad_()
+    solution = solve(three, x, GRID, Heun())
+    solution.x.sum().backward()
+    assert (solution.nfe, solution.nfe.depth, solution.nfe.branches, solution.nfe.vjp) == (24, 8, 3, 24)
+    assert solution.nfe.per_sample.tolist() == [24, 24, 24]
+    ends = []
+    torch.func.jvp(lambda x: ends.append(solve(three, x, GRID, Heun())) or ends[0].x, (X,), (X,))
+    assert ends[0].nfe.jvp == 24
+    with pytest.raises(SolveError, match="max_nfe = 20 evaluations were spent") as failure:
+        solve(three, X, Adaptive(0.0, 1.0, rtol=1e-9, atol=1e-9), Dopri5(), max_nfe=20)
+    assert failure.value.solution.nfe == 18
+    clocked = Semilinear(lambda t, x: x, torch.ones_like, lambda t: t, time=lambda r: r, cost=3).in_clock()
+    assert clocked.cost == 3
+
+
+@pytest.mark.parametrize("solver", [Heun(), RK4(), Dopri5()], ids=repr)
+def test_stages_at_the_end_of_a_step_are_at_its_time(solver: Solver) -> None:
+    """Not beside it: 0.3 + (0.9 − 0.3) is above 0.9."""
+    asked = []
+    solve(ODE(lambda t, x: asked.append(t) or -x), X, [0.3, 0.9], solver)
+    assert max(asked) <= 0.9
 
 
 Bad = Callable[[], object]
@@ -151,7 +229,7 @@ BAD_INPUT: dict[str, tuple[Bad, type[Exception], str]] = {
     "integers": (lambda: solve(DECAY, torch.ones(2, 2, dtype=torch.int64), GRID, Heun()), TypeError, "floating-point"),
     "a list": (lambda: solve(DECAY, [1.0], GRID, Heun()), TypeError, "leading batch axis"),
     "NaN": (lambda: solve(DECAY, X / torch.ones(3, 7).tril(), GRID, Heun()), ValueError, r"component \(0, 1\)"),
-    "another shape": (lambda: solve(ODE(lambda t, x: x[:1]), X, GRID, Heun()), ValueError, r"shape \(1, 7\)"),
+    "another shape": (lambda: solve(ODE(lambda t, x: x[:1]), X, GRID[:2], Euler()), ValueError, r"shape \(1, 7\)"),
     "a field of another dtype": (lambda: solve(ODE(lambda t, x: x.float()), X, GRID, Heun()), ValueError, "float32"),
     "steps beyond the budget": (lambda: solve(DECAY, X, GRID, RK4(), max_nfe=15), ValueError, "3 steps fit"),
     "adaptive RK4": (
