@@ -249,6 +249,26 @@ def test_a_partial_solution_of_samples_apart() -> None:
     assert limited == {1}
 
 
+@pytest.mark.parametrize("per_sample", [False, True])
+def test_a_step_that_is_taken_back_goes_nowhere(per_sample: bool) -> None:
+    """x' = 1 until t = 0.37, and 3 from then on: whatever the budget, x is where it is at the time that is named."""
+    times, rejected = Adaptive(0.0, 1.0, rtol=1e-8, atol=1e-8, per_sample=per_sample), set()
+    for budget in range(8, 150, 6):
+        with pytest.raises(SolveError, match=f"max_nfe = {budget} evaluations were spent at t = ") as failure:
+            solve(
+                ODE(lambda t, x: torch.where(torch.as_tensor(t) < 0.37, 1.0, 3.0) * torch.ones_like(x)),
+                torch.zeros(1, 2, dtype=torch.float64),
+                times,
+                Dopri5(),
+                max_nfe=budget,
+            )
+        partial = failure.value.solution
+        rejected.add(partial.rejected)
+        x = partial.x[0, 0].item()
+        assert partial.ts[-1].item() == pytest.approx(x if x < 0.37 else 0.37 + (x - 0.37) / 3.0, abs=1e-6)
+    assert len(rejected) > 3
+
+
 def test_a_budget_of_each_sample() -> None:
     problem = PROBLEMS["ode"]
     times = Adaptive(0.0, 1.0, rtol=1e-8, atol=1e-8, per_sample=True)

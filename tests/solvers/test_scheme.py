@@ -259,9 +259,11 @@ def test_arithmetic_of_forms() -> None:
     assert (x - 2.0 * n).terms == {("x", 0): 1.0, ("N", 3): -2.0}
     assert (-x / 4.0 + 0).terms == {("x", 0): -0.25}
     assert x.add(n, alpha=-3.0).terms == (x - n * number).terms == (x - number * n).terms
+    assert torch.mul(number, n).terms == torch.mul(n, number).terms == {("N", 3): 3.0}
     assert (x - x).terms == {}
     assert sum([x, n]).terms == {("x", 0): 1.0, ("N", 3): 1.0}
-    for wrong in (lambda: x + 1.0, lambda: x * n, lambda: torch.ones(2) * x, lambda: x * torch.ones(2)):
+    tensors = lambda: torch.ones(2) * x, lambda: x * torch.ones(2), lambda: torch.add(number, n)
+    for wrong in (lambda: x + 1.0, lambda: x * n, *tensors):
         with pytest.raises(TypeError, match="no table of numbers"):
             wrong()
 
