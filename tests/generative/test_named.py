@@ -16,7 +16,7 @@ from torch import Tensor
 from toy import MIXTURE, PATHS, Draws, states
 
 from fokker.generative import VE, VP, CondOT, GaussianPath, grids, named
-from fokker.generative.named import ALIASES, PUBLISHED
+from fokker.generative.named import ALIASES, PUBLISHED, Published
 from fokker.solvers import ExponentialAdams, WhiteNoise, same, solve, unroll
 
 UNEVEN = [0.05, 0.11, 0.3, 0.34, 0.6, 0.81, 0.9, 0.97]
@@ -136,24 +136,73 @@ def test_two_stages_of_x0(path: GaussianPath, name: str) -> None:
     close(run(name, path, x, UNEVEN), written)
 
 
-@pytest.mark.parametrize(("name", "values"), [("deis", 3), ("deis-rho", 3), ("ipndm", 4)])
-def test_adams_weights_are_the_integrals_of_lagrange_polynomials(name: str, values: int) -> None:
-    """Eq. 15 of 2204.13902: C_j = ∫ dr L_j, in log r or r = σ/α, by adaptive quadrature; after the start."""
+def linear(path: GaussianPath, x: Tensor, s: float, t: float, value: Tensor, slope: Tensor | float) -> Tensor:
+    """The flow from s to t, exact for x₀-hat = value + slope (λ − λ_s)."""
+    h = path.log_snr(t) - path.log_snr(s)
+    phi1 = -math.expm1(-h) / h
+    phi2 = (1.0 - phi1) / h
+    return path.sigma(t) / path.sigma(s) * x + path.alpha(t) * h * (phi1 * value + h * phi2 * slope)
+
+
+@each_path
+def test_three_stages_of_x0(path: GaussianPath) -> None:
+    """RES (2308.02157, section 3.2) with c₂ = 1/3 and c₃ = 2/3: the last value so far gives the slope in λ."""
+    x = written = states(path, UNEVEN[0])
+    for s, t in pairwise(UNEVEN):
+        lam, h = path.log_snr(s), path.log_snr(t) - path.log_snr(s)
+        t1, t2 = path.time(lam + h / 3.0), path.time(lam + 2.0 * h / 3.0)
+        value = MIXTURE.x0(written, s, path)
+        u1 = linear(path, written, s, t1, value, 0.0)
+        u2 = linear(path, written, s, t2, value, (MIXTURE.x0(u1, t1, path) - value) / (h / 3.0))
+        written = linear(path, written, s, t, value, (MIXTURE.x0(u2, t2, path) - value) / (2.0 * h / 3.0))
+    close(run("res-3s", path, x, UNEVEN), written)
+
+
+@pytest.mark.parametrize("name", ["flow-euler", "flow-heun"])
+def test_methods_of_flow_matching(name: str) -> None:
+    """Along the velocity, x + h v, and x + h (v + v')/2."""
+    path = CondOT()
+    x = written = states(path, UNEVEN[0])
+    for s, t in pairwise(UNEVEN):
+        velocity = MIXTURE.velocity(written, s, path)
+        if name == "flow-heun":
+            velocity = 0.5 * (velocity + MIXTURE.velocity(written + (t - s) * velocity, t, path))
+        written = written + (t - s) * velocity
+    close(run(name, path, x, UNEVEN), written)
+
+
+MULTISTEP = [
+    *(("deis", 3, 0), ("deis-rho", 3, 0), ("ipndm", 4, 0), ("dpm++2m", 2, 0), ("dpm++3m", 3, 0)),
+    *(("sde-dpm++2m", 2, 0), ("unipc", 2, 1)),
+]
+"""Names, past values, and those ahead: UniPC's corrector has one."""
+
+
+@pytest.mark.parametrize(("name", "values", "ahead"), MULTISTEP)
+def test_adams_weights_are_the_integrals_of_lagrange_polynomials(name: str, values: int, ahead: int) -> None:
+    """Eq. 15 of 2204.13902: C_j = S ∫ dr L_j, in log r or r, by adaptive quadrature; after the start.
+
+    r = σ/α and S = α for ε-hat; for x₀-hat r = α/σ and S = σ (2211.01095, eq. 8), or with noise r = α²/σ², S = σ²/α.
+    """
     path = VP()
     sampler, r = named(name), [path.sigma(t) / path.alpha(t) for t in UNEVEN]
+    scales = [path.alpha(t) for t in UNEVEN]
+    if name in ("dpm++2m", "dpm++3m", "sde-dpm++2m", "unipc"):
+        power = 2 if name == "sde-dpm++2m" else 1
+        r, scales = [level**-power for level in r], [path.alpha(t) * s**power for t, s in zip(UNEVEN, r, strict=True)]
     scheme = unroll(sampler.equation(MIXTURE.denoiser(path)), UNEVEN, sampler.solver)
     variable: Callable[[float], float] = (lambda r: r) if sampler.logarithmic is False else math.log
     evaluated = {evaluation.time: j for j, evaluation in enumerate(scheme.evaluations)}
-    for i in range(values, 7):
-        nodes = [variable(r[i - j]) for j in range(values)]
-        for j in range(values):
+    for i in range(values, 7 - ahead):
+        times = [i + ahead - j for j in range(values + ahead)]
+        nodes = [variable(r[k]) for k in times]
+        for j, at in enumerate(times):
 
-            def lagrange(at: float, j: int = j, nodes: list[float] = nodes) -> float:
-                return float(np.prod([(variable(at) - n) / (nodes[j] - n) for k, n in enumerate(nodes) if k != j]))
+            def lagrange(r: float, j: int = j, nodes: list[float] = nodes) -> float:
+                return float(np.prod([(variable(r) - n) / (nodes[j] - n) for k, n in enumerate(nodes) if k != j]))
 
-            weight = path.alpha(UNEVEN[i + 1]) * quad(lagrange, r[i], r[i + 1], epsabs=1e-13, epsrel=1e-13)[0]
-            found = scheme.states[i]["N", evaluated[UNEVEN[i - j]]]
-            assert found == pytest.approx(weight, rel=1e-10)
+            weight = scales[i + 1] * quad(lagrange, r[i], r[i + 1], epsabs=1e-13, epsrel=1e-13)[0]
+            assert scheme.states[i]["N", evaluated[UNEVEN[at]]] == pytest.approx(weight, rel=1e-10)
 
 
 def test_ipndm_on_even_steps_has_the_printed_weights() -> None:
@@ -199,8 +248,35 @@ def test_every_sampler_runs_and_gets_better(path: GaussianPath, name: str) -> No
     assert (ends[1] - flowed(path)).norm() < 0.6 * (ends[0] - flowed(path)).norm()
 
 
+UNIFORM = ("ddim", "ddpm", "predictor-corrector", "flow-euler", "flow-heun")
+KARRAS = ("euler", "euler-ancestral", "edm-heun", "edm-stochastic", "dpm2-ancestral", "deis-rho", "ipndm")
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_grids_are_those_of_the_papers(name: str) -> None:
+    """Uniform in t, in (σ/α)^{1/7}, or in log-SNR."""
+    path = VP()
+    _, times, _ = named(name)(MIXTURE.denoiser(path), 12, t0=0.1, t1=0.9)
+    assert (times[0].item(), times[-1].item()) == (0.1, 0.9)
+    if name not in UNIFORM:
+        times = (-path.log_snr(times) / 7.0).exp() if name in KARRAS else path.log_snr(times)
+    torch.testing.assert_close(times.diff(), times.diff().mean().expand(12), rtol=1e-9, atol=0.0)
+
+
+def test_settings_are_those_of_the_papers() -> None:
+    """S_churn, S_min, S_max and S_noise of table 5 of 2206.00364; one step of the corrector, as 2011.13456 reports."""
+    churned, corrected = named("edm-stochastic").solver, named("predictor-corrector").solver
+    assert repr(churned) == "Churn(ExponentialRK(EDM_HEUN), 40, 0.05, 50, 1.003)"
+    assert repr(corrected) == "Langevin(ExponentialAdams(1), 1, 0.05)"
+    assert (named("edm-stochastic").hold, named("predictor-corrector").eta) == ("eps", 1.0)
+    row = Published("", ExponentialAdams(2), "eps", grids.uniform, "", eta=0.5, logarithmic=False)
+    assert row.equation(MIXTURE.denoiser(VP())).logarithmic is False
+
+
 def test_names() -> None:
     assert named("DPM++2M") is named("dpmpp-2m") is PUBLISHED["dpm++2m"]
+    assert named("LMS") is PUBLISHED["ipndm"]
+    assert named("dpm2") is PUBLISHED["dpm-solver-2s"]
     assert all(target in PUBLISHED for target in ALIASES.values())
     with pytest.raises(ValueError, match=r"Unknown sampler 'dpm\+\+4m'; choose one of ddim, ddpm, .*lms"):
         named("dpm++4m")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from toy import GAUSSIAN, MIXTURE, PATHS, states
 
-from fokker.generative import CFG, VP, CondOT, Denoiser, GaussianPath, flow, grids, reverse_sde
+from fokker.generative import CFG, VP, CondOT, Cosine, Denoiser, GaussianPath, flow, grids, reverse_sde
 from fokker.solvers import RK4, SDE, Adaptive, Dopri5, ExponentialAdams, Semilinear, solve
 from fokker.verification import GaussianMixture
 
@@ -119,6 +119,32 @@ def test_single_precision_follows_double_precision() -> None:
     solved = solve(flow(single.denoiser(VP()), "x0"), x.float(), times, ExponentialAdams(2)).x
     assert solved.dtype == torch.float32
     torch.testing.assert_close(solved.double(), double, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("hold", ["x0", "velocity", "v"])
+@pytest.mark.parametrize("path", [CondOT(), Cosine(-math.inf, math.inf)], ids=str)
+def test_the_drift_where_alpha_is_zero(path: GaussianPath, hold: str) -> None:
+    x = states(path, 0.0)
+    drift = flow(MIXTURE.denoiser(path), hold).drift(0.0, x)
+    torch.testing.assert_close(drift, MIXTURE.velocity(x, 0.0, path), rtol=1e-12, atol=1e-12)
+
+
+@each_form
+@pytest.mark.parametrize("logarithmic", [False, True])
+def test_the_equation_of_some_samples(hold: str, eta: float, logarithmic: bool) -> None:
+    """In any order, and repeated."""
+
+    def net(x: Tensor, time: Tensor, label: Tensor) -> Tensor:
+        return torch.sin(x + time[:, None]) * (1.0 + label[:, None])
+
+    denoiser = Denoiser(net, CondOT(), predicts="v", label=[0, 1, 2, 3])
+    made, x = reverse_sde(denoiser, eta, hold, logarithmic=logarithmic), states(CondOT(), 0.4, 4)
+    index = torch.tensor([3, 1, 1])
+    some = made.of_rows(index)
+    assert torch.equal(some.field(0.4, x[index]), made.field(0.4, x)[index])
+    assert torch.equal(some.drift(0.4, x[index]), made.drift(0.4, x)[index])
+    assert some.diffusion(0.4, x[index]) == made.diffusion(0.4, x)
+    assert (some.stochastic, some.logarithmic) == (made.stochastic, made.logarithmic) == (eta > 0.0, logarithmic)
 
 
 def test_an_evaluation_costs_what_the_denoiser_says() -> None:

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from cases import INITIAL, PROBLEMS
 from convergence import rms, slope
 from torch import Tensor
 
@@ -20,6 +21,7 @@ from fokker.solvers import (
     ExponentialRK,
     ExponentialTableau,
     Semilinear,
+    Solver,
     interpolated,
     solve,
 )
@@ -49,6 +51,57 @@ def test_every_coefficient_is_checked(tableau: ExponentialTableau) -> None:
                 changes = {place: wrong} if isinstance(place, str) else {"a": rest}
                 with pytest.raises(ValueError, match="is not of stiff order"):
                     dataclasses.replace(tableau, **changes)
+
+
+def test_a_condition_that_holds_at_z_0_alone_is_not_enough() -> None:
+    """Heun's third-order weights 1/4, 0, 3/4 times φ₁: Σ b_i c_i is φ₂ only there."""
+    with pytest.raises(ValueError, match="not of stiff order 3: it misses ψ₂ = 0"):
+        dataclasses.replace(THIRD, b={0: {(1, -1): 1 / 4}, 2: {(1, -1): 3 / 4}})
+
+
+@pytest.mark.parametrize("solver", [ExponentialRK(3), ExponentialAdams(4)], ids=str)
+def test_a_clock_below_zero(solver: Solver) -> None:
+    """d(x/S) = N dr = (−N) d(−r)."""
+    above = PROBLEMS["log clock"].equation
+    below = dataclasses.replace(
+        above,
+        field=lambda t, x: -above.field(t, x),
+        gain=lambda t: -above.gain(t),
+        time=lambda r: above.time(-r),
+    )
+    ends = [solve(equation, INITIAL, [0.0, 0.1, 0.35, 0.6, 0.7, 1.0], solver).x for equation in (above, below)]
+    torch.testing.assert_close(*ends, rtol=1e-14, atol=1e-14)
+
+
+@pytest.mark.parametrize("corrector", [False, True])
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+def test_a_clock_through_zero(order: int, corrector: bool) -> None:
+    """Where log|r| is infinite on the way no value is carried across: of r = t − 1/2 a constant N is exact."""
+    equation = Semilinear(
+        lambda t, x: torch.ones_like(x), torch.ones_like, lambda t: t - 0.5, logarithmic=True, time=lambda r: r + 0.5
+    )
+    start, times = torch.zeros(1, 1, dtype=torch.float64), torch.linspace(0.0, 1.0, 13, dtype=torch.float64)
+    end = solve(equation, start, times, ExponentialAdams(order, corrector=corrector)).x
+    assert end.item() == pytest.approx(1.0, abs=1e-14)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+def test_a_last_step_to_r_0_keeps_its_order(order: int) -> None:
+    """N = log^m r with m < k: ∫_r^0 log^m ρ dρ = −r Σ_j (−1)^j m!/(m − j)! log^{m−j} r, from k values."""
+    m = order - 1
+    equation = Semilinear(
+        lambda t, x: math.log1p(-t) ** m * torch.ones_like(x),
+        torch.ones_like,
+        lambda t: 1.0 - t,
+        logarithmic=True,
+        time=lambda r: 1.0 - r,
+    )
+    times = [0.0, 0.2, 0.3, 0.5, 0.6, 0.8, 0.85, 1.0]
+    xs = solve(equation, torch.zeros(1, 1, dtype=torch.float64), times, ExponentialAdams(order), save=True).xs
+    assert xs is not None
+    r = 1.0 - times[-2]
+    exact = -r * sum((-1) ** j * math.perm(m, j) * math.log(r) ** (m - j) for j in range(order))
+    assert (xs[-1] - xs[-2]).item() == pytest.approx(exact, rel=1e-11)
 
 
 def test_interpolated_rows() -> None:
@@ -141,3 +194,4 @@ def test_bad_input_gets_one_clear_sentence() -> None:
         solve(plain, eye, [0.0, 0.5, 1.0], ExponentialRK(3))
     with pytest.raises(ValueError, match=r"order 4 starts with a one-step method.*or lower the order"):
         solve(plain, eye, [0.0, 0.5, 1.0], ExponentialAdams(4))
+    assert solve(plain, eye, [0.0, 0.5, 1.0], ExponentialAdams(3)).nfe == 2  # which starts without stages

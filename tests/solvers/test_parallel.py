@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from typing import Any
 
 import pytest
@@ -17,19 +18,23 @@ from fokker.solvers import (
     RK4,
     Adaptive,
     BrownianTree,
+    ButcherTableau,
     Euler,
     EulerMaruyama,
     ExponentialAdams,
     ExponentialRK,
     Heun,
     Langevin,
+    Midpoint,
     Picard,
+    RungeKutta,
     SolveError,
     Stepper,
     WhiteNoise,
     solve,
     unroll,
 )
+from fokker.solvers.equation import Field
 
 TIMES = torch.linspace(0.0, 1.0, 33, dtype=torch.float64)
 SOLVERS: list[Stepper] = [Euler(), Heun(), RK4(), ExponentialAdams(1), ExponentialRK(3)]
@@ -74,6 +79,79 @@ def test_the_tolerance_is_a_share_of_the_discretisation_error(solver: Stepper) -
         depths.append(parallel.nfe.depth / (sequential.nfe / n))
         assert depths[-1] < n
     assert depths[1] < 2.0 * depths[0]
+
+
+def stages(tableau: ButcherTableau, drift: Field, t0: float, t1: float, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The first slope of a Runge-Kutta step, and its end."""
+    slopes: list[Tensor] = []
+    for c, row in zip(tableau.c[: tableau.evaluations], tableau.a, strict=False):
+        inside = sum((a * k for a, k in zip(row, slopes, strict=True)), torch.zeros_like(x))
+        slopes.append(drift(t0 + c * (t1 - t0), x + (t1 - t0) * inside))
+    return slopes[0], x + (t1 - t0) * sum(b * k for b, k in zip(tableau.b, slopes, strict=False))
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("solver", [Euler(), Midpoint(), RK4()], ids=label)
+def test_sweeps_and_work_are_those_of_the_algorithm(solver: RungeKutta, backwards: bool) -> None:
+    """Algorithm 1 of Shih et al. (2305.16317) in sequence, with the tolerance e = |h| |∇^p N| / (2^p (p + 1)!)."""
+    drift, n, window, tolerance, p = PROBLEMS["ode"].equation.drift, 40, 16, 0.3, solver.order
+    times = (torch.linspace(0.0, 1.0, n + 1, dtype=torch.float64) ** 1.2).tolist()
+    times = times[::-1] if backwards else times
+    states, begin, depth, work = [INITIAL] * (n + 1), 0, 0, 0
+    while begin < n:
+        end = min(begin + window, n)
+        made = [stages(solver.tableau, drift, times[i], times[i + 1], states[i]) for i in range(begin, end)]
+        depth, work = depth + solver.evaluations(1), work + solver.evaluations(end - begin)
+        ends = torch.stack([after for _, after in made])
+        off = ends - torch.stack(states[begin + 1 : end + 1])
+        moved = ends + off.cumsum(0) - off
+        change = (moved - torch.stack(states[begin + 1 : end + 1])).square().mean(2).sqrt()
+        differences = torch.stack([first for first, _ in made]).diff(n=p, dim=0) if end - begin > p else 0.0 * ends[:1]
+        settled = 0
+        for k in range(end - begin):
+            share = (times[begin + k + 1] - times[begin + k]) / (2**p * math.factorial(p + 1))
+            error = share * differences[min(k, len(differences) - 1)]
+            if (change[k] > tolerance * error.square().mean(1).sqrt()).any():
+                break
+            settled += 1
+        states[begin + 1 :] = [*moved, *[moved[-1]] * (n - end)]
+        begin += max(settled, 1)
+    parallel = solve(PROBLEMS["ode"].equation, INITIAL, times, Picard(solver, window, tolerance))
+    torch.testing.assert_close(parallel.x, states[-1], rtol=0.0, atol=1e-12)
+    assert (parallel.nfe.depth, parallel.nfe) == (depth, work)
+
+
+def test_what_no_longer_changes_is_final() -> None:
+    """x' = 1 in steps of 1/32: the first sweep is exact, and the second one sees it."""
+    start = torch.zeros(1, 1, dtype=torch.float64)
+    parallel = solve(ODE(lambda t, x: torch.ones_like(x)), start, TIMES, Picard(Euler(), 32, tolerance=0.0))
+    assert (parallel.nfe.depth, parallel.nfe) == (2, 32 + 31)
+
+
+def test_steps_of_different_stages() -> None:
+    """From α = 0 and to σ = 0 a step has one stage alone."""
+    equation = flow(Denoiser(lambda x, t: torch.sin(x), CondOT(), predicts="x0"), "x0")
+    times, solver = grids.uniform(CondOT(), 9), ExponentialRK(3)
+    sequential = solve(equation, INITIAL, times, solver)
+    parallel = solve(equation, INITIAL, times, Picard(solver, 5, tolerance=0.0))
+    torch.testing.assert_close(parallel.x, sequential.x, rtol=0.0, atol=1e-12)
+    assert sequential.nfe == 3 * 7 + 2
+
+
+def test_normals_of_steps_that_are_done_are_dropped() -> None:
+    drawn: list[Any] = []
+
+    class Remembered(WhiteNoise):
+        def normal(self, t0: float, t1: float, clock: Any, like: Tensor) -> Tensor:
+            made = super().normal(t0, t1, clock, like)
+            drawn.append(weakref.ref(made))
+            assert sum(each() is not None for each in drawn) <= 7
+            return made
+
+    equation = reverse_sde(Denoiser(lambda x, t: torch.sin(x), CondOT(), predicts="x0"))
+    times = grids.log_snr(CondOT(), 24, t0=0.1, t1=0.9)
+    solve(equation, INITIAL, times, Picard(ExponentialAdams(1), 7, tolerance=0.0), Remembered(3))
+    assert len(drawn) == 24
 
 
 def test_noise_is_drawn_once_a_step() -> None:
@@ -124,14 +202,22 @@ def test_failures_keep_what_is_done() -> None:
         solve(ODE(drift), INITIAL, TIMES, Picard(Euler(), 8), save=True)
     assert failure.value.solution.ts[-1] == TIMES[20]
     with pytest.raises(SolveError, match="max_nfe = 50 evaluations were spent at t = ") as failure:
-        solve(PROBLEMS["ode"].equation, INITIAL, TIMES, Picard(Euler(), 8), max_nfe=50)
-    assert 0 < failure.value.solution.nfe <= 50
-    assert math.isfinite(rms(failure.value.solution.x))
+        solve(PROBLEMS["ode"].equation, INITIAL, TIMES, Picard(Euler(), 8, tolerance=0.0), max_nfe=50)
+    partial = failure.value.solution
+    assert 0 < partial.nfe <= 50
+    sequential = solve(PROBLEMS["ode"].equation, INITIAL, TIMES, Euler(), save=True)
+    torch.testing.assert_close(partial.x, sequential.xs[partial.accepted], rtol=0.0, atol=1e-14)
+    assert partial.ts.tolist() == TIMES[: partial.accepted + 1].tolist()
 
 
 def test_bad_input_gets_one_clear_sentence() -> None:
     with pytest.raises(ValueError, match="whose steps do not look back"):
         Picard(ExponentialAdams(2), 8)
+    with pytest.raises(ValueError, match="whose steps do not look back"):
+        Picard(ExponentialAdams(1, corrector=True), 8)
+    equation = flow(Denoiser(lambda x, t: torch.sin(x), CondOT(), predicts="x0"))
+    with pytest.raises(ValueError, match="Picard needs noise"):
+        solve(equation, INITIAL, TIMES[1:], Picard(Langevin(None, 2, 0.1), 8))
     with pytest.raises(ValueError, match="window >= 1"):
         Picard(Euler(), 0)
     with pytest.raises(ValueError, match="no error estimate"):
