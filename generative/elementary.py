@@ -13,7 +13,22 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-__all__ = ["Real", "atan", "cos", "exp", "expm1", "hypot", "log", "ratio", "sigmoid", "sin", "softplus", "sqrt"]
+__all__ = [
+    "Real",
+    "asinh",
+    "atan",
+    "cos",
+    "exp",
+    "expm1",
+    "hypot",
+    "log",
+    "minimum",
+    "ratio",
+    "sigmoid",
+    "sin",
+    "softplus",
+    "sqrt",
+]
 
 Real: TypeAlias = "float | Tensor"
 
@@ -59,8 +74,16 @@ def atan(x: Real) -> Real:
     return x.atan() if isinstance(x, Tensor) else math.atan(x)
 
 
+def asinh(x: Real) -> Real:
+    return x.asinh() if isinstance(x, Tensor) else math.asinh(x)
+
+
 def hypot(x: Real, y: Real) -> Real:
     return (x * x + y * y) ** 0.5
+
+
+def minimum(x: Real, bound: float) -> Real:
+    return x.clamp(max=bound) if isinstance(x, Tensor) else min(x, bound)
 
 
 def sigmoid(x: Real) -> Real:

@@ -21,9 +21,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 
-from .elementary import Real, atan, exp, expm1, hypot, log, ratio, sigmoid, sin, softplus, sqrt
+from .elementary import Real, atan, exp, expm1, hypot, log, ratio, sin, softplus, sqrt
 
-__all__ = ["VE", "VP", "CondOT", "Cosine", "GaussianPath"]
+__all__ = ["VE", "VP", "CondOT", "Cosine", "GaussianPath", "LinearBeta"]
 
 
 class GaussianPath(ABC):
@@ -65,22 +65,33 @@ class GaussianPath(ABC):
 
 @dataclass(frozen=True)
 class CondOT(GaussianPath):
-    """The straight line of flow matching: α = t, σ = 1 − t (Lipman et al., 2210.02747, section 4.1)."""
+    """The straight line of flow matching: α = t, σ = 1 − (1 − `sigma_min`) t.
+
+    The published σ_min > 0 leaves noise of that size in the data (σ = σ_min at t = 1); 0 is the rectified flow.
+
+    Source: Lipman et al. (2210.02747), eq. 20 and section 4.1; Liu et al., Rectified Flow (2209.03003).
+    """
+
+    sigma_min: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.sigma_min < 1.0:
+            raise ValueError(f"CondOT needs 0 <= sigma_min < 1, but got {self.sigma_min}.")
 
     def alpha(self, t: Real) -> Real:
         return t
 
     def sigma(self, t: Real) -> Real:
-        return 1.0 - t
+        return (1.0 - t) + self.sigma_min * t
 
     def d_alpha(self, t: Real) -> Real:
         return 0.0 * t + 1.0
 
     def d_sigma(self, t: Real) -> Real:
-        return 0.0 * t - 1.0
+        return 0.0 * t + (self.sigma_min - 1.0)
 
     def time(self, log_snr: Real) -> Real:
-        return sigmoid(log_snr)
+        return 1.0 / (exp(-log_snr) + (1.0 - self.sigma_min))
 
 
 @dataclass(frozen=True)
@@ -90,7 +101,7 @@ class Cosine(GaussianPath):
     An angle runs linearly, λ = log tan(angle) + `shift`, α = √sigmoid(2λ), σ = √sigmoid(−2λ), from λ =
     `log_snr_min` at t = 0 to λ = `log_snr_max` at t = 1. Infinite bounds give the untruncated α = sin(πt/2),
     σ = cos(πt/2). For images of side d trained beside a reference side r, shift = log(r / d). Unlike the
-    published form, the bounds hold for the shifted schedule too.
+    published form, the bounds hold for the shifted schedule too, where `Shifted` would move them with all the rest.
 
     Source: Nichol and Dhariwal (2102.09672), eq. 17; Hoogeboom et al., Simple Diffusion (2301.11093), section 3.1.
     """
@@ -148,16 +159,10 @@ class Cosine(GaussianPath):
 
 
 @dataclass(frozen=True)
-class VP(GaussianPath):
-    """The variance-preserving path with a linear β.
+class LinearBeta(GaussianPath):
+    """α = e^{−L} with a β that is linear in the time s = 1 − t of diffusion: L = s β_min/2 + s² (β_max − β_min)/4.
 
-    α = e^{−L}, σ = √(1 − e^{−2L}), L = s β_min/2 + s² (β_max − β_min)/4.
-
-    s = 1 − t is the time of diffusion. The default is the linear schedule of DDPM in continuous time; at t = 0
-    it stops at α = 0.0066, and t < 0 continues it: every log-SNR has its time, and α and σ are functions of the
-    log-SNR alone.
-
-    Source: Song et al., Score-Based Generative Modeling through SDEs (2011.13456), eq. 33.
+    Source: Song et al., Score-Based Generative Modeling through SDEs (2011.13456), appendix C.
     """
 
     beta_min: float = 0.1
@@ -165,7 +170,8 @@ class VP(GaussianPath):
 
     def __post_init__(self) -> None:
         if not 0.0 < self.beta_min < self.beta_max:
-            raise ValueError(f"VP needs 0 < beta_min < beta_max, but got {self.beta_min} and {self.beta_max}.")
+            name = type(self).__name__
+            raise ValueError(f"{name} needs 0 < beta_min < beta_max, but got {self.beta_min} and {self.beta_max}.")
 
     def _decay(self, t: Real) -> Real:
         """L = −log α."""
@@ -176,34 +182,49 @@ class VP(GaussianPath):
         """dL/dt = −β/2."""
         return -0.5 * (self.beta_min + (1.0 - t) * (self.beta_max - self.beta_min))
 
+    def _time_of_decay(self, decay: Real) -> Real:
+        slope = self.beta_max - self.beta_min
+        return 1.0 - 4.0 * decay / (self.beta_min + sqrt(self.beta_min**2 + 4.0 * slope * decay))
+
     def alpha(self, t: Real) -> Real:
         return exp(-self._decay(t))
-
-    def sigma(self, t: Real) -> Real:
-        return sqrt(-expm1(-2.0 * self._decay(t)))
 
     def d_alpha(self, t: Real) -> Real:
         return -self.alpha(t) * self._d_decay(t)
 
-    def d_sigma(self, t: Real) -> Real:
-        return ratio(self.alpha(t) ** 2 * self._d_decay(t), self.sigma(t))
-
     def log_snr(self, t: Real) -> Real:
         return -self._decay(t) - log(self.sigma(t))
 
+
+@dataclass(frozen=True)
+class VP(LinearBeta):
+    """The variance-preserving path with a linear β: α = e^{−L}, σ = √(1 − α²), L = s β_min/2 + s² (β_max − β_min)/4.
+
+    s = 1 − t is the time of diffusion. The default is the linear schedule of DDPM in continuous time; at t = 0
+    it stops at α = 0.0066, and t < 0 continues it: every log-SNR has its time, and α and σ are functions of the
+    log-SNR alone.
+
+    Source: Song et al., Score-Based Generative Modeling through SDEs (2011.13456), eq. 33.
+    """
+
+    def sigma(self, t: Real) -> Real:
+        return sqrt(-expm1(-2.0 * self._decay(t)))
+
+    def d_sigma(self, t: Real) -> Real:
+        return ratio(self.alpha(t) ** 2 * self._d_decay(t), self.sigma(t))
+
     def time(self, log_snr: Real) -> Real:
-        decay = 0.5 * softplus(-2.0 * log_snr)
-        slope = self.beta_max - self.beta_min
-        return 1.0 - 4.0 * decay / (self.beta_min + sqrt(self.beta_min**2 + 4.0 * slope * decay))
+        return self._time_of_decay(0.5 * softplus(-2.0 * log_snr))
 
 
 @dataclass(frozen=True)
 class VE(GaussianPath):
-    """The variance-exploding path in EDM's clock: α = 1, σ = `sigma_max` (1 − t), so that σ reaches 0 at t = 1.
+    """The variance-exploding path of EDM: α = 1, σ = `sigma_max` (1 − t), so that σ reaches 0 at t = 1.
 
-    The levels that a sampler visits are a matter of the grid (`grids.karras`), not of the path.
+    It is EDM's own path, σ(t) = t and s(t) = 1, with its clock turned round. The levels that a sampler visits are a
+    matter of the grid (`grids.karras`), not of the path; `GeometricVE` has the levels in geometric progression.
 
-    Source: Karras et al., Elucidating the Design Space (2206.00364), table 1 (σ(t) = t, s(t) = 1).
+    Source: Karras et al., Elucidating the Design Space (2206.00364), table 1.
     """
 
     sigma_max: float = 80.0

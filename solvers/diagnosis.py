@@ -47,6 +47,7 @@ class FiniteWatch:
         """Enters a state, and says whether it is time to look."""
         if not self.soon:
             self.sums.append(x.detach().sum())
+            self.recent = [x]
             return False
         self.recent.append(x)
         return len(self.recent) == self.every
@@ -55,7 +56,7 @@ class FiniteWatch:
         """How many of the last states are not finite, and a component of the first; `good` is the one before it."""
         if self.sums:
             bad = ~torch.isfinite(torch.stack(self.sums))
-            return (int(bad.sum()), ()) if bad[-1] else None
+            return (int(bad.sum()), first_nonfinite(self.recent[-1]) or ()) if bad[-1] else None
         if self.recent and not math.isfinite(self.recent[-1].detach().sum().item()):
             for i, x in enumerate(self.recent):
                 if (component := first_nonfinite(x)) is not None:

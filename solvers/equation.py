@@ -37,6 +37,7 @@ __all__ = ["ODE", "SDE", "Calculus", "Equation", "Field", "Noising", "NoiseType"
 Time = float | Tensor
 Field = Callable[[Any, Tensor], Tensor]
 Rows = Callable[[Tensor], Any]
+Spends = Callable[[Any], "int | Tensor"]
 NoiseType = Literal["diagonal", "additive", "scalar", "general"]
 Calculus = Literal["ito", "stratonovich"]
 
@@ -47,7 +48,9 @@ class Equation(ABC):
     drift: Field
     """f(t, x), of x's shape."""
     cost: int = 1
-    """Evaluations of the network in one call of the costly field, per sample."""
+    """Evaluations of the network in one call of the costly field, per sample: the most that one takes."""
+    spends: Spends | None = None
+    """What a call at time t takes, an int, or int64 of the times' shape; None: `cost` at every time."""
     rows: Rows | None = None
     """The same equation for the samples of these indices (int64, repeated ones too); None: the same for all."""
 
@@ -79,6 +82,7 @@ class ODE(Equation):
     drift: Field
     cost: int = 1
     rows: Rows | None = None
+    spends: Spends | None = None
 
     @property
     def stochastic(self) -> bool:
@@ -104,6 +108,7 @@ class SDE(Equation):
     calculus: Calculus = "ito"
     cost: int = 1
     rows: Rows | None = None
+    spends: Spends | None = None
 
     def __post_init__(self) -> None:
         if self.noise not in ("diagonal", "additive", "scalar", "general"):
@@ -170,6 +175,7 @@ class Semilinear(Equation):
     noising: Noising | None = None
     score: Field | None = None
     basis: Callable[[float], tuple[float, float]] | None = None
+    spends: Spends | None = None
 
     @property
     def stochastic(self) -> bool:
@@ -210,18 +216,23 @@ class Semilinear(Equation):
         if self.time is None:
             raise ValueError("in_clock() needs the inverse of the clock; give Semilinear(..., time=...).")
 
-        inverse = self.time
+        inverse, spends, rows = self.time, self.spends, self.rows
+
+        def there(r: Time) -> Time:
+            """t(r), a float for a float."""
+            return inverse(r) if isinstance(r, Tensor) else inverse(torch.tensor(r, dtype=torch.float64)).item()
 
         def drift(r: Time, z: Tensor) -> Tensor:
-            clock = r if isinstance(r, Tensor) else torch.tensor(r, dtype=torch.float64)
-            t = inverse(clock)
-            scale = self.scale(t)
-            if isinstance(r, Tensor):
-                return self.field(t, scale.to(z) * z)
-            return self.field(t.item(), scale.item() * z)
+            t = there(r)
+            scale = self.scale(torch.as_tensor(t, dtype=torch.float64))
+            return self.field(t, (scale.to(z) if isinstance(r, Tensor) else scale.item()) * z)
 
-        rows = self.rows
-        return ODE(drift, self.cost, None if rows is None else lambda index: rows(index).in_clock())
+        return ODE(
+            drift,
+            self.cost,
+            None if rows is None else lambda index: rows(index).in_clock(),
+            None if spends is None else lambda r: spends(there(r)),
+        )
 
     def watched(self, watch: Callable[[Field], Field]) -> Semilinear:
         score = None if self.score is None else watch(self.score)

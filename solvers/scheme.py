@@ -130,7 +130,7 @@ class Scheme:
         if self.draws and noise is None:
             raise ValueError(f"{self.name} draws noise; give WhiteNoise(seed), or BrownianTree(x, t0, t1, seed).")
         ledger = Ledger(None, len(x))
-        watched = equation.watched(lambda function: ledger.watch(function, equation.cost))
+        watched = equation.watched(lambda function: ledger.watch(function, equation.cost, equation.spends))
         fields = {"field": watched.field if isinstance(watched, Semilinear) else watched.drift}
         if any(evaluation.kind == "score" for evaluation in self.evaluations):
             if not isinstance(watched, Semilinear) or watched.score is None:

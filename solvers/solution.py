@@ -24,11 +24,11 @@ class NFE(int):
     """The number of function evaluations of a solve, per sample, with its parts as attributes.
 
     forward: evaluations of the network; of the sample that took most, where samples differ. rejected: those of them
-    that were spent on rejected steps. branches: evaluations in one call of the field (guidance has two), which are
-    counted. depth: calls of the field, one after the other: less than `forward` where a call evaluates branches, or
-    several times at once. jvp, vjp: Jacobian-vector and vector-Jacobian products (directions that are batched by vmap
-    count once). per_sample: evaluations of each sample, int64 (B,). The account goes on after the solve: a backward
-    pass adds its products, and the evaluations that it repeats.
+    that were spent on rejected steps. branches: the most evaluations in one call of the field (guidance has two),
+    which are counted. depth: calls of the field, one after the other: less than `forward` where a call evaluates
+    branches, or several times at once. jvp, vjp: Jacobian-vector and vector-Jacobian products (directions that are
+    batched by vmap count once). per_sample: evaluations of each sample, int64 (B,). The account goes on after the
+    solve: a backward pass adds its products, and the evaluations that it repeats.
     """
 
     rejected: int
@@ -51,6 +51,14 @@ class NFE(int):
         """How many samples took how many evaluations."""
         return dict(sorted(Counter(self.per_sample.tolist()).items()))
 
+    @classmethod
+    def of(cls, per_sample: Tensor, **parts: int) -> NFE:
+        """An account of these evaluations, int64 (B,), with `rejected`, `branches`, `depth`, `jvp` and `vjp`."""
+        nfe = cls(int(per_sample.max()) if len(per_sample) else 0)
+        nfe.per_sample = per_sample
+        vars(nfe).update(parts)
+        return nfe
+
 
 class BudgetExhausted(Exception):
     """The next evaluation would exceed max_nfe. Internal: solvers turn it into a SolveError."""
@@ -58,6 +66,8 @@ class BudgetExhausted(Exception):
 
 class Ledger:
     """Counts evaluations, refuses those beyond the budget, and checks the field's first value.
+
+    Where samples are at times of their own, a call is entered as what it takes of the sample that it takes most of.
 
     copies: states of one sample in the batch of a call. per_sample: what each sample took, where they differ; the
     loop that knows which samples it evaluates keeps it.
@@ -79,12 +89,18 @@ class Ledger:
         nfe.per_sample = each
         return nfe
 
-    def watch(self, function: Callable[[Any, Tensor], Tensor], cost: int) -> Callable[[Any, Tensor], Tensor]:
-        """`function`, each call of which is entered as `cost` evaluations."""
+    def watch(
+        self,
+        function: Callable[[Any, Tensor], Tensor],
+        cost: int,
+        spends: Callable[[Any], int | Tensor] | None = None,
+    ) -> Callable[[Any, Tensor], Tensor]:
+        """`function`, each call of which is entered as `cost` evaluations, or as `spends(t)`, which is no more."""
         self.branches = cost
 
         def watched(t: Any, x: Tensor) -> Tensor:
-            spent = cost * self.copies
+            each = cost if spends is None else spends(t)
+            spent = self._most(each) if isinstance(each, Tensor) else each * self.copies
             if self.budget is not None and self.forward + spent > self.budget:
                 raise BudgetExhausted
             first = self.depth == 0
@@ -103,6 +119,10 @@ class Ledger:
             return value
 
         return watched
+
+    def _most(self, each: Tensor) -> int:
+        """Of what each state of a batch takes, the most that those of one sample take together."""
+        return int(each.reshape(self.copies, -1).sum(0).max())
 
     def _pulled_back(self, spent: int) -> None:
         self.vjp += spent

@@ -7,7 +7,22 @@ import torch
 from toy import ENDS, GAUSSIAN, MIXTURE, states
 
 from fokker.generative import VE, VP, CondOT, Cosine, GaussianPath, flow, grids, reverse_sde
+from fokker.generative.schedules import GeometricVE, Polynomial, SubVP
+from fokker.generative.shifted import Shifted
+from fokker.generative.table import Table, scaled_linear_betas, zero_terminal_snr
 from fokker.solvers import ExponentialAdams, WhiteNoise, solve
+
+OTHERS: list[GaussianPath] = [
+    CondOT(sigma_min=0.01),
+    SubVP(),
+    Polynomial(2.0),
+    GeometricVE(),
+    Table(scaled_linear_betas()),
+    Table(zero_terminal_snr(scaled_linear_betas())),
+    Shifted(CondOT(), -1.0),
+    Shifted(VP(), 0.7),
+]
+"""Of every other class, at one order."""
 
 each_end = pytest.mark.parametrize("path", ENDS, ids=str)
 each_order = pytest.mark.parametrize("order", [1, 2, 3, 4])
@@ -51,6 +66,16 @@ def test_many_steps_arrive(path: GaussianPath, order: int, corrector: bool, hold
     solved = solve(flow(GAUSSIAN.denoiser(path), hold), x, grids.log_snr(path, 60), solver).x
     error = (solved - GAUSSIAN.flow_map(x, 0.0, 1.0, path)).abs().max()
     assert error < (0.15 if solver.order == 1 else 0.02)
+
+
+@pytest.mark.parametrize("path", OTHERS, ids=str)
+@pytest.mark.parametrize("hold", ["x0", "velocity", "v"])
+def test_every_other_path_from_end_to_end(path: GaussianPath, hold: str) -> None:
+    test_few_steps_stay_near_the_data(path, 3, True, hold)
+    test_many_steps_arrive(path, 3, False, hold)
+    x, equation = states(path, 0.0), reverse_sde(MIXTURE.denoiser(path), 1.0)
+    for n in (1, 3):
+        assert solve(equation, x, grids.uniform(path, n), ExponentialAdams(2), WhiteNoise(0)).x.isfinite().all()
 
 
 @pytest.mark.parametrize("path", [CondOT(), VP(), VE()], ids=str)

@@ -150,12 +150,14 @@ def test_a_state_that_is_not_finite_is_found_soon(bad: int, size: int, late: int
 
 
 def test_on_a_device_the_end_is_looked_at() -> None:
-    """Without a sync on the way: how many of the states at the end are not finite."""
+    """Without a sync on the way: how many of the states at the end are not finite, and a component of the last."""
     watch = FiniteWatch(X)
     watch.soon = False
-    for x in (X, math.inf * X, math.nan * X):
+    last = X.clone()
+    last[1, 2] = math.nan
+    for x in (X, last, last):
         assert not watch.due(x)
-    assert watch.trouble() == (2, ())
+    assert watch.trouble() == (2, (1, 2))
     watch = FiniteWatch(X)
     watch.soon = False
     assert not watch.due(X)

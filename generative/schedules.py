@@ -1,0 +1,112 @@
+"""Further Gaussian paths: sub-variance-preserving, polynomial, and variance-exploding with geometric levels.
+
+    SubVP          α = e^{−L}     σ = 1 − α²                        λ = −log(2 sinh L)
+    Polynomial     α = tⁿ         σ = 1 − tⁿ                        λ = log(tⁿ/(1 − tⁿ))
+    GeometricVE    α = 1          σ = σ_max^{1−t} σ_min^t           λ = −log σ, linear in t
+
+Sources: Song et al. (2011.13456), appendix C; Lipman et al., Flow Matching Guide and Code (2412.06264).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from .elementary import Real, asinh, exp, expm1, log, ratio, sigmoid
+from .path import GaussianPath, LinearBeta
+
+__all__ = ["GeometricVE", "Polynomial", "SubVP"]
+
+
+@dataclass(frozen=True)
+class SubVP(LinearBeta):
+    """The sub-variance-preserving path: α = e^{−L}, σ = 1 − α², L = s β_min/2 + s² (β_max − β_min)/4, s = 1 − t.
+
+    Its variance stays below that of `VP` with the same β. At t = 0 it stops at α = 0.0066, and t < 0 continues it.
+
+    Source: Song et al. (2011.13456), section 3.4 and appendix C.
+    """
+
+    def sigma(self, t: Real) -> Real:
+        return -expm1(-2.0 * self._decay(t))
+
+    def d_sigma(self, t: Real) -> Real:
+        return 2.0 * self.alpha(t) ** 2 * self._d_decay(t)
+
+    def time(self, log_snr: Real) -> Real:
+        return self._time_of_decay(asinh(0.5 * exp(-log_snr)))
+
+
+@dataclass(frozen=True)
+class Polynomial(GaussianPath):
+    """α = t^`power`, σ = 1 − t^`power`, with power ≥ 1: `CondOT` in another clock, slow at the noise.
+
+    Source: Lipman et al. (2412.06264), the polynomial convex scheduler.
+    """
+
+    power: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not 1.0 <= self.power < math.inf:
+            raise ValueError(f"Polynomial needs a finite power >= 1, but got {self.power}.")
+
+    def alpha(self, t: Real) -> Real:
+        return t**self.power
+
+    def sigma(self, t: Real) -> Real:
+        return 0.0 - expm1(self.power * log(t))  # 1 − tⁿ without cancellation near t = 1, and no −0 there
+
+    def d_alpha(self, t: Real) -> Real:
+        return self.power * t ** (self.power - 1.0)
+
+    def d_sigma(self, t: Real) -> Real:
+        return -self.d_alpha(t)
+
+    def d_log_snr(self, t: Real) -> Real:
+        return ratio(self.power, t * self.sigma(t))
+
+    def time(self, log_snr: Real) -> Real:
+        return sigmoid(log_snr) ** (1.0 / self.power)
+
+
+@dataclass(frozen=True)
+class GeometricVE(GaussianPath):
+    """The variance-exploding path of score matching: α = 1, σ from `sigma_max` at t = 0 to `sigma_min` at t = 1.
+
+    The levels are in geometric progression, so that the log-SNR is linear in t; beyond both ends it goes on. σ_min
+    is never left behind: at t = 1 there is noise of that size. `VE` is EDM's path, which reaches σ = 0.
+
+    Source: Song and Ermon (1907.05600), section 4; Song et al. (2011.13456), appendix C.
+    """
+
+    sigma_min: float = 0.01
+    sigma_max: float = 50.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.sigma_min < self.sigma_max < math.inf:
+            raise ValueError(
+                f"GeometricVE needs 0 < sigma_min < sigma_max < inf, but got {self.sigma_min} and {self.sigma_max}."
+            )
+
+    @property
+    def _rate(self) -> float:
+        """dλ/dt = log(σ_max/σ_min)."""
+        return math.log(self.sigma_max / self.sigma_min)
+
+    def alpha(self, t: Real) -> Real:
+        return 0.0 * t + 1.0
+
+    def sigma(self, t: Real) -> Real:
+        return self.sigma_max * exp(-self._rate * t)
+
+    def d_alpha(self, t: Real) -> Real:
+        return 0.0 * t
+
+    def d_sigma(self, t: Real) -> Real:
+        return -self._rate * self.sigma(t)
+
+    def log_snr(self, t: Real) -> Real:
+        return self._rate * t - math.log(self.sigma_max)
+
+    def time(self, log_snr: Real) -> Real:
+        return (log_snr + math.log(self.sigma_max)) / self._rate

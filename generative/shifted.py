@@ -1,0 +1,122 @@
+"""The resolution shift as a change of time, for any path.
+
+At time t the shifted path is where the inner path is at the time t' with λ(t') = λ(t) + shift. As t' runs along the
+inner path, (α, σ) of the shifted one has the length h(t') = √(α(t')² + σ(t')²) and the direction that its log-SNR says:
+
+    (α, σ)_shifted = h(t') (e^{shift/2} α_t, e^{−shift/2} σ_t) / k,       k² = e^{shift} α_t² + e^{−shift} σ_t²
+
+which never goes through the rounding of t' where λ is steep. Its speed, with D = α' σ − α σ' and λ' = D/(α σ), is
+
+    dt'/dt = λ'(t)/λ'(t') = D(t)/D(t') · h(t')²/k²,
+
+regular at both ends, but where D itself is not: where σ falls like √(1 − t) (VP at t = 1) D is infinite, and dt'/dt
+tends to e^{−2 shift}; where α rises like tⁿ, n > 1, D vanishes with both derivatives, whatever the speed.
+
+Sources: Hoogeboom et al., Simple Diffusion (2301.11093), section 3.1; Esser et al. (2403.03206), section 5.3.2.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .elementary import Real, exp, hypot
+from .path import GaussianPath
+
+__all__ = ["Shifted"]
+
+
+@dataclass(frozen=True)
+class Shifted(GaussianPath):
+    """`path` with every log-SNR moved by `shift`.
+
+    For images of side d trained beside a reference side r, shift = log(r / d): negative, noisier, for larger images.
+    The time shift s of Stable Diffusion 3, t' = t / (t + s (1 − t)) on `CondOT`, is shift = −log s. Shifts of shifts
+    add up. What was trained on the path itself goes on seeing its own time with Denoiser(..., time=shifted.inner_time).
+
+    An infinite end stays where it is. From a finite one (VP, VE and tables at t = 0, Cosine and GeometricVE at both)
+    t' leaves [0, 1], or starts within: every path of this library is continued there by its own formula.
+
+    Raises TypeError for what is no path; ValueError for a shift that is not finite, and for a path that does not
+    continue to the log-SNR of a shifted end.
+    """
+
+    path: GaussianPath
+    shift: float
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.path, GaussianPath):
+            raise TypeError(f"Shifted needs a path, not a {type(self.path).__name__}; write Shifted(CondOT(), -1.1).")
+        if not math.isfinite(self.shift):
+            raise ValueError(f"Shifted needs a finite shift, but got {self.shift}.")
+        if isinstance(self.path, Shifted):
+            object.__setattr__(self, "shift", self.path.shift + self.shift)
+            object.__setattr__(self, "path", self.path.path)
+        for t in (0.0, 1.0):
+            self._check(t)
+
+    def _check(self, t: float) -> None:
+        """Raises ValueError unless the inner path has a time of the shifted log-SNR at t."""
+        log_snr, inner = self.log_snr(t), self.inner_time(t)
+        level = exp(log_snr) * self.path.sigma(inner) if math.isfinite(log_snr) else self.path.alpha(inner)
+        if not math.isclose(self.path.alpha(inner), level, rel_tol=1e-6):
+            raise ValueError(
+                f"{self.path} does not continue to the log-SNR {log_snr:g} that a shift of {self.shift:g} gives at "
+                f"t = {t:g}; choose a smaller shift, or a path with infinite ends."
+            )
+
+    def inner_time(self, t: Real) -> Real:
+        """t', the time of the inner path."""
+        return self.path.time(self.log_snr(t))
+
+    def _direction(self, t: Real) -> tuple[Real, Real]:
+        """(e^{shift/2} α, e^{−shift/2} σ) of the inner path at t itself; k is its length."""
+        root = math.exp(0.5 * self.shift)
+        return root * self.path.alpha(t), self.path.sigma(t) / root
+
+    def _stretch(self, t: Real) -> Real:
+        """h(t')/k."""
+        inner = self.inner_time(t)
+        return hypot(self.path.alpha(inner), self.path.sigma(inner)) / hypot(*self._direction(t))
+
+    def _speed(self, t: Real) -> Real:
+        """dt'/dt."""
+        here, there = _rotation(self.path, t), _rotation(self.path, self.inner_time(t))
+        return _quotient(here, there, math.exp(-self.shift)) * self._stretch(t) ** 2
+
+    def alpha(self, t: Real) -> Real:
+        return self._stretch(t) * self._direction(t)[0]
+
+    def sigma(self, t: Real) -> Real:
+        return self._stretch(t) * self._direction(t)[1]
+
+    def d_alpha(self, t: Real) -> Real:
+        return self.path.d_alpha(self.inner_time(t)) * self._speed(t)
+
+    def d_sigma(self, t: Real) -> Real:
+        return self.path.d_sigma(self.inner_time(t)) * self._speed(t)
+
+    def log_snr(self, t: Real) -> Real:
+        return self.path.log_snr(t) + self.shift
+
+    def d_log_snr(self, t: Real) -> Real:
+        return self.path.d_log_snr(t)
+
+    def time(self, log_snr: Real) -> Real:
+        return self.path.time(log_snr - self.shift)
+
+
+def _rotation(path: GaussianPath, t: Real) -> Real:
+    """D = α' σ − α σ'."""
+    return path.d_alpha(t) * path.sigma(t) - path.alpha(t) * path.d_sigma(t)
+
+
+def _quotient(numerator: Real, denominator: Real, limit: float) -> Real:
+    """numerator / denominator, and the limit where both are zero or infinite."""
+    if isinstance(numerator, Tensor):
+        quotient = numerator / denominator
+        return torch.where(quotient.isnan(), limit, quotient)
+    return limit if numerator == denominator and numerator in (0.0, math.inf) else numerator / denominator

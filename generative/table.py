@@ -1,0 +1,203 @@
+"""The variance-preserving path of a discrete table of β, as DDPM and its descendants are trained on.
+
+    ᾱ_i = Π_{j≤i} (1 − β_j),    α = √ᾱ,    σ = √(1 − ᾱ),        i = 0 (cleanest) … T − 1 (noisiest)
+
+Index i is at the time t_i = 1 − (i + 1)/T, so that t = 1 is the clean sample and t = 0 the last index. With
+s = T (1 − t), which counts the steps of noising, the log-SNR λ is linear between neighbouring indices, and
+
+    s in [0, 1]        σ/α = s (σ/α)_0                     to σ = 0, exactly,
+    s in [T − 1, T]    α/σ = (T − s) (α/σ)_{T−2}           if β_{T−1} = 1: to α = 0, exactly.
+
+All else follows from λ: α² = 1/(1 + e^{−2λ}), σ² = 1/(1 + e^{2λ}), and with ω = α σ λ', which stays finite,
+α' = σ ω and σ' = −α ω. At an index, where λ' jumps, derivatives are those of the noisier side.
+
+Sources: Ho et al. (2006.11239), eq. 4; Nichol and Dhariwal (2102.09672), eq. 17; Lin et al. (2305.08891),
+algorithm 1; Lu et al. (2206.00927), who continue tables in time through the log-SNR.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, pairwise
+
+import torch
+from torch import Tensor
+
+from .elementary import Real, exp, log, minimum, sigmoid, sqrt
+from .path import GaussianPath
+
+__all__ = ["Table", "linear_betas", "scaled_linear_betas", "squared_cosine_betas", "zero_terminal_snr"]
+
+
+@dataclass(frozen=True, repr=False)
+class Table(GaussianPath):
+    """The path of T values β_0, …, β_{T−1}, from the cleanest to the noisiest (the order of diffusers).
+
+    betas: a sequence of numbers in (0, 1), two at least, kept as a tuple of floats. One more at the end may be 1:
+    that is zero terminal SNR, α = 0 at t = 0. Without it t < 0 continues the last interval, and every log-SNR has
+    its time.
+
+    Raises ValueError for a table that is no schedule.
+    """
+
+    betas: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        betas = tuple(map(float, self.betas))
+        _check(betas)
+        object.__setattr__(self, "betas", betas)
+
+    @property
+    def steps(self) -> int:
+        """T, the length of the table."""
+        return len(self.betas)
+
+    def index(self, t: Real) -> Real:
+        """The continuous index T (1 − t) − 1 of a time: 0 at the cleanest level of the table, −1 at t = 1."""
+        return self.steps * (1.0 - t) - 1.0
+
+    def at(self, index: Real) -> Real:
+        """The time 1 − (index + 1)/T of an index, an int, a float or a tensor; integer tensors give float64."""
+        if isinstance(index, Tensor) and not index.is_floating_point():
+            index = index.double()
+        return 1.0 - (index + 1.0) / self.steps
+
+    @cached_property
+    def _knots(self) -> list[float]:
+        """λ at s = 1, 2, …, as far as it is finite: descending."""
+        return _log_snrs(self.betas)
+
+    @cached_property
+    def _negated(self) -> list[float]:
+        return [-level for level in self._knots]
+
+    @cached_property
+    def _pieces(self) -> list[tuple[float, float, float, float]]:
+        """For s in [k, k + 1], k = 0 … T − 1: λ at k, dλ/ds there, and a, c with ω = T (a α² − dλ/ds α σ + c σ²)."""
+        knots = self._knots
+        first = (knots[0], 0.0, math.exp(-knots[0]), 0.0)
+        between = [(before, after - before, 0.0, 0.0) for before, after in pairwise(knots)]
+        last = (knots[-1], 0.0, 0.0, math.exp(knots[-1]))
+        return [first, *between, last][: self.steps]
+
+    @cached_property
+    def _tensors(self) -> tuple[Tensor, Tensor]:
+        """The pieces (T, 4) and the negated knots, float64."""
+        return torch.tensor(self._pieces, dtype=torch.float64), torch.tensor(self._negated, dtype=torch.float64)
+
+    def _piece(self, s: Real) -> tuple[Real, tuple[Real, ...]]:
+        """The k with s in [k, k + 1], cut to the table, and its piece."""
+        if isinstance(s, Tensor):
+            k = s.detach().floor().clamp(0, self.steps - 1).long()
+            return k, self._tensors[0].to(s)[k].unbind(-1)
+        whole = min(max(math.floor(s), 0), self.steps - 1)
+        return whole, self._pieces[whole]
+
+    def _above(self, log_snr: Real) -> Real:
+        """The number of knots that are not below a log-SNR, cut to the last interval between two of them."""
+        most = len(self._knots) - 1
+        if isinstance(log_snr, Tensor):
+            level = -log_snr.detach().contiguous()
+            return torch.searchsorted(self._tensors[1].to(level), level, right=True).clamp(max=most).to(level)
+        return min(bisect_right(self._negated, -log_snr), most)
+
+    def log_snr(self, t: Real) -> Real:
+        s = self.steps * (1.0 - t)
+        k, (start, slope, _, _) = self._piece(s)
+        level = start + (s - k) * slope - log(minimum(s, 1.0))
+        return level + log(minimum(self.steps * t, 1.0)) if self.betas[-1] == 1.0 else level
+
+    def _omega(self, t: Real) -> Real:
+        """ω = α σ λ', the derivative of atan2(α, σ)."""
+        alpha, sigma = self.alpha(t), self.sigma(t)
+        _, (_, slope, first, last) = self._piece(self.steps * (1.0 - t))
+        return self.steps * (first * alpha**2 - slope * alpha * sigma + last * sigma**2)
+
+    def alpha(self, t: Real) -> Real:
+        return sqrt(sigmoid(2.0 * self.log_snr(t)))
+
+    def sigma(self, t: Real) -> Real:
+        return sqrt(sigmoid(-2.0 * self.log_snr(t)))
+
+    def d_alpha(self, t: Real) -> Real:
+        return self.sigma(t) * self._omega(t)
+
+    def d_sigma(self, t: Real) -> Real:
+        return -self.alpha(t) * self._omega(t)
+
+    def time(self, log_snr: Real) -> Real:
+        noisiest = self._knots[-1] if self.betas[-1] == 1.0 else -math.inf
+        inside = -minimum(-minimum(log_snr, self._knots[0]), -noisiest)
+        k, (start, slope, _, _) = self._piece(self._above(inside))
+        s = (k + (inside - start) / slope) * exp(minimum(self._knots[0] - log_snr, 0.0))
+        s = s + 1.0 - exp(minimum(log_snr - noisiest, 0.0))
+        return 1.0 - s / self.steps
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.steps} betas, {self.betas[0]:g} to {self.betas[-1]:g})"
+
+
+def linear_betas(steps: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> tuple[float, ...]:
+    """Evenly spaced: DDPM (2006.11239, section 4). Raises ValueError for less than two steps, as all of these do."""
+    return _evenly(steps, beta_start, beta_end)
+
+
+def scaled_linear_betas(
+    steps: int = 1000, beta_start: float = 0.00085, beta_end: float = 0.012
+) -> tuple[float, ...]:
+    """√β evenly spaced: the latent diffusion models (Rombach et al., 2112.10752, in their public code)."""
+    return tuple(root**2 for root in _evenly(steps, math.sqrt(beta_start), math.sqrt(beta_end)))
+
+
+def squared_cosine_betas(steps: int = 1000, max_beta: float = 0.999) -> tuple[float, ...]:
+    """1 − f((i + 1)/T) / f(i/T), f(s) = cos²((s + 0.008)/1.008 · π/2), at most `max_beta` (2102.09672, eq. 17)."""
+    _evenly(steps, 0.0, 1.0)
+    levels = [math.cos((i / steps + 0.008) / 1.008 * 0.5 * math.pi) ** 2 for i in range(steps + 1)]
+    return tuple(min(1.0 - after / before, max_beta) for before, after in pairwise(levels))
+
+
+def zero_terminal_snr(betas: Iterable[float]) -> tuple[float, ...]:
+    """The same table with √ᾱ shifted and scaled so that it ends in 0 and starts as before (2305.08891, algorithm 1).
+
+    With a = √ᾱ it becomes b = (a − a_{T−1}) a_0 / (a_0 − a_{T−1}), and β_i = 1 − (b_i / b_{i−1})². Raises ValueError
+    for a table that is no schedule.
+    """
+    betas = tuple(map(float, betas))
+    _check(betas)
+    alphas = [math.exp(0.5 * level) for level in _log_alpha_bars(betas)]
+    shifted = [alpha - alphas[-1] for alpha in alphas]
+    return (betas[0], *(1.0 - (after / before) ** 2 for before, after in pairwise(shifted)))
+
+
+def _evenly(steps: int, start: float, end: float) -> tuple[float, ...]:
+    if not isinstance(steps, int) or steps < 2:
+        raise ValueError(f"A table needs two steps at least, but got {steps!r}.")
+    return tuple(start + (end - start) * (i / (steps - 1)) for i in range(steps))
+
+
+def _log_alpha_bars(betas: tuple[float, ...]) -> list[float]:
+    """log ᾱ_i; −∞ from β = 1."""
+    return list(accumulate(math.log1p(-beta) if beta < 1.0 else -math.inf for beta in betas))
+
+
+def _log_snrs(betas: tuple[float, ...]) -> list[float]:
+    """λ = ½ log ᾱ/(1 − ᾱ) of all indices before β = 1."""
+    levels = (level for level in _log_alpha_bars(betas) if level > -math.inf)
+    return [0.5 * (level - math.log(-math.expm1(level))) for level in levels]
+
+
+def _check(betas: tuple[float, ...]) -> None:
+    """Raises ValueError unless these are the betas of a schedule."""
+    bad = next((i for i, beta in enumerate(betas) if not 0.0 < beta < 1.0), len(betas))
+    if bad < len(betas) - 1 or (bad == len(betas) - 1 and betas[bad] != 1.0):
+        raise ValueError(f"A table needs betas in (0, 1), the last perhaps 1, but beta {bad} is {betas[bad]:g}.")
+    if bad < 2:
+        raise ValueError(f"A table needs two betas below 1 at least, but got {len(betas)} in all; give more.")
+    levels = _log_snrs(betas)
+    for i, (before, after) in enumerate(pairwise(levels), 1):
+        if not after < before:
+            raise ValueError(f"alpha_bar must decrease at every index, but beta {i}, {betas[i]:g}, is too small.")
