@@ -16,6 +16,8 @@ does not exist, and it is refused.
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor
 
 from .elementary import Real
@@ -33,7 +35,11 @@ def check_kind(kind: str) -> str:
 
 
 def coefficients(kind: str, path: GaussianPath, t: Real) -> tuple[Real, Real]:
-    """(p, q) of y = p x₀ + q ε. Raises ValueError for an unknown kind, and for the score where σ = 0."""
+    """(p, q) of y = p x₀ + q ε.
+
+    Raises ValueError for an unknown kind, for the score where σ = 0, and for the velocity where σ' is infinite (`t` a
+    float; a tensor gives infinities there).
+    """
     match check_kind(kind):
         case "x0":
             return 1.0, 0.0
@@ -42,7 +48,13 @@ def coefficients(kind: str, path: GaussianPath, t: Real) -> tuple[Real, Real]:
         case "v":
             return -path.sigma(t), path.alpha(t)
         case "velocity":
-            return path.d_alpha(t), path.d_sigma(t)
+            d_sigma = path.d_sigma(t)
+            if not isinstance(d_sigma, Tensor) and math.isinf(d_sigma):
+                raise ValueError(
+                    f"The velocity is infinite at t = {t:g}, where the slope of sigma is; end at an earlier time, or "
+                    "hold another quantity."
+                )
+            return path.d_alpha(t), d_sigma
         case _:
             sigma = path.sigma(t)
             if not isinstance(sigma, Tensor) and sigma == 0.0:

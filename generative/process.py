@@ -153,12 +153,14 @@ def _semilinear(denoiser: Denoiser, hold: str, kappa: float, logarithmic: bool |
     path = denoiser.path
     form = _form(path, hold, kappa)
 
+    def at(t: Time) -> Real:
+        return t.flatten() if isinstance(t, Tensor) else t
+
     def field(t: Time, x: Tensor) -> Tensor:
-        at = t.flatten() if isinstance(t, Tensor) else t
-        return denoiser.combination(*form.row(at), at, x)
+        return denoiser.combination(*form.row(at(t)), at(t), x)
 
     def score(t: Time, x: Tensor) -> Tensor:
-        return denoiser.predict("score", t.flatten() if isinstance(t, Tensor) else t, x)
+        return denoiser.predict("score", at(t), x)
 
     return Semilinear(
         field,
@@ -173,4 +175,5 @@ def _semilinear(denoiser: Denoiser, hold: str, kappa: float, logarithmic: bool |
         noising=path,
         score=score,
         basis=lambda t: _basis(path, form.row(t), t),
+        spends=lambda t: denoiser.spends(at(t)),
     )

@@ -2,5 +2,6 @@
 
 from __future__ import annotations
 
+from .guided import GaussianClasses as GaussianClasses, guided_law as guided_law
 from .oracles import Gaussian as Gaussian, GaussianMixture as GaussianMixture
 from .ornstein_uhlenbeck import OrnsteinUhlenbeck as OrnsteinUhlenbeck

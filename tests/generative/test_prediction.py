@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
-from toy import MIXTURE, PATHS, states
+from toy import ENDS, MIXTURE, PATHS, states
 
 from fokker.generative import VE, VP, CondOT, Denoiser, GaussianPath
 from fokker.generative.elementary import Real
@@ -139,6 +141,33 @@ def test_conversions_that_exist_at_the_ends(source: str, kind: str, t: float) ->
     from_x, from_source = convert(source, kind, CondOT(), t)
     converted = from_x * x + from_source * (p * x0 + q * eps)
     torch.testing.assert_close(converted, p_target * x0 + q_target * eps, rtol=1e-14, atol=1e-14)
+
+
+@pytest.mark.parametrize("path", [*ENDS, CondOT(0.1)], ids=str)
+@pytest.mark.parametrize("t", [0.0, 1.0])
+@pytest.mark.parametrize("source", KINDS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_at_an_end_a_conversion_is_right_or_refused(path: GaussianPath, t: float, source: str, kind: str) -> None:
+    """There is one where both kinds are finite, and y and x together determine x₀ and ε, or the kinds are one.
+
+    Errors are of the rounding of the coefficients, over the determinant.
+    """
+    x0, eps, x = pair(path, t)
+    alpha, sigma = path.alpha(t), path.sigma(t)
+    finite = not ("score" in (source, kind) and sigma == 0.0)
+    finite = finite and not ("velocity" in (source, kind) and math.isinf(path.d_sigma(t)))
+    if finite:
+        (p, q), (p_target, q_target) = coefficients(source, path, t), coefficients(kind, path, t)
+        determined = alpha * q != sigma * p or p * q_target == q * p_target
+    if finite and determined:
+        from_x, from_source = convert(source, kind, path, t)
+        converted, expected = from_x * x + from_source * (p * x0 + q * eps), p_target * x0 + q_target * eps
+        size = abs(from_x) * x.norm() + abs(from_source) * (abs(p) * x0.norm() + abs(q) * eps.norm())
+        assert (converted - expected).norm() < 1e-14 * size + 1e-14
+    else:
+        with pytest.raises(ValueError, match=f"t = {t:g}") as failure:
+            convert(source, kind, path, t)
+        assert "\n" not in str(failure.value)
 
 
 def test_unknown_kinds_list_the_known_ones() -> None:

@@ -157,6 +157,23 @@ def test_an_evaluation_costs_what_the_denoiser_says() -> None:
     assert reverse_sde(CFG(denoiser, 2.0, null=0)).cost == 2
 
 
+def test_a_call_takes_at_its_time_what_the_denoiser_says() -> None:
+    """For one time, and for times of (B, 1, …) as solvers have them; in some rows, and in the clock."""
+
+    def net(x: Tensor, time: Tensor, label: Tensor) -> Tensor:
+        return x
+
+    denoiser = Denoiser(net, CondOT(), predicts="velocity", label=[1, 2, 3])
+    guided = CFG(denoiser, 2.0, null=0, interval=(-1.0, 1.0))
+    times = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
+    for made in (flow(guided), reverse_sde(guided), flow(guided).of_rows(torch.tensor([2, 0, 1]))):
+        assert [made.spends(t) for t in times.tolist()] == made.spends(times.reshape(3, 1, 1)).tolist() == [1, 2, 1]
+        assert made.cost == 2
+    made = flow(guided)
+    assert made.in_clock().spends(made.clock(times)).tolist() == [1, 2, 1]
+    assert flow(denoiser).spends(0.5) == 1
+
+
 def test_the_account_knows_the_branches_of_guidance() -> None:
     """Two evaluations a call, of each sample; with steps of its own every sample keeps its label and its count."""
 
