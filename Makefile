@@ -4,7 +4,10 @@
 PYTHON = python3
 NAME = digits-flow
 BIN = .venv/bin
-INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable
+PIP = $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
+INSTALL = $(PIP) --editable
+# Libraries that the adapters are tested with, whose own dependencies are heavy, or contradict ours, and unused here.
+PEERS = $(PIP) --no-deps torchcfm k-diffusion
 
 .PHONY: help bench test slow lint types perf train clean
 .NOTPARALLEL:  # one pip at a time
@@ -43,10 +46,10 @@ clean:  ## remove the environment, builds and caches
 	$(INSTALL) . && touch $@
 
 .venv/for-test: pyproject.toml constraints.txt | .venv
-	$(INSTALL) '.[train,test]' && touch $@
+	$(INSTALL) '.[train,adapters,test]' && $(PEERS) && touch $@
 
 .venv/for-dev: pyproject.toml constraints.txt | .venv
-	$(INSTALL) '.[train,test,dev]' && touch $@
+	$(INSTALL) '.[train,adapters,test,dev]' && $(PEERS) && touch $@
 
 .venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \

@@ -1,0 +1,33 @@
+"""Networks of neighbouring libraries as denoisers, and our samplers as theirs.
+
+    from_diffusers(model, scheduler)     diffusers: any model with the configuration of any of its Gaussian schedulers
+    from_velocity(net, path)             flow_matching, torchcfm, and velocity fields of either order of arguments
+    from_k_diffusion(denoiser)           k-diffusion: denoisers D(x, σ)
+    FokkerScheduler                      the way back: a sampler as a diffusers scheduler
+
+None of these libraries is imported before it is needed; `pip install "fokker[adapters]"` installs what is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .diffusers import from_diffusers as from_diffusers
+from .k_diffusion import from_k_diffusion as from_k_diffusion
+from .library import library
+from .velocity import from_velocity as from_velocity
+
+if TYPE_CHECKING:
+    from .scheduler import FokkerScheduler as FokkerScheduler
+
+__all__ = ["FokkerScheduler", "from_diffusers", "from_k_diffusion", "from_velocity"]
+
+
+def __getattr__(name: str) -> Any:
+    """`FokkerScheduler` derives from classes of diffusers, which take seconds to import."""
+    if name != "FokkerScheduler":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    library("diffusers")
+    from .scheduler import FokkerScheduler
+
+    return FokkerScheduler
