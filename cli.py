@@ -121,6 +121,11 @@ def train(
     steps: Steps = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="[default: NAME.safetensors]")] = None,
     seed: TrainingSeed = None,
+    metrics: Annotated[bool, typer.Option("--metrics", help="A row a step, in FILE.csv.")] = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="The rows in FILE.tensorboard too.")] = False,
+    sheet_every: Annotated[
+        int, typer.Option(metavar="N", min=0, show_default=False, help="So often, samples in FILE.sheets.")
+    ] = 0,
 ) -> None:
     """Train a network, or resume its training."""
     from dataclasses import replace
@@ -132,7 +137,14 @@ def train(
     torch.set_num_threads(1)  # sums, and so the trained network, depend on the number of threads
     training = Training.read(configuration)
     training = replace(training, steps=steps or training.steps, seed=training.seed if seed is None else seed)
-    file = run(training, out or Path(f"{Path(configuration).stem}.safetensors"), progress=True)
+    file = run(
+        training,
+        out or Path(f"{Path(configuration).stem}.safetensors"),
+        progress=True,
+        metrics=metrics,
+        tensorboard=tensorboard,
+        sheet_every=sheet_every,
+    )
     print(f"written: {file}")
 
 
@@ -169,6 +181,30 @@ def sample(
 
     draw(network, samples, out, nfe=nfe, label=label, guidance=guidance, seed=seed)
     print(f"written: {out}")
+
+
+@app.command()
+def likelihood(
+    network: Network,
+    images: Annotated[int | None, typer.Option(metavar="N", min=2, help="[default: all that are held out]")] = None,
+    trace: Annotated[str, typer.Option(metavar="NAME", help="exact, hutchinson, hutch++ or auto.")] = "auto",
+    probes: Annotated[int, typer.Option(metavar="N", min=1, help="For a trace that is not exact.")] = 8,
+    tolerance: Annotated[float, typer.Option(metavar="TOL", help="Nats per dimension and step.")] = 1e-4,
+    seed: Seed = 0,
+) -> None:
+    """Measure bits/dim on held-out images, with an error budget."""
+    from .benchmarks.likelihoods import held_out_likelihood
+
+    found = held_out_likelihood(
+        network, images=images, trace=trace, probes=probes, tolerance=tolerance, seed=seed, progress=True
+    )
+    print(f"{f'bits/dim of {found.images} held-out images':36}{found.bits_per_dim:9.4f}")
+    print(f"{'  standard error over images':36}{found.over_images:9.4f}")
+    print(f"{f'  standard error, {found.trace} trace':36}{found.over_probes:9.4f}")
+    print(f"{'  steps and quadrature, estimated':36}{found.discretisation:9.4f}")
+    print(f"{'  noised data in place of the prior':36}{found.prior_mismatch:+9.4f}")
+    print(f"{'evaluations of the network, an image':36}{found.evaluations:9.0f}")
+    print(f"{'products with its Jacobian, at most':36}{found.products:9}")
 
 
 if __name__ == "__main__":

@@ -18,17 +18,25 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ..solvers.files import write_whole
-from . import networks, path as paths
-from .denoiser import Denoiser
+from . import networks
+from .denoiser import Clock, Denoiser
 from .networks import Network
-from .path import GaussianPath
+from .path import VE, VP, CondOT, Cosine, GaussianPath
+from .preconditioning import EDM
+from .schedules import GeometricVE, Polynomial, SubVP
+from .shifted import Shifted
+from .table import Table
 
-__all__ = ["build_network", "build_path", "load", "locate", "read", "save_checkpoint", "shipped", "write"]
+__all__ = [
+    "build_network", "build_path", "describe_path", "load", "locate", "read", "save_checkpoint", "shipped", "write",
+]
 
 FORMAT = 1
 WEIGHTS = Path(__file__).parent / "weights"
 NETWORKS = {name: getattr(networks, name) for name in networks.__all__ if name != "Network"}
-PATHS = {name: getattr(paths, name) for name in paths.__all__ if name != "GaussianPath"}
+PATHS: dict[str, type[GaussianPath]] = {
+    kind.__name__: kind for kind in (CondOT, Cosine, VP, VE, SubVP, Polynomial, GeometricVE, Table, Shifted)
+}
 
 
 def write(file: Path, tensors: dict[str, Tensor], configuration: dict[str, Any]) -> None:
@@ -74,9 +82,26 @@ def build_network(configuration: dict[str, Any]) -> Network:
 
 
 def build_path(configuration: dict[str, Any]) -> GaussianPath:
-    """{"class": "VP", "beta_max": 20.0} to a path. Raises ValueError for unknown classes and arguments."""
-    path: GaussianPath = _build(PATHS, "path", configuration)
+    """{"class": "VP", "beta_max": 20.0} to a path; a path inside a path is such an object too.
+
+    Raises ValueError for unknown classes and arguments.
+    """
+    built = {name: build_path(value) if isinstance(value, dict) else value for name, value in configuration.items()}
+    path: GaussianPath = _build(PATHS, "path", built)
     return path
+
+
+def describe_path(path: GaussianPath) -> dict[str, Any]:
+    """What `build_path` takes. Raises TypeError for a path of another make."""
+    _check_make(PATHS, path)
+    values = {each.name: getattr(path, each.name) for each in dataclasses.fields(path)}  # type: ignore[arg-type]
+    nested = {name: describe_path(value) for name, value in values.items() if isinstance(value, GaussianPath)}
+    return {"class": type(path).__name__, **values, **nested}
+
+
+def _check_make(kinds: dict[str, Any], thing: object) -> None:
+    if type(thing) not in kinds.values():
+        raise TypeError(f"Cannot save a {type(thing).__name__}; give one of {', '.join(kinds)}.")
 
 
 def save_checkpoint(
@@ -86,22 +111,24 @@ def save_checkpoint(
     *,
     predicts: str,
     time: str = "t",
+    precondition: EDM | None = None,
     training: dict[str, Any] | None = None,
 ) -> None:
     """Writes what `load` reads: one of our networks, in half precision, and all that it takes to use it.
 
-    `training` is kept as a record. Raises TypeError for a network or a path of another make.
+    `precondition` is what the network was trained inside; `training` is kept as a record. Raises TypeError for a
+    network or a path of another make.
     """
-    for kind, thing in ((NETWORKS, net), (PATHS, path)):
-        if type(thing) not in kind.values():
-            raise TypeError(f"Cannot save a {type(thing).__name__}; give one of {', '.join(kind)}.")
+    _check_make(NETWORKS, net)
     configuration = {
         "network": {"class": type(net).__name__, **net.arguments},
-        "path": {"class": type(path).__name__, **dataclasses.asdict(path)},  # type: ignore[call-overload]
+        "path": describe_path(path),
         "predicts": predicts,
         "time": time,
         "training": training or {},
     }
+    if precondition is not None:
+        configuration["precondition"] = dataclasses.asdict(precondition)
     write(Path(file), {name: value.half() for name, value in net.state_dict().items()}, configuration)
 
 
@@ -121,24 +148,38 @@ def locate(name_or_path: str | Path) -> Path:
     return file
 
 
-def load(name_or_path: str | Path) -> Denoiser:
+def load(
+    name_or_path: str | Path,
+    *,
+    path: GaussianPath | None = None,
+    predicts: str | None = None,
+    time: str | Clock | None = None,
+) -> Denoiser:
     """A trained network as a Denoiser, by the name of a shipped one ("digits-flow") or from a file.
 
-    The network is in float32, on the CPU, in evaluation mode and without gradients. Raises FileNotFoundError
-    for an unknown name or file, ValueError for a file that is no checkpoint or whose weights do not fit its
-    configuration.
+    The network is in float32, on the CPU, in evaluation mode and without gradients. The file says on which path and
+    clock the network was trained and what it predicts; what is stated here as well is compared with it.
+
+    Raises FileNotFoundError for an unknown name or file, ValueError for a file that is no checkpoint or whose weights
+    do not fit its configuration, and for a statement that contradicts the file.
     """
     file = locate(name_or_path)
     tensors, configuration = read(file)
     missing = [key for key in ("network", "path", "predicts", "time") if key not in configuration]
     if missing:
         raise ValueError(f"{file} is no trained network: its configuration lacks {', '.join(missing)}.")
+    saved = {**configuration, "path": build_path(configuration["path"])}
+    for key, stated in {"path": path, "predicts": predicts, "time": time}.items():
+        if stated is not None and stated != saved[key]:
+            raise ValueError(
+                f"{file} was trained with {key} = {saved[key]!r}, but {key} = {stated!r} was stated; leave {key} out, "
+                "or give another file."
+            )
     net = build_network(configuration["network"])
     expected = {name: value.shape for name, value in net.state_dict().items()}
     if expected != {name: value.shape for name, value in tensors.items()}:
         raise ValueError(f"{file} holds other weights than its configuration describes; train it again.")
     net.load_state_dict({name: value.to(torch.float32) for name, value in tensors.items()})
     net.eval().requires_grad_(False)
-    return Denoiser(
-        net, build_path(configuration["path"]), predicts=configuration["predicts"], time=configuration["time"]
-    )
+    frame = EDM(**saved["precondition"]) if "precondition" in saved else None
+    return Denoiser(net, saved["path"], predicts=saved["predicts"], time=saved["time"], precondition=frame)

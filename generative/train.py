@@ -1,24 +1,22 @@
 """Training from a committed configuration: the same file gives the same network, bit for bit.
 
     θ ← Adam(∇ regression_loss(θ)),      rate_k = rate · min(1, (k+1)/warmup) · ½ (1 + cos(π k / steps))
-    θ̄ ← d θ̄ + (1 − d) θ,                d = min(ema, (k+1)/(k+10))
+    θ̄ ← β θ̄ + (1 − β) θ,                 β as the configuration's `ema` says
 
 θ̄ is what is kept. The budget is a number of steps, never a time; all randomness comes from one generator, and
-the whole state (θ, θ̄, Adam's moments, the generator, k) is written every so often, so that an interrupted run
-continues on the trajectory that it would have had. Floating-point sums depend on the processor and on the
-number of threads: fix the latter with `torch.set_num_threads(1)`.
+the whole state (θ, θ̄, Adam's moments, the generator, what importance sampling has learned, k) is written every so
+often, whole or not at all, so that a training that was interrupted, or killed, continues on the trajectory that it
+would have had. Floating-point sums depend on the processor and on the number of threads: fix the latter with
+`torch.set_num_threads(1)`. With `autocast` only the network's products are in half precision; θ, θ̄, Adam's moments
+and the loss stay in float32.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
-import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.progress import (
@@ -31,77 +29,17 @@ from rich.progress import (
 )
 from torch import Generator, Tensor, nn
 
-from .checkpoint import build_network, build_path, read, save_checkpoint, write
-from .data import dataset
-from .losses import regression_loss
+from .checkpoint import build_network, read, save_checkpoint, write
+from .configuration import AUTOCAST, CONFIGS, Training, configurations
+from .data import Images, dataset
+from .denoiser import Denoiser
+from .losses import Seen, regression_loss
+from .metrics import Metrics
+from .time_densities import Importance, independent, stratified
 
-__all__ = ["Training", "configurations", "train"]
+__all__ = ["CONFIGS", "Training", "configurations", "train"]
 
-CONFIGS = Path(__file__).parent / "configs"
 CLIP = 1.0  # the largest norm of a gradient: one bad batch must not spoil an hour
-
-
-def configurations() -> list[str]:
-    """The names of the committed configurations."""
-    return sorted(file.stem for file in CONFIGS.glob("*.toml"))
-
-
-@dataclass(frozen=True)
-class Training:
-    """Everything that decides the trained network. `network` and `path` name a class and its arguments."""
-
-    data: str
-    predicts: str
-    network: dict[str, Any]
-    path: dict[str, Any]
-    steps: int
-    batch: int
-    learning_rate: float
-    warmup: int = 200
-    ema: float = 0.999
-    label_dropout: float = 0.1
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch", "warmup"):
-            value = getattr(self, name)
-            if not (isinstance(value, int) and value >= 1):
-                raise ValueError(f"{name} is {value!r}; give a whole number of at least 1.")
-        for name in ("ema", "label_dropout"):
-            value = getattr(self, name)
-            if not (isinstance(value, int | float) and 0.0 <= value < 1.0):
-                raise ValueError(f"{name} is {value!r}; give a number in [0, 1).")
-
-    @classmethod
-    def read(cls, name_or_path: str | Path) -> Training:
-        """A committed configuration by its name, or a TOML file.
-
-        Raises FileNotFoundError for an unknown name, ValueError for a file that is no TOML or has missing or
-        unknown keys.
-        """
-        names = configurations()
-        file = CONFIGS / f"{name_or_path}.toml" if str(name_or_path) in names else Path(name_or_path)
-        if not file.is_file():
-            raise FileNotFoundError(
-                f"There is no configuration {str(name_or_path)!r}; give a file, or one of {', '.join(names)}."
-            )
-        try:
-            values = tomllib.loads(file.read_text())
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{file} is no TOML file: {error}.") from None
-        fields = dataclasses.fields(cls)
-        valid = [field.name for field in fields]
-        if unknown := sorted(set(values) - set(valid)):
-            raise ValueError(f"{file} has unknown keys {', '.join(unknown)}; valid: {', '.join(valid)}.")
-        required = {field.name for field in fields if field.default is dataclasses.MISSING}
-        if missing := sorted(required - set(values)):
-            raise ValueError(f"{file} lacks the keys {', '.join(missing)}.")
-        return cls(**values)
-
-    def rate(self, step: int) -> float:
-        """The learning rate of a step: linear warm-up, cosine decay to zero."""
-        decay = 0.5 * (1.0 + math.cos(math.pi * step / self.steps))
-        return self.learning_rate * min(1.0, (step + 1) / self.warmup) * decay
 
 
 class _State:
@@ -116,6 +54,7 @@ class _State:
         self.average.requires_grad_(False)
         self.adam = torch.optim.Adam(self.net.parameters(), lr=training.learning_rate)
         self.generator = Generator().manual_seed(training.seed)
+        self.importance = Importance(training.importance) if training.importance else None
         self.step = 0
 
     def tensors(self) -> dict[str, Tensor]:
@@ -129,7 +68,9 @@ class _State:
             for name, net in (("net", self.net), ("average", self.average))
             for key, value in net.state_dict().items()
         }
-        return {**nets, **moments, "generator": self.generator.get_state(), "step": torch.tensor(self.step)}
+        learned = {} if self.importance is None else {"importance": self.importance.moments}
+        generator, step = self.generator.get_state(), torch.tensor(self.step)
+        return {**nets, **moments, **learned, "generator": generator, "step": step}
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         def part(prefix: str) -> dict[str, Tensor]:
@@ -143,63 +84,131 @@ class _State:
             moments.setdefault(int(index), {})[name] = value
         self.adam.load_state_dict({"state": moments, "param_groups": self.adam.state_dict()["param_groups"]})
         self.generator.set_state(tensors["generator"])
+        if self.importance is not None:
+            self.importance.moments = tensors["importance"]
         self.step = int(tensors["step"])
 
 
-def train(training: Training, file: str | Path, *, every: int = 500, progress: bool = False) -> Path:
+def train(
+    training: Training,
+    file: str | Path,
+    *,
+    every: int = 500,
+    progress: bool = False,
+    metrics: bool = False,
+    tensorboard: bool = False,
+    sheet_every: int = 0,
+) -> Path:
     """Trains and writes the checkpoint `file` (for `load`); returns it.
 
     The state is kept beside it in `file` + ".state", every `every` steps and at the end; if it is there,
-    training continues from it. Raises ValueError if that state belongs to another configuration,
-    FloatingPointError if the loss stops being finite.
+    training continues from it. metrics: a row a step in `file` + ".csv"; tensorboard: in `file` + ".tensorboard"
+    as well. sheet_every: so often, and before the first step, samples of the average in the folder `file` + ".sheets".
+
+    Raises ValueError if that state belongs to another configuration, and for a network that does not know the
+    classes of the data, ImportError for TensorBoard if it is not installed, FloatingPointError if the loss stops
+    being finite.
     """
     file = Path(file)
-    resume = file.with_name(file.name + ".state")
-    record = dataclasses.asdict(training)
-    images, path, state = dataset(training.data), build_path(training.path), _State(training)
+    resume, record = _beside(file, "state"), training.record()
+    images, state = dataset(training.data), _State(training)
+    if 0 < state.net.null_label < images.classes:
+        raise ValueError(
+            f"The network knows {state.net.null_label} classes, but {training.data} has {images.classes}; "
+            f"give classes = {images.classes}, or 0 to leave labels out."
+        )
     if resume.exists():
         tensors, stored = read(resume)
         if stored != {"training": record}:
             raise ValueError(f"{resume} belongs to another configuration; remove it, or write elsewhere.")
         state.restore(tensors)
+    elif sheet_every:
+        _sheet(file, training, images, state)
 
-    with _bar(progress, training, state.step) as report:
+    with ExitStack() as stack:
+        rows = None
+        if metrics or tensorboard:
+            board = _beside(file, "tensorboard") if tensorboard else None
+            rows = stack.enter_context(closing(Metrics(_beside(file, "csv"), state.step, board)))
+        report = stack.enter_context(_bar(progress, training, state.step))
         while state.step < training.steps:
-            x0, label = images.batch(training.batch, state.generator)
-            loss = regression_loss(
-                state.net,
-                path,
-                training.predicts,
-                x0,
-                label,
-                generator=state.generator,
-                label_dropout=training.label_dropout,
-            )
-            _update(state, training, loss)
+            loss, seen = _loss(training, images, state)
+            _update(state, training, loss, seen, rows)
             report(state.step, loss.item())
+            if sheet_every and state.step % sheet_every == 0:
+                _sheet(file, training, images, state)
             if state.step % every == 0 or state.step == training.steps:
+                if rows is not None:
+                    rows.flush()  # a row that is missing could not be made up for, one too many is taken back
                 write(resume, state.tensors(), {"training": record})
 
-    save_checkpoint(file, state.average, path, predicts=training.predicts, training=record)
+    save_checkpoint(
+        file,
+        state.average,
+        training.gaussian_path,
+        predicts=training.predicts,
+        precondition=training.frame,
+        training=record,
+    )
     return file
 
 
-def _update(state: _State, training: Training, loss: Tensor) -> None:
+def _beside(file: Path, what: str) -> Path:
+    return file.with_name(f"{file.name}.{what}")
+
+
+def _loss(training: Training, images: Images, state: _State) -> tuple[Tensor, Seen]:
+    x0, label = images.batch(training.batch, state.generator)
+    batches: list[Seen] = []
+    half = nullcontext() if training.autocast is None else torch.autocast("cpu", AUTOCAST[training.autocast])
+    with half:
+        loss = regression_loss(
+            state.net,
+            training.gaussian_path,
+            training.predicts,
+            x0,
+            label if state.net.null_label else None,
+            generator=state.generator,
+            label_dropout=training.label_dropout,
+            weighting=training.weight,
+            times=training.density,
+            draw=stratified if training.stratify else independent,
+            importance=state.importance,
+            precondition=training.frame,
+            observe=batches.append,
+        )
+    return loss, batches[0]
+
+
+def _update(state: _State, training: Training, loss: Tensor, seen: Seen, rows: Metrics | None) -> None:
     if not math.isfinite(loss.item()):
         raise FloatingPointError(
             f"The loss is {loss.item()} at step {state.step}; lower learning_rate ({training.learning_rate})."
         )
+    rate = training.rate(state.step)
     for group in state.adam.param_groups:
-        group["lr"] = training.rate(state.step)
+        group["lr"] = rate
     state.adam.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(state.net.parameters(), CLIP)
+    norm = nn.utils.clip_grad_norm_(state.net.parameters(), CLIP)
     state.adam.step()
     state.step += 1
-    decay = min(training.ema, state.step / (state.step + 9))
-    with torch.no_grad():
-        for average, parameter in zip(state.average.parameters(), state.net.parameters(), strict=True):
-            average.lerp_(parameter, 1.0 - decay)
+    training.average.update(state.average, state.net, state.step)
+    if state.importance is not None:
+        state.importance.observe(seen.u, seen.loss)
+    if rows is not None:
+        values = (loss.item(), rate, norm.item(), training.average.decay(state.step))
+        rows.add(state.step, values, torch.as_tensor(training.gaussian_path.log_snr(seen.t)), seen.loss)
+
+
+def _sheet(file: Path, training: Training, images: Images, state: _State) -> None:
+    from .sheets import draw_sheet  # matplotlib, for those alone who want to look
+
+    denoiser = Denoiser(
+        state.average, training.gaussian_path, predicts=training.predicts, precondition=training.frame
+    )
+    name = f"{state.step:0{len(str(training.steps))}d}.png"
+    draw_sheet(_beside(file, "sheets") / name, denoiser, tuple(images.train.shape[1:]), state.net.null_label)
 
 
 @contextmanager

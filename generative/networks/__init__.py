@@ -1,13 +1,15 @@
 """Networks net(x, t, label=None) that a path, a loss and a `Denoiser` can use.
 
 They are smooth in (x, t) and made of operations that have a forward-mode derivative, so that high orders of
-convergence are visible and exact traces possible; they work in float32 and in float64 (`net.double()`).
+convergence are visible and exact traces possible; they work in float32, in float64 (`net.double()`) and under
+`torch.autocast`, where what they return has the dtype of x all the same.
 """
 
 from __future__ import annotations
 
+from .dit import DiT as DiT
 from .mlp import MLP as MLP
 from .network import Network as Network
 from .unet import UNet as UNet
 
-__all__ = ["MLP", "Network", "UNet"]
+__all__ = ["DiT", "MLP", "Network", "UNet"]

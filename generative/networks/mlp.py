@@ -57,4 +57,4 @@ class MLP(Network):
         for block in self.blocks:
             h = block(h, c)
         output: Tensor = self.head(silu(h))
-        return output.reshape(x.shape)
+        return output.reshape(x.shape).to(x.dtype)

@@ -122,4 +122,4 @@ class UNet(Network):
         h = self.finish(self.merge(torch.cat([fine, h], dim=1), c), c)
         correction = pixel_shuffle(self.head(silu(self.norm(h))), self.patch)
         output: Tensor = self.gate(c)[:, :, None, None] * x + correction
-        return output
+        return output.to(x.dtype)

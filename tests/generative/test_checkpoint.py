@@ -11,9 +11,33 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from fokker.generative.checkpoint import WEIGHTS, build_path, load, read, save_checkpoint, shipped, write
+from fokker.generative.checkpoint import (
+    WEIGHTS,
+    build_path,
+    describe_path,
+    load,
+    read,
+    save_checkpoint,
+    shipped,
+    write,
+)
 from fokker.generative.networks import MLP, UNet
-from fokker.generative.path import VP, CondOT, Cosine
+from fokker.generative.path import VE, VP, CondOT, Cosine, GaussianPath
+from fokker.generative.schedules import GeometricVE, Polynomial, SubVP
+from fokker.generative.shifted import Shifted
+from fokker.generative.table import Table, squared_cosine_betas
+
+EVERY_PATH = [
+    CondOT(sigma_min=0.01),
+    Cosine(-5.0, 6.0, 0.5),
+    VP(),
+    VE(),
+    SubVP(),
+    Polynomial(3.0),
+    GeometricVE(),
+    Table(squared_cosine_betas(20)),
+    Shifted(Table(squared_cosine_betas(20)), -0.7),
+]
 
 
 @pytest.fixture
@@ -61,10 +85,13 @@ def test_a_safetensors_file_of_somebody_else(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"network": {"class": "GPT"}}, "Unknown class of network 'GPT'; choose one of MLP, UNet"),
+        ({"network": {"class": "GPT"}}, "Unknown class of network 'GPT'; choose one of .*MLP, UNet"),
         ({"network": {"class": "MLP", "dim": 3, "colour": 1}}, "network MLP does not fit.*colour"),
         ({"network": {"class": "MLP", "dim": 4}}, "holds other weights than its configuration"),
         ({"path": {"class": "Straight"}}, "Unknown class of path 'Straight'"),
+        ({"path": {"class": "Shifted", "path": {"class": "Arc"}, "shift": 1.0}}, "Unknown class of path 'Arc'"),
+        ({"path": {"class": "Shifted", "path": 1.0, "shift": 1.0}}, "path Shifted does not fit"),
+        ({"path": {"class": "CondOT", "sigma": 1.0}}, "path CondOT does not fit.*sigma"),
         ({"predicts": "noise"}, "noise"),
         ({"predicts": None}, "lacks predicts"),
     ],
@@ -80,8 +107,17 @@ def test_a_configuration_that_does_not_fit(net: MLP, tmp_path: Path, change: dic
 
 
 def test_only_networks_that_can_be_built_again_are_saved(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="Cannot save a Linear; give one of MLP, UNet"):
+    with pytest.raises(TypeError, match=r"Cannot save a Linear; give one of .*MLP, UNet"):
         save_checkpoint(tmp_path / "x", torch.nn.Linear(1, 1), VP(), predicts="eps")
+
+
+def test_only_paths_that_can_be_built_again_are_saved(net: MLP, tmp_path: Path) -> None:
+    class Own(CondOT):
+        pass
+
+    for path in (Own(), Shifted(Own(), 1.0)):
+        with pytest.raises(TypeError, match="Cannot save a Own; give one of CondOT, Cosine"):
+            save_checkpoint(tmp_path / "x", net, path, predicts="eps")
     assert not list(tmp_path.iterdir())
 
 
@@ -102,8 +138,32 @@ def test_an_interrupted_write_leaves_the_old_file(
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_every_path_can_be_configured() -> None:
+@pytest.mark.parametrize("path", EVERY_PATH, ids=str)
+def test_every_path_is_saved_and_loaded(net: MLP, tmp_path: Path, path: GaussianPath) -> None:
+    save_checkpoint(tmp_path / "x", net, path, predicts="v")
+    assert load(tmp_path / "x").path == path
+
+
+def test_a_path_and_its_configuration() -> None:
     assert build_path({"class": "VP", "beta_max": 10.0}) == VP(beta_max=10.0)
+    assert build_path({"class": "CondOT"}) == CondOT()  # as files from before sigma_min have it
+    nested = {"class": "Shifted", "path": {"class": "CondOT", "sigma_min": 0.0}, "shift": -1.0}
+    assert describe_path(Shifted(CondOT(), -1.0)) == nested
+    assert build_path(nested) == Shifted(CondOT(), -1.0)
+
+
+def test_what_is_stated_beside_a_file_must_be_what_it_says(net: MLP, tmp_path: Path) -> None:
+    file = tmp_path / "x"
+    save_checkpoint(file, net, Shifted(CondOT(), -1.0), predicts="v", time="log_snr")
+    assert load(file, path=Shifted(CondOT(), -1.0), predicts="v", time="log_snr").predicts == "v"
+    for stated, message in (
+        ({"path": CondOT()}, r"with path = Shifted\(.*shift=-1.0\), but path = CondOT\(sigma_min=0.0\) was stated"),
+        ({"predicts": "eps"}, "with predicts = 'v', but predicts = 'eps' was stated; leave predicts out"),
+        ({"time": "t"}, "with time = 'log_snr', but time = 't' was stated"),
+        ({"time": lambda t: t}, "with time = 'log_snr', but time = <function"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            load(file, **stated)
 
 
 def test_what_is_shipped() -> None:

@@ -1,0 +1,192 @@
+"""At which times a model is trained.
+
+    t = F⁻¹(u),      u ~ U[0, 1),      L = ∫₀¹ ℓ(F⁻¹(u)) du
+
+Every density of times is its quantile function F⁻¹, so that whatever draws u serves all of them: `stratified` puts one
+u in every interval of length 1/B, `independent` does not. F rises from noise to data, and t stays inside [0, 1].
+
+    Uniform        t = start + (end − start) u
+    LogitNormal    λ ~ N(mean, std²) within the path's own range of log-SNR, t = time(λ)
+    Steps          t = ⌊count u⌋ / count, the integer times of DDPM
+    Geometric      σ/α one of `levels` values in geometric progression, the levels of NCSN
+
+These densities are a part of the loss. `Importance` is not: it draws u from a density g that is large where the loss
+is, and every draw counts 1/g, so that L, its gradient and its minimiser stay and the variance alone changes.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Generator, Tensor
+
+from .elementary import Real
+from .path import GaussianPath
+
+__all__ = [
+    "Geometric", "Importance", "LogitNormal", "Steps", "TimeDensity", "Uniform", "independent", "stratified",
+]
+
+
+def independent(count: int, generator: Generator | None = None, like: Tensor | None = None) -> Tensor:
+    """`count` independent uniform numbers in [0, 1)."""
+    device = None if like is None else like.device
+    dtype = None if like is None else like.dtype
+    return torch.rand(count, generator=generator, device=device, dtype=dtype)
+
+
+def stratified(count: int, generator: Generator | None = None, like: Tensor | None = None) -> Tensor:
+    """`count` numbers in [0, 1), each uniform, one in every interval of length 1/count, in random order.
+
+    u_k = (u + k/count) mod 1 with one common u: the loss varies with t by orders of magnitude, and this takes
+    that part of its variance away. Source: Kingma et al. (2107.00630), appendix I.1.
+    """
+    device = None if like is None else like.device
+    dtype = None if like is None else like.dtype
+    u = torch.rand((), generator=generator, device=device, dtype=dtype)
+    order = torch.randperm(count, generator=generator, device=device)
+    return (u + order.to(u.dtype) / count) % 1.0
+
+
+class TimeDensity(ABC):
+    """A density of t in [0, 1], given by its quantile function."""
+
+    @abstractmethod
+    def quantile(self, path: GaussianPath, u: Tensor) -> Tensor:
+        """F⁻¹(u), of u's shape and dtype, for u in [0, 1)."""
+
+
+@dataclass(frozen=True)
+class Uniform(TimeDensity):
+    """Uniform on [start, end]; the interval is cut where a loss would be infinite at an end of the path."""
+
+    start: float = 0.0
+    end: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.start < self.end <= 1.0:
+            raise ValueError(f"Uniform needs 0 <= start < end <= 1, but got {self.start} and {self.end}.")
+
+    def quantile(self, path: GaussianPath, u: Tensor) -> Tensor:
+        return self.start + (self.end - self.start) * u
+
+
+@dataclass(frozen=True)
+class LogitNormal(TimeDensity):
+    """λ = log(α/σ) normal. On CondOT λ = logit t, and t is logit-normal.
+
+    The normal law is cut to the path's λ at t = 0 and t = 1, so that no time lies outside. EDM's ln σ ~ N(−1.2, 1.2²)
+    is LogitNormal(1.2, 1.2) on VE.
+
+    Source: Esser et al. (2403.03206), eq. 19; Karras et al. (2206.00364), table 1.
+    """
+
+    mean: float = 0.0
+    std: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.mean) and 0.0 < self.std < math.inf):
+            raise ValueError(
+                f"LogitNormal needs a finite mean and a finite std > 0, but got {self.mean} and {self.std}."
+            )
+
+    def quantile(self, path: GaussianPath, u: Tensor) -> Tensor:
+        low, high = (self._probability(path.log_snr(t)) for t in (0.0, 1.0))
+        log_snr = self.mean + self.std * torch.special.ndtri(low + (high - low) * u)
+        return cast(Tensor, path.time(log_snr)).clamp(0.0, 1.0)
+
+    def _probability(self, log_snr: Real) -> float:
+        return 0.5 * math.erfc((self.mean - float(log_snr)) / (self.std * math.sqrt(2.0)))
+
+
+@dataclass(frozen=True)
+class Steps(TimeDensity):
+    """t = 0, 1/count, …, 1 − 1/count with equal probability: step T, …, 1 of a chain of T = `count` steps.
+
+    Source: Ho et al. (2006.11239), algorithm 1.
+    """
+
+    count: int = 1000
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.count, int) and self.count >= 1):
+            raise ValueError(f"Steps needs a whole count of at least 1, but got {self.count!r}.")
+
+    def quantile(self, path: GaussianPath, u: Tensor) -> Tensor:
+        return (self.count * u).floor() / self.count
+
+
+@dataclass(frozen=True)
+class Geometric(TimeDensity):
+    """`levels` noise levels σ/α in geometric progression from `largest` down to `smallest`, equally probable.
+
+    On VE, whose α is 1, they are the σ₁ > … > σ_L of NCSN; with the kind "score" and `weightings.SNR`, which is the
+    weight σ² of the score's error, this is its loss. Source: Song and Ermon (1907.05600), eqs. 5 and 6.
+    """
+
+    largest: float
+    smallest: float
+    levels: int
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.smallest < self.largest < math.inf:
+            raise ValueError(f"Geometric needs 0 < smallest < largest, but got {self.smallest} and {self.largest}.")
+        if not (isinstance(self.levels, int) and self.levels >= 2):
+            raise ValueError(f"Geometric needs at least 2 levels, but got {self.levels!r}.")
+
+    def quantile(self, path: GaussianPath, u: Tensor) -> Tensor:
+        share = (self.levels * u).floor() / (self.levels - 1)
+        log_snr = -math.log(self.largest) + share * math.log(self.largest / self.smallest)
+        return cast(Tensor, path.time(log_snr))
+
+
+class Importance:
+    """A density g of u, learned from the losses that are seen, and the factor 1/g that keeps the mean.
+
+    g is constant on `bins` equal intervals, `share` + (1 − share) times the root mean square of the loss there over its
+    mean: ∝ √E[ℓ²] has the least variance of all densities, and `share` bounds the factor by 1/share. Until every
+    interval has been seen g is 1. A loss is forgotten at the rate 1 − `memory` per loss seen in its interval.
+
+    `moments`, shape (2, bins), is all that changes: the weight of what was seen, and its weighted mean of ℓ².
+
+    Source: Nichol and Dhariwal (2102.09672), eq. 18, on intervals instead of integer times.
+    """
+
+    def __init__(self, bins: int = 32, share: float = 0.1, memory: float = 0.999) -> None:
+        if not (isinstance(bins, int) and bins >= 2):
+            raise ValueError(f"Importance needs at least 2 bins, but got {bins!r}.")
+        if not (0.0 < share < 1.0 and 0.0 < memory < 1.0):
+            raise ValueError(f"Importance needs a share and a memory in (0, 1), but got {share} and {memory}.")
+        self.bins, self.share, self.memory = bins, share, memory
+        self.moments = torch.zeros(2, bins)
+
+    @property
+    def density(self) -> Tensor:
+        """g on each interval, shape (bins,), of mean 1."""
+        weight, squares = self.moments
+        rms = (squares / weight).sqrt()
+        learned = self.share + (1.0 - self.share) * rms / rms.mean().clamp_min(torch.finfo(rms.dtype).tiny)
+        return torch.where((weight > 0.0).all(), learned, torch.ones_like(learned))
+
+    def warp(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Uniform u (B,) in [0, 1) to draws from g, and the factor 1/g of each."""
+        density = self.density.to(u)
+        mass = density / self.bins
+        upper = mass.cumsum(0)
+        interval = torch.searchsorted(upper[:-1].contiguous(), u, right=True)
+        inside = ((u - (upper - mass)[interval]) / mass[interval]).clamp(0.0, 1.0)
+        below_one = 1.0 - 0.5 * torch.finfo(u.dtype).eps
+        return ((interval + inside) / self.bins).clamp(max=below_one), 1.0 / density[interval]
+
+    def observe(self, u: Tensor, loss: Tensor) -> None:
+        """Learns from the losses (B,) at u (B,), before they are multiplied by 1/g."""
+        moments = self.moments.to(loss)
+        interval = (u * self.bins).long().clamp(0, self.bins - 1)
+        count = torch.zeros_like(moments[0]).index_add(0, interval, torch.ones_like(loss))
+        total = torch.zeros_like(moments[0]).index_add(0, interval, loss.square())
+        seen = torch.stack([torch.ones_like(count), total / count.clamp_min(1.0)])
+        self.moments = torch.lerp(seen, moments, (self.memory**count).expand_as(seen))
