@@ -25,17 +25,39 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .generative import (
         CFG as CFG,
+        EDM as EDM,
         VE as VE,
         VP as VP,
+        AutoGuidance as AutoGuidance,
+        ClassifierGuidance as ClassifierGuidance,
         CondOT as CondOT,
         Cosine as Cosine,
         Denoiser as Denoiser,
+        Dequantisation as Dequantisation,
+        Dynamic as Dynamic,
+        GeometricVE as GeometricVE,
+        Interpolant as Interpolant,
+        LogLikelihood as LogLikelihood,
+        Polynomial as Polynomial,
+        Shifted as Shifted,
+        Static as Static,
+        SubVP as SubVP,
+        Table as Table,
+        ancestral as ancestral,
+        annealed_langevin as annealed_langevin,
+        diffusion_sde as diffusion_sde,
         flow as flow,
+        from_diffusers as from_diffusers,
+        from_k_diffusion as from_k_diffusion,
+        from_velocity as from_velocity,
         grids as grids,
         load as load,
+        log_likelihood as log_likelihood,
+        minibatch_ot as minibatch_ot,
         named as named,
         reverse_sde as reverse_sde,
         sample as sample,
+        variational_bound as variational_bound,
     )
     from .solvers import (
         ODE as ODE,
@@ -72,6 +94,7 @@ if TYPE_CHECKING:
     )
     from .verification import (
         Gaussian as Gaussian,
+        GaussianClasses as GaussianClasses,
         GaussianMixture as GaussianMixture,
         OrnsteinUhlenbeck as OrnsteinUhlenbeck,
     )
@@ -85,8 +108,13 @@ _NAMES = {
         "StochasticHeun SRA1 ExponentialAdams ExponentialRK Ancestral Churn Langevin Restart Halving Picard "
         "TorchDiffEq TorchSDE SciPy WhiteNoise BrownianTree Scheme unroll same"
     ),
-    "generative": "CondOT Cosine VP VE Denoiser CFG flow reverse_sde grids named sample load",
-    "verification": "Gaussian GaussianMixture OrnsteinUhlenbeck",
+    "generative": (
+        "CondOT Cosine VP SubVP VE GeometricVE Polynomial Table Shifted Interpolant minibatch_ot Denoiser EDM Static "
+        "Dynamic CFG AutoGuidance ClassifierGuidance flow reverse_sde diffusion_sde annealed_langevin ancestral grids "
+        "named sample log_likelihood LogLikelihood Dequantisation variational_bound load from_diffusers from_velocity "
+        "from_k_diffusion"
+    ),
+    "verification": "Gaussian GaussianMixture GaussianClasses OrnsteinUhlenbeck",
     "benchmarks": "",
 }
 _HOME = {name: home for home, names in _NAMES.items() for name in names.split()}

@@ -27,7 +27,15 @@ from ..generative import load, sample
 from ..generative.checkpoint import locate, read
 from ..generative.data import Images, dataset
 
-__all__ = ["Classifier", "ImageMetrics", "evaluate", "frechet_distance", "model_card", "nearest_distance"]
+__all__ = [
+    "Classifier",
+    "ImageMetrics",
+    "evaluate",
+    "frechet_distance",
+    "model_card",
+    "nearest_distance",
+    "training_record",
+]
 
 GUIDANCE = (1.25, 2.0)
 """The weights that a model card shows beside the unguided samples."""
@@ -107,7 +115,7 @@ def evaluate(
     that does not say on which data set it was trained.
     """
     denoiser = load(name_or_path)
-    images = dataset(_record(name_or_path)["data"])
+    images = dataset(training_record(name_or_path)["data"])
     label = torch.arange(samples) % images.classes
     shape = (samples, *images.train.shape[1:])
     x = images.quantised(sample(denoiser, shape, nfe=nfe, label=label, guidance=guidance, seed=seed))
@@ -131,7 +139,7 @@ def evaluate(
 
 def model_card(name_or_path: str | Path) -> dict[str, Any]:
     """What stands beside a shipped network: where it comes from, its fingerprint and its measured figures."""
-    file, record = locate(name_or_path), _record(name_or_path)
+    file, record = locate(name_or_path), training_record(name_or_path)
     return {
         "name": file.stem,
         "data": record["data"],
@@ -149,7 +157,7 @@ def model_card(name_or_path: str | Path) -> dict[str, Any]:
     }
 
 
-def _record(name_or_path: str | Path) -> dict[str, Any]:
+def training_record(name_or_path: str | Path) -> dict[str, Any]:
     """How a network was trained."""
     record: dict[str, Any] = read(locate(name_or_path))[1].get("training", {})
     if record.get("data") not in LICENCES:

@@ -22,7 +22,7 @@ from ..generative.path import GaussianPath
 from ..solvers import Semilinear, standard_normal
 from ..verification import Gaussian, GaussianMixture
 
-__all__ = ["DEFAULT_PROBLEMS", "PROBLEMS", "Problem", "problem"]
+__all__ = ["DEFAULT_PROBLEMS", "PROBLEMS", "Problem", "mixture64", "problem"]
 
 
 @dataclass(frozen=True)
@@ -99,13 +99,18 @@ def _ring() -> Problem:
     return _oracle("ring", "8 narrow modes on a circle, VP path", oracle, VP(), 512, (means, deviations))
 
 
-def _mixture64() -> Problem:
+def mixture64() -> GaussianMixture:
+    """10 anisotropic Gaussians in 64 dimensions, with deviations from 0.05 to 0.5."""
     generator = torch.Generator().manual_seed(2)
     means = 0.3 * torch.randn(10, 64, generator=generator, dtype=torch.float64)
     deviations = torch.logspace(-1.3, -0.3, 64, dtype=torch.float64)
-    covs = torch.stack([_covariance(deviations, generator) for _ in range(10)])
-    description = "10 anisotropic Gaussians in 64 dimensions, cosine path"
-    return _oracle("mixture64", description, _equal(means, covs), Cosine(), 128, (means, deviations))
+    return _equal(means, torch.stack([_covariance(deviations, generator) for _ in range(10)]))
+
+
+def _mixture64() -> Problem:
+    oracle, description = mixture64(), "10 anisotropic Gaussians in 64 dimensions, cosine path"
+    deviations = torch.logspace(-1.3, -0.3, 64, dtype=torch.float64)
+    return _oracle("mixture64", description, oracle, Cosine(), 128, (oracle.means, deviations))
 
 
 def _oracle(

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from .dequantisation import Dequantisation
+
 __all__ = ["DATASETS", "Images", "dataset"]
 
 SPLIT_SEED = 0
@@ -37,13 +39,18 @@ class Images:
     levels: int
     classes: int
 
+    @property
+    def dequantisation(self) -> Dequantisation:
+        """The transform above, from which bits/dim are derived."""
+        return Dequantisation(self.levels)
+
     def centred(self, levels: Tensor) -> Tensor:
         """Integer levels to [−1, 1], each at the middle of its cell (u = ½): float32."""
         return (2.0 * levels + 1.0) / self.levels - 1.0
 
     def quantised(self, x: Tensor) -> Tensor:
         """The inverse of dequantisation: images in [−1, 1] to the centres of their cells."""
-        return self.centred(((x + 1.0) / 2.0 * self.levels).floor().clamp(0, self.levels - 1))
+        return self.centred(self.dequantisation.level(x))
 
     def batch(self, size: int, generator: Generator) -> tuple[Tensor, Tensor]:
         """`size` dequantised training images, float32, drawn with replacement, and their labels."""
