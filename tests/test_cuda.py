@@ -162,5 +162,5 @@ def test_a_state_that_is_not_finite_is_named() -> None:
         return torch.where(bad & (t[:, None] > 0.5), torch.nan, -x)
 
     equation = flow(Denoiser(net, CondOT(), predicts="velocity"))
-    with pytest.raises(RuntimeError, match=r"not finite after step 10, from .* \(first: sample 5, component"):
+    with pytest.raises(RuntimeError, match=r"not finite after step 9, from .* \(first: sample 5, component"):
         solve(equation, noise(CUDA, 8), grids.uniform(CondOT(), 16), Heun())

@@ -175,6 +175,22 @@ def test_the_variance_may_be_infinite_at_the_ends(clock: Clock, area: bool) -> N
             tree.normal_and_area(*((0.5, 1.0) if math.isinf(clock(torch.ones(1)).item()) else (0.0, 0.5)), clock, LIKE)
 
 
+@pytest.mark.parametrize("area", [False, True])
+def test_a_clock_that_is_not_quite_monotone(area: bool) -> None:
+    """Rounded to 2⁻⁴⁰ up or down by its place in the tensor, as vectorised arithmetic may: the increments add up."""
+
+    def clock(t: Tensor) -> Tensor:
+        up = torch.arange(len(t)) % 3 - 1
+        return torch.exp(2.0 * t) + 2.0**-40 * up
+
+    tree, times = BrownianTree(LIKE, 0.0, 1.0, seed=3, area=area), [0.0, *(i / 33.0 for i in range(1, 33)), 1.0]
+    steps = [tree.normal(s, t, clock, LIKE) for s, t in itertools.pairwise(times)]
+    q = [math.exp(2.0 * t) for t in times]
+    total = sum(math.sqrt(b - a) * step for step, (a, b) in zip(steps, itertools.pairwise(q), strict=True))
+    whole = math.sqrt(q[-1] - q[0]) * tree.normal(0.0, 1.0, clock, LIKE)
+    torch.testing.assert_close(total, whole, rtol=0.0, atol=1e-4)  # √(2⁻⁴⁰ · 33 · log₂) at the most
+
+
 def test_extra_numbers_are_functions_of_seed_sample_and_index() -> None:
     tree, other = (BrownianTree(LIKE, 0.0, 1.0, seed, area=area) for seed, area in ((3, False), (3, True)))
     tree.normal(0.0, 0.5, CLOCKS["t"], LIKE)
