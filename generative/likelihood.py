@@ -107,6 +107,10 @@ def log_likelihood(
     times = Adaptive(1.0, 0.0, rtol=1e-4, atol=1e-4) if times is None else times
     steps = times if isinstance(times, Adaptive) else Grid.of(times)
     solver = Tsit5() if solver is None else solver
+    if not isinstance(solver, Solver):
+        raise TypeError(f"solver must be an instance of a solver, but got {solver!r}; write for example Heun().")
+    if solver.draws:
+        raise ValueError(f"{solver!r} draws noise, but a density follows from a deterministic flow; use Tsit5().")
     if isinstance(steps, Adaptive) and not solver.dense:
         raise ValueError(f"{solver!r} knows no states between its adaptive steps; use Tsit5(), or give a grid.")
     dim = x[0].numel()

@@ -127,7 +127,7 @@ class Hutchinson(Trace):
 
 @dataclass(frozen=True)
 class HutchPlusPlus(Trace):
-    """A sketch (k, B, d) and k probes z (k, B, d), with 2 k ≤ d."""
+    """A sketch (k, B, d) and k probes z (k, B, d), with 2 k ≤ d. Differentiated with Q fixed, which leaves no bias."""
 
     sketch: Tensor
     z: Tensor
@@ -177,6 +177,7 @@ def estimator(kind: str, count: int, law: str, x: Tensor, seed: int | Sequence[i
                     f"Hutch++ with {count} probes sketches {count} directions and needs at least {2 * count} "
                     f'dimensions, but there are {dim}; use trace="exact", or fewer probes.'
                 )
-            sketch, z = probes(law, 2 * count, x, seed).chunk(2)
+            # Sketches are normal under either law: in a few dimensions two vectors of signs may be parallel.
+            sketch, z = probes("gaussian", 2 * count, x, seed)[:count], probes(law, 2 * count, x, seed)[count:]
             return HutchPlusPlus(sketch, z, max(1, numbers // (2 * dim * count)))
     raise ValueError(f"Unknown trace {kind!r}; choose one of {', '.join(TRACES)}, auto.")

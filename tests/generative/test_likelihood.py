@@ -182,7 +182,7 @@ def test_the_order_of_the_value_is_that_of_the_solver(solver: Solver, steps: tup
 
 def test_the_order_on_uneven_steps_of_another_path() -> None:
     """Times even in t, which the clock of a cosine path bends."""
-    path, steps, errors = Cosine(-math.inf, math.inf), (32, 64, 128), []
+    path, steps, errors = Cosine(-math.inf, math.inf), (64, 128, 256), []
     x = MIXTURE.sample(64, 3)
     for n in steps:
         result = log_likelihood(MIXTURE.denoiser(path), x, torch.linspace(1.0, 0.0, n + 1).double(), RK4())
@@ -229,7 +229,7 @@ def test_an_integrand_with_a_kink_is_refined_beyond_the_saved_nodes() -> None:
     denoiser = CFG(CLASSES.denoiser(CondOT()).given(0), 2.0, interval=(-1.0, 1.0))
     x = MIXTURE.sample(3, 1)
     result = log_likelihood(denoiser, x, within(1e-6))
-    fine = log_likelihood(denoiser, x, even_times(CondOT(), 4096).flip(0), Heun())
+    fine = log_likelihood(denoiser, x, even_times(CondOT(), 512).flip(0), Heun())
     assert result.nfe.jvp > 2 * 128
     error = (result.value - fine.value).abs()
     assert bool((error <= 5.0 * result.discretisation + fine.discretisation + 1e-3).all())
@@ -558,7 +558,10 @@ def test_the_account_is_what_the_network_saw(
     x = random_mixture(4).sample(3, 1)
     result = log_likelihood(denoiser, x, times, Tsit5() if isinstance(times, Adaptive) else Heun(), trace, 2)
     tried = sum(int(denoiser.spends(t)) for t in (0.0, 1.0))
-    assert net.rows - tried == result.nfe.total
+    if "interval" in (guidance or {}) and isinstance(times, Adaptive):
+        assert net.rows - tried <= result.nfe.total  # samples at different times: a call counts as its costliest one
+    else:
+        assert net.rows - tried == result.nfe.total
     assert result.nfe == int(result.nfe.per_sample.max())
     assert result.nfe.branches == denoiser.cost
     assert result.nfe.vjp == 0
@@ -600,11 +603,11 @@ def test_the_gradient_is_the_score(times: Any, solver: Solver | None) -> None:
 @pytest.mark.parametrize("trace", ["exact", "hutchinson"])
 @pytest.mark.parametrize(
     ("times", "solver"),
-    [(within(1e-9), None), (even_times(CondOT(), 8).flip(0), ExponentialAdams(2))],
+    [(within(1e-8), None), (even_times(CondOT(), 8).flip(0), ExponentialAdams(2))],
     ids=["adaptive", "grid"],
 )
 def test_gradients_of_a_parameter_against_finite_differences(trace: str, times: Any, solver: Solver | None) -> None:
-    """Central ones, with an error of h² and of 1/h times that of the values (1e-9, rounding on the grid): 1e-6."""
+    """Central ones, with an error of h² and of 1/h times that of the values (1e-8, rounding on the grid): 1e-5."""
     net = MIXTURE.denoiser(VP()).net
     x = MIXTURE.sample(3, 1)
 
@@ -659,6 +662,8 @@ GRID = torch.linspace(1.0, 0.0, 5)
         (X, {"probes": 2, "nfe": 100}, ValueError, "give it alone"),
         (X, {"solver": ExponentialAdams(2)}, ValueError, "knows no states between its adaptive steps; use Tsit5"),
         (X, {"solver": RK4()}, ValueError, "knows no states between its adaptive steps"),
+        (X, {"times": GRID, "solver": Restart(Heun(), [0.3, 0.6], 1)}, ValueError, "draws noise, but a density follows"),
+        (X, {"times": GRID, "solver": Heun}, TypeError, "must be an instance of a solver, but got <class"),
         (X, {"trace": "xtrace"}, ValueError, "Unknown trace 'xtrace'"),
         (X, {"trace": "hutchinson", "law": "cauchy"}, ValueError, "Unknown law of probes 'cauchy'"),
         (X, {"trace": "hutchinson", "probes": 0}, ValueError, "probes must be a whole number of at least 1"),
@@ -704,8 +709,6 @@ def test_what_solve_refuses_is_refused() -> None:
     denoiser = MIXTURE.denoiser(CondOT())
     with pytest.raises(ValueError, match="x is not finite at component"):
         log_likelihood(denoiser, torch.full((1, 2), math.nan).double())
-    with pytest.raises(ValueError, match="needs noise"):
-        log_likelihood(denoiser, X, GRID, Restart(Heun(), 0.3, 0.6))
     with pytest.raises(SolveError):
         log_likelihood(Denoiser(lambda x, t: x / (t[:, None] - 0.5), CondOT(), predicts="velocity"), X, GRID, Heun())
     with pytest.raises(ValueError, match="below the rounding"):
