@@ -45,18 +45,24 @@ if TYPE_CHECKING:
         Table as Table,
         ancestral as ancestral,
         annealed_langevin as annealed_langevin,
+        decode as decode,
         diffusion_sde as diffusion_sde,
+        encode as encode,
         flow as flow,
         from_diffusers as from_diffusers,
         from_k_diffusion as from_k_diffusion,
         from_velocity as from_velocity,
         grids as grids,
+        interpolate as interpolate,
         load as load,
         log_likelihood as log_likelihood,
         minibatch_ot as minibatch_ot,
         named as named,
         reverse_sde as reverse_sde,
+        round_trip as round_trip,
         sample as sample,
+        sample_chunks as sample_chunks,
+        slerp as slerp,
         variational_bound as variational_bound,
     )
     from .solvers import (
@@ -109,10 +115,10 @@ _NAMES = {
         "TorchDiffEq TorchSDE SciPy WhiteNoise BrownianTree Scheme unroll same"
     ),
     "generative": (
-        "CondOT Cosine VP SubVP VE GeometricVE Polynomial Table Shifted Interpolant minibatch_ot Denoiser EDM Static "
-        "Dynamic CFG AutoGuidance ClassifierGuidance flow reverse_sde diffusion_sde annealed_langevin ancestral grids "
-        "named sample log_likelihood LogLikelihood Dequantisation variational_bound load from_diffusers from_velocity "
-        "from_k_diffusion"
+        "CondOT Cosine VP SubVP VE GeometricVE Polynomial Table Shifted Interpolant minibatch_ot Denoiser EDM "
+        "Static Dynamic CFG AutoGuidance ClassifierGuidance flow reverse_sde diffusion_sde annealed_langevin "
+        "ancestral grids named sample sample_chunks encode decode round_trip slerp interpolate log_likelihood "
+        "LogLikelihood Dequantisation variational_bound load from_diffusers from_velocity from_k_diffusion"
     ),
     "verification": "Gaussian GaussianMixture GaussianClasses OrnsteinUhlenbeck",
     "benchmarks": "",

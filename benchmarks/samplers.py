@@ -95,6 +95,7 @@ DEFAULT_SAMPLERS = (
     "exp-adams-3-x0",
     "exp-adams-3c-x0",
     "exp-adams-2-velocity",
+    "exp-adams-2c-velocity",
     "exp-adams-3-velocity",
     "exp-adams-3c-velocity",
 )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..generative import load, sample
-from ..generative.sample import default_sampler
+from ..generative.sampler import default_sampler
 from ..solvers import solve
 from .plot import contact_sheet
 from .problems import Problem

@@ -18,8 +18,15 @@ from .denoiser import Denoiser as Denoiser
 from .dequantisation import Dequantisation as Dequantisation
 from .discrete import ancestral as ancestral, posterior as posterior
 from .discrete_losses import bound_loss as bound_loss, hybrid_loss as hybrid_loss
+from .encode import (
+    RoundTrip as RoundTrip,
+    decode as decode,
+    encode as encode,
+    round_trip as round_trip,
+)
 from .guidance import CFG as CFG, AutoGuidance as AutoGuidance
 from .interpolant import Interpolant as Interpolant, minibatch_ot as minibatch_ot
+from .interpolate import interpolate as interpolate, slerp as slerp
 from .likelihood import LogLikelihood as LogLikelihood, log_likelihood as log_likelihood
 from .losses import regression_loss as regression_loss
 from .named import named as named
@@ -27,7 +34,7 @@ from .noise_level import diffusion_sde as diffusion_sde, safe_interval as safe_i
 from .path import VE as VE, VP as VP, CondOT as CondOT, Cosine as Cosine, GaussianPath as GaussianPath
 from .preconditioning import EDM as EDM
 from .process import flow as flow, reverse_sde as reverse_sde
-from .sample import sample as sample
+from .sample import sample as sample, sample_chunks as sample_chunks
 from .schedules import GeometricVE as GeometricVE, Polynomial as Polynomial, SubVP as SubVP
 from .shifted import Shifted as Shifted
 from .table import (

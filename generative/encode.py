@@ -31,7 +31,8 @@ from ..solvers import Solution, solve
 from .conditioning import Condition, Label
 from .denoiser import Denoiser
 from .named import Published
-from .sample import Sampler, chosen, conditioned, ends, planned
+from .sample import conditioned
+from .sampler import Sampler, chosen, ends, planned
 
 __all__ = ["RoundTrip", "decode", "encode", "round_trip"]
 

@@ -22,7 +22,8 @@ from torch import Tensor
 from .conditioning import Condition, Label
 from .denoiser import Denoiser
 from .encode import decode, encode
-from .sample import Sampler, conditioned
+from .sample import conditioned
+from .sampler import Sampler
 
 __all__ = ["interpolate", "slerp"]
 

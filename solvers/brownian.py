@@ -74,7 +74,7 @@ class Interval:
         cells = early | late
         times = [t0, t1, self.t0, self.t1, *(t for cell in cells.values() for t in cell)]
         # A vectorised clock may differ in the last bit between equal times, and so fall between near ones.
-        distinct, where = torch.tensor(times, dtype=torch.float64).unique(return_inverse=True)
+        distinct, where = torch.unique(torch.tensor(times, dtype=torch.float64), return_inverse=True)
         q = clock(distinct).detach().cummax(0).values[where].numpy()
         (start, end), whole, halves = q[:2], q[2:4], q[4:].reshape(-1, 3).T
         if 0.0 < end - start < math.inf:

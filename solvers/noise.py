@@ -18,14 +18,13 @@ the steps. Every increment is a combination of normals, each the hash of the see
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from .brownian import Clock, Interval
-from .random import extra_normal, per_sample_keys, standard_normals
+from .random import Seed, extra_normal, per_sample_keys, standard_normals
 
 __all__ = ["BrownianTree", "Noise", "WhiteNoise"]
 
@@ -71,14 +70,14 @@ class WhiteNoise:
 
     def _draw(self, like: Tensor) -> Tensor:
         draw = torch.randn(like.shape, dtype=like.dtype, device=self.generator.device, generator=self.generator)
-        return draw.to(like.device)
+        return draw.to(like.device, non_blocking=True)
 
 
 class BrownianTree:
     """One Brownian path a sample on the times [t0, t1], in the variance clock of the equation that it drives.
 
     like: a tensor of the state's shape, dtype and device. seed: one int, from which each row of the batch gets its
-    own path by its position; or a sequence of one int a sample, whose path is then its own in any batch.
+    own path by its position; or a sequence of one int a sample, whose path is then its own in any batch; or keys.
     area: whether the path answers `normal_and_area`; it is another path than without, and takes twice the time.
     resolution: of the shortest steps, over their distance from t0 and t1; below it the path is smooth. A query makes
     about log₂(step/resolution) new normals (twice as many with area).
@@ -97,7 +96,7 @@ class BrownianTree:
         like: Tensor,
         t0: float,
         t1: float,
-        seed: int | Sequence[int] = 0,
+        seed: Seed = 0,
         *,
         area: bool = False,
         resolution: float = 2.0**-16,

@@ -13,12 +13,20 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["extra_normal", "per_sample_keys", "standard_normal", "standard_normals"]
+__all__ = ["Seed", "extra_normal", "per_sample_keys", "standard_normal", "standard_normals"]
+
+Seed = int | Sequence[int] | Tensor
+"""One for all, one for each sample, or the samples' keys (`per_sample_keys`)."""
 
 
 def _signed(value: int) -> int:
     """The int64 with the same 64 bits."""
     return (value + 2**63) % 2**64 - 2**63
+
+
+def _on(device: torch.device | None, values: Sequence[int]) -> Tensor:
+    """64 bits of each value, int64, on a device that the host does not wait for."""
+    return torch.tensor([_signed(value) for value in values], dtype=torch.int64).to(device, non_blocking=True)
 
 
 _WEYL = _signed(0x9E3779B97F4A7C15)
@@ -39,17 +47,20 @@ def _mix(z: Tensor) -> Tensor:
     return z
 
 
-def per_sample_keys(seed: int | Sequence[int], batch: int, device: torch.device | None = None) -> Tensor:
+def per_sample_keys(seed: Seed, batch: int, device: torch.device | None = None) -> Tensor:
     """One key a sample, int64 (B,): from one seed and the sample's position, or from a seed of its own.
 
-    Raises ValueError for another number of seeds than samples.
+    A tensor holds keys already, such as those of some of the samples of a batch. Raises ValueError for another number
+    of seeds than samples.
     """
+    if not isinstance(seed, int) and len(seed) != batch:
+        raise ValueError(f"{len(seed)} seeds were given for {batch} samples; give one each, or a single int.")
+    if isinstance(seed, Tensor):
+        return seed.to(device)
     if isinstance(seed, Sequence):
-        if len(seed) != batch:
-            raise ValueError(f"{len(seed)} seeds were given for {batch} samples; give one each, or a single int.")
-        seeds, positions = torch.tensor([_signed(int(s)) for s in seed], device=device), torch.zeros(1, device=device)
+        seeds, positions = _on(device, [int(s) for s in seed]), torch.zeros(1, device=device)
     else:
-        seeds, positions = torch.tensor([_signed(int(seed))], device=device), torch.arange(batch, device=device)
+        seeds, positions = _on(device, [int(seed)]), torch.arange(batch, device=device)
     return _mix(_mix(seeds * _WEYL) + positions.long() * _WEYL)
 
 
@@ -57,7 +68,7 @@ def standard_normals(keys: Tensor, nodes: Sequence[int], shape: Sequence[int], d
     """N(0, 1) numbers of shape (len(nodes), B, *shape), for keys of shape (B,)."""
     size = math.prod(shape)
     pairs = (size + 1) // 2
-    node = torch.tensor(list(nodes), dtype=torch.int64, device=keys.device).unsqueeze(-1)
+    node = _on(keys.device, nodes).unsqueeze(-1)
     streams = _mix(keys + node * _WEYL).flatten()
     counter = torch.arange(1, pairs + 1, device=keys.device) * _WEYL
     real = torch.float64 if dtype == torch.float64 else torch.float32
@@ -74,8 +85,8 @@ def standard_normals(keys: Tensor, nodes: Sequence[int], shape: Sequence[int], d
     return normals.flatten(1)[:, :size].reshape(len(node), len(keys), *shape).to(dtype)
 
 
-def standard_normal(like: Tensor, seed: int | Sequence[int] = 0) -> Tensor:
-    """N(0, I) of like's shape, dtype and device; row i depends on (seed, i), or on its own seed, alone."""
+def standard_normal(like: Tensor, seed: Seed = 0) -> Tensor:
+    """N(0, I) of like's shape, dtype and device; row i depends on (seed, i), or on its own seed or key, alone."""
     keys = per_sample_keys(seed, like.shape[0], like.device)
     return standard_normals(keys, [_INITIAL_STATE], like.shape[1:], like.dtype)[0]
 

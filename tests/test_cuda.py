@@ -65,14 +65,14 @@ def noise(device: torch.device | str, n: int = 32) -> Tensor:
 def syncs(run: Callable[[], object]) -> int:
     """How often the host waits for the device."""
     run()
-    torch.cuda.set_sync_debug_mode("warn")
-    try:
-        with warnings.catch_warnings(record=True) as seen:
-            warnings.simplefilter("always")
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")  # which warns that it is a prototype
+        try:
             run()
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-    return sum("synchroniz" in str(warning.message) for warning in seen)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    return sum("called a synchronizing" in str(warning.message) for warning in seen)
 
 
 SOLVERS: list[Solver] = [Heun(), RK4(), ExponentialAdams(3, corrector=True), ExponentialAdams(4), ExponentialRK(3)]

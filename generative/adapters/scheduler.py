@@ -28,7 +28,7 @@ from torch import Tensor
 
 from ...solvers import unroll
 from ..denoiser import Denoiser
-from ..sample import Sampler, chosen, steps
+from ..sampler import Sampler, chosen, steps
 from ..table import Table
 from .conventions import conventions, fields_of, scheduler_class
 from .diffusers import from_diffusers

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..denoiser import Denoiser
 from ..named import Published
-from ..sample import ends
+from ..sampler import ends
 from ..shifted import Shifted
 from ..table import Table
 

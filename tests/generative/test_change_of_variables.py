@@ -97,8 +97,7 @@ def test_the_reference_is_the_divergence_of_the_flow_of_a_standard_normal(path: 
     assert one.reference(0.8, 0.1) == pytest.approx(-2.0 * integral, abs=1e-10)
 
 
-@each_path
-@pytest.mark.parametrize("forward", [True, False])
+@pytest.mark.parametrize(("path", "forward"), [(CondOT(), False), *((path, True) for path in ENDS)], ids=str)
 def test_the_integrand_is_the_trace_of_the_full_jacobian(path: GaussianPath, forward: bool) -> None:
     """Of a network without symmetry, at points of several samples at times of their own."""
     x = torch.randn(6, 2, 2, dtype=torch.float64, generator=GENERATOR)
@@ -215,7 +214,7 @@ def test_the_determinant_of_the_flow_map(path: GaussianPath) -> None:
     x = MIXTURE.sample(3, 1)
     result = log_likelihood(MIXTURE.denoiser(path), x, Adaptive(1.0, 0.0, rtol=1e-9, atol=1e-9))
     used = result.value - normal(result.latent, path.sigma(0.0))
-    torch.testing.assert_close(used, log_determinant(MIXTURE.denoiser(path), path, x, 80), rtol=0.0, atol=1e-5)
+    torch.testing.assert_close(used, log_determinant(MIXTURE.denoiser(path), path, x, 40), rtol=0.0, atol=1e-5)
 
 
 @each_path

@@ -6,7 +6,7 @@ import pytest
 import torch
 from toy import GAUSSIAN, MIXTURE
 
-from fokker.generative import CFG, VE, VP, CondOT, Denoiser, GaussianPath, log_likelihood
+from fokker.generative import CFG, VP, CondOT, Denoiser, GaussianPath, log_likelihood
 from fokker.generative.change_of_variables import even_times
 from fokker.generative.likelihood_budget import FEWEST_STEPS, Price, divide
 from fokker.solvers import ExponentialAdams
@@ -81,10 +81,10 @@ def test_the_division_is_the_best_of_all(
     assert found.error == pytest.approx(affordable[found.steps, k])
 
 
-@pytest.mark.parametrize("nfe", [31, 60, 150, 401])
-@pytest.mark.parametrize("path", [CondOT(), VP(), VE()], ids=str)
+@pytest.mark.parametrize("nfe", [31, 60, 151])
+@pytest.mark.parametrize("path", [CondOT(), VP()], ids=str)
 def test_a_budget_is_never_exceeded(nfe: int, path: GaussianPath) -> None:
-    """And what is left of it would not pay another step, of 1.5 (1 + 1 + m) and a little for odd numbers."""
+    """And what is left of it does not pay two more steps, of 4 evaluations and products each at most."""
     for denoiser in (MIXTURE.denoiser(path), guided(path)):
         if nfe < Price(SOLVER, denoiser.cost, path.alpha(0.0) != 0.0).of(FEWEST_STEPS, 1):
             continue

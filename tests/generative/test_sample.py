@@ -14,7 +14,8 @@ from fokker.generative import CFG, VE, VP, CondOT, Cosine, Denoiser, flow, grids
 from fokker.generative.named import PUBLISHED
 from fokker.generative.networks import MLP, UNet
 from fokker.generative.preconditioning import EDM
-from fokker.generative.sample import chosen, ends, sample_chunks
+from fokker.generative.sample import sample_chunks
+from fokker.generative.sampler import chosen, ends
 from fokker.generative.thresholding import Static
 from fokker.solvers import RK4, BrownianTree, Euler, ExponentialAdams, Heun, Picard, Solver, solve, standard_normal
 
