@@ -16,7 +16,7 @@ def test_the_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     names: dict[str, object] = {}
     for block in BLOCKS:
         exec(compile(block, "README.md", "exec"), names)
-    assert len(BLOCKS) == 2
+    assert len(BLOCKS) == 4
     assert (tmp_path / "ddim.json").is_file()
     first, second = capsys.readouterr().out.splitlines()
     assert first == "the same method"
