@@ -75,7 +75,7 @@ class Dequantisation:
         """A draw x ~ q(x | k) for levels (B, …); sample i depends on (seed, i), or on its own seed, alone."""
         if level.is_floating_point() or (level.numel() and not 0 <= level.min() <= level.max() < self.levels):
             raise ValueError(f"Levels must be integers in 0 … {self.levels - 1}; quantise the images first.")
-        uniform = torch.special.ndtr(standard_normal(torch.empty_like(level, dtype=torch.float64), seed))
+        uniform: Tensor = torch.special.ndtr(standard_normal(torch.empty_like(level, dtype=torch.float64), seed))
         if self.spread is None:
             offset = (uniform - 0.5) * self.width
         else:

@@ -139,7 +139,8 @@ class CFG(Guided):
         axes = tuple(range(1, guided.ndim))
         if math.prod(guided.shape[1:]) < 2:
             raise ValueError("rescale compares standard deviations over each sample, which has one component; use 0.")
-        ratio = conditional.std(axes, correction=0, keepdim=True) / guided.std(axes, correction=0, keepdim=True)
+        wanted, found = (output.std(axes, correction=0, keepdim=True) for output in (conditional, guided))
+        ratio = torch.where(found > 0.0, wanted / found, 1.0)  # a constant output stays what it is
         return guided * torch.lerp(torch.ones_like(ratio), ratio, self.rescale)
 
 

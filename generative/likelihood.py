@@ -129,24 +129,22 @@ def log_likelihood(
 
 def _planned(denoiser: Denoiser, x: Tensor, nfe: int, law: str) -> tuple[Tensor, Solver, str, int]:
     """Times, solver, trace and probes for a budget, after a trial on a few of the model's own samples."""
-    solver, few = ExponentialAdams(3, corrector=True), min(len(x), TRIAL_SAMPLES)
-    some = denoiser.of_rows(torch.arange(few))
-    noise = float(denoiser.path.sigma(0.0)) * standard_normal(x[:few], seed=0)
+    solver, path = ExponentialAdams(3, corrector=True), denoiser.path
+    noise = float(path.sigma(0.0)) * standard_normal(x[:TRIAL_SAMPLES], seed=0)
     with torch.no_grad():
-        trial = log_likelihood(
-            some, noise, even_times(denoiser.path, TRIAL_STEPS), solver, "hutchinson", TRIAL_PROBES, law=law
-        )
+        times = even_times(path, TRIAL_STEPS)
+        trial = log_likelihood(denoiser, noise, times, solver, "hutchinson", TRIAL_PROBES, law=law)
     exact = estimator("exact", 1, law, x, 0)
     division = divide(
         nfe,
         exact.directions,
         exact.passes,
-        Price(solver, denoiser.cost, mismatch=denoiser.path.alpha(0.0) != 0.0),
+        Price(solver, denoiser.cost, mismatch=float(path.alpha(0.0)) != 0.0),
         trial_steps=TRIAL_STEPS,
         trial_error=trial.discretisation.square().mean().sqrt().item(),
         variance=trial.probes.var(1).mean().item(),
     )
-    return even_times(denoiser.path, division.steps).flip(0), solver, division.trace, division.probes
+    return even_times(path, division.steps).flip(0), solver, division.trace, division.probes
 
 
 def _result(block: AlongFlow) -> LogLikelihood:

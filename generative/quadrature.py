@@ -33,8 +33,9 @@ def refinement(n: int) -> Array:
     """The polynomial through the nodes of n at the n nodes of 2n between them, as a matrix (n, n + 1)."""
     weights = np.where(np.arange(n + 1) % 2, -1.0, 1.0)
     weights[[0, -1]] *= 0.5
-    terms: Array = weights / (clenshaw_curtis(2 * n)[0][1::2, None] - clenshaw_curtis(n)[0])
-    return terms / terms.sum(1, keepdims=True)
+    terms = weights / (clenshaw_curtis(2 * n)[0][1::2, None] - clenshaw_curtis(n)[0])
+    matrix: Array = terms / terms.sum(1, keepdims=True)
+    return matrix
 
 
 def composite(nodes: Array, points: int) -> Array:

@@ -691,10 +691,11 @@ def test_arguments_that_do_not_fit_are_refused_before_any_work(
     ],
 )
 def test_an_end_where_the_field_does_not_exist_is_named(kind: str, times: Any, sentence: str) -> None:
-    """Before the network is called there."""
+    """Before the network is called there, or for more than one sample anywhere."""
 
     def net(x: Tensor, time: Tensor) -> Tensor:
         assert 0.0 < float(time[0]) <= 1.0
+        assert len(x) == 1
         return x
 
     solver = None if isinstance(times, Adaptive) else Heun()
