@@ -72,6 +72,6 @@ def held_out_likelihood(
         discretisation=found.discretisation.mean().item() / unit,
         prior_mismatch=-found.prior_mismatch.mean().item() / unit,
         evaluations=found.nfe.per_sample.double().mean().item(),
-        products=found.nfe.jvp + found.nfe.vjp,
+        products=found.nfe.vjp,
         trace="exact" if not found.probe_stderr.any() else f"{found.probes.shape[1]} probes",
     )

@@ -133,7 +133,7 @@ class AlongFlow:
         found, spent = self.change.integrand(each, per_sample(scale, points) * points, samples)
         taken = spent.reshape(len(r), -1).sum(0)
         self.spent[rows] += taken
-        self.products[rows] += taken // self.change.trace.passes * self.change.trace.directions
+        self.products[rows] += taken * self.change.trace.directions
         return found.reshape(len(r), len(rows), -1)
 
     def values(

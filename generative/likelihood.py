@@ -25,7 +25,7 @@ from ..solvers import NFE, Adaptive, ExponentialAdams, Solver, Tsit5, standard_n
 from ..solvers.progress import Progress
 from ..solvers.stepping import Grid
 from .along_flow import AlongFlow
-from .change_of_variables import ChangeOfVariables, even_times, forward_mode
+from .change_of_variables import ChangeOfVariables, even_times
 from .denoiser import Denoiser
 from .dequantisation import Dequantisation
 from .likelihood_budget import Price, divide
@@ -49,8 +49,8 @@ class LogLikelihood:
     one probe, which has no spread. discretisation: an estimate of the error of the solution and of the quadrature.
     prior_mismatch: what to add for the density of the noised data, α₀ x + σ₀ ε, in place of the prior N(0, σ₀² I) at
     the noise end, to second order in α₀/σ₀; it vanishes where α₀ does. nfe: evaluations of the network per sample, and
-    its Jacobian-vector products, `nfe.jvp` (or `nfe.vjp`, for a network without forward derivatives). data, latent:
-    the two ends, of x's shape. probes: the estimates of the value, (B, k), of which it is the mean.
+    products with its Jacobian, `nfe.vjp`, of the sample that took most. data, latent: the two ends, of x's shape.
+    probes: the estimates of the value, (B, k), of which it is the mean.
     """
 
     value: Tensor
@@ -117,11 +117,12 @@ def log_likelihood(
     kind = ("exact" if dim <= EXACT_UP_TO else "hutchinson") if trace == "auto" else trace
     whole = estimator(kind, probes, law, x, seed)
     first = denoiser.of_rows(torch.zeros(1, dtype=torch.int64))
-    forward, _ = (forward_mode(first, x[:1], t) for t in (steps.t0, steps.t1))  # both ends must exist
+    for t in (steps.t0, steps.t1):  # what is held must exist at both ends
+        first.combination(1.0, -1.0, t, x[:1])
     parts, numbers = [], NUMBERS_ON_CPU if x.device.type == "cpu" else NUMBERS_ON_DEVICE
     with Progress(0.0, len(x), progress) as bar:
         for rows in torch.split(torch.arange(len(x)), max(1, numbers // dim)):
-            change = ChangeOfVariables(denoiser.of_rows(rows), whole.of_rows(rows), x.shape[1:], forward)
+            change = ChangeOfVariables(denoiser.of_rows(rows), whole.of_rows(rows), x.shape[1:])
             parts.append(_result(AlongFlow(change, x[rows.to(x.device)], steps, solver)))
             bar.reach(float(rows[-1]) + 1.0)
     return _joined(parts)
@@ -134,11 +135,9 @@ def _planned(denoiser: Denoiser, x: Tensor, nfe: int, law: str) -> tuple[Tensor,
     with torch.no_grad():
         times = even_times(path, TRIAL_STEPS)
         trial = log_likelihood(denoiser, noise, times, solver, "hutchinson", TRIAL_PROBES, law=law)
-    exact = estimator("exact", 1, law, x, 0)
     division = divide(
         nfe,
-        exact.directions,
-        exact.passes,
+        x[0].numel(),
         Price(solver, denoiser.cost, mismatch=float(path.alpha(0.0)) != 0.0),
         trial_steps=TRIAL_STEPS,
         trial_error=trial.discretisation.square().mean().sqrt().item(),
@@ -161,12 +160,12 @@ def _result(block: AlongFlow) -> LogLikelihood:
         discretisation=discretisation.detach(),
         prior_mismatch=mismatch,
         nfe=NFE.of(
-            block.spent + spends * (change.trace.passes + 1),
+            block.spent + 2 * spends,
             rejected=block.rejected,
             depth=block.depth,
             branches=change.denoiser.cost,
-            jvp=products if change.forward else 0,
-            vjp=0 if change.forward else products,
+            jvp=0,
+            vjp=products,
         ),
         data=data,
         latent=latent,

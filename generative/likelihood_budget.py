@@ -41,24 +41,24 @@ class Price(NamedTuple):
     branches: int = 1
     mismatch: bool = False
 
-    def of(self, n: int, products: int, passes: int = 1) -> int:
-        """c(n, m), for traces that take `passes` evaluations."""
+    def of(self, n: int, products: int) -> int:
+        """c(n, m)."""
         counts = (n, -(-n // 2))
-        calls = sum(self.solver.evaluations(steps) + (steps + 1) * (passes + products) for steps in counts)
-        return self.branches * (calls + self.mismatch * (1 + passes + products))
+        calls = sum(self.solver.evaluations(steps) + (steps + 1) * (1 + products) for steps in counts)
+        return self.branches * (calls + self.mismatch * (2 + products))
 
 
 def divide(
-    nfe: int, dim: int, passes: int, price: Price, *, trial_steps: int, trial_error: float, variance: float
+    nfe: int, dim: int, price: Price, *, trial_steps: int, trial_error: float, variance: float
 ) -> Division:
-    """The best division of `nfe`. passes: evaluations that an exact trace takes.
+    """The best division of `nfe`.
 
     Raises ValueError for a budget that is too small for one probe on the fewest steps.
     """
     options = [("exact", 1, 0.0), *(("hutchinson", k, variance / k) for k in range(1, dim))]
     found = []
     for trace, probes, noise in options:
-        steps = _most_steps(nfe, price, *((dim, passes) if trace == "exact" else (probes, 1)))
+        steps = _most_steps(nfe, price, dim if trace == "exact" else probes)
         if steps >= FEWEST_STEPS:
             error = (trial_error**2 * (trial_steps / steps) ** (2 * price.solver.order) + noise) ** 0.5
             found.append(Division(steps, trace, probes, error))
@@ -68,9 +68,9 @@ def divide(
     return min(found, key=lambda division: division.error)
 
 
-def _most_steps(nfe: int, price: Price, products: int, passes: int) -> int:
+def _most_steps(nfe: int, price: Price, products: int) -> int:
     """The largest n with c(n, m) ≤ nfe."""
-    n = 2 * (nfe // (3 * (1 + passes + products)) + 1)
-    while n > 0 and price.of(n, products, passes) > nfe:
+    n = 2 * (nfe // (3 * (2 + products)) + 1)
+    while n > 0 and price.of(n, products) > nfe:
         n -= 1
     return n

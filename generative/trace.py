@@ -1,8 +1,8 @@
-"""The trace of a Jacobian, exactly or from random probes, by forward-mode products J v alone.
+"""The trace of a Jacobian, exactly or from random probes, by its products vᵀ J alone.
 
     exact         tr J = Σ_i e_iᵀ J e_i                                                  d products
     Hutchinson    tr J = E zᵀ J z,  E z zᵀ = I                                           k products
-    Hutch++       tr J = tr QᵀJQ + E zᵀ P J P z,  Q = orth(J S),  P = I − Q Qᵀ           3 k products
+    Hutch++       tr J = tr QᵀJQ + E zᵀ P J P z,  Q = orth(Jᵀ S),  P = I − Q Qᵀ           3 k products
 
 With S = (J + Jᵀ)/2 the variance of one Hutchinson probe is 2 Σ_{i≠j} S_ij² (Rademacher) or 2 Σ S_ij² (Gaussian).
 Hutch++ computes the part of J in the range of k sketched directions exactly, and leaves the rest to k probes: where
@@ -17,7 +17,6 @@ algorithm 1.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -29,8 +28,8 @@ from ..solvers import standard_normal
 
 __all__ = ["LAWS", "TRACES", "Exact", "HutchPlusPlus", "Hutchinson", "Trace", "estimator", "probes"]
 
-Push = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Directions (m, B, d) to the function's value (B, d) and its derivatives along them (m, B, d)."""
+Products = Callable[[Tensor], Tensor]
+"""Directions v (m, B, d) to vᵀ J (m, B, d)."""
 
 LAWS = ("rademacher", "gaussian")
 TRACES = ("exact", "hutchinson", "hutch++")
@@ -53,19 +52,18 @@ def probes(law: str, count: int, x: Tensor, seed: int | Sequence[int]) -> Tensor
 class Trace(ABC):
     """An estimator.
 
-    channels: independent estimates, whose mean is the trace. directions: products in one value. passes: evaluations of
-    the function in one value. points: as many at once fill the memory that a pass may take.
+    channels: independent estimates, whose mean is the trace. directions: products in one value. points: as many at
+    once fill the memory that directions may take.
     """
 
     channels: int
     directions: int
-    passes: int
     points: int
     exact: bool = False
 
     @abstractmethod
-    def __call__(self, push: Push, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The function's value (B, d) and the estimates (B, channels), float64, at x of shape (B, d)."""
+    def __call__(self, products: Products, x: Tensor) -> Tensor:
+        """The estimates (B, channels), float64, at x of shape (B, d)."""
 
     @abstractmethod
     def of_rows(self, index: Tensor) -> Trace:
@@ -74,7 +72,7 @@ class Trace(ABC):
 
 @dataclass(frozen=True)
 class Exact(Trace):
-    """All d directions, `at_once` of them in one pass."""
+    """All d directions, `at_once` of them together."""
 
     dim: int
     at_once: int
@@ -86,16 +84,12 @@ class Exact(Trace):
     def directions(self) -> int:  # type: ignore[override]
         return self.dim
 
-    @property
-    def passes(self) -> int:  # type: ignore[override]
-        return math.ceil(self.dim / self.at_once)
-
-    def __call__(self, push: Push, x: Tensor) -> tuple[Tensor, Tensor]:
-        value, trace = x, x.new_zeros(len(x), dtype=torch.float64)
+    def __call__(self, products: Products, x: Tensor) -> Tensor:
+        trace = x.new_zeros(len(x), dtype=torch.float64)
         for basis in torch.split(torch.eye(self.dim, dtype=x.dtype, device=x.device), self.at_once):
-            value, pushed = push(basis[:, None].expand(-1, *x.shape))
-            trace = trace + torch.einsum("mbd,md->mb", pushed, basis).sum(0, dtype=torch.float64)
-        return value, trace[:, None]
+            pulled = products(basis[:, None].expand(-1, *x.shape))
+            trace = trace + torch.einsum("mbd,md->mb", pulled, basis).sum(0, dtype=torch.float64)
+        return trace[:, None]
 
     def of_rows(self, index: Tensor) -> Exact:
         return self
@@ -107,7 +101,6 @@ class Hutchinson(Trace):
 
     z: Tensor
     points: int
-    passes = 1
 
     @property
     def channels(self) -> int:  # type: ignore[override]
@@ -117,9 +110,8 @@ class Hutchinson(Trace):
     def directions(self) -> int:  # type: ignore[override]
         return len(self.z)
 
-    def __call__(self, push: Push, x: Tensor) -> tuple[Tensor, Tensor]:
-        value, pushed = push(self.z)
-        return value, (self.z * pushed).sum(-1, dtype=torch.float64).T
+    def __call__(self, products: Products, x: Tensor) -> Tensor:
+        return (self.z * products(self.z)).sum(-1, dtype=torch.float64).T
 
     def of_rows(self, index: Tensor) -> Hutchinson:
         return replace(self, z=self.z[:, index.to(self.z.device)])
@@ -132,7 +124,6 @@ class HutchPlusPlus(Trace):
     sketch: Tensor
     z: Tensor
     points: int
-    passes = 2
 
     @property
     def channels(self) -> int:  # type: ignore[override]
@@ -142,14 +133,13 @@ class HutchPlusPlus(Trace):
     def directions(self) -> int:  # type: ignore[override]
         return 2 * len(self.sketch) + len(self.z)
 
-    def __call__(self, push: Push, x: Tensor) -> tuple[Tensor, Tensor]:
-        _, sketched = push(self.sketch)
+    def __call__(self, products: Products, x: Tensor) -> Tensor:
+        sketched = products(self.sketch)
         basis = torch.linalg.qr(sketched.detach().permute(1, 2, 0)).Q.permute(2, 0, 1)  # (k, B, d), orthonormal over k
         rest = self.z - torch.einsum("mbd,nbd,nbe->mbe", self.z, basis, basis)
         directions = torch.cat([basis, rest])
-        value, pushed = push(directions)
-        inside, outside = (directions * pushed).sum(-1, dtype=torch.float64).chunk(2)
-        return value, (inside.sum(0) + outside).T
+        inside, outside = (directions * products(directions)).sum(-1, dtype=torch.float64).chunk(2)
+        return (inside.sum(0) + outside).T
 
     def of_rows(self, index: Tensor) -> HutchPlusPlus:
         rows = index.to(self.z.device)

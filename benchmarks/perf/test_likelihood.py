@@ -53,7 +53,7 @@ def by_hand(x: Tensor, tolerance: float) -> tuple[Tensor, int, int]:
 
 def ours(x: Tensor, times: Any, solver: Solver | None = None, **settings: Any) -> tuple[Tensor, int, int]:
     found = log_likelihood(DENOISER, x, times, solver, **settings)
-    return found.value, round(found.nfe.per_sample.double().mean().item()), found.nfe.jvp
+    return found.value, round(found.nfe.per_sample.double().mean().item()), found.nfe.vjp
 
 
 def adaptive(tolerance: float) -> Adaptive:

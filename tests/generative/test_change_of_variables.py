@@ -18,7 +18,6 @@ from fokker.generative.change_of_variables import (
     ChangeOfVariables,
     clock,
     even_times,
-    forward_mode,
     time_of,
 )
 from fokker.generative.trace import Hutchinson, estimator
@@ -36,8 +35,8 @@ def network(x: Tensor, time: Tensor, label: Tensor) -> Tensor:
     return (torch.sin(x.flatten(1) @ first + bias[label] + time[:, None]) @ second).unflatten(1, (2, 2))
 
 
-def change(denoiser: Denoiser, x: Tensor, kind: str = "exact", forward: bool = True) -> ChangeOfVariables:
-    return ChangeOfVariables(denoiser, estimator(kind, 3, "rademacher", x, 0), x.shape[1:], forward)
+def change(denoiser: Denoiser, x: Tensor, kind: str = "exact") -> ChangeOfVariables:
+    return ChangeOfVariables(denoiser, estimator(kind, 3, "rademacher", x, 0), x.shape[1:])
 
 
 def normal(x: Tensor, sigma: float) -> Tensor:
@@ -97,13 +96,13 @@ def test_the_reference_is_the_divergence_of_the_flow_of_a_standard_normal(path: 
     assert one.reference(0.8, 0.1) == pytest.approx(-2.0 * integral, abs=1e-10)
 
 
-@pytest.mark.parametrize(("path", "forward"), [(CondOT(), False), *((path, True) for path in ENDS)], ids=str)
-def test_the_integrand_is_the_trace_of_the_full_jacobian(path: GaussianPath, forward: bool) -> None:
+@pytest.mark.parametrize("path", ENDS, ids=str)
+def test_the_integrand_is_the_trace_of_the_full_jacobian(path: GaussianPath) -> None:
     """Of a network without symmetry, at points of several samples at times of their own."""
     x = torch.randn(6, 2, 2, dtype=torch.float64, generator=GENERATOR)
     labels, rows = torch.tensor([0, 1, 2]), torch.tensor([0, 2, 1, 2, 0, 0])
     denoiser = Denoiser(network, path, predicts="v", label=labels)
-    one = change(denoiser, x[:3], forward=forward)
+    one = change(denoiser, x[:3])
     t = torch.linspace(0.1, 0.9, 6, dtype=torch.float64)
     found, spent = one.integrand(torch.as_tensor(clock(path, t)), x, rows)
     for i in range(6):
@@ -124,22 +123,8 @@ def test_the_integrand_vanishes_at_the_noise_whatever_the_data_are(kind: str) ->
     torch.testing.assert_close(found, torch.zeros_like(found), rtol=0.0, atol=1e-14)
 
 
-@pytest.mark.parametrize("kind", ["exact", "hutchinson", "hutch++"])
-def test_both_modes_have_the_same_traces(kind: str) -> None:
-    """zᵀ(J z) and (zᵀJ) z of Hutchinson; for Hutch++ the sketch is of Jᵀ, and its mean over z alone the same."""
-    x = torch.randn(3, 2, 2, dtype=torch.float64, generator=GENERATOR)
-    denoiser = Denoiser(network, CondOT(), predicts="velocity", label=torch.tensor([0, 1, 2]))
-    r, rows = torch.tensor([0.2, 0.5, 0.7], dtype=torch.float64), torch.arange(3)
-    made = estimator(kind, 2, "rademacher", x, 0)
-    both = [ChangeOfVariables(denoiser, made, x.shape[1:], forward).integrand(r, x, rows) for forward in (True, False)]
-    if kind != "hutch++":
-        torch.testing.assert_close(both[0][0], both[1][0], rtol=0.0, atol=1e-13)
-    assert both[0][1].tolist() == both[1][1].tolist() == [made.passes] * 3
-    assert both[0][0].shape == (3, made.channels)
-
-
 class Attention(torch.nn.Module):
-    """Fused attention between the components of x (B, d), whose kernel has no forward derivative."""
+    """Fused attention between the components of x (B, d)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -171,29 +156,24 @@ class Backward(torch.autograd.Function):
         return gradient * ctx.saved_tensors[0].cos()
 
 
-def test_fused_attention_has_a_trace_in_forward_mode() -> None:
+def test_fused_attention_has_a_trace() -> None:
     net, x = Attention(), torch.randn(3, 5, dtype=torch.float64, generator=GENERATOR)
     denoiser = Denoiser(net, CondOT(), predicts="velocity")
-    assert forward_mode(denoiser, x[:1], 0.5)
     found, _ = change(denoiser, x).integrand(torch.full((3,), 0.5, dtype=torch.float64), x, torch.arange(3))
     for i in range(3):
         jacobian = torch.autograd.functional.jacobian(lambda y: net.plain(y[None])[0], x[i])
         torch.testing.assert_close(found[i, 0], jacobian.trace(), rtol=0.0, atol=1e-12)  # n = 0 in the middle
 
 
-def test_an_operation_without_a_forward_derivative_goes_backwards() -> None:
+def test_an_operation_without_a_forward_derivative() -> None:
     w, x = WEIGHTS[3], MIXTURE.sample(3, 1)
     known = Denoiser(lambda x, time: torch.sin(x @ w), CondOT(), predicts="velocity")
     other = Denoiser(lambda x, time: Backward.apply(x @ w), CondOT(), predicts="velocity")
-    assert forward_mode(known, x[:1], 0.5)
-    assert not forward_mode(other, x[:1], 0.5)
     times = torch.linspace(1.0, 0.0, 5)
     for trace, directions in (("exact", 2), ("hutchinson", 1)):
-        one = log_likelihood(known, x, times, Heun(), trace)
-        two = log_likelihood(other, x, times, Heun(), trace)
+        one, two = (log_likelihood(denoiser, x, times, Heun(), trace) for denoiser in (known, other))
         torch.testing.assert_close(one.value, two.value, rtol=0.0, atol=1e-13)
-        assert (one.nfe, one.nfe.jvp, one.nfe.vjp) == (20, 8 * directions, 0)  # 2 (4 + 2) + (5 + 3)
-        assert (two.nfe, two.nfe.jvp, two.nfe.vjp) == (20, 0, 8 * directions)
+        assert (one.nfe, one.nfe.jvp, one.nfe.vjp) == (20, 0, 8 * directions)  # 2 (4 + 2) + (5 + 3)
 
 
 def log_determinant(denoiser: Denoiser, path: GaussianPath, x: Tensor, n: int) -> Tensor:
@@ -278,7 +258,7 @@ def test_the_mismatch_of_the_prior_from_probes_is_unbiased() -> None:
     x, path = states(CondOT(), 0.2), CondOT()
     z = torch.tensor(list(itertools.product((-1.0, 1.0), repeat=2)), dtype=torch.float64)
     probes = Hutchinson(z[:, None].expand(-1, len(x), -1), 1)
-    found, _ = ChangeOfVariables(MIXTURE.denoiser(path), probes, x.shape[1:], True).prior_mismatch(x, 0.2)
+    found, _ = ChangeOfVariables(MIXTURE.denoiser(path), probes, x.shape[1:]).prior_mismatch(x, 0.2)
     exact, _ = change(MIXTURE.denoiser(path), x).prior_mismatch(x, 0.2)
     torch.testing.assert_close(found, exact, rtol=0.0, atol=1e-13)
 

@@ -178,6 +178,14 @@ def test_rescaling_brings_the_deviation_back(phi: float) -> None:
             assert guided[i].std().item() == pytest.approx(labelled[i].std().item(), rel=1e-12)
 
 
+def test_rescaling_leaves_a_constant_output_as_it_is() -> None:
+    """Where its standard deviation is zero there is nothing to divide by."""
+    denoiser = Denoiser(lambda x, t, y: 0.0 * x, VP(), predicts="eps", label=1)
+    found = CFG(denoiser, 2.0, null=0, rescale=0.7).output(0.5, X)
+    assert torch.equal(found, torch.zeros_like(X))
+
+
+
 def test_weights_per_sample() -> None:
     weights = torch.tensor([0.0, 1.0, 2.0, 3.0, -1.0, 0.5, 7.0, 1.5])
     for guide in (CFG, lambda denoiser, weight: AutoGuidance(denoiser, conditional(label=0), weight)):

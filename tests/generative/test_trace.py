@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fokker.generative import trace as module
-from fokker.generative.trace import Exact, Hutchinson, HutchPlusPlus, Push, estimator, probes
+from fokker.generative.trace import Exact, Hutchinson, HutchPlusPlus, Products, estimator, probes
 from fokker.solvers import standard_normal
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -26,9 +26,9 @@ def signs(dim: int) -> Tensor:
     return torch.tensor(list(itertools.product((-1.0, 1.0), repeat=dim)), dtype=torch.float64)
 
 
-def push_of(matrices: Tensor) -> Push:
-    """x -> J x with matrices (B, d, d), at x = 1."""
-    return lambda directions: (matrices.sum(-1), torch.einsum("bij,mbj->mbi", matrices, directions))
+def products_of(matrices: Tensor) -> Products:
+    """v -> vᵀ J with matrices (B, d, d)."""
+    return lambda directions: torch.einsum("bij,mbi->mbj", matrices, directions)
 
 
 def traces(matrices: Tensor) -> Tensor:
@@ -42,33 +42,30 @@ def off_diagonal(matrices: Tensor) -> Tensor:
 
 
 class Counted:
-    """A push that counts its calls and its directions."""
+    """Products that count their directions."""
 
     def __init__(self, matrices: Tensor) -> None:
-        self.push, self.calls, self.directions, self.most = push_of(matrices), 0, 0, 0
+        self.products, self.directions, self.most = products_of(matrices), 0, 0
 
-    def __call__(self, directions: Tensor) -> tuple[Tensor, Tensor]:
-        self.calls += 1
+    def __call__(self, directions: Tensor) -> Tensor:
         self.directions += len(directions)
         self.most = max(self.most, directions.numel())
-        return self.push(directions)
+        return self.products(directions)
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 5])
 def test_the_exact_trace(at_once: int) -> None:
     matrices = normals(3, 5, 5)
-    value, found = Exact(5, at_once, 1)(push_of(matrices), normals(3, 5))
+    found = Exact(5, at_once, 1)(products_of(matrices), normals(3, 5))
     torch.testing.assert_close(found, traces(matrices)[:, None], rtol=0.0, atol=1e-14)
-    torch.testing.assert_close(value, matrices.sum(-1))
 
 
 def test_hutchinson_over_all_sign_vectors() -> None:
     """Mean and variance of one Rademacher probe are exact averages over 2^d of them."""
     matrices = normals(3, 6, 6)
     z = signs(6)[:, None].expand(-1, 3, -1)
-    value, found = Hutchinson(z, 1)(push_of(matrices), normals(3, 6))
+    found = Hutchinson(z, 1)(products_of(matrices), normals(3, 6))
     assert found.shape == (3, 64)
-    torch.testing.assert_close(value, matrices.sum(-1))
     torch.testing.assert_close(found.mean(1), traces(matrices), rtol=0.0, atol=1e-13)
     torch.testing.assert_close(found.var(1, correction=0), off_diagonal(matrices), rtol=1e-12, atol=0.0)
 
@@ -80,7 +77,7 @@ def test_hutchinson_with_normal_probes() -> None:
     grid = torch.tensor(list(itertools.product(nodes, repeat=4)))
     share = torch.tensor(list(itertools.product(weights / weights.sum(), repeat=4))).prod(1)
     matrices = normals(3, 4, 4)
-    _, found = Hutchinson(grid[:, None].expand(-1, 3, -1), 1)(push_of(matrices), normals(3, 4))
+    found = Hutchinson(grid[:, None].expand(-1, 3, -1), 1)(products_of(matrices), normals(3, 4))
     mean = found @ share
     part = 0.5 * (matrices + matrices.mT)
     torch.testing.assert_close(mean, traces(matrices), rtol=0.0, atol=1e-12)
@@ -93,37 +90,36 @@ def test_the_variance_of_a_mean_falls_like_one_over_k() -> None:
     triples = torch.tensor(list(itertools.product(range(8), repeat=3)))
     z = signs(3)[triples].transpose(0, 1)  # (3, 512, 3)
     matrices = normals(1, 3, 3).expand(512, 3, 3)
-    _, found = Hutchinson(z, 1)(push_of(matrices), normals(512, 3))
+    found = Hutchinson(z, 1)(products_of(matrices), normals(512, 3))
     torch.testing.assert_close(found.mean(1).var(correction=0), off_diagonal(matrices)[0] / 3.0)
 
 
 def test_each_channel_knows_its_own_probe_alone() -> None:
     matrices, z = normals(2, 5, 5), normals(4, 2, 5)
-    _, together = Hutchinson(z, 1)(push_of(matrices), normals(2, 5))
+    together = Hutchinson(z, 1)(products_of(matrices), normals(2, 5))
     for k in range(4):
-        _, alone = Hutchinson(z[k : k + 1], 1)(push_of(matrices), normals(2, 5))
+        alone = Hutchinson(z[k : k + 1], 1)(products_of(matrices), normals(2, 5))
         torch.testing.assert_close(together[:, k : k + 1], alone)
 
 
 @pytest.mark.parametrize("rank", [0, 1, 2])
 def test_hutch_plus_plus_is_exact_for_low_ranks(rank: int) -> None:
     matrices = normals(3, 7, rank) @ normals(3, rank, 7)
-    _, found = HutchPlusPlus(normals(2, 3, 7), normals(2, 3, 7), 1)(push_of(matrices), normals(3, 7))
+    found = HutchPlusPlus(normals(2, 3, 7), normals(2, 3, 7), 1)(products_of(matrices), normals(3, 7))
     torch.testing.assert_close(found, traces(matrices)[:, None].expand(-1, 2), rtol=0.0, atol=1e-12)
 
 
 def test_hutch_plus_plus_over_all_sign_vectors() -> None:
     """For any fixed sketch the mean is the trace, and the variance that of a probe of P J P.
 
-    A range finder of another kind, singular vectors of J S, gives P.
+    A range finder of another kind, singular vectors of Jᵀ S, gives P.
     """
     dim, count = 6, 2
     matrices, sketch = normals(3, dim, dim), normals(count, 3, dim)
-    _, pushed = push_of(matrices)(sketch)
-    basis = torch.linalg.svd(pushed.permute(1, 2, 0), full_matrices=False).U  # (B, d, k)
+    basis = torch.linalg.svd(products_of(matrices)(sketch).permute(1, 2, 0), full_matrices=False).U  # (B, d, k)
     rest = torch.eye(dim, dtype=torch.float64) - basis @ basis.mT
     estimators = [HutchPlusPlus(sketch, z[:, None].expand(-1, 3, -1), 1) for z in signs(dim).split(count)]
-    every = torch.cat([made(push_of(matrices), normals(3, dim))[1] for made in estimators], dim=1)
+    every = torch.cat([made(products_of(matrices), normals(3, dim)) for made in estimators], dim=1)
     assert every.shape == (3, 64)
     torch.testing.assert_close(every.mean(1), traces(matrices), rtol=0.0, atol=1e-13)
     torch.testing.assert_close(every.var(1, correction=0), off_diagonal(rest @ matrices @ rest), rtol=1e-11, atol=0.0)
@@ -135,7 +131,7 @@ def test_hutch_plus_plus_is_differentiable_where_the_jacobian_vanishes_too(scale
     matrices, sketch = (scale * normals(1, 4, 4)).requires_grad_(), normals(1, 1, 4)
     total = torch.zeros((), dtype=torch.float64)
     for z in signs(4)[:, None, None]:
-        total = total + HutchPlusPlus(sketch, z, 1)(push_of(matrices), normals(1, 4))[1].sum() / 16.0
+        total = total + HutchPlusPlus(sketch, z, 1)(products_of(matrices), normals(1, 4)).sum() / 16.0
     (gradient,) = torch.autograd.grad(total, matrices)
     torch.testing.assert_close(gradient[0], torch.eye(4, dtype=torch.float64), rtol=0.0, atol=1e-13)
 
@@ -152,29 +148,27 @@ def test_estimators_say_what_they_take(kind: str, count: int) -> None:
     dim = 8
     x, matrices = normals(3, dim), normals(3, dim, dim)
     made = estimator(kind, count, "rademacher", x, 0)
-    push = Counted(matrices)
-    _, found = made(push, x)  # type: ignore[arg-type]
+    products = Counted(matrices)
+    found = made(products, x)
     assert found.shape == (3, made.channels)
-    assert (push.calls, push.directions) == (made.passes, made.directions)
+    assert products.directions == made.directions
     assert made.directions == {"exact": dim, "hutchinson": count, "hutch++": 3 * count}[kind]
     assert made.channels == (1 if kind == "exact" else count)
     assert made.exact == (kind == "exact")
 
 
 @pytest.mark.parametrize(("kind", "count"), [("exact", 1), ("hutchinson", 3), ("hutch++", 2)])
-def test_a_pass_fits_the_memory_that_it_may_take(kind: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_directions_fit_the_memory_that_they_may_take(kind: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = estimator(kind, count, "rademacher", normals(16, 8), 0)
     x, matrices = normals(16, 8), normals(16, 8, 8)
-    _, expected = whole(push_of(matrices), x)
+    expected = whole(products_of(matrices), x)
     for numbers in (32, 200):
         monkeypatch.setattr(module, "NUMBERS_IN_CACHE", numbers)
         small = estimator(kind, count, "rademacher", x, 0)
-        if kind == "exact":
-            assert small.passes == -(-8 // min(8, numbers // 8))
         for rows in torch.arange(16).split(small.points):
-            push = Counted(matrices[rows])
-            _, found = small.of_rows(rows)(push, x[rows])  # type: ignore[arg-type]
-            assert push.most <= numbers
+            products = Counted(matrices[rows])
+            found = small.of_rows(rows)(products, x[rows])
+            assert products.most <= numbers
             torch.testing.assert_close(found, expected[rows], rtol=0.0, atol=1e-13)
 
 
