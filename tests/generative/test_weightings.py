@@ -61,7 +61,7 @@ PRINTED: list[tuple[Weighting, Callable[[GaussianPath, Tensor], Tensor]]] = [
 
 
 @pytest.mark.parametrize("path", PATHS, ids=str)
-@pytest.mark.parametrize(("weighting", "printed"), PRINTED, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(("weighting", "printed"), PRINTED, ids=[str(weighting) for weighting, _ in PRINTED])
 def test_a_weighting_is_what_is_printed_for_x0(weighting, printed, path: GaussianPath) -> None:
     torch.testing.assert_close(weighting.of("x0", path, T), printed(path, T), rtol=1e-9, atol=0)
 
