@@ -9,7 +9,7 @@ INSTALL = $(PIP) --editable
 # Libraries that the adapters are tested with, whose own dependencies are heavy, or contradict ours, and unused here.
 PEERS = $(PIP) --no-deps torchcfm k-diffusion
 
-.PHONY: help bench test slow lint types perf train clean
+.PHONY: help bench test slow mutants lint types perf train clean
 .NOTPARALLEL:  # one pip at a time
 
 help:  ## list the targets
@@ -23,6 +23,9 @@ test: .venv/for-test  ## run the tests
 
 slow: .venv/for-test  ## run the tests that take minutes
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow -n auto --maxprocesses 8
+
+mutants: .venv/for-test  ## break formulas on purpose, and count the slips that the tests notice (an hour)
+	cd tests && ../$(BIN)/python -m mutation
 
 lint: .venv/for-dev  ## read the code with ruff
 	$(BIN)/ruff check .

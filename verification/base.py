@@ -1,0 +1,224 @@
+"""What every oracle is: a law of x₀ whose fields under any Gaussian path x_t = α x₀ + σ ε are exact.
+
+Two fields suffice: the denoiser D = E[x₀ | x_t] and the score s = ∇ log p_t. By Tweedie's formula E[ε | x_t] = −σ s,
+so that every kind of prediction, p x₀ + q ε, is p D − q σ s, without a division by α or σ:
+
+    kind       of D    of s
+    x0         1       0
+    score      0       1
+    eps        0       −σ
+    v          −σ      −α σ
+    velocity   α'      −σ σ'
+
+The velocity u carries p_t along, ∂_t p_t + ∇·(p_t u) = 0, and hence ∂_t log p_t = −u·s − ∇·u. In one dimension the
+order of the points on the line is kept, so that the flow from s to t is F_t⁻¹ ∘ F_s, with F the distribution functions.
+
+Sources: Robbins, An empirical Bayes approach to statistics (1956), for Tweedie's formula; Song et al. (2011.13456),
+eq. 13, for the velocity.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..generative.denoiser import Denoiser
+from ..generative.elementary import Real
+from ..generative.path import GaussianPath
+from ..generative.prediction import check_kind
+from ..solvers.random import extra_normal, per_sample_keys
+from .monotone import LogCDF, monotone_map
+
+__all__ = ["Oracle"]
+
+
+class Oracle(ABC):
+    """A law of x₀ with its exact fields at every time of a Gaussian path.
+
+    States are tensors (B, *shape) of the oracle's dtype. A time is one float, or a tensor (B,) with a time for each
+    sample. Raises ValueError for states and times of another shape or dtype, and where a field does not exist.
+
+    A law of its own gives the methods with an underscore, as functions of α and σ: floats, or tensors (B,).
+    """
+
+    @property
+    @abstractmethod
+    def _like(self) -> Tensor:
+        """A tensor (n, *shape) of the law's dtype, on its device."""
+
+    @abstractmethod
+    def _draw(self, n: int, seed: int) -> Tensor:
+        """n draws of x₀."""
+
+    @abstractmethod
+    def _log_prob(self, x: Tensor, alpha: Real, sigma: Real) -> Tensor:
+        """log p_t(x), (B,)."""
+
+    @abstractmethod
+    def _mean(self, x: Tensor, alpha: Real, sigma: Real, p: Real, r: Real) -> Tensor:
+        """p D + r s, (B, *shape)."""
+
+    @abstractmethod
+    def _divergence(self, x: Tensor, alpha: Real, sigma: Real, p: Real, r: Real) -> Tensor:
+        """p ∇·D + r ∇·s, (B,)."""
+
+    @abstractmethod
+    def _moments(self) -> tuple[Tensor, Tensor]:
+        """The mean (d,) and the covariance (d, d) of x₀."""
+
+    @abstractmethod
+    def characteristic(self, frequency: Tensor) -> Tensor:
+        """E exp(i ω·x₀), complex (n,), for frequencies (n, d)."""
+
+    @abstractmethod
+    def _log_cdf(self, x: Tensor, alpha: Real, sigma: Real, upper: Tensor) -> Tensor:
+        """log P(x_t ≤ x), or where `upper` (B,) log P(x_t > x), (B,); only called in one dimension."""
+
+    @property
+    def shape(self) -> torch.Size:
+        """The shape of one sample."""
+        return self._like.shape[1:]
+
+    def sample(self, n: int, seed: int, t: Real = 1.0, path: GaussianPath | None = None) -> Tensor:
+        """n draws of x_t, shape (n, *shape), without a path of x₀; row i depends on (seed, i) alone."""
+        x0 = self._draw(n, seed)
+        if path is None:
+            coefficients(x0, t, path)
+            return x0
+        alpha, sigma = (broadcast(value, x0) for value in coefficients(x0, t, path))
+        return alpha * x0 + sigma * extra_normal(per_sample_keys(seed, n, x0.device), 0, x0)
+
+    def moments(self, t: float = 1.0, path: GaussianPath | None = None) -> tuple[Tensor, Tensor]:
+        """The mean (d,) and the covariance (d, d) of x_t, its axes flattened; infinite where they are.
+
+        Without a path those of x₀.
+        """
+        mean, cov = self._moments()
+        alpha, sigma = coefficients(mean, t, path)
+        return alpha * mean, alpha**2 * cov + sigma**2 * torch.eye(len(mean)).to(mean)
+
+    def log_prob(self, x: Tensor, t: Real = 1.0, path: GaussianPath | None = None) -> Tensor:
+        """log p_t(x), shape (B,); without a path, the log density of the data itself."""
+        return self._log_prob(self._checked(x), *coefficients(x, t, path))
+
+    def d_log_prob(self, x: Tensor, t: Real, path: GaussianPath) -> Tensor:
+        """∂_t log p_t(x), shape (B,), by the continuity equation."""
+        transport = (self.velocity(x, t, path) * self.score(x, t, path)).flatten(1).sum(1)
+        return -transport - self.divergence(x, t, path)
+
+    def x0(self, x: Tensor, t: Real, path: GaussianPath) -> Tensor:
+        """E[x₀ | x_t], the ideal denoiser (Karras et al. 2206.00364, appendix B.3)."""
+        alpha, sigma = coefficients(x, t, path)
+        return self._mean(self._checked(x), alpha, sigma, 1.0, 0.0)
+
+    def score(self, x: Tensor, t: Real, path: GaussianPath) -> Tensor:
+        """∇ log p_t(x) = −E[ε | x_t] / σ (Karras et al. 2206.00364, eq. 3), without the division."""
+        alpha, sigma = coefficients(x, t, path)
+        return self._mean(self._checked(x), alpha, sigma, 0.0, 1.0)
+
+    def eps(self, x: Tensor, t: Real, path: GaussianPath) -> Tensor:
+        """E[ε | x_t]; where σ = 0 and x_t says nothing of ε it is 0."""
+        alpha, sigma = coefficients(x, t, path)
+        return self._mean(self._checked(x), alpha, sigma, 0.0, -sigma)
+
+    def v(self, x: Tensor, t: Real, path: GaussianPath) -> Tensor:
+        """α E[ε | x_t] − σ E[x₀ | x_t] (Salimans and Ho 2202.00512, section 4)."""
+        alpha, sigma = coefficients(x, t, path)
+        return self._mean(self._checked(x), alpha, sigma, -sigma, -alpha * sigma)
+
+    def velocity(self, x: Tensor, t: Real, path: GaussianPath) -> Tensor:
+        """α' E[x₀ | x_t] + σ' E[ε | x_t], the probability flow (Song et al. 2011.13456, eq. 13).
+
+        Raises ValueError at a time where σ' is infinite (VP at t = 1).
+        """
+        return self._mean(self._checked(x), *coefficients(x, t, path), *_flow(x, t, path))
+
+    def divergence(self, x: Tensor, t: Real, path: GaussianPath) -> Tensor:
+        """∇·velocity, shape (B,). Raises as `velocity` does."""
+        return self._divergence(self._checked(x), *coefficients(x, t, path), *_flow(x, t, path))
+
+    def log_cdf(
+        self, x: Tensor, t: Real = 1.0, path: GaussianPath | None = None, *, upper: bool | Tensor = False
+    ) -> Tensor:
+        """log P(x_t ≤ x), or for `upper` log P(x_t > x), shape (B,), accurate in both tails.
+
+        upper: one truth value, or one for each sample, (B,). Raises ValueError in more than one dimension.
+        """
+        self._checked(x)
+        self._check_line()
+        return self._log_cdf(x, *coefficients(x, t, path), torch.as_tensor(upper).expand(len(x)))
+
+    def flow_map(self, x: Tensor, s: Real, t: Real, path: GaussianPath) -> Tensor:
+        """The probability flow from time s to time t, in either direction, (B, 1): F_t⁻¹ ∘ F_s, in one dimension.
+
+        Its relative error is that of the distribution functions, about 1e-13. Raises ValueError in more dimensions.
+        """
+
+        def tails(when: Real) -> LogCDF:
+            return lambda y, upper: self.log_cdf(y[:, None], when, path, upper=upper)
+
+        self._checked(x)
+        self._check_line()
+        return monotone_map(tails(s), tails(t), x[:, 0])[:, None]
+
+    def denoiser(self, path: GaussianPath, predicts: str = "v") -> Denoiser:
+        """The exact network. From v, x₀ and ε are recovered stably at both ends."""
+        field = getattr(self, check_kind(predicts))
+
+        def exact(x: Tensor, time: Tensor) -> Tensor:
+            predicted: Tensor = field(x, time, path)
+            return predicted
+
+        return Denoiser(exact, path, predicts=predicts)
+
+    def _check_line(self) -> None:
+        if self.shape != (1,):
+            raise ValueError(f"A law of shape {tuple(self.shape)} has no distribution function; take shape (1,).")
+
+    def _checked(self, x: Tensor) -> Tensor:
+        like = self._like
+        if x.ndim == 0 or x.shape[1:] != self.shape or x.dtype != like.dtype:
+            needed = ", ".join(["B", *map(str, self.shape)])
+            raise ValueError(
+                f"The state is {x.dtype} of shape {tuple(x.shape)}, but this oracle needs {like.dtype} "
+                f"of shape ({needed}); convert the state, or build the oracle from {x.dtype}."
+            )
+        return x
+
+
+def coefficients(x: Tensor, t: Real, path: GaussianPath | None) -> tuple[Real, Real]:
+    """(α, σ) at t, floats, or tensors (B,); without a path only of the data itself, (1, 0) at t = 1."""
+    if path is not None:
+        return _per_sample(path.alpha, t, x), _per_sample(path.sigma, t, x)
+    if isinstance(t, Tensor) or t != 1.0:
+        raise ValueError("The law at a time other than t = 1 depends on the path; give path=.")
+    return 1.0, 0.0
+
+
+def broadcast(value: Real, x: Tensor) -> Real:
+    """A coefficient of shape (B,) reshaped to multiply tensors with as many axes as x; a float stays as it is."""
+    return value.reshape(-1, *(1,) * (x.ndim - 1)) if isinstance(value, Tensor) else value
+
+
+def _flow(x: Tensor, t: Real, path: GaussianPath) -> tuple[Real, Real]:
+    """(α', −σ σ'), the velocity's row of the table above."""
+    d_alpha, d_sigma = _per_sample(path.d_alpha, t, x), _per_sample(path.d_sigma, t, x)
+    if not isinstance(d_sigma, Tensor) and math.isinf(d_sigma):
+        raise ValueError(f"The slope of sigma is infinite at t = {t:g} on {path}; take an earlier time.")
+    return d_alpha, -_per_sample(path.sigma, t, x) * d_sigma
+
+
+def _per_sample(coefficient: Callable[[Real], Real], t: Real, x: Tensor) -> Real:
+    """A coefficient of the path at t: a float, or for times of shape (B,) a tensor (B,) in x's dtype."""
+    if not isinstance(t, Tensor):
+        return coefficient(t)
+    if t.shape not in ((), x.shape[:1]):
+        raise ValueError(
+            f"The times have shape {tuple(t.shape)}; give one float, or one for each of the {len(x)} samples."
+        )
+    value = coefficient(t)
+    return value.to(x).expand(len(x)) if isinstance(value, Tensor) else value

@@ -1,0 +1,188 @@
+"""The empirical measure of a data set, Σ_i w_i δ(x₀ − y_i), and its exact kernel denoiser.
+
+At σ > 0 the law is a mixture of normals of width σ around α y_i, and the posterior of x₀ given x_t sits on the data,
+
+    w_i(x) ∝ w_i exp(−‖x − α y_i‖²/2σ²),    D = Σ_i w_i(x) y_i,    s = (α D − x)/σ²,
+
+with the divergences, V = Σ_i w_i(x) ‖y_i − D‖²,
+
+    ∇·D = α V/σ²,    ∇·s = α² V/σ⁴ − d/σ².
+
+This is the network that a perfect training on a finite data set would find, and its samples are the data again. The
+sums run over the data chunk by chunk, relative to the smallest distance met so far, so that memory does not grow with
+the data, and the limit σ → 0 (D is then the nearest data point, or the mean of the equally near) needs no case.
+
+A point mass is the measure of one point. Its flow is known in every dimension: ε, the same along a path, is
+(x − α y)/σ.
+
+Sources: Karras et al. (2206.00364), eq. 57, for the denoiser; Scarvelis et al., Closed-Form Diffusion Models
+(2310.12395), section 3.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ..generative.elementary import Real
+from ..generative.path import GaussianPath
+from ..solvers import standard_normal
+from .base import Oracle, broadcast, coefficients
+
+__all__ = ["Empirical", "PointMass"]
+
+
+class Empirical(Oracle):
+    """The empirical measure of `data` (n, *shape), of a floating dtype, which is also that of the states (B, *shape).
+
+    weights: (n,), positive with sum 1, of that dtype; None: equal. chunk: how many data points at a time.
+
+    Where σ = 0 there is no density: `log_prob`, `score` and `divergence` raise ValueError at a float time with σ = 0.
+    The constructor raises ValueError for data without a sample or of another dtype, for weights that do not fit it, and
+    for chunk < 1.
+    """
+
+    def __init__(self, data: Tensor, weights: Tensor | None = None, *, chunk: int = 4096) -> None:
+        if data.ndim < 2 or data.numel() == 0 or not data.is_floating_point():
+            raise ValueError(f"The data are {data.dtype} of shape {tuple(data.shape)}; give floats of shape (n, d).")
+        n = len(data)
+        weights = data.new_full((n,), 1.0 / n) if weights is None else weights
+        if weights.shape != (n,) or weights.dtype != data.dtype:
+            raise ValueError(
+                f"The weights are {weights.dtype} of shape {tuple(weights.shape)} for {n} data points of {data.dtype}; "
+                f"give {data.dtype} of shape ({n},)."
+            )
+        total = weights.double().sum().item()
+        if not (bool((weights > 0.0).all()) and abs(total - 1.0) < math.sqrt(torch.finfo(data.dtype).eps)):
+            raise ValueError(f"The weights have sum {total:g} and the least is {weights.min().item():g}; "
+                             "give positive ones with sum 1.")
+        if chunk < 1:
+            raise ValueError(f"chunk must be at least 1, but is {chunk}.")
+        self.data, self.weights, self.chunk = data, weights, chunk
+        self._flat = data.flatten(1)
+
+    @property
+    def _like(self) -> Tensor:
+        return self.data
+
+    def _draw(self, n: int, seed: int) -> Tensor:
+        quantile = torch.special.ndtr(standard_normal(self.data.new_empty(n, 1), seed)[:, 0])
+        return self.data[torch.searchsorted(self.weights.cumsum(0)[:-1].contiguous(), quantile)]
+
+    def _moments(self) -> tuple[Tensor, Tensor]:
+        mean = self.weights @ self._flat
+        apart = self._flat - mean
+        return mean, (self.weights[:, None] * apart).T @ apart
+
+    def characteristic(self, frequency: Tensor) -> Tensor:
+        """Σ_i w_i exp(i ω·y_i)."""
+        total = torch.zeros(len(frequency), dtype=torch.promote_types(frequency.dtype, torch.complex64))
+        for points, weights in self._chunks():
+            phase = frequency @ points.T
+            total = total + torch.polar(weights.expand_as(phase), phase).sum(1)
+        return total
+
+    def _log_prob(self, x: Tensor, alpha: Real, sigma: Real) -> Tensor:
+        _check_noise(sigma, "a density")
+        nearest, mass, _ = self._kernel(x, alpha, sigma)
+        variance = torch.as_tensor(sigma, dtype=x.dtype) ** 2
+        return mass.log() - nearest / (2.0 * variance) - 0.5 * self._flat.shape[1] * (2.0 * math.pi * variance).log()
+
+    def _mean(self, x: Tensor, alpha: Real, sigma: Real, p: Real, r: Real) -> Tensor:
+        mean = self._kernel(x, alpha, sigma)[2].reshape(x.shape)
+        fraction = _over_variance(r, sigma, x, "a score")
+        return broadcast(p, x) * mean + broadcast(fraction, x) * (broadcast(alpha, x) * mean - x)
+
+    def _divergence(self, x: Tensor, alpha: Real, sigma: Real, p: Real, r: Real) -> Tensor:
+        _check_noise(sigma, "a finite divergence")
+        nearest, mass, mean = self._kernel(x, alpha, sigma)
+        spread = torch.zeros_like(mass)
+        for kernel, points in self._kernels(x, alpha, sigma, nearest):
+            spread = spread + (kernel * _squared_distances(mean, points)).sum(1)
+        fraction = _over_variance(r, sigma, x, "a score")
+        share = alpha * spread / mass / _variance(sigma, x)
+        return (p + fraction * alpha) * share - fraction * self._flat.shape[1]
+
+    def _log_cdf(self, x: Tensor, alpha: Real, sigma: Real, upper: Tensor) -> Tensor:
+        alpha, sigma = broadcast(alpha, x), torch.as_tensor(sigma, dtype=x.dtype).clamp(min=_tiny(x) ** 0.25)
+        total = x.new_full((len(x),), -math.inf)
+        for points, weights in self._chunks():
+            deviate = (x - alpha * points.T) / broadcast(sigma, x)
+            terms = weights.log() + torch.special.log_ndtr(torch.where(upper[:, None], -deviate, deviate))
+            total = torch.logaddexp(total, torch.logsumexp(terms, dim=1))
+        return total
+
+    def _kernel(self, x: Tensor, alpha: Real, sigma: Real) -> tuple[Tensor, Tensor, Tensor]:
+        """The least ‖x − α y_i‖² (B,), Σ w_i k_i relative to it (B,), and D, flat (B, d)."""
+        flat, double = x.flatten(1), 2.0 * _variance(sigma, x)
+        nearest = x.new_full((len(x),), torch.finfo(x.dtype).max ** 0.5)  # not inf, which has no gradient
+        mass, total = torch.zeros_like(nearest), torch.zeros_like(flat)
+        for points, weights in self._chunks():
+            squares = _squared_distances(flat, points, alpha)
+            least = torch.minimum(nearest, squares.amin(1))
+            kept = torch.exp((least - nearest) / double)
+            kernel = weights * torch.exp((least - squares.T) / double).T
+            mass, total, nearest = kept * mass + kernel.sum(1), kept[:, None] * total + kernel @ points, least
+        return nearest, mass, total / mass[:, None]
+
+    def _kernels(self, x: Tensor, alpha: Real, sigma: Real, nearest: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """w_i k_i (B, n) relative to the least distance, and the points, chunk by chunk."""
+        flat, double = x.flatten(1), 2.0 * _variance(sigma, x)
+        for points, weights in self._chunks():
+            squares = _squared_distances(flat, points, alpha)
+            yield weights * torch.exp((nearest - squares.T) / double).T, points
+
+    def _chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return zip(torch.split(self._flat, self.chunk), torch.split(self.weights, self.chunk), strict=True)
+
+
+class PointMass(Empirical):
+    """All mass in one point, of shape (*shape) and a floating dtype: the simplest oracle, a straight line under CondOT.
+
+    Raises ValueError for a point without an axis.
+    """
+
+    def __init__(self, point: Tensor) -> None:
+        super().__init__(point.unsqueeze(0))
+
+    def flow_map(self, x: Tensor, s: Real, t: Real, path: GaussianPath) -> Tensor:
+        """α_t y + (σ_t/σ_s) (x − α_s y), (B, *shape). Raises ValueError where σ_s = 0, a float, where all is lost."""
+        alpha_s, sigma_s = coefficients(self._checked(x), s, path)
+        alpha_t, sigma_t = coefficients(x, t, path)
+        _check_noise(sigma_s, "a way back")
+        point = self.data[0]
+        eps = (x - broadcast(alpha_s, x) * point) / broadcast(sigma_s, x)
+        return broadcast(alpha_t, x) * point + broadcast(sigma_t, x) * eps
+
+
+def _squared_distances(x: Tensor, points: Tensor, alpha: Real = 1.0) -> Tensor:
+    """‖x_b − α_b y_i‖², (B, n), from differences: the products of x and y would cancel where σ is small."""
+    if isinstance(alpha, Tensor):
+        return (x[:, None] - alpha[:, None, None] * points).square().sum(-1)
+    return torch.cdist(x, alpha * points, compute_mode="donot_use_mm_for_euclid_dist").square()
+
+
+def _tiny(x: Tensor) -> float:
+    return torch.finfo(x.dtype).tiny
+
+
+def _variance(sigma: Real, x: Tensor) -> Tensor:
+    """σ², kept from zero, where the quotients have their limits; a scalar or (B,)."""
+    return (torch.as_tensor(sigma, dtype=x.dtype, device=x.device) ** 2).clamp(min=_tiny(x))
+
+
+def _over_variance(r: Real, sigma: Real, x: Tensor, what: str) -> Real:
+    """r/σ², which is 0 where r is."""
+    if not isinstance(r, Tensor):
+        if r == 0.0:
+            return 0.0
+        _check_noise(sigma, what)
+    return r / _variance(sigma, x)
+
+
+def _check_noise(sigma: Real, what: str) -> None:
+    if not isinstance(sigma, Tensor) and sigma == 0.0:
+        raise ValueError(f"A measure of single points has not got {what} where σ = 0; take an earlier time.")

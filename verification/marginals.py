@@ -1,0 +1,177 @@
+"""Are two samples of one law? Tests of moments and of marginals, for independent and for paired samples.
+
+    hotelling   T² = δᵀ (S_x/n + S_y/m)⁻¹ δ, δ the difference of the means: d ν/(ν − d + 1) F(d, ν − d + 1), with Yao's
+                degrees of freedom ν, so that the covariances may differ
+    moments     the same for the means and all second moments about the joint mean, which sees a wrong covariance
+    ks          Kolmogorov and Smirnov's test of every coordinate, with Holm's correction for their number
+    paired      T² of the differences x_i − y_i of samples that were made of the same noise
+
+Two samplers that are driven by the same noise differ by much less than two samples do; the paired test then sees a
+shift that is smaller by √(2 (1 − ρ)), ρ the correlation. Every result carries its p-value under "the laws are equal",
+uniform on [0, 1] there: exactly for normal samples (hotelling, paired: nearly exactly, for unequal covariances), for
+large n otherwise, and on the safe side for `ks`. What each is able to see is in `power`.
+
+Sources: Hotelling, The generalization of Student's ratio (1931); Yao, An approximate degrees of freedom solution to the
+multivariate Behrens-Fisher problem (1965); Holm, A simple sequentially rejective multiple test procedure (1979).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import stats
+from torch import Tensor
+
+__all__ = ["Coupling", "Result", "coupled_w2", "holm", "hotelling", "ks", "moments", "paired"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A test of "the laws are equal": its statistic, the p-value, and the numbers of samples."""
+
+    test: str
+    statistic: float
+    p_value: float
+    n: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """A distance of two coupled samples, √(mean ‖x_i − y_i‖²), with a confidence interval for that of their laws."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def hotelling(x: Tensor, y: Tensor) -> Result:
+    """Equal means of independent samples (n, ...) and (m, ...), the axes of a sample flattened to d.
+
+    Needs more samples than d + 1 on both sides. Raises ValueError for fewer, for shapes that do not fit each other and
+    for samples that lie in a subspace.
+    """
+    x, y = checked_samples(x, y)
+    return _hotelling("hotelling", x, y)
+
+
+def moments(x: Tensor, y: Tensor) -> Result:
+    """Equal means and covariances of independent samples (n, ...) and (m, ...): d + d (d + 1)/2 moments at once.
+
+    By the central limit theorem, for samples with four moments; at the level 1 % with n = m = 1000 normal samples it
+    rejects 1 ± 0.5 %. Needs more samples than there are moments. Raises ValueError as `hotelling`.
+    """
+    x, y = checked_samples(x, y)
+    both = torch.cat([x, y])
+    centre, scale = both.mean(0), both.std(0)
+    row, column = torch.triu_indices(len(centre), len(centre)).unbind()
+
+    def features(sample: Tensor) -> Tensor:
+        standard = (sample - centre) / scale
+        return torch.cat([standard, standard[:, row] * standard[:, column]], dim=1)
+
+    return _hotelling("moments", features(x), features(y))
+
+
+def ks(x: Tensor, y: Tensor | Callable[[Tensor], Tensor]) -> Result:
+    """Equal marginals, coordinate by coordinate: the largest distance of two distribution functions.
+
+    x: (n, ...), flattened to d coordinates. y: an independent sample (m, ...), or the distribution function itself, of
+    values (n,) to (n,), the same for every coordinate. The p-value is the least of the coordinates', Holm-adjusted, so
+    that it holds for any dependence between them. Raises ValueError for shapes that do not fit each other.
+    """
+    if isinstance(y, Tensor):
+        x, y = checked_samples(x, y)
+        other = y.numpy()
+        results = [stats.ks_2samp(a, b) for a, b in zip(x.numpy().T, other.T, strict=True)]
+        count = len(other)
+    else:
+        x, cdf, count = checked_samples(x, x)[0], y, 0
+        results = [stats.kstest(a, lambda values: cdf(torch.from_numpy(values)).numpy()) for a in x.numpy().T]
+    p_value = holm([float(result.pvalue) for result in results]).min()
+    return Result("ks", max(float(result.statistic) for result in results), float(p_value), (len(x), count))
+
+
+def paired(x: Tensor, y: Tensor) -> Result:
+    """Equal means of coupled samples, x_i and y_i (n, ...) made of the same noise. Raises ValueError as `hotelling`.
+
+    Differences that are constant in a direction, and not zero there, are a shift that is certain: p = 0. Equal samples
+    have p = 1.
+    """
+    x, y = checked_samples(x, y)
+    difference = _differences(x, y)
+    n, d = difference.shape
+    mean = difference.mean(0)
+    apart = difference - mean
+    values, vectors = torch.linalg.eigh(apart.T @ apart / (n - 1))
+    along = vectors.T @ mean
+    moving = values > values.amax() * d * torch.finfo(torch.float64).eps
+    certain = bool((along[~moving].abs() > 1e-12 * (x.abs().amax() + y.abs().amax())).any())
+    rank = int(moving.sum())
+    if certain or rank == 0:
+        return Result("paired", math.inf if certain else 0.0, 0.0 if certain else 1.0, (n, n))
+    if n <= rank:
+        raise ValueError(f"{n} pairs are too few for {rank} dimensions; give more than {rank}.")
+    t2 = n * float((along[moving] ** 2 / values[moving]).sum())
+    return Result("paired", t2, float(stats.f.sf(t2 * (n - rank) / (rank * (n - 1)), rank, n - rank)), (n, n))
+
+
+def coupled_w2(x: Tensor, y: Tensor, *, confidence: float = 0.95) -> Coupling:
+    """√E‖x − y‖² of coupled samples (n, ...): an upper bound of W₂ between their laws, and the strong error of a path.
+
+    The interval is that of the mean of the squares by the central limit theorem. Raises ValueError for shapes that do
+    not fit each other, for fewer than two pairs and for a confidence outside (0, 1).
+    """
+    if not 0.0 < confidence < 1.0:
+        raise ValueError(f"The confidence must lie in (0, 1), but is {confidence}.")
+    squares = _differences(*checked_samples(x, y)).square().sum(1)
+    n, mean = len(squares), float(squares.mean())
+    margin = float(stats.t.ppf(0.5 + 0.5 * confidence, n - 1)) * float(squares.std()) / math.sqrt(n)
+    return Coupling(math.sqrt(mean), math.sqrt(max(mean - margin, 0.0)), math.sqrt(mean + margin), n)
+
+
+def holm(p_values: Sequence[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """p-values adjusted for their number, in the order given: to reject where they are <= α is wrong anywhere with
+    probability <= α, whatever the dependence. p'_(i) = max_{j <= i} min(1, (n − j) p_(j)), counted from 0."""
+    values = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(values)
+    adjusted = np.maximum.accumulate(np.minimum(1.0, (len(values) - np.arange(len(values))) * values[order]))
+    result = np.empty_like(adjusted)
+    result[order] = adjusted
+    return result
+
+
+def _hotelling(test: str, x: Tensor, y: Tensor) -> Result:
+    n, m, d = len(x), len(y), x.shape[1]
+    if min(n, m) <= d + 1:
+        raise ValueError(f"{n} and {m} samples are too few to test {d} moments; give more than {d + 1} of each.")
+    parts = [sample.T.cov().reshape(d, d) / len(sample) for sample in (x, y)]
+    factor, failed = torch.linalg.cholesky_ex(parts[0] + parts[1])
+    if int(failed):
+        raise ValueError("The samples lie in a subspace; leave out the directions without variance.")
+    direction = torch.cholesky_solve((x.mean(0) - y.mean(0))[:, None], factor)[:, 0]
+    t2 = float(direction @ (x.mean(0) - y.mean(0)))
+    # Yao: 1/ν = Σ (δᵀ S⁻¹ S_i S⁻¹ δ / T²)² / (n_i − 1); without a difference, that of equal shares.
+    shares = [float(direction @ part @ direction) / t2 if t2 > 0.0 else 0.5 for part in parts]
+    freedom = 1.0 / sum(share**2 / (count - 1) for share, count in zip(shares, (n, m), strict=True))
+    rest = freedom - d + 1.0
+    return Result(test, t2, float(stats.f.sf(t2 * rest / (d * freedom), d, rest)), (n, m))
+
+
+def _differences(x: Tensor, y: Tensor) -> Tensor:
+    if len(x) != len(y):
+        raise ValueError(f"{len(x)} and {len(y)} samples are not pairs; give as many of each.")
+    return x - y
+
+
+def checked_samples(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Both samples (n, d) in float64 on the host."""
+    if x.ndim < 2 or x.shape[1:] != y.shape[1:] or min(len(x), len(y)) < 2:
+        raise ValueError(
+            f"The samples have the shapes {tuple(x.shape)} and {tuple(y.shape)}; give (n, d) and (m, d), n and m >= 2."
+        )
+    return x.detach().flatten(1).double().cpu(), y.detach().flatten(1).double().cpu()

@@ -1,0 +1,214 @@
+"""Controlled imperfect networks: the exact one of an oracle with an error of known size.
+
+An oracle's network predicts y = E[Y | x_t], with the target Y = p x₀ + q ε of its kind. The size of an error e is
+
+    size_t = ‖e‖_{L²(p_t)} / ‖Y‖,    ‖Y‖² = E|p x₀ + q ε|² = p² (|m|² + tr C) + q² d,
+
+with m and C the moments of x₀: relative to what the network is regressed on, so that it is known in closed form for
+every law, and does not blow up where the best prediction itself vanishes. An imperfect network for ε of the size 0.1
+has the loss of the perfect one plus 0.01 d. The errors:
+
+    Bias       size ‖Y‖ u                                  one direction u, everywhere
+    White      size ‖Y‖ ξ(x, t)/√d                         ξ standard normal, independent between any two states
+    Smooth     size ‖Y‖ Σ_j a_j √2 cos(ω_j·x/r_t + b_j)/N   random Fourier features, r_t the root mean square of x_t
+    Lag        y(x, t − δ) − y(x, t)                       a clock that is late
+    Rounding   the output rounded to a type with fewer digits
+
+The first three have the size that they were given at every time. For Smooth, N² = Σ a_j·a_l E 2 cos cos is known from
+the law's characteristic function. Those of the last two depend on the law: `relative_error` measures them, and that of
+any network. Rounding to p binary digits is at most 2^{−p} |y| in every component.
+
+Source of the features: Rahimi and Recht, Random Features for Large-Scale Kernel Machines (2007).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..generative.denoiser import Denoiser
+from ..generative.path import GaussianPath
+from ..generative.prediction import coefficients, per_sample
+from ..solvers.random import standard_normals
+from .base import Oracle
+
+__all__ = ["Bias", "Lag", "NetworkError", "RelativeError", "Rounding", "Smooth", "White", "perturbed", "relative_error"]
+
+
+class _Exact(NamedTuple):
+    """What an error is made from."""
+
+    oracle: Oracle
+    path: GaussianPath
+    predicts: str
+
+    def output(self, x: Tensor, time: Tensor) -> Tensor:
+        predicted: Tensor = getattr(self.oracle, self.predicts)(x, time, self.path)
+        return predicted
+
+    def target_norm(self, time: Tensor) -> Tensor:
+        """‖Y‖ at times (B,)."""
+        p, q = (torch.as_tensor(value).to(time) for value in coefficients(self.predicts, self.path, time))
+        mean, cov = self.oracle.moments()
+        return (p**2 * (mean.square().sum() + cov.trace()) + q**2 * len(mean)).sqrt()
+
+
+class NetworkError(ABC):
+    """An error of a network, added to its exact output or made of it."""
+
+    @abstractmethod
+    def output(self, exact: _Exact, x: Tensor, time: Tensor) -> Tensor:
+        """What the imperfect network says, (B, *shape), for times (B,)."""
+
+
+@dataclass(frozen=True)
+class _Sized(NetworkError):
+    """An error field of L²(p_t) norm one, times size ‖Y‖."""
+
+    size: float
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.size < math.inf:
+            raise ValueError(f"The size of an error is a finite number >= 0, but got {self.size}.")
+
+    def output(self, exact: _Exact, x: Tensor, time: Tensor) -> Tensor:
+        scale = per_sample(self.size * exact.target_norm(time), x)
+        return exact.output(x, time) + scale * self.field(exact, x, time).to(x).reshape(x.shape)
+
+    @abstractmethod
+    def field(self, exact: _Exact, x: Tensor, time: Tensor) -> Tensor:
+        """(B, d) or one row, with E |field|² = 1 under p_t."""
+
+
+@dataclass(frozen=True)
+class Bias(_Sized):
+    """The same vector in every state: `size` ‖Y‖ times a direction drawn from `seed`."""
+
+    def field(self, exact: _Exact, x: Tensor, time: Tensor) -> Tensor:
+        direction = torch.randn(x[0].numel(), generator=_generator(self.seed), dtype=torch.float64)
+        unit: Tensor = direction / direction.norm()
+        return unit.expand(len(x), -1)
+
+
+@dataclass(frozen=True)
+class White(_Sized):
+    """A standard normal vector for every state and time, a function of their bits and of `seed` alone.
+
+    The same state at the same time has the same error, in every batch and on every run; two that differ in one bit
+    have independent ones. No step size resolves it. Its size is that of the mean over the field: over n states the
+    square of the norm has the relative standard deviation √(2/(n d)).
+    """
+
+    def field(self, exact: _Exact, x: Tensor, time: Tensor) -> Tensor:
+        bits = torch.cat([x.flatten(1), time[:, None].to(x)], dim=1).double().contiguous().view(torch.int64)
+        odd = torch.randint(-(2**62), 2**62, bits.shape[1:], generator=_generator(self.seed)) * 2 + 1
+        keys = (bits * odd.to(bits.device)).sum(1)
+        return standard_normals(keys, [0], x.flatten(1).shape[1:], torch.float64)[0] / math.sqrt(x[0].numel())
+
+
+@dataclass(frozen=True)
+class Smooth(_Sized):
+    """A sum of `features` random waves, of wave numbers N(0, 1)/`length` in units of the root mean square of x_t."""
+
+    length: float = 1.0
+    features: int = 16
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (self.length > 0.0 and self.features >= 1):
+            raise ValueError(f"Smooth needs length > 0 and features >= 1, but got {self.length} and {self.features}.")
+
+    def field(self, exact: _Exact, x: Tensor, time: Tensor) -> Tensor:
+        d, generator = x[0].numel(), _generator(self.seed)
+        waves = torch.randn(self.features, d, generator=generator, dtype=torch.float64) / self.length
+        phases = 2.0 * math.pi * torch.rand(self.features, generator=generator, dtype=torch.float64)
+        amplitudes = torch.randn(self.features, d, generator=generator, dtype=torch.float64)
+        times, which = torch.unique(time, return_inverse=True)
+        mean, cov = (moment.double() for moment in exact.oracle.moments())
+        alpha, sigma = (torch.as_tensor(f(times)).double() for f in (exact.path.alpha, exact.path.sigma))
+        radius = (alpha**2 * (mean.square().sum() + cov.trace()) / d + sigma**2).sqrt()
+
+        def mean_wave(wave: Tensor, phase: Tensor) -> Tensor:
+            """E cos(ω·x_t/r_t + b), (times, m, m)."""
+            scaled = wave / radius[:, None, None, None]
+            signal = exact.oracle.characteristic((alpha[:, None, None, None] * scaled).reshape(-1, d).to(mean))
+            noise = torch.exp(-0.5 * sigma[:, None, None] ** 2 * scaled.square().sum(-1))
+            return noise * (signal.reshape(noise.shape) * torch.polar(torch.ones_like(phase), phase)).real
+
+        gram = mean_wave(waves[:, None] - waves, phases[:, None] - phases)
+        gram = gram + mean_wave(waves[:, None] + waves, phases[:, None] + phases)
+        norm = torch.einsum("tjl,ji,li->t", gram, amplitudes, amplitudes).sqrt()
+        angles = x.flatten(1).double() @ waves.T / radius[which, None] + phases
+        return math.sqrt(2.0) * angles.cos() @ amplitudes / norm[which, None]
+
+
+@dataclass(frozen=True)
+class Lag(NetworkError):
+    """The output for the time t − `delay`, or for 0 or 1 where that lies outside. Raises ValueError if not finite."""
+
+    delay: float
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.delay):
+            raise ValueError(f"The delay of a clock is a finite number, but got {self.delay}.")
+
+    def output(self, exact: _Exact, x: Tensor, time: Tensor) -> Tensor:
+        return exact.output(x, (time - self.delay).clamp(0.0, 1.0))
+
+
+@dataclass(frozen=True)
+class Rounding(NetworkError):
+    """The output rounded to the nearest number of another floating type, such as torch.bfloat16. Raises ValueError."""
+
+    dtype: torch.dtype
+
+    def __post_init__(self) -> None:
+        if not self.dtype.is_floating_point:
+            raise ValueError(f"Rounding needs a floating type, but got {self.dtype}.")
+
+    def output(self, exact: _Exact, x: Tensor, time: Tensor) -> Tensor:
+        return exact.output(x, time).to(self.dtype).to(x)
+
+
+def perturbed(oracle: Oracle, path: GaussianPath, error: NetworkError, predicts: str = "v") -> Denoiser:
+    """The oracle's network for one kind of prediction, with an error: a denoiser like any other.
+
+    Raises ValueError for an error whose size needs moments that the law has not got.
+    """
+    exact = _Exact(oracle, path, predicts)
+    if isinstance(error, _Sized) and not bool(oracle.moments()[1].isfinite().all()):
+        raise ValueError("The law has no finite variance, so that no size is relative to it; take Lag or Rounding.")
+
+    def imperfect(x: Tensor, time: Tensor) -> Tensor:
+        return error.output(exact, x, time)
+
+    return Denoiser(imperfect, path, predicts=predicts)
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+class RelativeError(NamedTuple):
+    """The size of a network's error, and the standard error of that estimate."""
+
+    value: float
+    standard_error: float
+
+
+def relative_error(denoiser: Denoiser, oracle: Oracle, t: float, *, n: int = 4096, seed: int = 0) -> RelativeError:
+    """‖ŷ − y‖_{L²(p_t)} / ‖Y‖ of what a denoiser predicts, on n fixed states x_t of the oracle's law."""
+    exact = _Exact(oracle, denoiser.path, denoiser.predicts)
+    x = oracle.sample(n, seed, t, denoiser.path)
+    time = x.new_full((n,), t)
+    squares = (denoiser.output(t, x) - exact.output(x, time)).double().flatten(1).square().sum(1)
+    squares = squares / exact.target_norm(time.double()[:1]) ** 2
+    value = math.sqrt(float(squares.mean()))
+    spread = float(squares.std()) / math.sqrt(n)
+    return RelativeError(value, 0.5 * spread / value if value > 0.0 else 0.0)

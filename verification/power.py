@@ -1,0 +1,109 @@
+"""What a two-sample test is able to see: the smallest shift that it finds with a given power.
+
+A shift is in units of the standard deviation in its direction (δ = √(Δᵀ C⁻¹ Δ), Mahalanobis). For normal samples of
+equal covariance, with the level α and the power P,
+
+    hotelling   F'(d, n+m−d−1; λ) exceeds its α-quantile under λ = 0 with probability P,    λ = δ² n m/(n + m)
+    moments     the same with d + d (d + 1)/2 in place of d
+    paired      F'(d, n−d; λ),    λ = n δ², where δ is in units of the deviation of the differences
+    ks          δ in one coordinate: at its middle the two distribution functions differ by Δ = 2 Φ(δ/2) − 1, and by
+                Δ − z_P √(Φ(δ/2) Φ(−δ/2) (1/n + 1/m)) with probability P; that must exceed the α/d-quantile of
+                Kolmogorov's law (a bound: the test may find less)
+
+F' is the non-central F law. For the tests by permutation, and for any other law, the power is simulated: `power` counts
+rejections on fixed seeds. Measured so at the level 5 % in d = 2 with n = m = 200, 199 permutations and 200 runs, a
+shift that `hotelling` finds in 90 % of the runs (δ = 0.36) is found by `energy` in 88 %, by `mmd` in 84 % and by
+`sliced_w2` in 90 %, each ± 5 %.
+
+Source: Anderson, An Introduction to Multivariate Statistical Analysis (2003), section 5.4.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+from scipy import optimize, stats
+from torch import Tensor
+
+from .marginals import Result
+
+__all__ = ["Power", "power", "smallest_shift"]
+
+
+class Power(NamedTuple):
+    """The share of the runs in which a test rejected, and Clopper and Pearson's interval for its probability."""
+
+    value: float
+    low: float
+    high: float
+
+
+def smallest_shift(
+    test: str, n: int, m: int | None = None, *, d: int = 1, alpha: float = 0.01, found: float = 0.9
+) -> float:
+    """The δ above that `test` ("hotelling", "moments", "paired" or "ks") finds with probability `found`.
+
+    n and m: the numbers of samples, m = n if it is None. Raises ValueError for an unknown test, for probabilities
+    outside (0, 1), for found <= alpha, and for too few samples.
+    """
+    m = n if m is None else m
+    if not 0.0 < alpha < found < 1.0:
+        raise ValueError(f"Needed is 0 < alpha < found < 1, but they are {alpha} and {found}.")
+    effective = n * m / (n + m)
+    match test:
+        case "hotelling":
+            return math.sqrt(_noncentrality(d, n + m - d - 1, alpha, found) / effective)
+        case "moments":
+            count = d + d * (d + 1) // 2
+            return math.sqrt(_noncentrality(count, n + m - count - 1, alpha, found) / effective)
+        case "paired":
+            return math.sqrt(_noncentrality(d, n - d, alpha, found) / n)
+        case "ks":
+            threshold = float(stats.kstwobign.isf(alpha / d)) / math.sqrt(effective)
+            return _ks(threshold, effective, float(stats.norm.ppf(found)))
+    raise ValueError(f"No closed form for the power of {test!r}; take hotelling, moments, paired or ks, or simulate.")
+
+
+def power(
+    test: Callable[[Tensor, Tensor], Result],
+    draw: Callable[[int], tuple[Tensor, Tensor]],
+    *,
+    alpha: float = 0.01,
+    runs: int = 200,
+    confidence: float = 0.95,
+) -> Power:
+    """The share of `runs` in which `test` has p <= alpha, on the samples draw(0), ..., draw(runs − 1).
+
+    With samples of one law it is the false-alarm rate. Raises ValueError for runs < 1.
+    """
+    if runs < 1:
+        raise ValueError(f"A share needs at least one run, but runs = {runs}.")
+    hits = sum(test(*draw(run)).p_value <= alpha for run in range(runs))
+    interval = stats.binomtest(hits, runs).proportion_ci(confidence)
+    return Power(hits / runs, float(interval.low), float(interval.high))
+
+
+def _noncentrality(d: int, freedom: int, alpha: float, found: float) -> float:
+    if freedom < 1:
+        raise ValueError(f"There are too few samples to test {d} moments; give more.")
+    threshold = stats.f.isf(alpha, d, freedom)
+
+    def excess(root: float) -> float:
+        return float(stats.ncf.sf(threshold, d, freedom, root**2)) - found
+
+    high = 1.0
+    while excess(high) < 0.0:
+        high *= 2.0
+    return float(optimize.brentq(excess, 1e-9, high, xtol=1e-10)) ** 2
+
+
+def _ks(threshold: float, effective: float, quantile: float) -> float:
+    def excess(shift: float) -> float:
+        above, below = stats.norm.cdf(0.5 * shift), stats.norm.sf(0.5 * shift)
+        return float(above - below - quantile * math.sqrt(above * below / effective)) - threshold
+
+    if excess(20.0) < 0.0:
+        raise ValueError(f"No shift moves a distribution function by more than 1, but {threshold:.3g} is needed.")
+    return float(optimize.brentq(excess, 1e-9, 20.0, xtol=1e-12))

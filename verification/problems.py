@@ -1,0 +1,134 @@
+"""Deterministic equations with exact flow maps, on which orders are measured.
+
+    logistic    x' = 2 ω cos(ωt) x (1 − x)               x_t = x_s e^g / (1 − x_s + x_s e^g), g = 2 (sin ωt − sin ωs)
+    riccati     d(x/S) = −¼ ω cos(ωr) (x/S)² dr          z_t = z_s / (1 + ¼ z_s (sin ωr_t − sin ωr_s)), z = x/S
+    sampling    the flow of a mixture on the line        x_t = F_t⁻¹(F_s(x_s)), F the distribution function of p_t
+
+All three are nonlinear, so that no order condition holds by accident, and depend on time otherwise than through x, so
+that a stage at the wrong time is seen. Each column of a state turns at its own speed ω, and there are many initial
+points, so that no error constant vanishes by accident for all of them.
+
+`sampling` takes any path and any quantity to hold, between fixed levels of noise; what is left of the way from there to
+the data is the bias of stopping early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..generative import grids
+from ..generative.path import GaussianPath
+from ..generative.process import flow
+from ..solvers import ODE, Equation, Semilinear, Time
+from .oracles import GaussianMixture
+
+__all__ = ["INITIAL", "PROBLEMS", "SPEEDS", "Problem", "sampling", "uniform"]
+
+SPEEDS = torch.linspace(2.0, 6.0, 7, dtype=torch.float64)
+INITIAL = torch.linspace(0.1, 0.9, 9, dtype=torch.float64).reshape(-1, 1).expand(-1, len(SPEEDS)).contiguous()
+
+
+def uniform(n: int) -> Tensor:
+    """n equal steps from 0 to 1."""
+    return torch.linspace(0.0, 1.0, n + 1, dtype=torch.float64)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A deterministic equation with its exact flow map.
+
+    flow(x, s, t): the state at t of the solution that is at x, (B, ...), at s. x: the initial states, float64. grid(n):
+    the times of n steps. end: the time of what is wanted, where a solve stops before it. Its field takes one time, or
+    one a sample.
+    """
+
+    name: str
+    equation: Equation
+    flow: Callable[[Tensor, float, float], Tensor]
+    x: Tensor
+    grid: Callable[[int], Tensor] = uniform
+    end: float | None = None
+
+    def exact(self, x: Tensor, t: float | None = None) -> Tensor:
+        """The solution at t, the end of the grid if it is not given, from x at its start."""
+        start, end = self.grid(1).tolist()
+        return self.flow(x, start, end if t is None else t)
+
+
+def _logistic() -> Problem:
+    """Errors of fifth order reach their asymptotic slope a hundred times above the rounding."""
+
+    def drift(t: Time, x: Tensor) -> Tensor:
+        speeds = SPEEDS.to(x.dtype)
+        return 2.0 * speeds * (speeds * t).cos() * x * (1.0 - x)
+
+    def solution(x: Tensor, s: float, t: float) -> Tensor:
+        growth = (2.0 * ((SPEEDS * t).sin() - (SPEEDS * s).sin())).exp()
+        return x * growth / (1.0 - x + x * growth)
+
+    return Problem("logistic", ODE(drift), solution, INITIAL)
+
+
+def _riccati(logarithmic: bool) -> Problem:
+    """S = e^{−t} + t, and r = e^{t − 1} or sin t."""
+
+    def scale(t: Tensor) -> Tensor:
+        return torch.exp(-t) + t
+
+    def clock(t: Tensor) -> Tensor:
+        return torch.exp(t - 1.0) if logarithmic else torch.sin(t)
+
+    def field(t: Time, x: Tensor) -> Tensor:
+        time, speeds = torch.as_tensor(t, dtype=torch.float64), SPEEDS.to(x.dtype)
+        return -0.25 * speeds * (speeds * clock(time)).cos() * (x / scale(time)) ** 2
+
+    def solution(x: Tensor, s: float, t: float) -> Tensor:
+        start, end = (torch.tensor(time, dtype=torch.float64) for time in (s, t))
+        turned = 0.25 * ((SPEEDS * clock(end)).sin() - (SPEEDS * clock(start)).sin())
+        z = x / scale(start)
+        return scale(end) * z / (1.0 + turned * z)
+
+    equation = Semilinear(
+        field,
+        scale,
+        lambda t: scale(t) * clock(t),
+        logarithmic=logarithmic,
+        time=(lambda r: r.log() + 1.0) if logarithmic else torch.asin,
+    )
+    return Problem(f"riccati, {'log r' if logarithmic else 'r'}", equation, solution, INITIAL)
+
+
+PROBLEMS = {"ode": _logistic(), "log clock": _riccati(logarithmic=True), "clock": _riccati(logarithmic=False)}
+"""The equations of no model: for every solver, and the semilinear ones in either variable of interpolation."""
+
+NOISY, CLEAN = -2.0, 2.5
+"""The log-SNR between which `sampling` runs: σ/α from 7.4 to 0.08."""
+
+MIXTURE = GaussianMixture(
+    torch.tensor([0.4, 0.6], dtype=torch.float64),
+    torch.tensor([[-1.0], [1.2]], dtype=torch.float64),
+    torch.tensor([[[0.3]], [[0.5]]], dtype=torch.float64),
+)
+
+
+def sampling(path: GaussianPath, hold: str = "velocity", *, logarithmic: bool | None = None) -> Problem:
+    """The probability flow of two overlapping normal components on the line, with this quantity held.
+
+    Twenty-five initial points, up to two standard deviations from the mean; steps of equal length in log-SNR.
+    """
+    start, stop = float(path.time(NOISY)), float(path.time(CLEAN))
+    mean, cov = MIXTURE.moments(start, path)
+    deviations = torch.linspace(-2.0, 2.0, 25, dtype=torch.float64).reshape(-1, 1)
+    suffix = "" if logarithmic is None else ", in log r" if logarithmic else ", in r"
+    return Problem(
+        f"sampling, {type(path).__name__}, hold {hold}{suffix}",
+        flow(MIXTURE.denoiser(path), hold, logarithmic=logarithmic),
+        lambda x, s, t: MIXTURE.flow_map(x, s, t, path),
+        mean + deviations * cov.sqrt(),
+        lambda n: grids.log_snr(path, n, t0=start, t1=stop),
+        end=1.0,
+    )

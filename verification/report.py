@@ -1,0 +1,169 @@
+"""What a run of the verification found: verdicts, as a table for a terminal and as JSON.
+
+The JSON is {"claims": [...], "certificates": [...], "equivalences": [...], ...}; of a claim with several checks
+"measured", "expected" and "tolerance" are those of the check that decides, and all are in "checks".
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..solvers.files import write_whole
+from .claims import Outcome
+from .convergence import Certificate
+from .equivalences import Equivalences
+from .reading import check_as_dict, decisive, expectation, number, plain
+
+__all__ = ["STYLES", "Report", "print_report", "write_json"]
+
+STYLES = {"fail": "bold red", "undecided": "red", "higher": "yellow", "not covered": "dim", "pass": "green"}
+"""Of the verdicts, the gravest first."""
+FAILING = ("fail", "undecided")
+"""An order that cannot be told certifies nothing."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """outcomes: of the claims. equivalences: of published samplers, path by path.
+
+    quick: slow claims and long ladders were left out. seconds: that all of it took.
+    """
+
+    outcomes: Sequence[Outcome] = ()
+    certificates: Sequence[Certificate] = ()
+    equivalences: Sequence[Equivalences] = ()
+    quick: bool = False
+    seconds: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Nothing that was measured fails."""
+        return self.verdicts.isdisjoint(FAILING)
+
+    @property
+    def verdicts(self) -> set[str]:
+        """All that occur."""
+        return {outcome.verdict for outcome in self.outcomes} | {each.verdict for each in self.certificates}
+
+    def counts(self) -> dict[str, int]:
+        """How many claims have which verdict."""
+        found = Counter(outcome.verdict for outcome in self.outcomes)
+        return {verdict: found[verdict] for verdict in ("pass", "fail", "not covered")}
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON."""
+        return {
+            "passed": self.passed,
+            "quick": self.quick,
+            "seconds": self.seconds,
+            "counts": self.counts(),
+            "claims": [_claim(outcome) for outcome in self.outcomes],
+            "certificates": [certificate.as_json() for certificate in self.certificates],
+            "equivalences": [compared.as_json() for compared in self.equivalences],
+        }
+
+
+def _claim(outcome: Outcome) -> dict[str, Any]:
+    claim, check = outcome.claim, decisive(outcome)
+    nothing = {"measured": None, "expected": None, "tolerance": None}
+    return {
+        "id": claim.id,
+        "source": claim.source,
+        "statement": claim.statement,
+        **(nothing if check is None else check_as_dict(check)),
+        "verdict": outcome.verdict,
+        "formula": claim.formula,
+        "chapter": claim.chapter,
+        "erratum": claim.erratum,
+        "slow": claim.slow,
+        "seconds": outcome.seconds,
+        "error": outcome.error,
+        "reason": claim.reason,
+        "checks": [
+            {"what": each.what, **check_as_dict(each), "passed": passed}
+            for each, passed in zip(outcome.checks, outcome.passed, strict=True)
+        ],
+    }
+
+
+def write_json(report: Report, file: Path) -> None:
+    """Whole or not at all."""
+    text = json.dumps(plain(report.as_dict()), ensure_ascii=False, indent=1, allow_nan=False)
+    write_whole(file, f"{text}\n".encode())
+
+
+def print_report(console: Console, report: Report) -> None:
+    """The tables, whatever failed once more with its cases, and the tally."""
+    if report.outcomes:
+        console.print(_claims(report.outcomes))
+    if report.certificates:
+        console.print(_certificates(report.certificates))
+    for compared in report.equivalences:
+        console.print(Text(str(compared)), end="\n\n")
+    for outcome in report.outcomes:
+        if outcome.verdict in FAILING:
+            console.print(_failure(outcome))
+    for certificate in report.certificates:
+        if certificate.verdict in FAILING:
+            console.print(Text(str(certificate), STYLES[certificate.verdict]))
+    for what, found in (("claims", report.outcomes), ("certificates", report.certificates)):
+        if found:
+            count = Counter(each.verdict for each in found)
+            tally = ", ".join(f"{count[verdict]} {verdict}" for verdict in reversed(STYLES) if count[verdict])
+            console.print(Text(f"{what}: {tally}"))
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=column in ("id", "verdict"))
+    return table
+
+
+def _claims(outcomes: Sequence[Outcome]) -> Table:
+    table = _table("id", "statement", "source", "measured", "expected", "verdict")
+    chapter = outcomes[0].claim.chapter
+    for outcome in outcomes:
+        claim, check = outcome.claim, decisive(outcome)
+        if claim.chapter != chapter:
+            chapter = claim.chapter
+            table.add_section()
+        numbers = ("", "") if check is None else (number(check.measured), expectation(check))
+        _add(table, outcome.verdict, claim.id, claim.statement, claim.source, *numbers)
+    return table
+
+
+def _certificates(certificates: Sequence[Certificate]) -> Table:
+    table = _table("method", "problem", "kind", "declared", "measured", "verdict")
+    for each in certificates:
+        measured = ""
+        if each.order is not None and each.interval is not None:
+            measured = f"{each.order:.2f} ± {each.interval[1] - each.order:.2f}"
+        _add(table, each.verdict, each.method, each.problem, each.kind, number(each.declared), measured)
+    return table
+
+
+def _add(table: Table, verdict: str, *cells: str) -> None:
+    """A row of texts as they are: brackets are no markup here."""
+    table.add_row(*map(Text, cells), Text(verdict, STYLES[verdict]))
+
+
+def _failure(outcome: Outcome) -> Text:
+    """What failed, and by how much."""
+    lines = [f"{outcome.claim.id} fails: {outcome.claim.statement}"]
+    if outcome.error is not None:
+        lines.append(f"  {outcome.error}")
+    for check, passed in zip(outcome.checks, outcome.passed, strict=True):
+        if not passed:
+            lines.append(f"  {check.what or 'measured'}: {number(check.measured)}, expected {expectation(check)}")
+    return Text("\n".join(lines), STYLES["fail"])

@@ -1,0 +1,104 @@
+"""What is to be probed or audited, by name: networks and clean data.
+
+A network is a shipped one, a checkpoint of ours, or the dotted name of something callable in an importable module,
+"package.module:name"; a class, or a function without arguments, is called once to make it. Data is a data set by name
+(its held-out images, dequantised), or a file of samples, .npy or .safetensors with the tensor "data".
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ..generative.checkpoint import load, locate, read
+from ..generative.data import DATASETS, dataset
+from ..generative.denoiser import Denoiser
+from .finding import Finding
+from .probe import probe
+
+__all__ = ["clean_data", "named_denoiser", "named_network", "probe_checkpoint_or_module"]
+
+DOTTED = "package.module:name"
+
+
+def probe_checkpoint_or_module(network: str, data: str | None = None, **options: Any) -> Finding:
+    """`probe` of a network by name, of which nothing is told but what it returns.
+
+    data: by name or file; None: what a checkpoint of ours was trained on. options: those of `probe`. Raises what
+    `named_network`, `clean_data` and `probe` raise.
+    """
+    return probe(named_network(network), clean_data(data, network), **options)
+
+
+def named_network(network: str) -> Callable[..., Tensor]:
+    """The bare network. Raises ValueError, ImportError or FileNotFoundError if there is none of this name."""
+    if ":" not in network or Path(network).is_file():
+        net: Callable[..., Tensor] = load(network).net
+        return net
+    return _without_gradients(_dotted(network))
+
+
+def named_denoiser(network: str) -> Denoiser:
+    """The denoiser of a checkpoint of ours, or by the dotted name of one. Raises TypeError for anything else."""
+    if ":" not in network or Path(network).is_file():
+        return load(network)
+    found = _dotted(network)
+    if not isinstance(found, Denoiser):
+        raise TypeError(f"{network} is a {type(found).__name__}; give the name of a Denoiser (fokker probe finds it).")
+    _without_gradients(found.net)
+    return found
+
+
+def clean_data(data: str | None, network: str = "") -> Tensor:
+    """Clean samples (M, …), float32 if they are images by name.
+
+    data: None for the data set that the checkpoint `network` was trained on. Raises ValueError for data that is not
+    known, or that no checkpoint names, and what `dataset` raises.
+    """
+    if data is None:
+        if ":" in network and not Path(network).is_file():
+            raise ValueError(f"{network} does not say what it was trained on; give the data, a name or a file.")
+        name = read(locate(network))[1].get("training", {}).get("data")
+        if name is None:
+            raise ValueError(f"{network} does not say what it was trained on; give the data, a name or a file.")
+        data = str(name)
+    if data in DATASETS:
+        images = dataset(data)
+        return images.dequantisation(images.held_out, seed=0)
+    file = Path(data)
+    if not file.is_file():
+        raise ValueError(f"There is no data {data!r}; give a file, or one of {', '.join(DATASETS)}.")
+    match file.suffix:
+        case ".npy":
+            return torch.from_numpy(np.load(file, allow_pickle=False))
+        case ".safetensors":
+            tensors = load_file(file)
+            if "data" not in tensors:
+                raise ValueError(f'{file} holds {", ".join(tensors) or "nothing"}; call the samples "data".')
+            return tensors["data"]
+    raise ValueError(f"{file} is neither .npy nor .safetensors; write the samples as one of them.")
+
+
+def _dotted(name: str) -> Any:
+    module_name, _, attribute = name.partition(":")
+    module = import_module(module_name)
+    if not hasattr(module, attribute):
+        raise ValueError(f"{module_name} has no {attribute!r}; write {DOTTED}.")
+    found = getattr(module, attribute)
+    if inspect.isclass(found) or (inspect.isfunction(found) and not inspect.signature(found).parameters):
+        found = found()
+    if not callable(found) and not isinstance(found, Denoiser):
+        raise TypeError(f"{name} is a {type(found).__name__}; give a network, net(x, time).")
+    return found
+
+
+def _without_gradients(net: Any) -> Any:
+    return net.eval().requires_grad_(False) if isinstance(net, nn.Module) else net
