@@ -14,6 +14,27 @@ from typing import Annotated, NoReturn
 import typer
 
 from . import __version__
+from .cli_options import (
+    Budgets,
+    Chapters,
+    Claims,
+    Count,
+    Data,
+    Evaluations,
+    Folder,
+    Guidance,
+    Json,
+    Label,
+    Network,
+    Noises,
+    OutHtml,
+    OutJson,
+    Problems,
+    Seed,
+    Solvers,
+    Steps,
+    TrainingSeed,
+)
 
 __all__ = ["app", "main"]
 
@@ -23,35 +44,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-
-REPEATED = "May be repeated; an unknown name lists them all."
-
-Problems = Annotated[list[str] | None, typer.Option("--problem", metavar="NAME", help=REPEATED)]
-Solvers = Annotated[list[str] | None, typer.Option("--solver", metavar="NAME", help=REPEATED)]
-Budgets = Annotated[
-    list[int] | None,
-    typer.Option("--nfe", metavar="N", min=1, help="Network evaluations to spend. May be repeated."),
-]
-Noises = Annotated[
-    int | None,
-    typer.Option("--samples", metavar="N", min=2, help="Initial noises. [default: the problem's own number]"),
-]
-Folder = Annotated[
-    Path, typer.Option("--out", metavar="FOLDER", help="Where the results go; a run resumes what is there.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
-Network = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A shipped network, or a checkpoint.")]
-Evaluations = Annotated[int, typer.Option("--nfe", metavar="N", min=1, help="Network evaluations a sample.")]
-Count = Annotated[int, typer.Option("--samples", metavar="N", min=1, help="How many.")]
-Guidance = Annotated[
-    float | None,
-    typer.Option(metavar="W", min=0.0, help="Weight of classifier-free guidance; doubles the cost."),
-]
-Label = Annotated[int | None, typer.Option(metavar="K", min=0, help="The class. [default: all, in turn]")]
-Steps = Annotated[int | None, typer.Option(metavar="N", min=1, help="Instead of the configuration's.")]
-TrainingSeed = Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="Likewise.")]
-Seed = Annotated[int, typer.Option(metavar="N", min=0)]
-
 
 def main() -> NoReturn:
     """Runs the command line; the entry point of the installed script."""
@@ -76,6 +68,11 @@ def main() -> NoReturn:
 def _fail(message: str, status: int) -> NoReturn:
     print(f"fokker: {message}", file=sys.stderr)
     sys.exit(status)
+
+
+def _exit(passed: bool) -> None:
+    if not passed:
+        raise typer.Exit(1)
 
 
 def _version(wanted: bool) -> None:
@@ -205,6 +202,59 @@ def likelihood(
     print(f"{'  noised data in place of the prior':36}{found.prior_mismatch:+9.4f}")
     print(f"{'evaluations of the network, an image':36}{found.evaluations:9.0f}")
     print(f"{'products with its Jacobian, at most':36}{found.products:9}")
+
+
+@app.command()
+def verify(
+    claims: Claims = None,
+    chapters: Chapters = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Under a minute: a few certificates a solver.")] = False,
+    model: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Audit this network instead.")] = None,
+    data: Data = None,
+    json: OutJson = None,
+    html: OutHtml = None,
+) -> None:
+    """Measure the theory and the order of every solver, or audit a network: what holds, and to what precision."""
+    import torch
+
+    from .benchmarks.verifying import audit_network, verify_everything
+
+    torch.set_num_threads(1)  # the workers have the processors
+    if model is not None:
+        _exit(audit_network(model, data, json=json, html=html))
+    else:
+        _exit(verify_everything(claims or (), chapters or (), quick=quick, json=json, html=html))
+
+
+@app.command()
+def probe(
+    network: Annotated[str, typer.Argument(metavar="NAME|FILE|MODULE:NAME", help="A network, net(x, time).")],
+    data: Data = None,
+    json: OutJson = None,
+) -> None:
+    """Find out what a network predicts, on which path and clock."""
+    import torch
+
+    from .benchmarks.verifying import probe_network
+
+    torch.set_num_threads(1)
+    _exit(probe_network(network, data, json=json))
+
+
+@app.command()
+def certify(
+    method: Annotated[str, typer.Argument(metavar="METHOD", help='dpm++2m, "ExponentialAdams(3)", package.module:f …')],
+    declared: Annotated[float | None, typer.Option(metavar="P", help="The order to judge by.")] = None,
+    json: OutJson = None,
+    html: OutHtml = None,
+) -> None:
+    """Measure the order of a solver, a published sampler, or your own code."""
+    import torch
+
+    from .benchmarks.verifying import certify_method
+
+    torch.set_num_threads(1)  # states are small
+    _exit(certify_method(method, declared=declared, json=json, html=html))
 
 
 if __name__ == "__main__":

@@ -66,6 +66,7 @@ __all__ = [
     "Case",
     "cases",
     "certificates",
+    "default_problems",
     "uncertified",
 ]
 
@@ -181,6 +182,14 @@ def uncertified(
         elif not any(each.passed for each in own):
             found[name] = f"{name} is exported, but nowhere of the order it declares: {own[0].reason}"
     return found
+
+
+def default_problems(solver: Solver) -> list[AnyProblem]:
+    """What a solver is measured on if nothing is said: its own equation and a flow; with noise, by path and in law."""
+    if solver.strong_order is not None and not solver.semilinear:
+        return [_curved(), arriving(CondOT(), "x0")]
+    own = PROBLEMS["log clock" if solver.semilinear else "ode"]
+    return [own, _sampling(CondOT(), "x0" if solver.semilinear else "velocity")]
 
 
 def cases() -> Iterator[Case]:

@@ -24,6 +24,7 @@ from .claims import Outcome
 from .convergence import Certificate
 from .reading import decisive, expectation, number, printed_form
 from .report import STYLES, Report
+from .residuals import IDENTITIES
 
 __all__ = ["formula", "page", "plot", "write_html"]
 
@@ -62,6 +63,7 @@ def page(report: Report) -> str:
         worst=lambda group: min((each.verdict for each in group), key=list(STYLES).index),
         version=version("fokker"),
         decisive=decisive,
+        identities=IDENTITIES,
         printed_form=printed_form,
         derivation=_derivation,
         checks=lambda outcome: list(zip(outcome.checks, outcome.passed, strict=True)),

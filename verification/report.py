@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..solvers.files import write_whole
+from .audit import Audit
 from .claims import Outcome
 from .convergence import Certificate
 from .equivalences import Equivalences
@@ -34,7 +35,7 @@ FAILING = ("fail", "undecided")
 
 @dataclass(frozen=True)
 class Report:
-    """outcomes: of the claims. equivalences: of published samplers, path by path.
+    """outcomes: of the claims. equivalences: of published samplers, path by path. audits: of learned networks.
 
     quick: slow claims and long ladders were left out. seconds: that all of it took.
     """
@@ -42,12 +43,13 @@ class Report:
     outcomes: Sequence[Outcome] = ()
     certificates: Sequence[Certificate] = ()
     equivalences: Sequence[Equivalences] = ()
+    audits: Sequence[Audit] = ()
     quick: bool = False
     seconds: float = 0.0
 
     @property
     def passed(self) -> bool:
-        """Nothing that was measured fails."""
+        """Nothing that was measured fails; an audit says where a network is good, and fails nothing."""
         return self.verdicts.isdisjoint(FAILING)
 
     @property
@@ -70,6 +72,7 @@ class Report:
             "claims": [_claim(outcome) for outcome in self.outcomes],
             "certificates": [certificate.as_json() for certificate in self.certificates],
             "equivalences": [compared.as_json() for compared in self.equivalences],
+            "audits": [audited.as_json() for audited in self.audits],
         }
 
 
@@ -110,6 +113,8 @@ def print_report(console: Console, report: Report) -> None:
         console.print(_certificates(report.certificates))
     for compared in report.equivalences:
         console.print(Text(str(compared)), end="\n\n")
+    for audited in report.audits:
+        console.print(Text(str(audited)), end="\n\n")
     for outcome in report.outcomes:
         if outcome.verdict in FAILING:
             console.print(_failure(outcome))

@@ -19,9 +19,9 @@ from .convergence import Certificate
 from .equivalences import equivalences
 from .report import Report
 
-__all__ = ["Progress", "chosen", "verify"]
+__all__ = ["Told", "chosen", "verify"]
 
-Progress = Callable[[int, int, str], None]
+Told = Callable[[int, int, str], None]
 """progress(done, total, what was done last)."""
 
 
@@ -57,7 +57,7 @@ def verify(
     *,
     quick: bool = False,
     pool: Executor | None = None,
-    progress: Progress | None = None,
+    progress: Told | None = None,
 ) -> Report:
     """The report on the whole or, if ids or chapters are named, on the claims of these alone.
 

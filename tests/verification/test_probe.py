@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, nn
 from toy import MIXTURE
 
-from fokker.generative import EDM, VE, VP, CondOT, Cosine, GaussianPath, Shifted, Table, linear_betas, load
+from fokker.generative import EDM, VE, VP, CondOT, Cosine, Denoiser, GaussianPath, Shifted, Table, linear_betas, load
 from fokker.generative.data import dataset
 from fokker.generative.prediction import KINDS
 from fokker.generative.table import squared_cosine_betas
-from fokker.verification.conventions import Convention, NetworkClock
-from fokker.verification.finding import Finding
-from fokker.verification.probe import probe
+from fokker.verification.probing import probe
+from fokker.verification.probing.conventions import Convention, NetworkClock
+from fokker.verification.probing.finding import Finding
 
 DATA = MIXTURE.sample(2000, seed=0)
 TABLES = [Table(linear_betas()), Table(squared_cosine_betas())]
@@ -154,8 +154,8 @@ def test_preconditioning_is_recognised_with_its_deviation(sign: int) -> None:
 
 def check_denoiser(finding: Finding, net: Net, path: GaussianPath) -> None:
     """The denoiser that it makes is exact, and so is the one of the line that it prints."""
-    scope = {name: globals()[name] for name in ("EDM", "VE", "VP", "CondOT", "Cosine", "Shifted", "Table", "Denoiser")}
-    scope |= {"net": net, "linear_betas": linear_betas, "squared_cosine_betas": squared_cosine_betas}
+    names = [EDM, VE, VP, CondOT, Cosine, Shifted, Table, Denoiser, linear_betas, squared_cosine_betas]
+    scope: dict[str, object] = {each.__name__: each for each in names} | {"net": net}
     first, _, last = finding.line.partition("\n")
     exec(first, scope)  # the line is ours
     t = 0.6
@@ -225,7 +225,7 @@ def test_indistinguishable_conventions_are_told_as_such() -> None:
     assert len(finding.rivals) > 4
     assert {str(each.clock) for each in finding.rivals if each.predicts == "v"} >= {"t", "1 - t", "sigma", "log_snr"}
     assert "clock" not in finding.agreed
-    json.dumps(finding.to_json())
+    json.dumps(finding.as_json())
 
 
 def test_a_wrong_scale_of_the_data_is_not_explained_away() -> None:
@@ -236,8 +236,8 @@ def test_a_wrong_scale_of_the_data_is_not_explained_away() -> None:
 
 def test_the_finding_is_deterministic_and_json() -> None:
     one, two = (found(exact("v", Cosine()), paths=[Cosine()], scales=(1.0,)) for _ in range(2))
-    assert one.to_json() == two.to_json()
-    again = json.loads(json.dumps(one.to_json()))
+    assert one.as_json() == two.as_json()
+    again = json.loads(json.dumps(one.as_json()))
     assert again["verdict"] == "v on Cosine(), clock t"
     assert again["line"] == 'path = Cosine()\nDenoiser(net, path, predicts="v", time="t")'
     assert again["candidates"][0]["error"] == pytest.approx(1.0, abs=0.01)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..solvers import standard_normal
+from ...solvers import standard_normal
 from .conventions import View
 
 __all__ = ["Trial"]

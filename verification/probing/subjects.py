@@ -18,13 +18,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..generative.checkpoint import load, locate, read
-from ..generative.data import DATASETS, dataset
-from ..generative.denoiser import Denoiser
+from ...generative.checkpoint import load, locate, read
+from ...generative.data import DATASETS, dataset
+from ...generative.denoiser import Denoiser
+from ..audit import Audit, audit
 from .finding import Finding
 from .probe import probe
 
-__all__ = ["clean_data", "named_denoiser", "named_network", "probe_checkpoint_or_module"]
+__all__ = ["audit_checkpoint", "clean_data", "named_denoiser", "named_network", "probe_checkpoint_or_module"]
 
 DOTTED = "package.module:name"
 
@@ -38,12 +39,28 @@ def probe_checkpoint_or_module(network: str, data: str | None = None, **options:
     return probe(named_network(network), clean_data(data, network), **options)
 
 
+def audit_checkpoint(network: str, data: str | None = None, **options: Any) -> Audit:
+    """`audit` of a denoiser by name. A data set that is known by name gives the samples it was trained on, too.
+
+    data, options: as in `probe_checkpoint_or_module`, and those of `audit`. Raises what `named_denoiser`, `clean_data`
+    and `audit` raise.
+    """
+    held_out = clean_data(data, network)
+    name = data or _trained_on(network)
+    if name in DATASETS:
+        images = dataset(name)
+        trained = images.dequantisation(images.train, seed=0)
+        options = {"trained_on": trained, "dequantisation": images.dequantisation} | options
+    return audit(named_denoiser(network), held_out, name=network, **options)
+
+
 def named_network(network: str) -> Callable[..., Tensor]:
     """The bare network. Raises ValueError, ImportError or FileNotFoundError if there is none of this name."""
     if ":" not in network or Path(network).is_file():
         net: Callable[..., Tensor] = load(network).net
         return net
-    return _without_gradients(_dotted(network))
+    found: Callable[..., Tensor] = _without_gradients(_dotted(network))
+    return found
 
 
 def named_denoiser(network: str) -> Denoiser:
@@ -63,13 +80,7 @@ def clean_data(data: str | None, network: str = "") -> Tensor:
     data: None for the data set that the checkpoint `network` was trained on. Raises ValueError for data that is not
     known, or that no checkpoint names, and what `dataset` raises.
     """
-    if data is None:
-        if ":" in network and not Path(network).is_file():
-            raise ValueError(f"{network} does not say what it was trained on; give the data, a name or a file.")
-        name = read(locate(network))[1].get("training", {}).get("data")
-        if name is None:
-            raise ValueError(f"{network} does not say what it was trained on; give the data, a name or a file.")
-        data = str(name)
+    data = data or _trained_on(network)
     if data in DATASETS:
         images = dataset(data)
         return images.dequantisation(images.held_out, seed=0)
@@ -85,6 +96,15 @@ def clean_data(data: str | None, network: str = "") -> Tensor:
                 raise ValueError(f'{file} holds {", ".join(tensors) or "nothing"}; call the samples "data".')
             return tensors["data"]
     raise ValueError(f"{file} is neither .npy nor .safetensors; write the samples as one of them.")
+
+
+def _trained_on(network: str) -> str:
+    """The data set that a checkpoint names."""
+    dotted = ":" in network and not Path(network).is_file()
+    name = None if dotted else read(locate(network))[1].get("training", {}).get("data")
+    if name is None:
+        raise ValueError(f"{network} does not say what it was trained on; give the data, a name or a file.")
+    return str(name)
 
 
 def _dotted(name: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..generative.denoiser import Denoiser
+from ...generative.denoiser import Denoiser
 from .conventions import Convention, path_name
 from .orthogonality import Share
 
@@ -87,7 +87,7 @@ class Finding:
         }
         return {name: values.pop() for name, values in parts.items() if len(values) == 1}
 
-    def to_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """Numbers and strings alone."""
         return {
             "verdict": self.verdict,

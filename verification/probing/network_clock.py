@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..generative.elementary import Real
-from ..generative.path import GaussianPath
-from ..generative.table import Table
+from ...generative.elementary import Real
+from ...generative.path import GaussianPath
+from ...generative.table import Table
 
 __all__ = ["NetworkClock"]
 

@@ -51,6 +51,11 @@ class Reference:
         _, values, basis = torch.linalg.svd(self.data - self.mean, full_matrices=False)
         self._variance, self._basis = values.square() / len(self.data), basis
 
+    def directions(self, count: int) -> Tensor:
+        """The principal directions of the data, at most so many, (K, d), orthonormal."""
+        found: Tensor = self._basis[:count]
+        return found
+
     def wiener(self, y: Tensor, rho: float) -> Tensor:
         """m + C (C + ρ² I)⁻¹ (y − m)."""
         gain = self._variance / (self._variance + rho**2)

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ..generative.path import GaussianPath
+from ...generative.path import GaussianPath
 from .conventions import conventions, default_paths
 from .finding import Finding
 from .orthogonality import Reference

@@ -19,7 +19,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from ..generative.shifted import Shifted
+from ...generative.shifted import Shifted
 from .conventions import Convention, View, alike, views
 from .finding import Candidate, Finding
 from .orthogonality import Reference, Share, removable, standard_error

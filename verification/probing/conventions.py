@@ -22,14 +22,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..generative.denoiser import Denoiser
-from ..generative.elementary import Real
-from ..generative.path import VE, VP, CondOT, Cosine, GaussianPath
-from ..generative.preconditioning import EDM
-from ..generative.prediction import KINDS, coefficients, per_sample
-from ..generative.schedules import GeometricVE
-from ..generative.shifted import Shifted
-from ..generative.table import Table, linear_betas, scaled_linear_betas, squared_cosine_betas
+from ...generative.denoiser import Denoiser
+from ...generative.elementary import Real
+from ...generative.path import VE, VP, CondOT, Cosine, GaussianPath
+from ...generative.preconditioning import EDM
+from ...generative.prediction import KINDS, coefficients, per_sample
+from ...generative.schedules import GeometricVE
+from ...generative.shifted import Shifted
+from ...generative.table import Table, linear_betas, scaled_linear_betas, squared_cosine_betas
 from .network_clock import NetworkClock
 
 __all__ = ["Convention", "View", "alike", "conventions", "default_paths", "path_name", "views"]
