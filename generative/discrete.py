@@ -110,11 +110,12 @@ def posterior(path: GaussianPath, s: Real, t: Real) -> Posterior:
     Raises ValueError unless the log-SNR rises strictly from s to t.
     """
     before, after = path.log_snr(s), path.log_snr(t)
-    rises = after > before
-    if not (bool(rises.all()) if isinstance(rises, Tensor) else rises):
+    falls = ~torch.as_tensor(after > before)
+    if bool(falls.any()):
+        start, end = (float(torch.as_tensor(times).expand_as(falls)[falls][0]) for times in (s, t))
         raise ValueError(
             f"A reverse step goes from a noisier time to a cleaner one, but the log-SNR of {path} does not rise from "
-            f"s = {s} to t = {t}; exchange them, or drop what repeats."
+            f"s = {start:g} to t = {end:g}; exchange them, or drop what repeats."
         )
     removed = -expm1(2.0 * (before - after))
     return Posterior(removed, path.alpha(t), path.sigma(t), path.alpha(s), path.sigma(s), after)
