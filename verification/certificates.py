@@ -1,119 +1,16 @@
-"""The certificate of every exported solver: the table of them all, and the problems on which each is measured.
-
-A solver is measured on equations of no model and as a sampler, on VP, CondOT and VE with every quantity that it can
-hold; where it takes noise, also path by path and in law. Solvers that add noise of their own are measured by the law
-of their output, which keeps the order of the solver inside, and as processes, of weak order 1. Adaptive schemes are
-measured step by step, on a grid.
-
-A solver class without a certificate that passes cannot be exported: `uncertified` says which those are.
-"""
+"""The gate of the public interface: a solver class without a certificate that passes cannot be exported."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cache, partial
-
-from torch import Tensor
+from collections.abc import Sequence
 
 from .. import solvers
-from ..generative.path import VE, VP, CondOT, GaussianPath
-from ..generative.process import HOLDS
 from ..solvers import (
-    DPM_SOLVER_2,
-    EDM_HEUN,
-    RK4,
-    SRA1,
-    TRAPEZOID,
-    Ancestral,
-    Bosh3,
-    Churn,
-    Dopri5,
-    Equation,
-    Euler,
-    EulerMaruyama,
-    ExponentialAdams,
-    ExponentialRK,
-    Halving,
-    Heun,
-    Langevin,
-    LeimkuhlerMatthews,
-    Midpoint,
-    Milstein,
-    Noise,
-    Picard,
-    Ralston,
-    Restart,
-    SciPy,
     Solver,
-    Stepper,
-    StochasticHeun,
-    TorchDiffEq,
-    TorchSDE,
-    Tsit5,
-    solve,
 )
-from .convergence import AnyProblem, Certificate, certify, declared_order
-from .problems import CLEAN, NOISY, PROBLEMS, sampling, uniform
-from .stochastic_problems import LawProblem, Run, arriving, curved, keeping, reversing
+from .certificate import Certificate
 
-__all__ = [
-    "CLASSICAL",
-    "EXPORTED",
-    "FIXED_STEP",
-    "STOCHASTIC",
-    "Case",
-    "cases",
-    "certificates",
-    "default_problems",
-    "uncertified",
-]
-
-CLASSICAL: list[Solver] = [EulerMaruyama(), Milstein(), StochasticHeun(), SRA1(), LeimkuhlerMatthews()]
-ADAMS = [ExponentialAdams(order, corrector=corrector) for order in (1, 2, 3, 4) for corrector in (False, True)]
-EXPONENTIAL_RK = [ExponentialRK(order) for order in (2, 3, 4, TRAPEZOID, DPM_SOLVER_2, EDM_HEUN)]
-
-FIXED_STEP: list[Solver] = [
-    *(Euler(), Midpoint(), Heun(), Ralston(), RK4(), Bosh3(), Dopri5(), Tsit5()),
-    *CLASSICAL,
-    *ADAMS,
-    *EXPONENTIAL_RK,
-    *(TorchDiffEq(method) for method in TorchDiffEq.FIXED),
-    *(Halving(solver) for solver in (Euler(), Heun(), ExponentialRK(3))),
-]
-"""Every solver and variant that takes any equation on a grid of times."""
-
-STOCHASTIC: list[Solver] = [*CLASSICAL, *ADAMS, *EXPONENTIAL_RK]
-"""Those of them that take noise."""
-WEAK: list[Solver] = [*CLASSICAL, ADAMS[0], ADAMS[2], EXPONENTIAL_RK[0]]
-"""Those whose weak orders are measured first."""
-
-BEHIND: list[Solver] = [
-    *map(TorchSDE, TorchSDE.METHODS),
-    *(Picard(solver, 16, 0.0) for solver in (RK4(), ExponentialRK(2))),
-]
-"""Solvers of other libraries, and in parallel, that take a grid."""
-
-SCHEMES: list[Solver] = [
-    *map(TorchDiffEq, ("adaptive_heun", "fehlberg2", "bosh3", "dopri5", "dopri8")),
-    *map(SciPy, SciPy.EXPLICIT),
-]
-"""Those that choose their own steps, explicit ones; an implicit one has no order on a grid that it does not choose."""
-
-EQUAL = {
-    "explicit_adams": (362, 512, 724, 1024, 1448),
-    "implicit_adams": (45, 64, 90, 128, 181),
-    "fixed_adams": (45, 64, 90, 128, 181),
-}
-"""Methods that need equal steps in t, so many that the explicit one is stable and the iteration of the others ends."""
-EIGHTH = (10, 12, 14, 16, 18, 20)
-"""A method of order 8 reaches the rounding soon."""
-QUICK = (8, 16, 32, 64, 128, 256, 512)
-
-INNER: list[Stepper] = [ADAMS[0], ExponentialRK(2), ExponentialRK(EDM_HEUN), ExponentialRK(3)]
-
-PATHS: list[GaussianPath] = [VP(), CondOT(), VE()]
+__all__ = ["EXPORTED", "uncertified"]
 
 EXPORTED = {
     value
@@ -123,51 +20,7 @@ EXPORTED = {
 """The concrete solvers of the public interface."""
 
 
-@dataclass(frozen=True)
-class Case:
-    """A solver and what it is measured on; quick: whether it is among those that are measured first.
-
-    made: the solver for a grid of times, where it depends on them. steps, name: as `certify` takes them.
-    """
-
-    solver: Solver
-    problem: Callable[[], AnyProblem]
-    quick: bool
-    made: Callable[[Tensor], Solver] | None = None
-    steps: tuple[int, ...] | None = None
-    name: str = ""
-
-    def certificate(self, quick: bool) -> Certificate:
-        problem = self.problem()
-        method = self.solver if self.made is None else _by_grid(self.made)
-        order = declared_order(self.solver, problem)
-        name = self.name or repr(self.solver)
-        return certify(method, problem, declared=order, steps=self._steps(problem, quick), name=name, apart=not quick)
-
-    def _steps(self, problem: AnyProblem, quick: bool) -> tuple[int, ...] | None:
-        """Quickly, every other rung of the ladder for laws, whose rows are as many as the normals."""
-        return QUICK if quick and self.steps is None and isinstance(problem, LawProblem) else self.steps
-
-
-def certificates(
-    quick: bool = False, *, progress: Callable[[int, int], None] | None = None
-) -> list[Certificate]:
-    """Those of every exported solver, in the order of the table. quick: on one or two problems a solver.
-
-    progress: called with the number of certificates made, and that of all.
-    """
-    chosen = [case for case in cases() if case.quick or not quick]
-    made = []
-    for number, case in enumerate(chosen, start=1):
-        made.append(case.certificate(quick))
-        if progress is not None:
-            progress(number, len(chosen))
-    return made
-
-
-def uncertified(
-    certificates: list[Certificate], exported: set[type[Solver]] = EXPORTED
-) -> dict[str, str]:
+def uncertified(certificates: Sequence[Certificate], exported: set[type[Solver]] = EXPORTED) -> dict[str, str]:
     """The exported classes without a certificate that passes, each with a sentence that says what to do."""
     verdicts: dict[str, list[Certificate]] = {}
     for certificate in certificates:
@@ -176,105 +29,9 @@ def uncertified(
     for name in sorted(each.__name__ for each in exported):
         own = verdicts.get(name, [])
         if not own:
-            found[name] = f"{name} is exported, but nothing measures its order; add it to verification/certificates.py."
+            found[name] = f"{name} is exported, but nothing measures its order; add it to `certificate_table`."
         elif failed := [each for each in own if each.verdict in ("fail", "undecided")]:
             found[name] = f"{name} is exported, but {failed[0].verdict}s on {failed[0].problem}: {failed[0].reason}"
         elif not any(each.passed for each in own):
             found[name] = f"{name} is exported, but nowhere of the order it declares: {own[0].reason}"
     return found
-
-
-def default_problems(solver: Solver) -> list[AnyProblem]:
-    """What a solver is measured on if nothing is said: its own equation and a flow; with noise, by path and in law."""
-    if solver.strong_order is not None and not solver.semilinear:
-        return [_curved(), arriving(CondOT(), "x0")]
-    own = PROBLEMS["log clock" if solver.semilinear else "ode"]
-    return [own, _sampling(CondOT(), "x0" if solver.semilinear else "velocity")]
-
-
-def cases() -> Iterator[Case]:
-    """All that there is to certify."""
-    yield from _deterministic()
-    yield from _stochastic()
-    yield from _renoising()
-
-
-def _deterministic() -> Iterator[Case]:
-    for number, solver in enumerate([*FIXED_STEP, *BEHIND]):
-        own = ["log clock", "clock"] if solver.semilinear else list(PROBLEMS)
-        for name in own:
-            yield Case(solver, partial(PROBLEMS.__getitem__, name), name == own[0])
-        holds = list(HOLDS) if solver.semilinear else ["velocity"]
-        first = PATHS[number % 3], holds[number % len(holds)]
-        for path in PATHS:
-            for hold in holds:
-                quick = (path, hold) == first and solver in FIXED_STEP
-                yield Case(solver, partial(_sampling, path, hold), quick)
-    for method, steps in EQUAL.items():
-        for name in ("log clock", "clock"):
-            yield Case(TorchDiffEq(method), partial(PROBLEMS.__getitem__, name), name == "clock", steps=steps)
-    for solver in SCHEMES:
-        few = EIGHTH if solver.order == 8 else None
-        yield Case(solver, partial(PROBLEMS.__getitem__, "log clock"), solver is SCHEMES[-3], steps=few)
-        for path in PATHS if few is None else []:
-            yield Case(solver, partial(_sampling, path, "velocity"), False)
-
-
-def _stochastic() -> Iterator[Case]:
-    for number, solver in enumerate([*STOCHASTIC, *map(TorchSDE, TorchSDE.METHODS)]):
-        yield Case(solver, _curved, solver in CLASSICAL)
-        for path in PATHS:
-            for hold in ("x0", "eps"):
-                quick = (path, hold) == (PATHS[number % 3], ("x0", "eps")[number % 2]) and solver in WEAK
-                yield Case(solver, partial(arriving, path, hold), quick)
-                if not isinstance(solver, TorchSDE):  # driven in t, it does not follow a path in q
-                    yield Case(solver, partial(_reversing, path, hold), False)
-
-
-def _renoising() -> Iterator[Case]:
-    for inner in INNER:
-        for path in PATHS:
-            for hold in HOLDS:
-                quick = (path, hold) == (CondOT(), "x0") and inner in INNER[:2]
-                kept = partial(keeping, path, hold)
-                yield Case(Ancestral(inner, 0.8), kept, quick)
-                yield Case(Churn(inner, 2.0), kept, quick)
-                restart, name = partial(_restarted, inner), f"Restart({inner!r}, the middle third, 2)"
-                yield Case(restart(kept().grid(6)), kept, quick, restart, (12, 24, 48, 96, 192), name)
-    span, one = CLEAN - NOISY, ADAMS[0]
-    for path in PATHS:
-        to = partial(arriving, path)
-        yield Case(Ancestral(one, 0.6), partial(to, eta=0.0, solved=0.6), path == CondOT())
-        yield Case(Churn(one, 2.0), partial(to, eta=0.0, solved=math.sqrt(2.0 / span)), False)
-        for predictor, eta, level, steps, size in (
-            (one, 0.0, 0.0, 2, 1.0),
-            (one, 1.0, 1.0, 1, 2.0),
-            (Ancestral(one), 0.0, 1.0, 1, 2.0),
-        ):
-            name = f"Langevin({predictor!r}, {steps}, {size:g}/n)"
-            made = partial(_corrected, predictor, steps, size)
-            problem = partial(to, eta=eta, solved=math.sqrt(level + 2.0 / span))
-            yield Case(made(uniform(1)), problem, path == CondOT() and predictor is one, made, name=name)
-
-
-def _restarted(inner: Stepper, times: Tensor) -> Solver:
-    """Two repeats of the middle third of the steps."""
-    n = len(times) - 1
-    return Restart(inner, times[n // 3 : 2 * n // 3 + 1], 2)
-
-
-def _corrected(predictor: Stepper, steps: int, size: float, times: Tensor) -> Solver:
-    """Langevin steps whose size falls like 1/n: then they solve an equation together with the predictor."""
-    return Langevin(predictor, steps, size / (len(times) - 1))
-
-
-def _by_grid(made: Callable[[Tensor], Solver]) -> Run:
-    def run(equation: Equation, x: Tensor, times: Tensor, noise: Noise | None) -> Tensor:
-        return solve(equation, x, times, made(times), noise).x
-
-    return run
-
-
-_sampling = cache(sampling)
-_curved = cache(curved)
-_reversing = cache(reversing)

@@ -7,14 +7,7 @@
     certify("dpm++2m")                                              a published sampler
     certify(lambda equation, x, times, noise: ..., declared=2)      anyone's code
 
-The errors of a ladder of step counts are fitted as `ladder` says, and judged: an order p is declared, and found is the
-interval I of the slope.
-
-    pass         the slope is within 0.15 of p, or p within I, and I is no wider than ± 0.25
-    fail         all of I is more than 0.15 below p; or the errors stop falling where rounding cannot be the reason;
-                 or two runs from the same states differ
-    higher       all of I is more than 0.15 above p
-    undecided    there is no range in which local slopes agree, or I is too wide
+The errors of a ladder of step counts are fitted as `ladder` says, and judged as `certificate` does.
 
 What limits a method is told apart on deterministic problems: with the first step, or the last one, taken by the exact
 flow instead (the method still makes its own evaluations there), the order that is found is that of the rest. A
@@ -26,7 +19,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -35,68 +27,20 @@ from torch import Tensor
 
 from ..generative.named import Published, named
 from ..generative.path import CondOT
-from ..solvers import Adaptive, Equation, Noise, SolveError, Solver, Step, Stepper, solve
-from ..solvers.stepping import Grid
+from ..solvers import SolveError, Solver, Stepper
+from .certificate import STALLED, Certificate, Judged, elsewhere
 from .gaussian_laws import Law
-from .ladder import POINTS, ROUNDING_AT_MOST, Fit, fitted, floors, local_slopes, rms
+from .ladder import POINTS, ROUNDING_AT_MOST, fitted, floors, local_slopes, rms
 from .problems import PROBLEMS, Problem, sampling
+from .running import ExactStep, run_of
 from .stochastic_problems import GROUPS, LawProblem, PathProblem, Run, keeping
 
-__all__ = ["AnyProblem", "Certificate", "certify", "declared_order"]
+__all__ = ["AnyProblem", "certify", "declared_order"]
 
-TOLERANCE, WIDEST = 0.15, 0.25
-"""Of a slope, and of the half of its interval; orders lie at least ½ apart."""
 SETTLED = 0.04
 """A ladder need not go on where so many local slopes as make a range lie within this of each other."""
-STALLED = 0.3
-"""Errors with a smaller slope have stopped falling: the lowest order is ½."""
 LADDER = (8, 11, 16, 23, 32, 45, 64, 90, 128, 181, 256, 362, 512, 724, 1024)
 PATH_LADDER = (16, 32, 64, 128, 256)
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """The errors of a method on a ladder of step counts, and what they say of its order.
-
-    kind: "deterministic", "strong" (root mean square over shared Brownian paths), "weak" (the law of the process, in
-    its mean and variance) or "law" (of the marginals). errors, floors: by `steps`. order, interval: the slope and its
-    95 % interval over `asymptotic`, the first and the last step count of the range; None if there is none.
-    first_exact, last_exact: the order with that step taken exactly, where that can be done. early_stop: the distance
-    between the exact state where the solve ends and that at the end of the path. bias: the error at which a method
-    that converges to something else stops, and limit_order, the order with which it gets there. verdict: "pass",
-    "fail", "higher" or "undecided", and the `reason` in a sentence.
-    """
-
-    method: str
-    problem: str
-    kind: str
-    declared: float | None
-    steps: tuple[int, ...]
-    errors: tuple[float, ...]
-    floors: tuple[float, ...]
-    local_slopes: tuple[float, ...]
-    asymptotic: tuple[int, int] | None
-    order: float | None
-    interval: tuple[float, float] | None
-    first_exact: float | None
-    last_exact: float | None
-    early_stop: float | None
-    bias: float | None
-    limit_order: float | None
-    verdict: str
-    reason: str
-
-    @property
-    def passed(self) -> bool:
-        return self.verdict == "pass"
-
-    def as_json(self) -> dict[str, Any]:
-        """Its fields by name, of numbers, strings, lists and None alone."""
-        fields = asdict(self) | {"local_slopes": [s if math.isfinite(s) else None for s in self.local_slopes]}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
-
-    def __str__(self) -> str:
-        return f"{self.verdict:9}  {self.method} on {self.problem} ({self.kind}): {self.reason}"
 
 
 AnyProblem = Problem | PathProblem | LawProblem
@@ -168,7 +112,7 @@ class _Measurement:
     ) -> None:
         self.method, self.problem, self.declared, self.name = method, problem, declared, name
         self.ladder, self.apart = ladder, apart
-        self.run: Run = _run_of(method) if isinstance(method, Solver) else method
+        self.run: Run = run_of(method) if isinstance(method, Solver) else method
         self.exact = _flat(problem.exact(problem.x) if isinstance(problem, Problem) else problem.exact)
         self.size = rms(self.exact)
 
@@ -180,10 +124,10 @@ class _Measurement:
         fit = fitted(steps, errors, floor, self._groups(outcomes))
         bias, limit = self._stalled(steps, outcomes, errors, floor)
         first, last = self._apart()
-        judged = _Judged(self.declared, fit, steps, first, last)
+        judged = Judged(self.declared, fit, steps, first, last)
         verdict, reason = judged.verdict()
         if bias is not None:
-            verdict, reason = "fail", _elsewhere(bias, limit) + self._where(outcomes[-1])
+            verdict, reason = "fail", elsewhere(bias, limit) + self._where(outcomes[-1])
         if repeated is not None:
             verdict, reason = "fail", repeated
         return Certificate(
@@ -262,7 +206,7 @@ class _Measurement:
         problem, solver = self.problem, self.method
         if not self.apart or not isinstance(problem, Problem) or not isinstance(solver, Stepper):
             return None, None
-        first, last = (self._fitted(_run_of(_ExactStep(solver, problem, which))) for which in (0, -1))
+        first, last = (self._fitted(run_of(ExactStep(solver, problem, which))) for which in (0, -1))
         return first, last
 
     def _early_stop(self) -> float | None:
@@ -299,95 +243,3 @@ class _Measurement:
 def _flat(outcome: Tensor | Law) -> Tensor:
     """The numbers that are compared; of a law its mean and its covariance."""
     return torch.cat([outcome.mean, outcome.cov.flatten()]) if isinstance(outcome, Law) else outcome
-
-
-def _run_of(solver: Solver) -> Run:
-    """A solver as a function. Adaptive schemes alone take each step of the grid by itself, whatever its error."""
-
-    def run(equation: Equation, x: Tensor, times: Tensor, noise: Noise | None) -> Tensor:
-        if not _on_grids(solver):
-            for t0, t1 in zip(times.tolist(), times.tolist()[1:], strict=False):
-                step = solve(equation, x, Adaptive(t0, t1, rtol=ANY, atol=ANY), solver)
-                if step.accepted != 1:
-                    raise SolveError("A step was divided.", step)
-                x = step.x
-            return x
-        return solve(equation, x, times, solver, noise).x
-
-    return run
-
-
-ANY = 300.0
-"""A tolerance that every step meets."""
-
-
-def _on_grids(solver: Solver) -> bool:
-    try:
-        solver.evaluations(1)
-    except ValueError:
-        return False
-    return True
-
-
-class _ExactStep(Stepper):
-    """A method one of whose steps, the first (0) or the last (−1), ends where the exact flow does."""
-
-    def __init__(self, solver: Stepper, problem: Problem, which: int) -> None:
-        self.solver, self.problem, self.which = solver, problem, which
-        self.order, self.semilinear = solver.order, solver.semilinear
-
-    def evaluations(self, n: int) -> int | None:
-        return self.solver.evaluations(n)
-
-    def init(self, equation: Equation, x: Tensor, times: Grid | Adaptive) -> Any:
-        ends = times.times[:2] if self.which == 0 else times.times[-2:]  # type: ignore[union-attr]  # as `certify` gives
-        return ends, self.solver.init(equation, x, times)
-
-    def step(self, equation: Equation, t0: Any, t1: Any, x: Tensor, state: Any, noise: Noise | None) -> Step:
-        ends, inner = state
-        step = self.solver.step(equation, t0, t1, x, inner, noise)
-        return Step(self.problem.flow(x, t0, t1) if (t0, t1) == ends else step.x, (ends, step.state))
-
-
-@dataclass(frozen=True)
-class _Judged:
-    """What a fit says of a declared order."""
-
-    declared: float | None
-    fit: Fit | None
-    steps: Sequence[int]
-    first: float | None
-    last: float | None
-
-    def verdict(self) -> tuple[str, str]:
-        if (fit := self.fit) is None:
-            return "undecided", "The errors show no range in which their local slopes agree above the rounding."
-        found = (
-            f"Order {fit.slope:.2f} ± {fit.half_width:.2f} over {self.steps[fit.first]} to {self.steps[fit.last]} steps"
-        )
-        if (order := self.declared) is None:
-            return "undecided", f"{found}; no order is declared."
-        if fit.slope + fit.half_width < order - TOLERANCE:
-            return "fail", f"{found}, below the declared {order:g}.{self._limits(fit, order)}"
-        if fit.slope - fit.half_width > order + TOLERANCE:
-            return "higher", f"{found}, above the declared {order:g}."
-        if fit.half_width <= WIDEST and abs(fit.slope - order) <= max(TOLERANCE, fit.half_width):
-            return "pass", f"{found}, as declared ({order:g})."
-        return "undecided", f"{found}, which does not settle the declared {order:g}."
-
-    def _limits(self, fit: Fit, order: float) -> str:
-        """Which step is to blame."""
-        for rest, what in ((self.first, "first"), (self.last, "last")):
-            if rest is not None and rest > fit.slope + 0.5:
-                which = "start-up" if what == "first" else "last step"
-                return f" With its {what} step exact it is of order {rest:.2f}: the {which} limits it."
-        return ""
-
-
-def _elsewhere(bias: float, limit: float | None) -> str:
-    if limit is None or limit < STALLED:
-        return f"The errors stop falling at {bias:.3g}, which is no rounding: the method does not converge."
-    return (
-        f"The method converges, with order {limit:.2f}, but to something else: its errors stop falling at {bias:.3g}, "
-        "which is no rounding."
-    )

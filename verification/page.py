@@ -20,8 +20,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ..solvers.files import write_whole
+from .certificate import Certificate
 from .claims import Outcome
-from .convergence import Certificate
 from .reading import decisive, expectation, number, printed_form
 from .report import STYLES, Report
 from .residuals import IDENTITIES

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ from rich.text import Text
 
 from ..solvers.files import write_whole
 from .audit import Audit
+from .certificate import Certificate
 from .claims import Outcome
-from .convergence import Certificate
 from .equivalences import Equivalences
 from .reading import check_as_dict, decisive, expectation, number, plain
 
@@ -35,13 +35,15 @@ FAILING = ("fail", "undecided")
 
 @dataclass(frozen=True)
 class Report:
-    """outcomes: of the claims. equivalences: of published samplers, path by path. audits: of learned networks.
+    """outcomes: of the claims. uncertified: solvers that may not be exported, and why. equivalences: of published
+    samplers, path by path. audits: of learned networks.
 
     quick: slow claims and long ladders were left out. seconds: that all of it took.
     """
 
     outcomes: Sequence[Outcome] = ()
     certificates: Sequence[Certificate] = ()
+    uncertified: Mapping[str, str] = field(default_factory=dict)
     equivalences: Sequence[Equivalences] = ()
     audits: Sequence[Audit] = ()
     quick: bool = False
@@ -50,7 +52,7 @@ class Report:
     @property
     def passed(self) -> bool:
         """Nothing that was measured fails; an audit says where a network is good, and fails nothing."""
-        return self.verdicts.isdisjoint(FAILING)
+        return self.verdicts.isdisjoint(FAILING) and not self.uncertified
 
     @property
     def verdicts(self) -> set[str]:
@@ -71,6 +73,7 @@ class Report:
             "counts": self.counts(),
             "claims": [_claim(outcome) for outcome in self.outcomes],
             "certificates": [certificate.as_json() for certificate in self.certificates],
+            "uncertified": dict(self.uncertified),
             "equivalences": [compared.as_json() for compared in self.equivalences],
             "audits": [audited.as_json() for audited in self.audits],
         }
@@ -121,6 +124,8 @@ def print_report(console: Console, report: Report) -> None:
     for certificate in report.certificates:
         if certificate.verdict in FAILING:
             console.print(Text(str(certificate), STYLES[certificate.verdict]))
+    for sentence in report.uncertified.values():
+        console.print(Text(sentence, STYLES["fail"]))
     for what, found in (("claims", report.outcomes), ("certificates", report.certificates)):
         if found:
             count = Counter(each.verdict for each in found)

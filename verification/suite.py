@@ -13,9 +13,10 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from .certificates import PATHS, cases
+from .certificate import Certificate
+from .certificate_table import PATHS, cases
+from .certificates import uncertified
 from .claims import CATALOGUE, Claim, Measurement, judged, measured
-from .convergence import Certificate
 from .equivalences import equivalences
 from .report import Report
 
@@ -79,9 +80,11 @@ def verify(
         results[name] = result
         if progress is not None:
             progress(len(results), len(jobs), name)
+    made = [results[name] for name in certificates]
     return Report(
         outcomes=judged(claims, [results[claim.id] for claim in claims]),
-        certificates=[results[name] for name in certificates],
+        certificates=made,
+        uncertified={} if ids or chapters else uncertified(made),
         equivalences=[results[f"equivalences {path}"] for path in paths],
         quick=quick,
         seconds=time.perf_counter() - start,

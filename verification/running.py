@@ -1,0 +1,61 @@
+"""Solvers as functions of an equation, a state and times, some of their steps replaced by exact ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from ..solvers import Adaptive, Equation, Noise, SolveError, Solver, Step, Stepper, solve
+from ..solvers.stepping import Grid
+from .problems import Problem
+from .stochastic_problems import Run
+
+__all__ = ["ExactStep", "run_of"]
+
+ANY = 300.0
+"""A tolerance that every step meets."""
+
+
+def run_of(solver: Solver) -> Run:
+    """A solver as a function. Adaptive schemes alone take each step of the grid by itself, whatever its error."""
+
+    def run(equation: Equation, x: Tensor, times: Tensor, noise: Noise | None) -> Tensor:
+        if not _on_grids(solver):
+            for t0, t1 in zip(times.tolist(), times.tolist()[1:], strict=False):
+                step = solve(equation, x, Adaptive(t0, t1, rtol=ANY, atol=ANY), solver)
+                if step.accepted != 1:
+                    raise SolveError("A step was divided.", step)
+                x = step.x
+            return x
+        return solve(equation, x, times, solver, noise).x
+
+    return run
+
+
+def _on_grids(solver: Solver) -> bool:
+    try:
+        solver.evaluations(1)
+    except ValueError:
+        return False
+    return True
+
+
+class ExactStep(Stepper):
+    """A method one of whose steps, the first (0) or the last (−1), ends where the exact flow does."""
+
+    def __init__(self, solver: Stepper, problem: Problem, which: int) -> None:
+        self.solver, self.problem, self.which = solver, problem, which
+        self.order, self.semilinear = solver.order, solver.semilinear
+
+    def evaluations(self, n: int) -> int | None:
+        return self.solver.evaluations(n)
+
+    def init(self, equation: Equation, x: Tensor, times: Grid | Adaptive) -> Any:
+        ends = times.times[:2] if self.which == 0 else times.times[-2:]  # type: ignore[union-attr]  # as `certify` gives
+        return ends, self.solver.init(equation, x, times)
+
+    def step(self, equation: Equation, t0: Any, t1: Any, x: Tensor, state: Any, noise: Noise | None) -> Step:
+        ends, inner = state
+        step = self.solver.step(equation, t0, t1, x, inner, noise)
+        return Step(self.problem.flow(x, t0, t1) if (t0, t1) == ends else step.x, (ends, step.state))
