@@ -58,6 +58,15 @@ class Certificate:
     verdict: str
     reason: str
 
+    @classmethod
+    def broken(cls, method: str, problem: str, error: Exception) -> Certificate:
+        """Of a measurement that raised an error: a failure, with its sentence."""
+        nothing: tuple[float, ...] = ()
+        return cls(
+            method, problem, "not measured", None, (), nothing, nothing, nothing, None, None, None, None, None, None,
+            None, None, "fail", f"{type(error).__name__}: {error}",
+        )  # fmt: skip
+
     @property
     def passed(self) -> bool:
         return self.verdict == "pass"

@@ -164,7 +164,7 @@ def _deterministic() -> Iterator[Case]:
     for solver in SCHEMES:
         few = EIGHTH if solver.order == 8 else None
         yield Case(solver, partial(PROBLEMS.__getitem__, "log clock"), solver is SCHEMES[-3], steps=few)
-        # torchdiffeq evaluates beyond the end of a step, where VP is no path, and on VE it rounds too early for order 5.
+        # torchdiffeq evaluates beyond a step, where VP is no path; and on VE it rounds too early for order 5.
         paths = PATHS if isinstance(solver, SciPy) else [CondOT()] if solver.order == 5 else [CondOT(), VE()]
         for path in paths if few is None else []:
             yield Case(solver, partial(_sampling, path, "velocity"), False, steps=_rungs(solver, path))

@@ -110,12 +110,12 @@ def paired(x: Tensor, y: Tensor) -> Result:
     values, vectors = torch.linalg.eigh(apart.T @ apart / (n - 1))
     along = vectors.T @ mean
     moving = values > values.amax() * d * torch.finfo(torch.float64).eps
-    certain = bool((along[~moving].abs() > 1e-12 * (x.abs().amax() + y.abs().amax())).any())
     rank = int(moving.sum())
+    if rank == n - 1 < d:  # what the pairs span is all that they can tell
+        raise ValueError(f"{n} pairs are too few for {d} dimensions; give more than {d}.")
+    certain = bool((along[~moving].abs() > 1e-12 * (x.abs().amax() + y.abs().amax())).any())
     if certain or rank == 0:
         return Result("paired", math.inf if certain else 0.0, 0.0 if certain else 1.0, (n, n))
-    if n <= rank:
-        raise ValueError(f"{n} pairs are too few for {rank} dimensions; give more than {rank}.")
     t2 = n * float((along[moving] ** 2 / values[moving]).sum())
     return Result("paired", t2, float(stats.f.sf(t2 * (n - rank) / (rank * (n - 1)), rank, n - rank)), (n, n))
 
