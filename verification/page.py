@@ -84,7 +84,12 @@ def _derivation(outcome: Outcome) -> str:
 
 
 def plot(name: str, certificates: Sequence[Certificate]) -> str:
-    """Errors against steps, a line a problem: filled where the order is read off; dotted, the declared order."""
+    """Errors against steps, a line a problem: filled where the order is read off; dotted, the declared order.
+
+    Nothing where there are no errors: of a method that could not be measured.
+    """
+    if not any(certificate.errors for certificate in certificates):
+        return ""
     # Text stays text; ids are the same in every run, and others in every plot.
     with matplotlib.rc_context({"svg.fonttype": "none", "font.size": 8, "svg.hashsalt": name}):
         figure = Figure(figsize=(4.4, 2.9))
