@@ -24,8 +24,8 @@ def classes(table: Equivalences) -> set[frozenset[str]]:
 
 
 def test_ddim_is_eulers_method_in_the_ratio_of_noise_to_signal(found: dict[str, Equivalences]) -> None:
-    """`euler` is Euler's method in σ/α, on every path DDIM. `flow-euler` is that in t: the same where α and σ are linear
-    in t, on CondOT and VE, and not on VP."""
+    """`euler` is Euler's method in σ/α, on every path DDIM. `flow-euler` is that in t: the same where α and σ are
+    linear in t, on CondOT and VE, and not on VP."""
     for name in PATHS:
         assert found[name].between("ddim", "euler").same
     assert frozenset({"ddim", "euler", "flow-euler"}) in classes(found["CondOT"]) & classes(found["VE"])

@@ -64,12 +64,14 @@ def named_network(network: str) -> Callable[..., Tensor]:
 
 
 def named_denoiser(network: str) -> Denoiser:
-    """The denoiser of a checkpoint of ours, or by the dotted name of one. Raises TypeError for anything else."""
+    """The denoiser of a checkpoint of ours, or by the dotted name of one. Raises ValueError for anything else."""
     if ":" not in network or Path(network).is_file():
         return load(network)
     found = _dotted(network)
     if not isinstance(found, Denoiser):
-        raise TypeError(f"{network} is a {type(found).__name__}; give the name of a Denoiser (fokker probe finds it).")
+        raise ValueError(
+            f"{network} is of type {type(found).__name__}; give the name of a Denoiser (fokker probe finds it)."
+        )
     _without_gradients(found.net)
     return found
 
@@ -116,7 +118,7 @@ def _dotted(name: str) -> Any:
     if inspect.isclass(found) or (inspect.isfunction(found) and not inspect.signature(found).parameters):
         found = found()
     if not callable(found) and not isinstance(found, Denoiser):
-        raise TypeError(f"{name} is a {type(found).__name__}; give a network, net(x, time).")
+        raise ValueError(f"{name} is of type {type(found).__name__}; give a network, net(x, time).")
     return found
 
 
