@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,8 @@ def test_the_transform_alone_gives_the_offset() -> None:
     assert difference == pytest.approx(0.0056, abs=5e-5)
     wide = Dequantisation(256, 0.0, 256.0)  # x = k + u
     torch.testing.assert_close(result.bits_per_dim(wide), bits)
+    alone = replace(result, value=result.value[:1], data=result.data[:1])
+    torch.testing.assert_close(alone.bits_per_dim(edges), bits[:1] + 7.0)
 
 
 LAW = GaussianMixture(

@@ -119,6 +119,7 @@ def test_half_precision_products_return_the_dtype_of_the_state(net: Network) -> 
 def test_a_new_dit_is_silent_and_its_blocks_are_the_identity() -> None:
     torch.manual_seed(0)
     net = DiT(8, width=16, depth=3, heads=2, classes=3)
+    assert len(net.blocks) == 3
     x, t, label = inputs(net)
     x, t = x.float(), t.float()
     assert torch.equal(net(x, t, label), torch.zeros_like(x))

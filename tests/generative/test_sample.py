@@ -15,7 +15,7 @@ from fokker.generative.named import PUBLISHED
 from fokker.generative.networks import MLP, UNet
 from fokker.generative.preconditioning import EDM
 from fokker.generative.sample import sample_chunks
-from fokker.generative.sampler import chosen, ends
+from fokker.generative.sampler import chosen, default_sampler, ends
 from fokker.generative.thresholding import Static
 from fokker.solvers import RK4, BrownianTree, Euler, ExponentialAdams, Heun, Picard, Solver, solve, standard_normal
 
@@ -43,6 +43,12 @@ class Elementwise:
 
 def elementwise(predicts: str = "v", path: Any = None) -> Denoiser:
     return Denoiser(Elementwise(), VP() if path is None else path, predicts=predicts)
+
+
+def test_the_default_goes_all_the_way() -> None:
+    solver, times = default_sampler(CondOT(), 20)
+    assert (times[0], times[-1]) == (0.0, 1.0)
+    assert repr(solver) == repr(chosen(None, 20).solver)
 
 
 def test_samples_follow_the_exact_flow() -> None:

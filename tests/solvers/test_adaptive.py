@@ -32,6 +32,7 @@ from fokker.solvers import (
     solve,
 )
 from fokker.solvers.control import Controller, Underflow
+from fokker.solvers.diagnosis import STIFF_FROM, spent
 
 PAIRS: list[Stepper] = [Heun(), Bosh3(), Dopri5(), Tsit5()]
 EXPONENTIAL: list[Stepper] = [ExponentialRK(order) for order in (2, 3, 4, TRAPEZOID)]
@@ -172,6 +173,13 @@ def test_per_sample_steps_of_a_conditional_network() -> None:
             ]
         torch.testing.assert_close(together.x, torch.cat([one.x for one in each_alone]), rtol=0.0, atol=1e-12)
         assert together.nfe.per_sample.tolist() == [one.nfe for one in each_alone]
+
+
+def test_a_field_is_called_stiff_from_the_limit_on() -> None:
+    for share, stiff in ((0.9, False), (1.1, True)):
+        text = spent(100, 0.01, 0.5, None, share * STIFF_FROM / 0.01)
+        assert ("it is stiff" in text) == stiff
+        assert f"{share * STIFF_FROM:.2g} of a step" in text
 
 
 def test_a_stiff_field_is_named_with_its_rate() -> None:
