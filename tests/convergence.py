@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from cases import PROBLEMS
 from torch import Tensor
 
 from fokker.solvers import ODE, Adaptive
+from fokker.verification.ladder import rms, slope
 
 __all__ = ["SAVED", "UNEQUAL", "Counted", "grid", "rms", "slope", "within"]
 
@@ -23,16 +22,6 @@ def grid(n: int, t1: float = 1.0) -> Tensor:
 
 def within(tolerance: float, t0: float = 0.0, t1: float = 1.0) -> Adaptive:
     return Adaptive(t0, t1, rtol=tolerance, atol=tolerance)
-
-
-def rms(x: Tensor) -> float:
-    return x.square().mean().sqrt().item()
-
-
-def slope(steps: Sequence[float], errors: Sequence[float]) -> float:
-    """The order that errors show: minus the least-squares slope of log error against log steps."""
-    x, y = (torch.tensor(values, dtype=torch.float64).log() for values in (steps, errors))
-    return -(((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum()).item()
 
 
 class Counted:

@@ -6,14 +6,13 @@ impulses in place of the normals it gives that map, and with it the exact mean a
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from fokker.generative import GaussianPath
 from fokker.solvers import Equation, Solver, solve
 from fokker.verification import Gaussian
+from fokker.verification.impulse import Impulses
 
 __all__ = ["DATA", "MEAN", "VARIANCE", "Impulses", "affine_map", "marginal", "output_law"]
 
@@ -24,39 +23,6 @@ DATA = Gaussian(torch.tensor([MEAN], dtype=torch.float64), torch.tensor([[VARIAN
 def marginal(path: GaussianPath, t: float) -> tuple[float, float]:
     """Mean and variance of x_t = α x₀ + σ ε."""
     return path.alpha(t) * MEAN, path.alpha(t) ** 2 * VARIANCE + path.sigma(t) ** 2
-
-
-class Impulses:
-    """Noise whose k-th number is 1 in row k + 2, of as many rows as there are; rows 0 and 1 are without noise.
-
-    No extra normal may be asked for twice.
-    """
-
-    replays = False
-
-    def __init__(self) -> None:
-        self.drawn = 0
-        self.asked: list[tuple[float, float]] = []
-        self.extras: set[int] = set()
-
-    def normal(self, t0: float, t1: float, clock: Any, like: Tensor) -> Tensor:
-        self.asked.append((t0, t1))
-        return self._impulse(like)
-
-    def normal_and_area(self, t0: float, t1: float, clock: Any, like: Tensor) -> tuple[Tensor, Tensor]:
-        return self.normal(t0, t1, clock, like), self._impulse(like)
-
-    def extra(self, index: int, like: Tensor) -> Tensor:
-        assert index >= 0
-        assert index not in self.extras
-        self.extras.add(index)
-        return self._impulse(like)
-
-    def _impulse(self, like: Tensor) -> Tensor:
-        impulse = torch.zeros_like(like)
-        impulse[self.drawn + 2 : self.drawn + 3] = 1.0
-        self.drawn += 1
-        return impulse
 
 
 def affine_map(equation: Equation, solver: Solver, times: Tensor | list[float]) -> list[float]:

@@ -74,12 +74,13 @@ def test_the_wheel_holds_the_marker_the_configurations_and_the_networks(site: Pa
     configs = {file.stem for file in site.glob("fokker/generative/configs/*.toml")}
     weights = {file.stem for file in site.glob("fokker/generative/weights/*.safetensors")}
     networks = {"digits-flow", "digits-eps", "digits-rough", "mnist-flow", "mnist-eps"}
+    assert (site / "fokker/verification/templates/report.html.jinja").is_file()
     assert networks <= configs
     assert networks <= weights
 
 
 def test_the_root_holds_the_face_alone() -> None:
-    assert {file.name for file in ROOT.glob("*.py")} == {"__init__.py", "cli.py"}
+    assert {file.name for file in ROOT.glob("*.py")} == {"__init__.py", "cli.py", "cli_options.py"}
 
 
 def test_the_version_has_one_source(site: Path) -> None:

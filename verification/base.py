@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -32,6 +33,9 @@ from ..generative.path import GaussianPath
 from ..generative.prediction import check_kind
 from ..solvers.random import extra_normal, per_sample_keys
 from .monotone import LogCDF, monotone_map
+
+if TYPE_CHECKING:
+    from .perturbed import NetworkError
 
 __all__ = ["Oracle"]
 
@@ -174,6 +178,15 @@ class Oracle(ABC):
             return predicted
 
         return Denoiser(exact, path, predicts=predicts)
+
+    def perturb(self, error: NetworkError, path: GaussianPath, predicts: str = "v") -> Denoiser:
+        """The network with an error of known size: `Bias`, `White`, `Smooth`, `Lag` or `Rounding` (see `perturbed`).
+
+        Raises ValueError for an error whose size needs moments that the law has not got.
+        """
+        from .perturbed import perturbed  # which knows this class
+
+        return perturbed(self, path, error, predicts)
 
     def _check_line(self) -> None:
         if self.shape != (1,):

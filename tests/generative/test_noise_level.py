@@ -145,7 +145,7 @@ def test_a_constant_level_gets_worse_with_more_steps_and_is_refused() -> None:
     for g in (power_of_sigma(CondOT(), 1.0), power_of_sigma(CondOT(), 1.0, 0.5), sine(2.0), reversal(CondOT())):
         diffusion_sde(denoiser, g, 0.1)
     diffusion_sde(denoiser, constant(1.0), 0.0, 0.98)
-    # At the distance d from t = 1 the drift's rate times d is 1, the flow's, and g²/2d: in all 1.7 is followed, 2.3 not.
+    # At the distance d from t = 1 the drift's rate times d is 1, of the flow, and g²/2d: 1.7 is followed, 2.3 not.
     distance = 0.9 * 2.0**-28
     diffusion_sde(denoiser, constant(math.sqrt(1.4 * distance)), 0.1)
     with pytest.raises(ValueError, match="blows up towards t = 1,"):

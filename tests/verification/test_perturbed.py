@@ -20,7 +20,7 @@ PATHS: list[GaussianPath] = [CondOT(), VP()]
 @pytest.mark.parametrize("predicts", ["x0", "eps", "v", "velocity"])
 @pytest.mark.parametrize("t", [0.1, 0.5, 0.9])
 def test_a_bias_has_its_size_exactly(path: GaussianPath, predicts: str, t: float) -> None:
-    found = relative_error(perturbed(MIXTURE, path, Bias(0.1), predicts), MIXTURE, t, n=64)
+    found = relative_error(MIXTURE.perturb(Bias(0.1), path, predicts), MIXTURE, t, n=64)
     assert found.value == pytest.approx(0.1, rel=1e-10)
     assert found.standard_error < 1e-10
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ...generative import Denoiser, GaussianPath
 from ...solvers import Equation, Noise, Solver
 from ..impulse import impulse_response
+from .expectations import hermite, legendre, point
 from .measuring import gaussian
 
 __all__ = ["column", "hermite", "largest", "legendre", "order", "output_law", "point", "raises"]
@@ -20,28 +19,6 @@ __all__ = ["column", "hermite", "largest", "legendre", "order", "output_law", "p
 def column(values: Sequence[float] | Tensor) -> Tensor:
     """Numbers as states: (B,) -> (B, 1), float64."""
     return torch.as_tensor(values, dtype=torch.float64).reshape(-1, 1)
-
-
-def point(value: float, path: GaussianPath) -> Denoiser:
-    """The exact network of data that are one point: x₀-hat = value."""
-
-    def constant(x: Tensor, time: Tensor) -> Tensor:
-        return torch.full_like(x, value)
-
-    return Denoiser(constant, path, predicts="x0")
-
-
-def hermite(n: int) -> tuple[Tensor, Tensor]:
-    """Nodes z and weights w, (n,), with E f(Z) = Σ w f(z) for Z ~ N(0, 1) and polynomials f of degree 2 n − 1."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(n)
-    return torch.from_numpy(nodes), torch.from_numpy(weights / math.sqrt(2.0 * math.pi))
-
-
-def legendre(n: int, start: float, end: float) -> tuple[Tensor, Tensor]:
-    """Nodes, from start to end, and weights, (n,), of the integral of f between them."""
-    nodes, weights = np.polynomial.legendre.leggauss(n)
-    half = 0.5 * (end - start)
-    return torch.from_numpy(start + half * (nodes + 1.0)), torch.from_numpy(half * weights)
 
 
 def largest(difference: Tensor) -> float:

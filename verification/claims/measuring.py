@@ -22,13 +22,13 @@ from torch import Tensor
 from ...generative import GaussianPath
 from ...solvers import Equation, Noise, Solver, solve
 from ...solvers.brownian import Interval
+from ..impulse import Impulses
 from ..oracles import Gaussian, GaussianMixture
 from .claim import Statistical
 
 __all__ = [
     "MIXTURE",
     "MIXTURE_2D",
-    "FreshImpulses",
     "PathImpulses",
     "affine_map",
     "cdf",
@@ -90,9 +90,7 @@ def orders(errors: Sequence[float], factor: float = 2.0) -> list[float]:
 
 def cdf(mixture: GaussianMixture, x: Tensor, t: float = 1.0, path: GaussianPath | None = None) -> Tensor:
     """P(X_t ≤ x) of a mixture on the line, (n,), for x of shape (n, 1)."""
-    alpha, sigma = (1.0, 0.0) if path is None else (float(path.alpha(t)), float(path.sigma(t)))
-    deviation = (alpha**2 * mixture.covs[:, 0, 0] + sigma**2).sqrt()
-    below: Tensor = torch.special.ndtr((x - alpha * mixture.means[:, 0]) / deviation) @ mixture.weights
+    below: Tensor = mixture.log_cdf(x, t, path).exp()
     return below
 
 
@@ -100,32 +98,6 @@ def limiting_order(errors: Sequence[float]) -> float:
     """The order that errors at three steps, each half of the one before, tend to: p from p + c h and p + c h/2."""
     first, second = orders(errors)
     return 2.0 * second - first
-
-
-class FreshImpulses:
-    """Noise whose k-th number is 1 in row k + 2 of the state, of as many rows as there are; rows 0, 1 have none."""
-
-    replays = False
-
-    def __init__(self) -> None:
-        self.drawn = 0
-
-    def normal(self, t0: float, t1: float, clock: Callable[[Tensor], Tensor], like: Tensor) -> Tensor:
-        return self._impulse(like)
-
-    def normal_and_area(
-        self, t0: float, t1: float, clock: Callable[[Tensor], Tensor], like: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        return self._impulse(like), self._impulse(like)
-
-    def extra(self, index: int, like: Tensor) -> Tensor:
-        return self._impulse(like)
-
-    def _impulse(self, like: Tensor) -> Tensor:
-        impulse = torch.zeros_like(like)
-        impulse[self.drawn + 2 : self.drawn + 3] = 1.0
-        self.drawn += 1
-        return impulse
 
 
 class PathImpulses:
@@ -172,14 +144,14 @@ def affine_map(
 
     With `path` the ξ_k are the normals of that path, those that it was asked for so far.
     """
-    impulses: Any = FreshImpulses() if path is None else path
+    impulses: Any = Impulses() if path is None else path
     noise: Noise | None = impulses if equation.stochastic or solver.draws else None
     if noise is not None:
         solve(equation, torch.zeros(2, 1, dtype=torch.float64), times, solver, noise)
     x = torch.zeros(2 + impulses.drawn, 1, dtype=torch.float64)
     x[1] = 1.0
     if path is None and noise is not None:
-        noise = FreshImpulses()
+        noise = Impulses()
     response = solve(equation, x, times, solver, noise).x[:, 0]
     return torch.cat([response[:1], response[1:] - response[0]])
 
