@@ -9,7 +9,7 @@ INSTALL = $(PIP) --editable
 # Libraries that the adapters are tested with, whose own dependencies are heavy, or contradict ours, and unused here.
 PEERS = $(PIP) --no-deps torchcfm k-diffusion
 
-.PHONY: help bench test slow mutants lint types perf train clean
+.PHONY: help bench verify test slow mutants lint types perf train clean
 .NOTPARALLEL:  # one pip at a time
 
 help:  ## list the targets
@@ -17,6 +17,9 @@ help:  ## list the targets
 
 bench: .venv/for-use  ## benchmark samplers: network evaluations against error
 	$(BIN)/fokker bench
+
+verify: .venv/for-use  ## measure the theory and the order of every solver (some minutes)
+	$(BIN)/fokker verify --html verify.html
 
 test: .venv/for-test  ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 8

@@ -74,7 +74,7 @@ def formula(text: str) -> str:
     """As HTML, with what follows _ and ^ set low and high: x_t, e^(−λ), σ_{data}."""
     text = html.escape(text)
     for mark, tag in (("_", "sub"), (r"\^", "sup")):
-        text = re.sub(mark + r"(?:\{([^{}]*)\}|\(([^()]*)\)|([0-9A-Za-zΑ-ω]+))", rf"<{tag}>\1\2\3</{tag}>", text)
+        text = re.sub(mark + r"(?:\{([^{}]*)\}|\(([^()]*)\)|([0-9A-Za-zΑ-ω½]+))", rf"<{tag}>\1\2\3</{tag}>", text)
     return text
 
 

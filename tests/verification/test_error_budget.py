@@ -11,7 +11,8 @@ import torch
 from fokker.generative import VP, CondOT, Cosine, grids
 from fokker.solvers import Euler, ExponentialAdams, ExponentialRK
 from fokker.verification import Gaussian, GaussianMixture
-from fokker.verification.error_budget import STAGES, ErrorBudget, error_budget
+from fokker.verification.coupled import STAGES
+from fokker.verification.error_budget import ErrorBudget, error_budget
 from fokker.verification.gaussian_laws import marginal, reversed_transition
 from fokker.verification.impulse import impulse_response
 from fokker.verification.perturbed import Bias, perturbed

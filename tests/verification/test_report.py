@@ -131,6 +131,7 @@ def test_the_page_stands_alone_and_escapes(report: Report, tmp_path: Path) -> No
 
 
 def test_formulas_have_indices() -> None:
+    assert formula("h^½ for σ_t") == "h<sup>½</sup> for σ<sub>t</sub>"
     assert formula("x_t = e^(−λ) σ_{data} <") == "x<sub>t</sub> = e<sup>−λ</sup> σ<sub>data</sub> &lt;"
 
 

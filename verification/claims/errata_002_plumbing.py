@@ -77,7 +77,7 @@ def device_of_the_batch() -> list[Bound | Check]:
 @claim(
     "E55",
     f"{TUTORIAL}, integrate, encode and decode",
-    "Under no_grad a flow has no gradient, so that neither a likelihood nor a training through it is possible.",
+    "Where gradients are switched off a flow has none, and neither likelihoods nor training through it are possible.",
     formula="printed @torch.no_grad;  ∂x₁/∂x₀ of the solve",
     erratum=True,
 )
