@@ -1,4 +1,4 @@
-"""Runs the verification: claims, certificates and equivalences as independent jobs, here or in worker processes.
+"""Runs the verification: claims, certificates, audits and more as independent jobs, here or in worker processes.
 
 A job is measured with a generator of its own, so that its outcome does not depend on where it runs or what ran before.
 Only the statistical checks are judged together, when all are in: Holm's procedure needs every p-value.
@@ -18,10 +18,13 @@ from .certificate_table import PATHS, cases
 from .certificates import uncertified
 from .claims import CATALOGUE, Claim, Measurement, judged, measured
 from .equivalences import equivalences
+from .probing.subjects import audit_checkpoint
 from .report import Report
 
 __all__ = ["Told", "chosen", "verify"]
 
+AUDITED = ("digits-flow", "digits-eps", "digits-rough")
+"""Shipped networks that the whole run audits."""
 Told = Callable[[int, int, str], None]
 """progress(done, total, what was done last)."""
 
@@ -62,16 +65,18 @@ def verify(
 ) -> Report:
     """The report on the whole or, if ids or chapters are named, on the claims of these alone.
 
-    quick: without slow claims, and with a few certificates a solver. pool: of processes, which know the catalogue that
-    the package states; without one everything runs here, in turn. Raises as `chosen`.
+    quick: without slow claims and audits, and with a few certificates a solver. pool: of processes, which know the
+    catalogue that the package states; without one everything runs here, in turn. Raises as `chosen`.
     """
     start = time.perf_counter()
     claims = chosen(ids, chapters, quick=quick)
     table = () if ids or chapters else enumerate(cases())
-    jobs: dict[str, Callable[[], Any]] = {
+    networks = () if quick or ids or chapters else AUDITED
+    jobs: dict[str, Callable[[], Any]] = {f"audit {name}": partial(audit_checkpoint, name) for name in networks}
+    jobs |= {
         f"certificate {index}": partial(_certificate, index, quick) for index, case in table if case.quick or not quick
     }
-    certificates = list(jobs)
+    certificates = [name for name in jobs if name.startswith("certificate")]
     paths = () if ids or chapters else PATHS
     jobs |= {f"equivalences {path}": partial(equivalences, path) for path in paths}
     jobs |= {claim.id: partial(_measured, claim.id) for claim in sorted(claims, key=lambda claim: not claim.slow)}
@@ -86,6 +91,7 @@ def verify(
         certificates=made,
         uncertified={} if ids or chapters else uncertified(made),
         equivalences=[results[f"equivalences {path}"] for path in paths],
+        audits=[results[f"audit {name}"] for name in networks],
         quick=quick,
         seconds=time.perf_counter() - start,
     )

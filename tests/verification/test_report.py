@@ -141,6 +141,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suite, "cases", lambda: iter([Case(Heun(), lambda: PROBLEMS["ode"], True)]))
     monkeypatch.setattr(suite, "uncertified", lambda made: {})
     monkeypatch.setattr(suite, "PATHS", [])
+    monkeypatch.setattr(suite, "AUDITED", ())
 
 
 def test_claims_alone_have_no_certificates() -> None:
