@@ -9,10 +9,11 @@ from __future__ import annotations
 from fokker.solvers import Ancestral, Churn, Langevin, Picard, Restart, SciPy, Solver, TorchSDE
 from fokker.verification.certificate_table import CLASSICAL, FIXED_STEP, STOCHASTIC
 from fokker.verification.certificates import EXPORTED
-from fokker.verification.problems import INITIAL, PROBLEMS, Problem
+from fokker.verification.problems import INITIAL, PROBLEMS, SPEEDS, Problem
 
 __all__ = [
-    "CERTIFIED_IN", "CLASSICAL", "EXPORTED", "FIXED_STEP", "INITIAL", "PROBLEMS", "STOCHASTIC", "Problem", "label",
+    "CERTIFIED_IN", "CLASSICAL", "EXPORTED", "FIXED_STEP", "INITIAL", "PROBLEMS", "SPEEDS", "STOCHASTIC",
+    "Problem", "label",
 ]  # fmt: skip
 
 CERTIFIED_IN = {
