@@ -215,6 +215,10 @@ def verify(
     html: OutHtml = None,
 ) -> None:
     """Measure the theory and the order of every solver, or audit a network: what holds, and to what precision."""
+    if model is not None and (claims or chapters or quick):
+        raise ValueError("--model audits a network alone; leave out --claim, --chapter and --quick, or run twice.")
+    if model is None and data is not None:
+        raise ValueError("--data is what a network is audited on; name the network with --model.")
     import torch
 
     from .benchmarks.verifying import audit_network, verify_everything

@@ -163,6 +163,8 @@ def test_an_audit_is_written_and_fails_nothing(tmp_path: Path, capsys: pytest.Ca
         (["verify", "--claim", "A999"], "Unknown claim 'A999'"),
         (["verify", "--chapter", "x"], "Unknown chapter 'x'"),
         (["verify", "--model", "nothing"], "nothing"),
+        (["verify", "--model", "digits-flow", "--quick"], "--model audits a network alone"),
+        (["verify", "--data", "digits"], "name the network with --model"),
         (["certify", "Foo"], "There is no method 'Foo'"),
         (["probe", "mine:number", "--data", "x.npy"], "give a network, net(x, time)"),
         (["probe", "mine:net"], "give the data, a name or a file"),
