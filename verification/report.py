@@ -59,10 +59,17 @@ class Report:
         """All that occur."""
         return {outcome.verdict for outcome in self.outcomes} | {each.verdict for each in self.certificates}
 
-    def counts(self) -> dict[str, int]:
-        """How many claims have which verdict."""
-        found = Counter(outcome.verdict for outcome in self.outcomes)
-        return {verdict: found[verdict] for verdict in ("pass", "fail", "not covered")}
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Of the claims and of the certificates, how many have which verdict; that none fails is said too."""
+        measured: dict[str, Sequence[Outcome | Certificate]] = {
+            "claims": self.outcomes,
+            "certificates": self.certificates,
+        }
+        counted = {what: Counter(each.verdict for each in found) for what, found in measured.items() if found}
+        return {
+            what: {verdict: count[verdict] for verdict in reversed(STYLES) if count[verdict] or verdict == "fail"}
+            for what, count in counted.items()
+        }
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON."""
@@ -126,11 +133,8 @@ def print_report(console: Console, report: Report) -> None:
             console.print(Text(str(certificate), STYLES[certificate.verdict]))
     for sentence in report.uncertified.values():
         console.print(Text(sentence, STYLES["fail"]))
-    for what, found in (("claims", report.outcomes), ("certificates", report.certificates)):
-        if found:
-            count = Counter(each.verdict for each in found)
-            tally = ", ".join(f"{count[verdict]} {verdict}" for verdict in reversed(STYLES) if count[verdict])
-            console.print(Text(f"{what}: {tally}"))
+    for what, count in report.counts().items():
+        console.print(Text(f"{what}: {', '.join(f'{many} {verdict}' for verdict, many in count.items())}"))
 
 
 def _table(*columns: str) -> Table:
