@@ -17,10 +17,7 @@ from rich.text import Text
 from ..generative.named import Published
 from ..solvers import Solver
 from ..solvers.files import write_whole
-from ..verification.certificate import Certificate
-from ..verification.certificate_table import default_problems
-from ..verification.convergence import certify
-from ..verification.methods import method
+from ..verification.certificates import Certificate, certify, default_problems, method
 from ..verification.page import write_html
 from ..verification.probing.subjects import audit_checkpoint, probe_checkpoint_or_module
 from ..verification.reading import number, plain

@@ -7,9 +7,9 @@ order from the solver itself.
 from __future__ import annotations
 
 from fokker.solvers import Ancestral, Churn, Langevin, Picard, Restart, SciPy, Solver, TorchSDE
-from fokker.verification.certificate_table import CLASSICAL, FIXED_STEP, STOCHASTIC
 from fokker.verification.certificates import EXPORTED
-from fokker.verification.problems import INITIAL, PROBLEMS, SPEEDS, Problem
+from fokker.verification.certificates.problems import INITIAL, PROBLEMS, SPEEDS, Problem
+from fokker.verification.certificates.table import CLASSICAL, FIXED_STEP, STOCHASTIC
 
 __all__ = [
     "CERTIFIED_IN", "CLASSICAL", "EXPORTED", "FIXED_STEP", "INITIAL", "PROBLEMS", "SPEEDS", "STOCHASTIC",

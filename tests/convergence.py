@@ -7,7 +7,7 @@ from cases import PROBLEMS
 from torch import Tensor
 
 from fokker.solvers import ODE, Adaptive
-from fokker.verification.ladder import rms, slope
+from fokker.verification.certificates.ladder import rms, slope
 
 __all__ = ["SAVED", "UNEQUAL", "Counted", "grid", "rms", "slope", "within"]
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fokker.generative import VE, VP, CondOT, Cosine, GaussianPath
-from fokker.verification.base import Oracle
+from fokker.verification.oracles import Oracle
 
 __all__ = ["ENDLESS", "PATHS", "TIMES", "check_fields", "check_per_sample_times", "check_transport", "gradient"]
 

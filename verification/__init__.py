@@ -14,25 +14,28 @@ Tests and distances of samples are in `marginals`, `discrepancies`, `distances` 
 from __future__ import annotations
 
 from .audit import Audit as Audit, audit as audit
-from .base import Oracle as Oracle
-from .certificate import Certificate as Certificate
-from .convergence import certify as certify
-from .empirical import Empirical as Empirical, PointMass as PointMass
+from .certificates import Certificate as Certificate, certify as certify
 from .equivalences import equivalences as equivalences
 from .error_budget import ErrorBudget as ErrorBudget, error_budget as error_budget
-from .guided import GaussianClasses as GaussianClasses, guided_law as guided_law
 from .impulse import ImpulseResponse as ImpulseResponse, impulse_response as impulse_response
-from .one_dimensional import Laplace as Laplace, Uniform as Uniform
-from .oracles import Gaussian as Gaussian, GaussianMixture as GaussianMixture
-from .ornstein_uhlenbeck import OrnsteinUhlenbeck as OrnsteinUhlenbeck
-from .perturbed import (
+from .oracles import (
     Bias as Bias,
+    Empirical as Empirical,
+    Gaussian as Gaussian,
+    GaussianClasses as GaussianClasses,
+    GaussianMixture as GaussianMixture,
     Lag as Lag,
+    Laplace as Laplace,
+    Oracle as Oracle,
+    OrnsteinUhlenbeck as OrnsteinUhlenbeck,
+    PointMass as PointMass,
     Rounding as Rounding,
     Smooth as Smooth,
+    Student as Student,
+    Uniform as Uniform,
     White as White,
+    guided_law as guided_law,
 )
 from .probing import Finding as Finding, probe as probe
 from .report import Report as Report
-from .student import Student as Student
 from .suite import verify as verify

@@ -20,8 +20,8 @@ from ..generative.denoiser import Denoiser
 from ..generative.path import GaussianPath
 from ..generative.process import flow, reverse_sde
 from ..solvers import BrownianTree, Equation, ExponentialRK, Semilinear, Solver, solve, standard_normal
-from .base import Oracle
-from .ladder import rms
+from .certificates.ladder import rms
+from .oracles import Oracle
 
 __all__ = ["STAGES", "Coupled", "Sampler"]
 

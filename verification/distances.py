@@ -24,9 +24,8 @@ import torch
 from torch import Tensor
 
 from ..generative.path import GaussianPath
-from .base import Oracle
-from .monotone import LogCDF, monotone_map
-from .oracles import Gaussian
+from .oracles import Gaussian, Oracle
+from .oracles.monotone import LogCDF, monotone_map
 
 __all__ = ["entropy", "expectation", "gaussian_kl", "gaussian_w2", "kl", "w2"]
 

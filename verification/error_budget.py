@@ -34,12 +34,10 @@ from torch import Tensor
 from ..generative.denoiser import Denoiser
 from ..generative.path import GaussianPath
 from ..solvers import Solver
-from .base import Oracle
 from .coupled import STAGES, Coupled, Sampler
 from .distances import gaussian_w2
-from .gaussian_laws import Law, marginal, reversed_transition
 from .impulse import impulse_response
-from .oracles import Gaussian
+from .oracles import Gaussian, Law, Oracle, marginal, reversed_transition
 
 __all__ = ["ErrorBudget", "Stage", "error_budget"]
 

@@ -23,8 +23,7 @@ from torch import Tensor
 
 from ..solvers import Equation, Noise, Scheme, Semilinear, Solver, Stepper, solve, unroll
 from ..solvers.linear_form import Form, Symbol
-from .gaussian_laws import Law, law_of
-from .oracles import Gaussian
+from .oracles import Gaussian, Law, law_of
 
 __all__ = ["ImpulseResponse", "Impulses", "impulse_response"]
 

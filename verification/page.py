@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ..solvers.files import write_whole
-from .certificate import Certificate
+from .certificates import Certificate
 from .claims import Outcome
 from .reading import decisive, expectation, number, printed_form
 from .report import STYLES, Report

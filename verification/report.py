@@ -20,7 +20,7 @@ from rich.text import Text
 
 from ..solvers.files import write_whole
 from .audit import Audit
-from .certificate import Certificate
+from .certificates import Certificate
 from .claims import Outcome
 from .equivalences import Equivalences
 from .reading import check_as_dict, decisive, expectation, number, plain

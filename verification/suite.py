@@ -13,9 +13,8 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from .certificate import Certificate
-from .certificate_table import PATHS, cases
-from .certificates import uncertified
+from .certificates import Certificate, uncertified
+from .certificates.table import PATHS, cases
 from .claims import CATALOGUE, Claim, Measurement, judged, measured
 from .equivalences import equivalences
 from .probing.subjects import audit_checkpoint

@@ -15,7 +15,7 @@ from toy import MIXTURE
 from fokker.cli import main
 from fokker.generative.named import PUBLISHED
 from fokker.solvers import EDM_HEUN, RK4, ExponentialAdams, ExponentialRK, Heun, Picard
-from fokker.verification.methods import method
+from fokker.verification.certificates import method
 
 
 def fokker(*arguments: str) -> int:

@@ -20,7 +20,7 @@ from fokker.generative.prediction import KINDS
 from fokker.generative.thresholding import Static
 from fokker.solvers import Adaptive, Dopri5, solve
 from fokker.verification import Gaussian
-from fokker.verification.guided import GaussianClasses, guided_law
+from fokker.verification.oracles import GaussianClasses, guided_law
 
 FAR = Gaussian(torch.tensor([0.3, -1.5], dtype=torch.float64), 0.2 * torch.eye(2, dtype=torch.float64))
 CLASSES = GaussianClasses([MIXTURE, FAR, GAUSSIAN])

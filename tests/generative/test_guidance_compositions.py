@@ -15,7 +15,7 @@ from fokker.generative.guidance import AutoGuidance
 from fokker.generative.prediction import KINDS
 from fokker.generative.thresholding import Static
 from fokker.verification import Gaussian
-from fokker.verification.guided import GaussianClasses
+from fokker.verification.oracles import GaussianClasses
 
 FAR = Gaussian(torch.tensor([0.3, -1.5], dtype=torch.float64), 0.2 * torch.eye(2, dtype=torch.float64))
 CLASSES = GaussianClasses([MIXTURE, FAR, GAUSSIAN])

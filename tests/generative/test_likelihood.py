@@ -34,7 +34,7 @@ from fokker.solvers import (
     Tsit5,
 )
 from fokker.verification import Gaussian, GaussianMixture
-from fokker.verification.guided import GaussianClasses, guided_law
+from fokker.verification.oracles import GaussianClasses, guided_law
 
 CLASSES = GaussianClasses([MIXTURE, GAUSSIAN])
 

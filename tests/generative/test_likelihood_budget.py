@@ -11,7 +11,7 @@ from fokker.generative.change_of_variables import even_times
 from fokker.generative.likelihood_budget import FEWEST_STEPS, Price, divide
 from fokker.solvers import ExponentialAdams
 from fokker.verification import GaussianMixture
-from fokker.verification.guided import GaussianClasses
+from fokker.verification.oracles import GaussianClasses
 
 SOLVER = ExponentialAdams(3, corrector=True)
 CLASSES = GaussianClasses([MIXTURE, GAUSSIAN])

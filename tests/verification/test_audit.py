@@ -17,7 +17,7 @@ from toy import MIXTURE
 from fokker.generative import VP, CondOT, Denoiser, GaussianPath
 from fokker.verification import Gaussian
 from fokker.verification.audit import Audit, Entry, audit
-from fokker.verification.perturbed import Bias, Lag, Smooth, White, perturbed
+from fokker.verification.oracles.perturbed import Bias, Lag, Smooth, White, perturbed
 from fokker.verification.probing.orthogonality import Reference
 from fokker.verification.residuals import IDENTITIES, Level, identities
 

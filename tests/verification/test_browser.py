@@ -14,8 +14,8 @@ import pytest
 
 from fokker.generative import CondOT
 from fokker.solvers import Euler, Heun
+from fokker.verification.certificates import certify
 from fokker.verification.claims import CATALOGUE, run
-from fokker.verification.convergence import certify
 from fokker.verification.equivalences import equivalences
 from fokker.verification.page import page
 from fokker.verification.report import Report

@@ -7,11 +7,16 @@ from dataclasses import replace
 import pytest
 
 from fokker.solvers import SRA1, Heun
-from fokker.verification.certificate import Certificate
-from fokker.verification.certificate_table import Case, cases, default_problems
-from fokker.verification.certificates import EXPORTED, uncertified
-from fokker.verification.convergence import certify
-from fokker.verification.problems import PROBLEMS
+from fokker.verification.certificates import (
+    EXPORTED,
+    PROBLEMS,
+    Case,
+    Certificate,
+    cases,
+    certify,
+    default_problems,
+    uncertified,
+)
 
 QUICK: dict[str, list[Case]] = {}
 for each in cases():

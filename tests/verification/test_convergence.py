@@ -12,9 +12,9 @@ from torch import Tensor
 
 from fokker.generative import VE, VP, CondOT
 from fokker.solvers import ODE, RK4, SRA1, Dopri5, Euler, EulerMaruyama, ExponentialAdams, Heun, StochasticHeun
-from fokker.verification.convergence import certify, declared_order
-from fokker.verification.problems import PROBLEMS, Problem, sampling
-from fokker.verification.stochastic_problems import arriving, curved, keeping
+from fokker.verification.certificates.convergence import certify, declared_order
+from fokker.verification.certificates.problems import PROBLEMS, Problem, sampling
+from fokker.verification.certificates.stochastic_problems import arriving, curved, keeping
 
 
 def euler(equation: Any, x: Tensor, times: Tensor, noise: Any) -> Tensor:

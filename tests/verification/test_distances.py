@@ -10,7 +10,7 @@ import torch
 from fokker.generative import VP, CondOT
 from fokker.verification import Gaussian, GaussianMixture
 from fokker.verification.distances import entropy, expectation, gaussian_kl, gaussian_w2, kl, w2
-from fokker.verification.one_dimensional import Laplace, Uniform
+from fokker.verification.oracles import Laplace, Uniform
 
 FLOAT = torch.float64
 M, N = torch.tensor([0.3, -1.0], dtype=FLOAT), torch.tensor([1.0, 0.5], dtype=FLOAT)

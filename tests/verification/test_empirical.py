@@ -12,7 +12,7 @@ from oracle_contract import ENDLESS, PATHS, TIMES, check_fields, check_per_sampl
 from fokker.generative import VP, CondOT, GaussianPath, flow
 from fokker.solvers import Heun, solve
 from fokker.verification import GaussianMixture
-from fokker.verification.empirical import Empirical, PointMass
+from fokker.verification.oracles import Empirical, PointMass
 
 FLOAT = torch.float64
 DATA = torch.randn(20, 2, generator=torch.Generator().manual_seed(0), dtype=FLOAT)

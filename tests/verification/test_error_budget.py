@@ -13,9 +13,9 @@ from fokker.solvers import Euler, ExponentialAdams, ExponentialRK
 from fokker.verification import Gaussian, GaussianMixture
 from fokker.verification.coupled import STAGES
 from fokker.verification.error_budget import ErrorBudget, error_budget
-from fokker.verification.gaussian_laws import marginal, reversed_transition
 from fokker.verification.impulse import impulse_response
-from fokker.verification.perturbed import Bias, perturbed
+from fokker.verification.oracles import marginal, reversed_transition
+from fokker.verification.oracles.perturbed import Bias, perturbed
 
 DATA = Gaussian(torch.tensor([0.7], dtype=torch.float64), torch.tensor([[0.25]], dtype=torch.float64))
 DOUBLE = torch.float64

@@ -16,11 +16,11 @@ from fokker.solvers.adams import adams_plan
 from fokker.solvers.base import combined
 from fokker.solvers.exponential import _State
 from fokker.verification import Gaussian
-from fokker.verification.convergence import certify
-from fokker.verification.gaussian_laws import marginal
+from fokker.verification.certificates import certify
+from fokker.verification.certificates.problems import PROBLEMS, Problem, sampling, uniform
+from fokker.verification.certificates.stochastic_problems import arriving
 from fokker.verification.impulse import impulse_response
-from fokker.verification.problems import PROBLEMS, Problem, sampling, uniform
-from fokker.verification.stochastic_problems import arriving
+from fokker.verification.oracles import marginal
 
 PATHS: list[GaussianPath] = [CondOT(), VP()]
 DATA = Gaussian(torch.tensor([0.7], dtype=torch.float64), torch.tensor([[0.25]], dtype=torch.float64))

@@ -13,7 +13,7 @@ from fokker.generative import CondOT, GaussianPath, flow
 from fokker.generative.prediction import KINDS
 from fokker.solvers import ODE, Adaptive, Dopri5, solve
 from fokker.verification import Gaussian, GaussianMixture
-from fokker.verification.guided import GaussianClasses, guided_law
+from fokker.verification.oracles import GaussianClasses, guided_law
 
 FAR = Gaussian(torch.tensor([0.3, -1.5], dtype=torch.float64), 0.2 * torch.eye(2, dtype=torch.float64))
 PRIORS = torch.tensor([0.5, 0.2, 0.3], dtype=torch.float64)

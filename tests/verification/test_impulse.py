@@ -29,8 +29,8 @@ from fokker.solvers import (
     unroll,
 )  # fmt: skip
 from fokker.verification import Gaussian
-from fokker.verification.gaussian_laws import Law, marginal, reversed_transition
 from fokker.verification.impulse import Impulses, impulse_response
+from fokker.verification.oracles import Law, marginal, reversed_transition
 
 MEAN = torch.tensor([0.7, -0.2], dtype=torch.float64)
 COV = torch.tensor([[0.5, 0.2], [0.2, 0.3]], dtype=torch.float64)

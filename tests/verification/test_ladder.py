@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from fokker.verification.certificate import Judged
-from fokker.verification.ladder import fitted, floors, local_slopes, slope
+from fokker.verification.certificates.certificate import Judged
+from fokker.verification.certificates.ladder import fitted, floors, local_slopes, slope
 
 STEPS = [8, 11, 16, 23, 32, 45, 64, 90, 128, 181, 256, 362, 512]
 NONE = [0.0] * len(STEPS)

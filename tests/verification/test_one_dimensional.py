@@ -16,10 +16,8 @@ from scipy import integrate, special, stats
 from fokker.generative import VE, VP, CondOT, GaussianPath, flow
 from fokker.solvers import RK4, solve
 from fokker.verification import Gaussian, GaussianMixture
-from fokker.verification.base import Oracle
-from fokker.verification.monotone import monotone_map
-from fokker.verification.one_dimensional import Laplace, Uniform
-from fokker.verification.student import Student
+from fokker.verification.oracles import Laplace, Oracle, Student, Uniform
+from fokker.verification.oracles.monotone import monotone_map
 
 FLOAT = torch.float64
 

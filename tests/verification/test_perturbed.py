@@ -9,8 +9,8 @@ import torch
 from toy import MIXTURE
 
 from fokker.generative import VP, CondOT, GaussianPath
-from fokker.verification.perturbed import Bias, Lag, Rounding, Smooth, White, perturbed, relative_error
-from fokker.verification.student import Student
+from fokker.verification.oracles import Student
+from fokker.verification.oracles.perturbed import Bias, Lag, Rounding, Smooth, White, perturbed, relative_error
 
 FLOAT = torch.float64
 PATHS: list[GaussianPath] = [CondOT(), VP()]

@@ -16,13 +16,10 @@ from fokker.generative import VP
 from fokker.solvers import Heun
 from fokker.verification import suite
 from fokker.verification.audit import Audit, Entry, Likelihood
-from fokker.verification.certificate import Certificate
-from fokker.verification.certificate_table import Case
+from fokker.verification.certificates import PROBLEMS, Case, Certificate, certify
 from fokker.verification.claims import CATALOGUE, Bound, Check, Claim, Measurement, Statistical, judged
-from fokker.verification.convergence import certify
 from fokker.verification.equivalences import equivalences
 from fokker.verification.page import formula, page, write_html
-from fokker.verification.problems import PROBLEMS
 from fokker.verification.reading import decisive, expectation, number, plain, printed_form
 from fokker.verification.report import Report, print_report, write_json
 from fokker.verification.residuals import IDENTITIES

@@ -12,7 +12,7 @@ import torch
 from ...generative import CFG, VE, CondOT, Cosine, flow, posterior
 from ...generative.losses import squared_error
 from ...solvers import Langevin, WhiteNoise, solve
-from ..guided import GaussianClasses
+from ..oracles import GaussianClasses
 from .claim import Check, claim
 from .discrete_time import EXAMPLE, EXAMPLE_TIMES, PATHS
 from .distillation import distillation_and_training, progressive_distillation

@@ -17,8 +17,7 @@ from ...generative.prediction import coefficients
 from ...generative.process import flow
 from ...generative.schedules import Polynomial
 from ...solvers import ODE, RK4, SDE, Euler, EulerMaruyama, solve
-from ..guided import GaussianClasses
-from ..ornstein_uhlenbeck import OrnsteinUhlenbeck
+from ..oracles import GaussianClasses, OrnsteinUhlenbeck
 from .claim import Bound, Check, claim, uncovered
 from .conversions import STATES, rows
 from .expectations import nodes, normal, point

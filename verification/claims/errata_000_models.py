@@ -19,7 +19,7 @@ from ...generative.path import CondOT
 from ...generative.process import flow
 from ...generative.table import Table, linear_betas
 from ...solvers import Euler, solve
-from ..guided import GaussianClasses
+from ..oracles import GaussianClasses
 from .claim import Bound, Check, claim, uncovered
 from .conversions import STATES
 from .discrete_bound import EULER_GAMMA, exact_shares, excess

@@ -16,7 +16,7 @@ from ...generative.path import CondOT, Cosine
 from ...generative.prediction import per_sample
 from ...generative.process import flow
 from ...solvers import Euler, solve
-from ..guided import GaussianClasses
+from ..oracles import GaussianClasses
 from .claim import Bound, Check, claim, uncovered
 from .conversions import STATES
 from .errata_002 import TUTORIAL

@@ -17,7 +17,7 @@ from ...generative.process import flow
 from ...generative.schedules import Polynomial
 from ...generative.thresholding import Static
 from ...solvers import RK4, solve
-from ..guided import GaussianClasses, guided_law
+from ..oracles import GaussianClasses, guided_law
 from .claim import Bound, Check, claim
 from .conversions import STATES, TIMES, rows
 from .expectations import nodes, normal

@@ -16,7 +16,7 @@ from ...generative.losses import regression_loss, squared_error
 from ...generative.noise_level import constant, diffusion_sde
 from ...generative.path import CondOT, Cosine
 from ...solvers import RK4, EulerMaruyama, solve
-from ..guided import GaussianClasses
+from ..oracles import GaussianClasses
 from .bridges import Bridge, quantile_error
 from .claim import Check, Statistical, claim
 from .conversions import STATES

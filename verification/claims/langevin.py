@@ -16,8 +16,7 @@ from torch import Tensor
 
 from ...generative import VE, CondOT, annealed_langevin, flow
 from ...solvers import ODE, SDE, Euler, EulerMaruyama, Langevin, LeimkuhlerMatthews, WhiteNoise, solve, standard_normal
-from ..oracles import GaussianMixture
-from ..ornstein_uhlenbeck import OrnsteinUhlenbeck
+from ..oracles import GaussianMixture, OrnsteinUhlenbeck
 from .claim import Bound, Check, Statistical, claim
 from .measuring import MIXTURE, MIXTURE_2D, affine_map, gaussian, grid, ks_test, law, line, plane
 

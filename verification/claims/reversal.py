@@ -21,8 +21,7 @@ from ...generative.schedules import SubVP
 from ...generative.table import Table, linear_betas
 from ...generative.variational_bound import variational_bound
 from ...solvers import RK4, SRA1, Equation, solve
-from ..oracles import Gaussian, GaussianMixture
-from ..ornstein_uhlenbeck import OrnsteinUhlenbeck
+from ..oracles import Gaussian, GaussianMixture, OrnsteinUhlenbeck
 from .claim import Bound, Check, claim
 from .conversions import STATES, rows
 from .expectations import legendre, nodes, normal

@@ -19,7 +19,7 @@ from scipy.stats import chi2
 from torch import Tensor
 
 from ...solvers import SDE, BrownianTree, EulerMaruyama, WhiteNoise, solve
-from ..ornstein_uhlenbeck import OrnsteinUhlenbeck
+from ..oracles import OrnsteinUhlenbeck
 from .claim import Bound, Check, Statistical, claim
 from .measuring import PathImpulses, affine_map, grid, ks_test, limiting_order, mean_test, rms
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ...solvers import SDE, EulerMaruyama, ExponentialAdams, solve
-from ..ornstein_uhlenbeck import OrnsteinUhlenbeck
+from ..oracles import OrnsteinUhlenbeck
 from .claim import Check, claim
 from .measuring import PathImpulses, affine_map, grid, law, limiting_order
 

@@ -14,7 +14,7 @@ from ...generative.losses import squared_error
 from ...generative.path import CondOT, GaussianPath
 from ...generative.time_densities import stratified
 from ...generative.weightings import EDM, SNR, MinSNR, Unweighted, Weighting
-from ..guided import GaussianClasses
+from ..oracles import GaussianClasses
 from .claim import Bound, Check, Statistical, claim
 from .conversions import STATES
 from .expectations import nodes, normal

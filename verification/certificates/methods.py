@@ -14,9 +14,9 @@ import ast
 from importlib import import_module
 from typing import Any
 
-from .. import solvers
-from ..generative.named import PUBLISHED, Published
-from ..solvers import ButcherTableau, ExponentialTableau, Solver
+from ... import solvers
+from ...generative.named import PUBLISHED, Published
+from ...solvers import ButcherTableau, ExponentialTableau, Solver
 from .stochastic_problems import Run
 
 __all__ = ["method"]

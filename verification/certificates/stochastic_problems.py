@@ -26,13 +26,12 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from ..generative import grids
-from ..generative.path import GaussianPath
-from ..generative.process import flow, reverse_sde
-from ..solvers import BrownianTree, Equation, Noise, Semilinear
-from .gaussian_laws import Law, marginal, reversed_transition
-from .impulse import impulse_response
-from .oracles import Gaussian
+from ...generative import grids
+from ...generative.path import GaussianPath
+from ...generative.process import flow, reverse_sde
+from ...solvers import BrownianTree, Equation, Noise, Semilinear
+from ..impulse import impulse_response
+from ..oracles import Gaussian, Law, marginal, reversed_transition
 from .problems import CLEAN, NOISY, uniform
 
 __all__ = ["LawProblem", "PathProblem", "Run", "arriving", "curved", "keeping", "reversing"]

@@ -20,11 +20,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..generative import grids
-from ..generative.path import GaussianPath
-from ..generative.process import flow
-from ..solvers import ODE, Equation, Semilinear, Time
-from .oracles import GaussianMixture
+from ...generative import grids
+from ...generative.path import GaussianPath
+from ...generative.process import flow
+from ...solvers import ODE, Equation, Semilinear, Time
+from ..oracles import GaussianMixture
 
 __all__ = ["INITIAL", "PROBLEMS", "SPEEDS", "Problem", "sampling", "uniform"]
 

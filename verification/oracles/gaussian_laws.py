@@ -19,8 +19,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..generative.path import GaussianPath
-from .oracles import Gaussian
+from ...generative.path import GaussianPath
+from .gaussian import Gaussian
 
 __all__ = ["Law", "Transition", "law_of", "marginal", "reversed_transition"]
 

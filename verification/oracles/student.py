@@ -16,7 +16,7 @@ import math
 import torch
 from torch import Tensor
 
-from .oracles import GaussianMixture
+from .gaussian import GaussianMixture
 
 __all__ = ["Student"]
 

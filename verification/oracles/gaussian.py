@@ -22,9 +22,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..generative.elementary import Real
-from ..generative.path import GaussianPath
-from ..solvers import standard_normal
+from ...generative.elementary import Real
+from ...generative.path import GaussianPath
+from ...solvers import standard_normal
 from .base import Oracle, coefficients
 
 __all__ = ["Gaussian", "GaussianMixture"]

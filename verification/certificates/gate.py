@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .. import solvers
-from ..solvers import (
+from ... import solvers
+from ...solvers import (
     Solver,
 )
 from .certificate import Certificate

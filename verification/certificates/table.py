@@ -15,9 +15,9 @@ from functools import cache, partial
 
 from torch import Tensor
 
-from ..generative.path import VE, VP, CondOT, GaussianPath
-from ..generative.process import HOLDS
-from ..solvers import (
+from ...generative.path import VE, VP, CondOT, GaussianPath
+from ...generative.process import HOLDS
+from ...solvers import (
     DPM_SOLVER_2,
     EDM_HEUN,
     RK4,

@@ -29,9 +29,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..generative.denoiser import Denoiser
-from ..generative.path import GaussianPath
-from .oracles import Gaussian, GaussianMixture
+from ...generative.denoiser import Denoiser
+from ...generative.path import GaussianPath
+from .gaussian import Gaussian, GaussianMixture
 
 __all__ = ["GaussianClasses", "guided_law"]
 

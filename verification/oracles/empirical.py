@@ -27,9 +27,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ..generative.elementary import Real
-from ..generative.path import GaussianPath
-from ..solvers import standard_normal
+from ...generative.elementary import Real
+from ...generative.path import GaussianPath
+from ...solvers import standard_normal
 from .base import Oracle, broadcast, coefficients
 
 __all__ = ["Empirical", "PointMass"]

@@ -26,8 +26,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..generative.elementary import Real
-from ..solvers import standard_normal
+from ...generative.elementary import Real
+from ...solvers import standard_normal
 from .base import Oracle
 
 __all__ = ["Laplace", "Uniform"]

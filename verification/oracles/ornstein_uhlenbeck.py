@@ -21,8 +21,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from ..solvers import Noise, Rates, Semilinear
-from .oracles import Gaussian
+from ...solvers import Noise, Rates, Semilinear
+from .gaussian import Gaussian
 
 __all__ = ["OrnsteinUhlenbeck"]
 

@@ -25,11 +25,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..generative.named import Published, named
-from ..generative.path import CondOT
-from ..solvers import SolveError, Solver, Stepper
+from ...generative.named import Published, named
+from ...generative.path import CondOT
+from ...solvers import SolveError, Solver, Stepper
+from ..oracles import Law
 from .certificate import STALLED, Certificate, Judged, elsewhere
-from .gaussian_laws import Law
 from .ladder import POINTS, ROUNDING_AT_MOST, fitted, floors, local_slopes, rms
 from .problems import PROBLEMS, Problem, sampling
 from .running import ExactStep, run_of

@@ -1,0 +1,28 @@
+"""Laws that are known exactly, under every path.
+
+    gaussian            Gaussian, GaussianMixture; guided: GaussianClasses, a label's law, and guided_law
+    empirical           Empirical: the data set's own denoiser; PointMass
+    one_dimensional     Uniform, Laplace; student: Student, a scale mixture
+    ornstein_uhlenbeck  OrnsteinUhlenbeck, as an equation with exact transitions
+    gaussian_laws       the law of a sampler's exact output: marginals and reversed transitions
+    perturbed           a network that is wrong by a known amount: Bias, White, Smooth, Lag, Rounding
+
+`base` has what an oracle is, `monotone` the flow map of any law on the line.
+"""
+
+from __future__ import annotations
+
+from .base import Oracle as Oracle
+from .empirical import Empirical as Empirical, PointMass as PointMass
+from .gaussian import Gaussian as Gaussian, GaussianMixture as GaussianMixture
+from .gaussian_laws import (
+    Law as Law,
+    law_of as law_of,
+    marginal as marginal,
+    reversed_transition as reversed_transition,
+)
+from .guided import GaussianClasses as GaussianClasses, guided_law as guided_law
+from .one_dimensional import Laplace as Laplace, Uniform as Uniform
+from .ornstein_uhlenbeck import OrnsteinUhlenbeck as OrnsteinUhlenbeck
+from .perturbed import Bias as Bias, Lag as Lag, Rounding as Rounding, Smooth as Smooth, White as White
+from .student import Student as Student
