@@ -21,8 +21,9 @@ from fokker.generative.data import dataset
 from fokker.generative.prediction import KINDS
 from fokker.generative.table import squared_cosine_betas
 from fokker.verification.probing import probe
-from fokker.verification.probing.conventions import Convention, NetworkClock
+from fokker.verification.probing.conventions import Convention
 from fokker.verification.probing.finding import Finding
+from fokker.verification.probing.network_clock import NetworkClock
 
 DATA = MIXTURE.sample(2000, seed=0)
 TABLES = [Table(linear_betas()), Table(squared_cosine_betas())]

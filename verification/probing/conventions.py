@@ -1,29 +1,15 @@
-"""What a convention is, and when two of them are one.
-
-In the frame in which a path only adds noise, y = x/α = x₀ + ρ ε with ρ = σ/α = e^{−λ}, a convention says at each
-log-SNR λ
-
-    what the network sees:         m y and its clock c
-    how its output o is read:      x₀-hat = a y + b o
-
-For o = ±(p x₀ + q ε), the row (p, q) of a kind, a = −q/(ρ p − q) and b = ±ρ/(ρ p − q); inside the preconditioning of
-EDM, a = α skip and b = output. Conventions with the same m, c, a, b at every λ use a network in the same way: they are
-one convention in other words, such as the clock σ on the straight path and 1 − t. Where m, a, b agree within 2 % and c
-to 0.1 nats of λ, in the root mean square, a network can hardly tell: the error of x₀-hat is of second order in that.
-"""
+"""What a convention is: what a network predicts, on which path and clock, and how its input is scaled."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...generative.denoiser import Denoiser
-from ...generative.elementary import Real
 from ...generative.path import VE, VP, CondOT, Cosine, GaussianPath
 from ...generative.preconditioning import EDM
 from ...generative.prediction import KINDS, coefficients, per_sample
@@ -31,12 +17,9 @@ from ...generative.schedules import GeometricVE
 from ...generative.shifted import Shifted
 from ...generative.table import Table, linear_betas, scaled_linear_betas, squared_cosine_betas
 from .network_clock import NetworkClock
+from .view import Levels, View, levels, tensor
 
-__all__ = ["Convention", "View", "alike", "conventions", "default_paths", "path_name", "views"]
-
-NEAR_IN_LOG_SNR, NEAR_IN_SCALE = 0.1, 0.02
-STEP = 1e-4
-"""In λ, of the slope of a clock."""
+__all__ = ["Convention", "conventions", "default_paths", "path_name", "views"]
 
 NAMED = {
     "CondOT()": CondOT(),
@@ -48,41 +31,6 @@ NAMED = {
     "Table(scaled_linear_betas())": Table(scaled_linear_betas()),
     "Table(squared_cosine_betas())": Table(squared_cosine_betas()),
 }
-
-
-@dataclass(frozen=True)
-class View:
-    """m, c, dc/dλ, a and b at some log-SNRs: (L,), float64."""
-
-    input: Tensor
-    clock: Tensor
-    slope: Tensor
-    skip: Tensor
-    gain: Tensor
-
-    @cached_property
-    def call(self) -> bytes:
-        """What the network sees, to seven figures: the same for views that share its evaluations."""
-        return _figures(torch.cat([self.input, self.clock]))
-
-    @cached_property
-    def whole(self) -> bytes:
-        return self.call + _figures(torch.cat([self.skip, self.gain]))
-
-    @property
-    def finite(self) -> bool:
-        return bool(torch.cat([self.input, self.clock, self.skip, self.gain]).isfinite().all())
-
-
-class _Levels(NamedTuple):
-    """What a path and a clock are at some log-SNRs."""
-
-    time: Tensor
-    rho: Tensor
-    alpha: Tensor
-    sigma: Tensor
-    clock: Tensor
-    slope: Tensor
 
 
 @dataclass(frozen=True)
@@ -99,20 +47,20 @@ class Convention:
 
     def at(self, log_snr: Tensor) -> View | None:
         """Its view at these log-SNRs (L,), float64; None if the path does not have them all at times in [0, 1]."""
-        return self._view(_levels(self.path, self.clock, log_snr))
+        return self._view(levels(self.path, self.clock, log_snr))
 
-    def _view(self, levels: _Levels | None) -> View | None:
-        if levels is None:
+    def _view(self, known: Levels | None) -> View | None:
+        if known is None:
             return None
-        t, rho, alpha, sigma, clock, slope = levels
+        t, rho, alpha, sigma, clock, slope = known
         if self.precondition is None:
-            p, q = (_tensor(value, t) for value in coefficients(self.predicts, self.path, t))
+            p, q = (tensor(value, t) for value in coefficients(self.predicts, self.path, t))
             determinant = rho * p - q
             scale, skip, gain = torch.ones_like(t) if self.over_alpha else alpha, -q / determinant, rho / determinant
         else:
             scales = self.precondition.scales(alpha, sigma)
             skip, gain, scale = (
-                _tensor(value, t) for value in (scales.skip * alpha, scales.output, scales.input * alpha)
+                tensor(value, t) for value in (scales.skip * alpha, scales.output, scales.input * alpha)
             )
         return View(scale, clock, slope, skip, self.sign * gain)
 
@@ -213,48 +161,13 @@ def conventions(
 
 def views(candidates: Iterable[Convention], log_snr: Tensor) -> list[tuple[Convention, View]]:
     """With their views, without those that do not reach the levels, or have no finite view of them."""
-    known: dict[tuple[GaussianPath, NetworkClock], _Levels | None] = {}
+    known: dict[tuple[GaussianPath, NetworkClock], Levels | None] = {}
     found = []
     for convention in candidates:
         key = convention.path, convention.clock
         if key not in known:
-            known[key] = _levels(*key, log_snr)
+            known[key] = levels(*key, log_snr)
         view = convention._view(known[key])
         if view is not None and view.finite:
             found.append((convention, view))
     return found
-
-
-def alike(one: View, other: View) -> bool:
-    """Whether two views use a network in the same way, within the tolerances above."""
-    lag = (one.clock - other.clock).abs() / torch.minimum(one.slope.abs(), other.slope.abs())
-    scale = (one.input / other.input).log().abs()
-    read = torch.maximum((one.skip - other.skip).abs(), (one.gain / other.gain - 1.0).abs())
-    return bool(
-        lag.nan_to_num().square().mean().sqrt() <= NEAR_IN_LOG_SNR
-        and (scale <= NEAR_IN_SCALE).all()
-        and (read <= NEAR_IN_SCALE).all()
-    )
-
-
-def _levels(path: GaussianPath, clock: NetworkClock, log_snr: Tensor) -> _Levels | None:
-    t = _time(path, log_snr)
-    if not bool(((t >= 0.0) & (t <= 1.0)).all()):
-        return None
-    alpha, sigma, now, later = (
-        _tensor(value, t)
-        for value in (path.alpha(t), path.sigma(t), clock(path, t), clock(path, _time(path, log_snr + STEP)))
-    )
-    return _Levels(t, torch.exp(-log_snr), alpha, sigma, now, (later - now) / STEP)
-
-
-def _time(path: GaussianPath, log_snr: Tensor) -> Tensor:
-    return _tensor(path.time(log_snr), log_snr)
-
-
-def _tensor(value: Real, like: Tensor) -> Tensor:
-    return torch.as_tensor(value, dtype=like.dtype).expand_as(like)
-
-
-def _figures(values: Tensor) -> bytes:
-    return values.float().numpy().tobytes()

@@ -20,10 +20,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from ...generative.shifted import Shifted
-from .conventions import Convention, View, alike, views
+from .conventions import Convention, views
 from .finding import Candidate, Finding
 from .orthogonality import Reference, Share, removable, standard_error
 from .trials import Trial
+from .view import View, alike
 
 __all__ = ["REMOVABLE", "Search"]
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ...solvers import standard_normal
-from .conventions import View
+from .view import View
 
 __all__ = ["Trial"]
 
