@@ -24,7 +24,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .elementary import Real, log, sqrt
+from .elementary import Real, log, ratio, sqrt
 
 __all__ = ["EDM", "Scales"]
 
@@ -63,7 +63,7 @@ class EDM:
 
 
 def _clock(alpha: Real, sigma: Real) -> Real:
-    if isinstance(alpha, Tensor) or isinstance(sigma, Tensor):
-        ratio = torch.as_tensor(sigma / alpha)
-        return torch.where(ratio == 0.0, 1.0, ratio).log() / 4.0
-    return 0.0 if sigma == 0.0 else (log(sigma) - log(alpha)) / 4.0
+    rho = ratio(sigma, alpha)
+    if isinstance(rho, Tensor):
+        return torch.where(rho == 0.0, 1.0, rho).log() / 4.0
+    return 0.0 if rho == 0.0 else log(rho) / 4.0

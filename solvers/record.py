@@ -45,13 +45,13 @@ class Record:
 
     def take_back(self, steps: int) -> tuple[float, float]:
         """Forgets the last steps, and returns the times between which the first of them went."""
-        first = self.reached[-steps - 1 :][:2]
+        t0, t1 = self.reached[-steps - 1 :][:2]
         del self.reached[-steps:]
-        sign = math.copysign(1.0, first[1] - first[0])
-        while self.times and sign * (self.times[-1] - first[0]) > 0.0:
+        sign = math.copysign(1.0, t1 - t0)
+        while self.times and sign * (self.times[-1] - t0) > 0.0:
             self.times.pop()
             self.states.pop()
-        return first[0], first[1]
+        return t0, t1
 
     def solution(self, x: Tensor, rejected: int, status: str) -> Solution:
         ts = torch.tensor(self.times if self.saves and not self.every else self.reached, dtype=torch.float64)

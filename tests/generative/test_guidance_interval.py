@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from toy import states
 
-from fokker.generative import CFG, VP, CondOT, Denoiser, flow, grids, reverse_sde
+from fokker.generative import CFG, VP, CondOT, Denoiser, flow, grids, reverse_sde, variational_bound
 from fokker.generative.guidance import AutoGuidance
 from fokker.solvers import (
     ODE,
@@ -90,6 +90,15 @@ def test_times_per_sample_take_two_evaluations_only_where_there_is_guidance() ->
     for t in (0.2, 0.6):
         same = torch.full((8,), t, dtype=torch.float64)
         torch.testing.assert_close(guided.output(same, X), guided.output(t, X), rtol=1e-14, atol=1e-14)
+
+
+def test_a_bound_spends_what_the_network_sees() -> None:
+    """Near the data alone there is guidance: the decoder's evaluation costs two, those of the first steps one."""
+    net = Counted()
+    denoiser = CFG(Denoiser(net, PATH, predicts="v", label=[1]), 2.0, null=0, interval=(LOW, math.inf))
+    bound = variational_bound(denoiser, X[:1], WhiteNoise(0), GRID, variance="large")
+    assert bound.nfe == net.states
+    assert len(GRID) < bound.nfe + 1 < 2 * len(GRID)
 
 
 def test_evaluations_add_up_over_parts() -> None:

@@ -447,7 +447,8 @@ def test_the_loss_of_one_step_each_is_the_bound(variance: str, levels: int | Non
     assert found.mean().item() == pytest.approx((whole.transitions + whole.decoder).item(), rel=1e-12)
 
 
-def test_the_hybrid_loss_teaches_the_prediction_by_the_simple_one() -> None:
+@pytest.mark.parametrize("batch", [1, 20])
+def test_the_hybrid_loss_teaches_the_prediction_by_the_simple_one(batch: int) -> None:
     """The gradient of the prediction is that of ‖ε − ε-hat‖²/dim; that of v is the bound's."""
     guess = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
     v = torch.tensor(0.4, dtype=torch.float64, requires_grad=True)
@@ -456,12 +457,12 @@ def test_the_hybrid_loss_teaches_the_prediction_by_the_simple_one() -> None:
         return torch.cat([guess + 0.0 * x, 2.0 * v - 1.0 + 0.0 * x], 1)
 
     denoiser = Denoiser(net, TABLE, predicts="eps", learned_variance=True)
-    x0 = torch.full((20, 2), 0.4, dtype=torch.float64)
+    x0 = torch.full((batch, 2), 0.4, dtype=torch.float64)
     found = hybrid_loss(denoiser, x0, weight=0.5, generator=generator())
     bound = bound_loss(denoiser, x0, variance="learned", generator=generator())
     random = generator()
     torch.rand((), generator=random, dtype=torch.float64)
-    torch.randperm(20, generator=random)
+    torch.randperm(batch, generator=random)
     eps = torch.randn(x0.shape, generator=random, dtype=torch.float64)
     simple = (guess - eps).square().mean(1)
     torch.testing.assert_close(found, simple + 0.5 * bound / 2.0, rtol=1e-9, atol=1e-9)

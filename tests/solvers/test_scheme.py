@@ -241,6 +241,7 @@ def test_a_relative_change_of_1e_8_is_a_difference() -> None:
         assert not found
         assert (found.step, found.term) == (3, term)
         assert "step 3, the state" in str(found)
+    assert same(table, replace(table, states=(*table.states[:-1], changed(table.states[-1], ("ξ", 15))))).step == 7
     evaluations = list(table.evaluations)
     evaluations[7] = replace(evaluations[7], argument=changed(evaluations[7].argument, ("N", 6)))
     found = same(table, replace(table, evaluations=tuple(evaluations)))
