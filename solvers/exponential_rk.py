@@ -107,15 +107,16 @@ def _plan(equation: Semilinear, t0: Array, t1: Array, tableau: ExponentialTablea
     for c in {*tableau.c} - {*at}:
         time = time_of(equation, start.node + c * step, start.gain)
         at[c] = time, coordinates(equation, time)
-    way = sorted({*tableau.c, 1.0}) if equation.stochastic else [0.0]
-    legs = tuple(Leg(at[c][0], *reached(at[b][1], at[c][1])[::2]) for b, c in pairwise(way))
+    way = sorted({*tableau.c, 1.0})
+    between = pairwise(way) if equation.stochastic else ()
+    legs = tuple(Leg(at[c][0], *reached(at[b][1], at[c][1])[::2]) for b, c in between)
 
     weights = tableau.weights(z)
     weights = weights / weights.sum(-1, keepdims=True)
 
     def stage(c: float, row: int, count: int) -> Stage:
         ratio, gained, _ = reached(start, at[c][1])
-        return Stage(at[c][0], ratio, tuple(gained * weights[:, row, :count].T), way.index(c) - 1 if legs else -1)
+        return Stage(at[c][0], ratio, tuple(gained * weights[:, row, :count].T), way.index(c) - 1)
 
     inner = tuple(stage(c, i - 1, i) for i, c in enumerate(tableau.c) if i)
     end, embedded = (stage(1.0, row, tableau.stages) for row in (-2, -1))

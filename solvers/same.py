@@ -7,6 +7,7 @@ same sampler when every evaluation is made at the same time of the same state, a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,10 +45,10 @@ def same(first: Scheme, second: Scheme) -> Comparison:
         counts = f"{len(first.times) - 1} steps against {len(second.times) - 1}"
         return Comparison(f"They take {counts}.", 0, "time")
     for i, (a, b) in enumerate(zip(first.times, second.times, strict=True)):
-        if abs(a - b) > ROUNDING * max(abs(a), abs(b), 1.0):
+        if not math.isclose(a, b, rel_tol=ROUNDING, abs_tol=ROUNDING):
             return Comparison(f"They part at time {i}: t = {a:.6g} against {b:.6g}.", max(i - 1, 0), "time")
     for j, (one, two) in enumerate(zip(first.evaluations, second.evaluations, strict=False)):
-        if abs(one.time - two.time) > ROUNDING * max(abs(one.time), abs(two.time), 1.0):
+        if not math.isclose(one.time, two.time, rel_tol=ROUNDING, abs_tol=ROUNDING):
             where = f"t = {one.time:.6g} against {two.time:.6g}"
             return Comparison(f"They part in step {one.step}, the time of evaluation {j}: {where}.", one.step, "time")
     if first.nfe != second.nfe:

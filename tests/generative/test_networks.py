@@ -186,7 +186,9 @@ def test_only_positions_tell_patches_apart() -> None:
 
 
 def test_patches_are_put_back_where_they_came_from() -> None:
-    """With stem and head inverse to each other, and no position, the network passes an image of the unit sphere."""
+    """With stem and head inverse to each other, and no position, the network passes an image of the unit sphere,
+    scaled and shifted by its last modulation.
+    """
     net = DiT(4, width=4, depth=0, heads=1).double()
     x = torch.randn(3, 1, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     with torch.no_grad():
@@ -194,10 +196,12 @@ def test_patches_are_put_back_where_they_came_from() -> None:
         net.head.weight.copy_(torch.eye(4))
         net.stem.bias.zero_()
         net.positions.zero_()
+        net.modulation.bias.copy_(torch.arange(8) / 8.0)
+    shift, scale = net.modulation.bias.chunk(2)
     squares = x.unfold(2, 2, 2).unfold(3, 2, 2).flatten(4)
     normal = (squares - squares.mean(4, keepdim=True)) / (squares.var(4, keepdim=True, correction=0) + 1e-5).sqrt()
     found = net(x, torch.zeros(3, dtype=torch.float64)).unfold(2, 2, 2).unfold(3, 2, 2).flatten(4)
-    torch.testing.assert_close(found, normal, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(found, normal * (1.0 + scale) + shift, rtol=1e-12, atol=1e-12)
 
 
 def test_attention_is_attention() -> None:

@@ -33,6 +33,7 @@ from fokker.solvers import (
 )
 from fokker.solvers.control import Controller, Underflow
 from fokker.solvers.diagnosis import STIFF_FROM, spent
+from fokker.solvers.progress import Progress
 
 PAIRS: list[Stepper] = [Heun(), Bosh3(), Dopri5(), Tsit5()]
 EXPONENTIAL: list[Stepper] = [ExponentialRK(order) for order in (2, 3, 4, TRAPEZOID)]
@@ -237,24 +238,38 @@ def test_a_field_that_is_not_finite_is_named() -> None:
         solve(ODE(drift), torch.ones(2, 3, dtype=torch.float64), Adaptive(0.0, 1.0, rtol=1e-6, atol=1e-6), Bosh3())
 
 
-def test_a_partial_solution_of_samples_apart() -> None:
-    """x' = x², 1/x = 1/x₀ − t: after any budget x is where each sample is, and ts and the message name the last."""
+@pytest.mark.parametrize("start", [0.0, -0.4])
+def test_a_partial_solution_of_samples_apart(start: float) -> None:
+    """x' = x², 1/x = 1/x₀ − (t − t₀): whatever the budget, x is where each sample is; ts and the message name the last.
+    """
     x = torch.tensor([[0.5, 0.1], [0.1, 2.0], [0.9, 0.1]], dtype=torch.float64)
-    largest, times = torch.tensor([0, 1, 0]), Adaptive(0.0, 0.9, rtol=1e-9, atol=1e-9, per_sample=True)
+    largest, times = torch.tensor([0, 1, 0]), Adaptive(start, start + 0.9, rtol=1e-9, atol=1e-9, per_sample=True)
     limited = set()
     for budget in range(3, 270, 6):
         with pytest.raises(SolveError, match=f"max_nfe = {budget} evaluations were spent at t = ") as failure:
             solve(ODE(lambda t, x: x**2), x, times, Dopri5(), max_nfe=budget)
         partial, message = failure.value.solution, str(failure.value)
-        reached = (1.0 / x - 1.0 / partial.x)[torch.arange(3), largest]
+        reached = start + (1.0 / x - 1.0 / partial.x)[torch.arange(3), largest]
         last = reached.min().item()
-        assert partial.ts.tolist() == pytest.approx([0.0, last], abs=1e-7)
+        assert partial.ts.tolist() == pytest.approx([start, last], abs=1e-7)
         assert float(message.split("at t = ")[1].split()[0].rstrip(";")) == pytest.approx(last, abs=1e-5)
         for sample, component in re.findall(r"limited by sample (\d), component \((\d),\)", message):
             assert abs(reached[int(sample)] - last) < 1e-7
             assert int(component) == largest[int(sample)]
             limited.add(int(sample))
     assert limited == {1}
+
+
+@pytest.mark.parametrize("per_sample", [False, True])
+def test_progress_is_the_time_that_is_reached(per_sample: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By all samples together: the mean of theirs."""
+    seen: list[float] = []
+    monkeypatch.setattr(Progress, "reach", lambda self, t: seen.append(t))
+    times = Adaptive(-1.0, 1.0, rtol=1e-6, atol=1e-6, per_sample=per_sample)
+    solve(PROBLEMS["ode"].equation, INITIAL, times, Dopri5())
+    assert -1.0 < seen[0] < 0.0
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0
 
 
 @pytest.mark.parametrize("per_sample", [False, True])
