@@ -116,7 +116,9 @@ def bench(
 def train(
     configuration: Annotated[str, typer.Argument(metavar="NAME|CONFIG.toml", help="What to train.")],
     steps: Steps = None,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="[default: NAME.safetensors]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", dir_okay=False, help="[default: NAME.safetensors]")
+    ] = None,
     seed: TrainingSeed = None,
     metrics: Annotated[bool, typer.Option("--metrics", help="A row a step, in FILE.csv.")] = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="The rows in FILE.tensorboard too.")] = False,
@@ -171,7 +173,7 @@ def sample(
     label: Label = None,
     guidance: Guidance = None,
     seed: Seed = 0,
-    out: Annotated[Path, typer.Option(metavar="FILE.png")] = Path("samples.png"),
+    out: Annotated[Path, typer.Option(metavar="FILE.png", dir_okay=False)] = Path("samples.png"),
 ) -> None:
     """Draw samples from a network into a picture."""
     from .benchmarks.samples import draw

@@ -64,5 +64,9 @@ Data = Annotated[
     str | None,
     typer.Option(metavar="NAME|FILE", help="Samples: a data set, .npy, .safetensors. [default: the network's own]"),
 ]
-OutJson = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write everything as JSON too.")]
-OutHtml = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write one page with plots too.")]
+OutJson = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", dir_okay=False, help="Write everything as JSON too.")
+]
+OutHtml = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", dir_okay=False, help="Write one page with plots too.")
+]

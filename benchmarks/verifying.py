@@ -85,7 +85,8 @@ def certify_method(
             told(done, len(problems), made[-1].problem)
     console = Console(soft_wrap=True)
     for certificate in made:
-        console.print(_ladder(certificate))
+        if certificate.steps:
+            console.print(_ladder(certificate))
         console.print(Text(str(certificate), STYLES[certificate.verdict]), end="\n\n")
     return _published(Report(certificates=made), json, html, printed=True)
 

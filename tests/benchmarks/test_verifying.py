@@ -47,9 +47,14 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         "    for s, t in pairwise(times.tolist()):\n"
         "        x = x + (t - s) * equation.drift(s, x)\n"
         "    return x\n\n\n"
+        "def in_place(equation, x, times, noise):\n    x += euler(equation, x, times, noise) - x\n    return x\n\n\n"
+        "def first(equation, x, times, noise):\n    return x[:1]\n\n\n"
+        "def nothing(equation, x, times, noise):\n    pass\n\n\n"
+        "def infinite(equation, x, times, noise):\n    return x / 0.0\n\n\n"
         "def net(x, t):\n    return x / (1 + t[:, None])\n\n\nnumber = 3\n"
     )
-    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
     yield "mine"
     sys.modules.pop("mine", None)
 
@@ -84,10 +89,15 @@ def test_a_published_sampler_and_a_function_of_ones_own(mine: str) -> None:
         ("Heun(open)", "There is no method 'open'"),
         ("ExponentialAdams(1 + 2)", "neither a solver nor a literal"),
         ("ExponentialAdams(7)", "has orders 1, 2, 3 and 4"),
-        ("json:nothing", "has no function 'nothing'"),
+        ("ExponentialAdams(3, corector=True)", "cannot be made: .*unexpected keyword argument 'corector'"),
+        ("ExponentialAdams", "cannot be made: .*missing 1 required positional argument: 'order'"),
+        ("dpm++2n", r"There is no method 'dpm\+\+2n' \(dpm\+\+2s or dpm\+\+2m\?\)"),
+        ("json:nothing", "has no 'nothing'"),
+        ("mine:number", "is of type int; give a function"),
+        ("mine:net", r"takes \(x, t\); it must take \(equation, x, times, noise\)"),
     ],
 )
-def test_what_cannot_be_read_is_refused(text: str, message: str) -> None:
+def test_what_cannot_be_read_is_refused(text: str, message: str, mine: str) -> None:
     with pytest.raises(ValueError, match=message):
         method(text)
 
@@ -107,6 +117,26 @@ def test_certify_prints_the_ladder_and_writes_files(
 def test_a_false_order_exits_with_one(capsys: pytest.CaptureFixture[str], mine: str) -> None:
     assert fokker("certify", "mine:euler", "--declared", "2") == 1
     assert "below the declared 2" in capsys.readouterr().out
+
+
+def test_code_that_writes_into_its_state_is_certified(capsys: pytest.CaptureFixture[str], mine: str) -> None:
+    assert fokker("certify", "mine:in_place", "--declared", "1") == 0
+    assert "as declared (1)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "message"),
+    [
+        ("first", 2, "mine:first returned a tensor of shape (1, 7); it must return the last state, of shape (9, 7)."),
+        ("nothing", 2, "mine:nothing returned a NoneType; it must return the last state, of shape (9, 7)."),
+        ("infinite", 1, "No run on the ladder ended in finite numbers."),
+    ],
+)
+def test_code_that_returns_no_state_is_told_so(
+    name: str, status: int, message: str, capsys: pytest.CaptureFixture[str], mine: str
+) -> None:
+    assert fokker("certify", f"mine:{name}") == status
+    assert message in "".join(capsys.readouterr())
 
 
 def test_certify_of_a_stochastic_solver_measures_paths_and_laws(capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,7 +199,7 @@ def test_an_audit_is_written_and_fails_nothing(tmp_path: Path, capsys: pytest.Ca
         (["probe", "mine:number", "--data", "x.npy"], "give a network, net(x, time)"),
         (["probe", "mine:net"], "give the data, a name or a file"),
         (["probe", "mine:net", "--data", "x.npy"], "There is no data 'x.npy'"),
-        (["probe", "nomodule:net", "--data", "digits"], "No module named 'nomodule'"),
+        (["probe", "nomodule:net", "--data", "digits"], "There is no module 'nomodule', neither installed nor in"),
     ],
 )
 def test_bad_input_is_one_sentence(

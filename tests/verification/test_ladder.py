@@ -98,7 +98,7 @@ def test_random_errors_have_an_interval_from_the_jackknife() -> None:
         (3.0, "fail", "below the declared 3"),
         (1.0, "higher", "above the declared 1"),
         (2.5, "fail", "below the declared 2.5"),
-        (None, "undecided", "no order is declared"),
+        (None, "undecided", "declare an order to judge it by"),
     ],
 )
 def test_verdicts(declared: float | None, verdict: str, words: str) -> None:

@@ -91,13 +91,15 @@ class Judged:
     last: float | None
 
     def verdict(self) -> tuple[str, str]:
+        if not self.steps:
+            return "undecided", "No run on the ladder ended in finite numbers."
         if (fit := self.fit) is None:
             return "undecided", "The errors show no range in which their local slopes agree above the rounding."
         found = (
             f"Order {fit.slope:.2f} ± {fit.half_width:.2f} over {self.steps[fit.first]} to {self.steps[fit.last]} steps"
         )
         if (order := self.declared) is None:
-            return "undecided", f"{found}; no order is declared."
+            return "undecided", f"{found}; declare an order to judge it by."
         if fit.slope + fit.half_width < order - TOLERANCE:
             return "fail", f"{found}, below the declared {order:g}.{self._limits(fit, order)}"
         if fit.slope - fit.half_width > order + TOLERANCE:

@@ -32,7 +32,7 @@ from ..oracles import Law
 from .certificate import STALLED, Certificate, Judged, elsewhere
 from .ladder import POINTS, ROUNDING_AT_MOST, fitted, floors, local_slopes, rms
 from .problems import PROBLEMS, Problem, sampling
-from .running import ExactStep, run_of
+from .running import ExactStep, checked, run_of
 from .stochastic_problems import GROUPS, LawProblem, PathProblem, Run, keeping
 
 __all__ = ["AnyProblem", "certify", "declared_order"]
@@ -64,7 +64,7 @@ def certify(
     apart: tell start-up and end apart, which takes three times as long.
 
     Raises ValueError for a ladder that does not rise or has fewer than four rungs, and what the method itself raises of
-    an equation that does not fit.
+    an equation that does not fit; ValueError too for code that does not return a state.
     """
     if isinstance(method, str):
         method = named(method)
@@ -112,7 +112,7 @@ class _Measurement:
     ) -> None:
         self.method, self.problem, self.declared, self.name = method, problem, declared, name
         self.ladder, self.apart = ladder, apart
-        self.run: Run = run_of(method) if isinstance(method, Solver) else method
+        self.run: Run = run_of(method) if isinstance(method, Solver) else checked(method, name)
         self.exact = _flat(problem.exact(problem.x) if isinstance(problem, Problem) else problem.exact)
         self.size = rms(self.exact)
 

@@ -11,47 +11,54 @@ An expression is read, not evaluated: names of solvers and of their tables, and 
 from __future__ import annotations
 
 import ast
-from importlib import import_module
+import inspect
+from difflib import get_close_matches
 from typing import Any
 
 from ... import solvers
 from ...generative.named import PUBLISHED, Published
 from ...solvers import ButcherTableau, ExponentialTableau, Solver
+from ..dotted import dotted
 from .stochastic_problems import Run
 
 __all__ = ["method"]
 
 WRITE = 'write a published sampler, a solver such as "ExponentialAdams(3)", or "package.module:function"'
+ARGUMENTS = "(equation, x, times, noise)"
 
 
 def method(text: str) -> Solver | Published | Run:
     """What the text names.
 
-    Raises ValueError for a name that is not known or an argument that is not literal, ImportError for a module that is
-    not there, and what the solver raises of its arguments.
+    Raises ValueError for a name that is not known, an argument that is not literal, or one that the solver does not
+    take.
     """
     if text in PUBLISHED:
         return PUBLISHED[text]
     if ":" in text:
         return _function(text)
-    try:
-        tree = ast.parse(text, mode="eval").body
-    except SyntaxError:
-        raise ValueError(f"{text!r} cannot be read; {WRITE}.") from None
-    found = _value(tree)
-    found = found() if isinstance(found, type) else found
+    found = _value(_parsed(text)) if "(" in text else _made(text)
     if not isinstance(found, Solver):
         raise ValueError(f"{text!r} is no method; {WRITE}.")
     return found
 
 
 def _function(text: str) -> Run:
-    module, _, name = text.partition(":")
-    found = getattr(import_module(module), name, None)
-    if not callable(found):
-        raise ValueError(f"{module} has no function {name!r}; write package.module:function.")
-    function: Run = found
+    function: Run = dotted(text)
+    if not callable(function):
+        raise ValueError(f"{text} is of type {type(function).__name__}; give a function {ARGUMENTS}.")
+    try:
+        inspect.signature(function).bind(*ARGUMENTS.split(","))
+    except TypeError:
+        raise ValueError(f"{text} takes {inspect.signature(function)}; it must take {ARGUMENTS}.") from None
     return function
+
+
+def _parsed(text: str) -> ast.expr:
+    try:
+        return ast.parse(text, mode="eval").body
+    except SyntaxError:
+        raise ValueError(f"{text!r} cannot be read; {WRITE}.") from None
 
 
 def _value(node: ast.expr) -> Any:
@@ -59,11 +66,19 @@ def _value(node: ast.expr) -> Any:
         return _known(node.id)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         arguments = [_value(each) for each in node.args]
-        return _known(node.func.id)(*arguments, **{each.arg or "": _value(each.value) for each in node.keywords})
+        return _made(node.func.id, *arguments, **{each.arg or "": _value(each.value) for each in node.keywords})
     try:
         return ast.literal_eval(node)
     except ValueError:
         raise ValueError(f"{ast.unparse(node)!r} is neither a solver nor a literal; {WRITE}.") from None
+
+
+def _made(name: str, *arguments: Any, **named: Any) -> Any:
+    kind = _known(name)
+    try:
+        return kind(*arguments, **named)
+    except TypeError as error:
+        raise ValueError(f"{name} cannot be made: {error}.") from None
 
 
 def _known(name: str) -> Any:
@@ -72,5 +87,6 @@ def _known(name: str) -> Any:
     classes = [each for each in vars(solvers).values() if isinstance(each, type) and issubclass(each, Solver)]
     if found in classes or isinstance(found, ButcherTableau | ExponentialTableau):
         return found
-    known = ", ".join([*PUBLISHED, *sorted(each.__name__ for each in classes)])
-    raise ValueError(f"There is no method {name!r}; there are {known}.")
+    known = [*PUBLISHED, *sorted(each.__name__ for each in classes)]
+    near = " or ".join(get_close_matches(name, known, 2))
+    raise ValueError(f"There is no method {name!r}{near and f' ({near}?)'}; there are {', '.join(known)}.")

@@ -11,7 +11,7 @@ from ...solvers.stepping import Grid
 from .problems import Problem
 from .stochastic_problems import Run
 
-__all__ = ["ExactStep", "run_of"]
+__all__ = ["ExactStep", "checked", "run_of"]
 
 ANY = 300.0
 """A tolerance that every step meets."""
@@ -29,6 +29,19 @@ def run_of(solver: Solver) -> Run:
                 x = step.x
             return x
         return solve(equation, x, times, solver, noise).x
+
+    return run
+
+
+def checked(function: Run, name: str) -> Run:
+    """Someone's code, which may change the state that it is given. Raises ValueError unless it returns another."""
+
+    def run(equation: Equation, x: Tensor, times: Tensor, noise: Noise | None) -> Tensor:
+        found: object = function(equation, x.clone(), times, noise)
+        if isinstance(found, Tensor) and found.shape == x.shape:
+            return found
+        given = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+        raise ValueError(f"{name} returned {given}; it must return the last state, of shape {tuple(x.shape)}.")
 
     return run
 

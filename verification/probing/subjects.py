@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,12 @@ from ...generative.checkpoint import load, locate, read
 from ...generative.data import DATASETS, dataset
 from ...generative.denoiser import Denoiser
 from ..audit import Audit, audit
+from ..dotted import dotted
 from .finding import Finding
 from .probe import probe
 
 __all__ = ["audit_checkpoint", "clean_data", "named_denoiser", "named_network", "probe_checkpoint_or_module"]
 
-DOTTED = "package.module:name"
 
 
 def probe_checkpoint_or_module(network: str, data: str | None = None, **options: Any) -> Finding:
@@ -55,11 +54,11 @@ def audit_checkpoint(network: str, data: str | None = None, **options: Any) -> A
 
 
 def named_network(network: str) -> Callable[..., Tensor]:
-    """The bare network. Raises ValueError, ImportError or FileNotFoundError if there is none of this name."""
+    """The bare network. Raises ValueError or FileNotFoundError if there is none of this name."""
     if ":" not in network or Path(network).is_file():
         net: Callable[..., Tensor] = load(network).net
         return net
-    found: Callable[..., Tensor] = _without_gradients(_dotted(network))
+    found: Callable[..., Tensor] = _without_gradients(_named(network))
     return found
 
 
@@ -67,7 +66,7 @@ def named_denoiser(network: str) -> Denoiser:
     """The denoiser of a checkpoint of ours, or by the dotted name of one. Raises ValueError for anything else."""
     if ":" not in network or Path(network).is_file():
         return load(network)
-    found = _dotted(network)
+    found = _named(network)
     if not isinstance(found, Denoiser):
         raise ValueError(
             f"{network} is of type {type(found).__name__}; give the name of a Denoiser (fokker probe finds it)."
@@ -109,12 +108,8 @@ def _trained_on(network: str) -> str:
     return str(name)
 
 
-def _dotted(name: str) -> Any:
-    module_name, _, attribute = name.partition(":")
-    module = import_module(module_name)
-    if not hasattr(module, attribute):
-        raise ValueError(f"{module_name} has no {attribute!r}; write {DOTTED}.")
-    found = getattr(module, attribute)
+def _named(name: str) -> Any:
+    found = dotted(name)
     if inspect.isclass(found) or (inspect.isfunction(found) and not inspect.signature(found).parameters):
         found = found()
     if not callable(found) and not isinstance(found, Denoiser):

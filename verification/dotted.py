@@ -1,0 +1,26 @@
+"""Anyone's code by its name, package.module:name, from the working folder or what is installed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+__all__ = ["dotted"]
+
+
+def dotted(name: str) -> Any:
+    """What the module has under that name. Raises ValueError where there is no such module, or no such name in it."""
+    module_name, _, attribute = name.partition(":")
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.insert(0, here)  # an installed script does not look where it is called
+    try:
+        module = import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # the module is there, and misses one that it needs
+        raise ValueError(f"There is no module {error.name!r}, neither installed nor in {here}.") from None
+    if not hasattr(module, attribute):
+        raise ValueError(f"{module_name} has no {attribute!r}; write package.module:name.")
+    return getattr(module, attribute)
