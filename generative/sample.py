@@ -126,7 +126,7 @@ def conditioned(
 
     All that belongs to single samples has then one row for each, on the device of x.
     """
-    _check_network(denoiser, x)
+    check_network(denoiser.net, x)
     if label is not None:
         denoiser = denoiser.given(label)
     if guidance is not None:
@@ -136,14 +136,15 @@ def conditioned(
     return denoiser.mapped(lambda rows: for_batch("label, condition or weight", rows, batch).to(x.device))
 
 
-def _check_network(denoiser: Denoiser, x: Tensor) -> None:
+def check_network(net: object, x: Tensor) -> None:
     """Raises ValueError where one of our networks cannot take x. Other networks answer for themselves."""
-    net, shape = denoiser.net, tuple(x.shape[1:])
     if not isinstance(net, Network):
         return
+    shape = tuple(x.shape[1:])
     own = net.shape
     if shape != own and not (len(own) == 1 and math.prod(shape) == own[0]):  # points may have any shape
-        raise ValueError(f"The samples have shape {shape}, but the network's have {own}; give (B, {own}).")
+        needed = ", ".join(map(str, own))
+        raise ValueError(f"The samples have shape {shape}, but the network's have {own}; give (B, {needed}).")
     weight = next(net.parameters())
     if (x.dtype, x.device.type) != (weight.dtype, weight.device.type):
         raise ValueError(

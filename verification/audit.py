@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from ..generative.denoiser import Denoiser
 from ..generative.dequantisation import Dequantisation
 from ..generative.likelihood import log_likelihood
+from ..generative.sample import check_network
 from ..solvers import Adaptive, standard_normal
 from .probing.orthogonality import Reference
 from .probing.probe import LEVELS
@@ -155,8 +156,8 @@ def audit(
     likelihood; without them every other sample of the data does the former. likelihoods: of so many samples, or 0.
     dequantisation: of the data, which gives bits/dim their offset. progress: called as progress(done, total, what).
 
-    A network of modules is copied to float64, for the differences in t. Raises ValueError for data that cannot be used,
-    and for a path on which the noise levels do not exist.
+    A network of modules is copied to float64, for the differences in t. Raises ValueError for data that cannot be used
+    or do not fit the network, and for a path on which the noise levels do not exist.
     """
     if not (data.is_floating_point() and data.ndim > 1 and len(data) >= 2 * FEWEST):
         raise ValueError(
@@ -165,6 +166,7 @@ def audit(
     exact = _in_double(denoiser)
     x0, other = (data, trained_on) if trained_on is not None else (data[0::2], data[1::2])
     x0, reference = x0.double().cpu(), Reference(other.double().cpu().flatten(1))
+    check_network(exact.net, x0)
     deviation = float((data.double() - data.double().mean(0)).square().mean().sqrt())
     levels = [level - math.log(deviation) for level in LEVELS]
     width = float(stats.norm.isf(0.5 * FALSE_ALARM / (len(levels) * len(IDENTITIES))))

@@ -53,6 +53,8 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         "def infinite(equation, x, times, noise):\n    return x / 0.0\n\n\n"
         "def net(x, t):\n    return x / (1 + t[:, None])\n\n\nnumber = 3\n"
     )
+    np.save(tmp_path / "whole.npy", np.arange(100).reshape(50, 2))
+    np.save(tmp_path / "points.npy", np.random.default_rng(0).normal(size=(500, 2)))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", sys.path.copy())
     yield "mine"
@@ -199,6 +201,10 @@ def test_an_audit_is_written_and_fails_nothing(tmp_path: Path, capsys: pytest.Ca
         (["probe", "mine:number", "--data", "x.npy"], "give a network, net(x, time)"),
         (["probe", "mine:net"], "give the data, a name or a file"),
         (["probe", "mine:net", "--data", "x.npy"], "There is no data 'x.npy'"),
+        (["probe", "mine:net", "--data", "whole.npy"], "whole.npy holds torch.int64; write the samples as floats"),
+        (["probe", "digits-flow", "--data", "points.npy"], "samples have shape (2,), but the network's have (1, 8, 8)"),
+        (["verify", "--model", "digits-flow", "--data", "points.npy"], "have shape (2,), but the network's have (1, 8"),
+        (["verify", "--json", "."], "'.' is a directory"),
         (["probe", "nomodule:net", "--data", "digits"], "There is no module 'nomodule', neither installed nor in"),
     ],
 )

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from ...generative.path import GaussianPath
+from ...generative.sample import check_network
 from .conventions import conventions, default_paths
 from .finding import Finding
 from .orthogonality import Reference
@@ -55,11 +56,13 @@ def probe(
     data's own deviation. samples: draws that the verdict rests on, at each of seven log-SNRs; 512 if not given, and
     more in less than eight dimensions.
 
-    Raises TypeError or ValueError for data that cannot be used, and what the network raises if no clock suits it.
+    Raises TypeError or ValueError for data that cannot be used or do not fit the network, and what the network raises
+    if no clock suits it.
 
     Source: the rows of predictions, Salimans and Ho (2202.00512), section 4; Karras et al. (2206.00364), eq. 7.
     """
     _check(data, label)
+    check_network(net, data)
     dim = data[0].numel()
     many = max(512, 4096 // dim) if samples is None else samples
     if many < FEWEST_SAMPLES:

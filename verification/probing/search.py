@@ -156,16 +156,16 @@ class Search:
             shift=(min(shifts), max(shifts)) if known and _movable(name) else None,
             removable=_mean(shares),
             levels=tuple(zip(self.final.log_snr.tolist(), shares, strict=True)),
-            candidates=tuple(self._compared(key, best) for key in self._shown()),
+            candidates=tuple(self._compared(key, best) for key in self._shown(chosen)),
             tried=sum(map(len, self._names.values())),
             random=self.final.random(self._views[chosen]),
         )
 
-    def _shown(self) -> list[Key]:
+    def _shown(self, chosen: Key) -> list[Key]:
         """The best ones, of each path one shift alone, and the best of every kind, path, clock and frame."""
         ranked = sorted(self._finals, key=self._finals.__getitem__)
         ranked += [key for key in self._ranked() if key not in self._finals]
-        firsts = {_unmoved(self._names[key][0]): key for key in reversed(ranked)}
+        firsts = {_unmoved(self._names[key][0]): key for key in [*reversed(ranked), chosen]}
         ranked = [key for key in ranked if firsts[_unmoved(self._names[key][0])] == key]
         kept = set(ranked[:SHOWN])
         for aspect in ASPECTS:

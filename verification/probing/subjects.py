@@ -35,7 +35,8 @@ def probe_checkpoint_or_module(network: str, data: str | None = None, **options:
     data: by name or file; None: what a checkpoint of ours was trained on. options: those of `probe`. Raises what
     `named_network`, `clean_data` and `probe` raise.
     """
-    return probe(named_network(network), clean_data(data, network), **options)
+    net = named_network(network)
+    return probe(net, _like(net, clean_data(data, network)), **options)
 
 
 def audit_checkpoint(network: str, data: str | None = None, **options: Any) -> Audit:
@@ -44,13 +45,13 @@ def audit_checkpoint(network: str, data: str | None = None, **options: Any) -> A
     data, options: as in `probe_checkpoint_or_module`, and those of `audit`. Raises what `named_denoiser`, `clean_data`
     and `audit` raise.
     """
-    held_out = clean_data(data, network)
+    denoiser, held_out = named_denoiser(network), clean_data(data, network)
     name = data or _trained_on(network)
     if name in DATASETS:
         images = dataset(name)
         trained = images.dequantisation(images.train, seed=0)
         options = {"trained_on": trained, "dequantisation": images.dequantisation} | options
-    return audit(named_denoiser(network), held_out, name=network, **options)
+    return audit(denoiser, _like(denoiser.net, held_out), name=network, **options)
 
 
 def named_network(network: str) -> Callable[..., Tensor]:
@@ -90,13 +91,23 @@ def clean_data(data: str | None, network: str = "") -> Tensor:
         raise ValueError(f"There is no data {data!r}; give a file, or one of {', '.join(DATASETS)}.")
     match file.suffix:
         case ".npy":
-            return torch.from_numpy(np.load(file, allow_pickle=False))
+            found = torch.from_numpy(np.load(file, allow_pickle=False))
         case ".safetensors":
             tensors = load_file(file)
             if "data" not in tensors:
                 raise ValueError(f'{file} holds {", ".join(tensors) or "nothing"}; call the samples "data".')
-            return tensors["data"]
-    raise ValueError(f"{file} is neither .npy nor .safetensors; write the samples as one of them.")
+            found = tensors["data"]
+        case _:
+            raise ValueError(f"{file} is neither .npy nor .safetensors; write the samples as one of them.")
+    if not found.is_floating_point():
+        raise ValueError(f"{file} holds {found.dtype}; write the samples as floats, scaled as in training.")
+    return found
+
+
+def _like(net: Callable[..., Tensor], data: Tensor) -> Tensor:
+    """The data in the dtype of the network's weights, if it has any."""
+    weight = next(net.parameters(), None) if isinstance(net, nn.Module) else None
+    return data if weight is None else data.to(weight.dtype)
 
 
 def _trained_on(network: str) -> str:
