@@ -180,10 +180,9 @@ def test_rescaling_brings_the_deviation_back(phi: float) -> None:
 
 def test_rescaling_leaves_a_constant_output_as_it_is() -> None:
     """Where its standard deviation is zero there is nothing to divide by."""
-    denoiser = Denoiser(lambda x, t, y: 0.0 * x, VP(), predicts="eps", label=1)
+    denoiser = Denoiser(lambda x, t, y: 0.0 * x + 1.0 + y[:, None], VP(), predicts="eps", label=1)
     found = CFG(denoiser, 2.0, null=0, rescale=0.7).output(0.5, X)
-    assert torch.equal(found, torch.zeros_like(X))
-
+    assert torch.equal(found, torch.full_like(X, 3.0))
 
 
 def test_weights_per_sample() -> None:
