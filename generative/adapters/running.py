@@ -87,7 +87,6 @@ class Run:
     def advance(self, x: Tensor, value: Tensor, equation: Any, noise: Drawn) -> Tensor:
         """Take N at x, and go on to the argument of the next evaluation, or to the end."""
         if self.made == 0:
-            self.kept["x", 0] = x
             self._draw(x, equation, noise)
         *_, row, place = self.program[self.step].evaluations[self.stage]
         if row.first == ("x", self.step) and row.factor == 1.0 and not row.symbols:

@@ -13,14 +13,18 @@ import pytest
 import torch
 from convergence import rms, slope
 from scipy.integrate import solve_ivp
+from scipy.interpolate import KroghInterpolator
 from scipy.stats import binom, t as student
 from torch import Tensor
 from toy import ENDS, GAUSSIAN, MIXTURE, states
 
 from fokker.generative import CFG, VE, VP, CondOT, Cosine, Denoiser, GaussianPath, log_likelihood
-from fokker.generative.change_of_variables import even_times
+from fokker.generative.along_flow import AlongFlow
+from fokker.generative.change_of_variables import ChangeOfVariables, even_times
 from fokker.generative.elementary import Real, sqrt
 from fokker.generative.guidance import AutoGuidance
+from fokker.generative.quadrature import clenshaw_curtis
+from fokker.generative.trace import estimator
 from fokker.solvers import (
     RK4,
     Adaptive,
@@ -216,6 +220,22 @@ def test_the_quadrature_does_not_stop_by_accident(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("fokker.generative.along_flow.FEWEST", 64)
     fine = log_likelihood(MIXTURE.denoiser(CondOT()), x, within(tolerance))
     assert float((result.value - fine.value).abs().max()) < 4.0 * tolerance
+
+
+def test_what_added_nodes_say_is_weighed_by_their_own_weights() -> None:
+    """Σ w_i |f − p| over the nodes of 16 intervals that are not among those of 8; f is a power, one for each sample."""
+    x = torch.zeros(3, 2, dtype=torch.float64)
+    change = ChangeOfVariables(MIXTURE.denoiser(CondOT()), estimator("exact", 1, "rademacher", x, 0), x.shape[1:])
+    block = AlongFlow(change, x, within(1e-6), Tsit5())
+    (coarse, _), (fine, weights) = clenshaw_curtis(8), clenshaw_curtis(16)
+    added = np.abs(fine[:, None] - coarse).min(1) > 1e-9
+    powers = np.array([7, 9, 12])
+    polynomial = KroghInterpolator(coarse, coarse[:, None] ** powers)(fine[added])
+    expected = weights[added] @ np.abs(fine[added, None] ** powers - polynomial)
+    traces = (torch.from_numpy(each[:, None] ** powers)[..., None] for each in (coarse, fine[added]))
+    found = block.deviation(*traces)
+    assert expected[0] < 1e-14 < 1e-6 < expected[1]
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-9, atol=1e-14)
 
 
 def test_an_integrand_with_a_kink_is_refined_beyond_the_saved_nodes() -> None:

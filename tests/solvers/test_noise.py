@@ -192,6 +192,13 @@ def test_a_clock_that_is_not_quite_monotone(area: bool) -> None:
     torch.testing.assert_close(total, whole, rtol=0.0, atol=1e-4)  # √(2⁻⁴⁰ · 33 · log₂) at the most
 
 
+def test_nodes_fit_into_64_bits_however_near_an_end_a_time_is() -> None:
+    for t0, t1 in ((0.0, 1.0), (-3.0, 1000.0)):
+        interval = Interval(t0, t1, 2, 0.01)
+        times = {math.nextafter(t0, t1), math.nextafter(t1, t0), t0 + 1e-30, t0 + 1e-12 * (t1 - t0)} - {t0, t1}
+        assert all(2 * max(interval.cells(t)) + 1 < 2**63 for t in times)
+
+
 def test_extra_numbers_are_functions_of_seed_sample_and_index() -> None:
     tree, other = (BrownianTree(LIKE, 0.0, 1.0, seed, area=area) for seed, area in ((3, False), (3, True)))
     tree.normal(0.0, 0.5, CLOCKS["t"], LIKE)
