@@ -222,11 +222,21 @@ def test_the_quadrature_does_not_stop_by_accident(monkeypatch: pytest.MonkeyPatc
     assert float((result.value - fine.value).abs().max()) < 4.0 * tolerance
 
 
-def test_what_added_nodes_say_is_weighed_by_their_own_weights() -> None:
-    """Σ w_i |f − p| over the nodes of 16 intervals that are not among those of 8; f is a power, one for each sample."""
+def along_flow(steps: Adaptive) -> AlongFlow:
     x = torch.zeros(3, 2, dtype=torch.float64)
     change = ChangeOfVariables(MIXTURE.denoiser(CondOT()), estimator("exact", 1, "rademacher", x, 0), x.shape[1:])
-    block = AlongFlow(change, x, within(1e-6), Tsit5())
+    return AlongFlow(change, x, steps, Tsit5())
+
+
+def test_both_tolerances_are_multiplied() -> None:
+    steps = Adaptive(1.0, 0.0, rtol=1e-6, atol=1e-9)
+    inner = along_flow(steps).within(steps, 4.0)
+    assert (inner.rtol, inner.atol) == (4e-6, 4e-9)
+
+
+def test_what_added_nodes_say_is_weighed_by_their_own_weights() -> None:
+    """Σ w_i |f − p| over the nodes of 16 intervals that are not among those of 8; f is a power, one for each sample."""
+    block = along_flow(within(1e-6))
     (coarse, _), (fine, weights) = clenshaw_curtis(8), clenshaw_curtis(16)
     added = np.abs(fine[:, None] - coarse).min(1) > 1e-9
     powers = np.array([7, 9, 12])

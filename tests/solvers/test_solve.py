@@ -244,6 +244,8 @@ BAD_INPUT: dict[str, tuple[Bad, type[Exception], str]] = {
     ),
     "adaptive without tolerance": (lambda: Adaptive(0.0, 1.0), TypeError, "rtol"),
     "adaptive of no length": (lambda: Adaptive(1.0, 1.0, rtol=1e-3, atol=1e-3), ValueError, "two different"),
+    "adaptive from −∞": (lambda: Adaptive(-math.inf, 1.0, rtol=1e-3, atol=1e-3), ValueError, "different finite times"),
+    "adaptive to ∞": (lambda: Adaptive(0.0, math.inf, rtol=1e-3, atol=1e-3), ValueError, "different finite times"),
     "no tolerance": (lambda: Adaptive(0.0, 1.0, rtol=0.0, atol=1e-3), ValueError, "positive tolerances"),
     "a grid for dopri5": (lambda: solve(DECAY, X, GRID, TorchDiffEq("dopri5")), ValueError, "chooses its own steps"),
     "an unknown method": (lambda: TorchDiffEq("rk5"), ValueError, "choose one of euler, midpoint"),
