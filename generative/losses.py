@@ -27,7 +27,7 @@ from .prediction import check_kind, per_sample
 from .time_densities import Importance, TimeDensity, Uniform, stratified
 from .weightings import Output, Weighting, determinant, inside, row
 
-__all__ = ["Seen", "check_finite", "regression_loss", "squared_error"]
+__all__ = ["Seen", "check_finite", "regression_loss", "squared_error", "target"]
 
 NEAR_THE_END = (1e-8, 1e-10)
 BEYOND = 1e15
@@ -73,6 +73,15 @@ def check_finite(
             )
 
 
+def target(output: Output, path: GaussianPath, t: Tensor, x0: Tensor, eps: Tensor) -> Tensor:
+    """What a network is regressed on: p x₀ + q ε, of x0's shape (B, ...), for times t (B,).
+
+    output: a kind of prediction, or the preconditioning that the network is inside of.
+    """
+    p, q = row(output, path, t)
+    return per_sample(p, x0) * x0 + per_sample(q, eps) * eps
+
+
 def squared_error(
     net: Callable[..., Tensor],
     path: GaussianPath,
@@ -99,8 +108,7 @@ def squared_error(
         t = inside(t)
         scales = precondition.scales(path.alpha(t), path.sigma(t))
         answer = net(per_sample(scales.input, x) * x, torch.as_tensor(scales.clock).to(x), label)
-    p, q = row(output, path, t)
-    square = (answer - (per_sample(p, x0) * x0 + per_sample(q, eps) * eps)).square()
+    square = (answer - target(output, path, t, x0, eps)).square()
     return square if weighting is None else per_sample(weighting.of(output, path, t), square) * square
 
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from .elementary import Real
 from .path import GaussianPath
 
-__all__ = ["KINDS", "check_kind", "coefficients", "conversion", "per_sample", "target"]
+__all__ = ["KINDS", "check_kind", "coefficients", "conversion", "per_sample"]
 
 KINDS = ("x0", "eps", "v", "velocity", "score")
 
@@ -89,9 +89,3 @@ def per_sample(coefficient: Real, x: Tensor) -> Real:
     if not isinstance(coefficient, Tensor):
         return coefficient
     return coefficient.to(x).reshape(-1, *(1,) * (x.ndim - 1))
-
-
-def target(kind: str, path: GaussianPath, t: Tensor, x0: Tensor, eps: Tensor) -> Tensor:
-    """What a network that predicts `kind` is regressed on: p x₀ + q ε, for times t of shape (B,)."""
-    p, q = coefficients(kind, path, t)
-    return per_sample(p, x0) * x0 + per_sample(q, eps) * eps

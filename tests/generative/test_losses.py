@@ -12,10 +12,10 @@ from scipy.special import roots_hermitenorm, roots_legendre
 from torch import Tensor
 from toy import PATHS
 
-from fokker.generative.losses import Seen, check_finite, regression_loss, squared_error
+from fokker.generative.losses import Seen, check_finite, regression_loss, squared_error, target
 from fokker.generative.path import VE, VP, CondOT, Cosine, GaussianPath
 from fokker.generative.preconditioning import EDM as Frame
-from fokker.generative.prediction import KINDS, target
+from fokker.generative.prediction import KINDS
 from fokker.generative.time_densities import (
     Geometric,
     Importance,

@@ -10,7 +10,8 @@ from toy import ENDS, MIXTURE, PATHS, states
 
 from fokker.generative import VE, VP, CondOT, Denoiser, GaussianPath
 from fokker.generative.elementary import Real
-from fokker.generative.prediction import KINDS, coefficients, conversion, per_sample, target
+from fokker.generative.losses import target
+from fokker.generative.prediction import KINDS, coefficients, conversion, per_sample
 
 
 def pair(path: GaussianPath, t: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

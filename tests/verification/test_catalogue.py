@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fokker.generative import VP, CondOT, Denoiser, discrete, process
+from fokker.generative import VP, CondOT, Denoiser, discrete, losses, process
 from fokker.generative.guidance import CFG
 from fokker.generative.table import Table
 from fokker.solvers import RK4, Euler, EulerMaruyama, ExponentialAdams, Heun
@@ -111,9 +111,21 @@ def test_a_prediction_that_is_read_wrong_is_seen(monkeypatch: pytest.MonkeyPatch
         p, q = right(kind, path, t)
         return (-p, q) if kind == "v" else (p, q)
 
-    for module in ("fokker.generative.prediction", "fokker.verification.claims.conversions"):
-        monkeypatch.setattr(f"{module}.coefficients", wrong)
+    for module in ("generative.prediction", "generative.weightings", "verification.claims.conversions"):
+        monkeypatch.setattr(f"fokker.{module}.coefficients", wrong)
     assert fails("A115", "A116")
+
+
+def test_a_prediction_that_is_no_number_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Denoiser, "predict", lambda self, kind, t, x: math.nan * x)
+    assert fails("A108", "A110", "A123", "A126", "A142", "A144")
+
+
+def test_a_target_of_the_other_sign_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every loss regresses on minus what it should."""
+    right = losses.row
+    monkeypatch.setattr(losses, "row", lambda output, path, t: tuple(-c for c in right(output, path, t)))
+    assert fails("A056", "A064", "A072", "A103", "A105", "A115", "A116", "A141", "E81", "C6c")
 
 
 def test_guidance_of_another_weight_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,6 +95,7 @@ def ddpm() -> list[Check]:
 def clipping() -> list[Check | Bound | Statistical]:
     """Data at −½ and ½ (deviation 1e-3): predictions stay inside, and not a bit changes. Data N(0, 4), 100 steps: what
     is clipped to an interval of length 2 has at most the deviation 1 (Popoviciu); the last step leaves noise of 5e-4.
+    The clipped prediction is the exact one, clipped, to the bit.
 
     Without clipping the deviation is the one that unit impulses tell, and (n − 1) s²/σ² of 20000 samples is χ². A
     deviation that is off by 3.1 % is found with probability 0.99 even if 100 tests share the level of 1 %.
@@ -113,7 +114,8 @@ def clipping() -> list[Check | Bound | Statistical]:
     )
     wide, n = gaussian(0.0, 2.0), 20000
     plain, clipped = (drawn(wide, n, threshold) for threshold in (None, Static(1.0)))
-    exact = wide.denoiser(path)
+    exact, x = wide.denoiser(path), torch.linspace(-4.0, 4.0, 41, dtype=torch.float64).unsqueeze(1)
+    told = Denoiser(exact.net, path, predicts=exact.predicts, threshold=Static(1.0)).predict("x0", 0.6, x)
     expected = output_law(lambda x, noise: ancestral(exact, x, noise, times, variance="small").x)[1]
     found = float(plain.std())
     below = float(chi2.cdf((n - 1) * (found / expected) ** 2, n - 1))
@@ -128,4 +130,5 @@ def clipping() -> list[Check | Bound | Statistical]:
             "deviation without clipping, of N(0, 4)",
         ),
         Bound(float(clipped.std()), 1.0 + 1e-3, "deviation with clipping, of N(0, 4)"),
+        Check(largest(told - exact.predict("x0", 0.6, x).clamp(-1.0, 1.0)), 0.0, 0.0, "the clipped prediction"),
     ]

@@ -14,6 +14,7 @@ import torch
 from ...generative import VE, VP, CondOT, Cosine, GaussianPath, Table, linear_betas, posterior
 from .claim import Bound, Check, claim
 from .instruments import column, largest
+from .measuring import most
 
 __all__ = ["EXAMPLE", "EXAMPLE_TIMES", "PATHS"]
 
@@ -42,8 +43,8 @@ def one_step_for_many() -> list[Check]:
         gaps.append((abs(float(path.alpha(t)) - mean), abs(float(path.sigma(t)) ** 2 - variance)))
     of_means, of_variances = zip(*gaps, strict=True)
     return [
-        Check(max(of_means), 0.0, 1e-12, "largest difference of √ᾱ over 1000 levels"),
-        Check(max(of_variances), 0.0, 1e-12, "largest difference of 1 − ᾱ"),
+        Check(most(*of_means), 0.0, 1e-12, "largest difference of √ᾱ over 1000 levels"),
+        Check(most(*of_variances), 0.0, 1e-12, "largest difference of 1 − ᾱ"),
     ]
 
 
@@ -67,11 +68,11 @@ def unrolling() -> list[Check]:
             mean, variance = scale * mean, scale**2 * variance + deviation**2
         scale, deviation = map(float, path.transition(times[-1], times[0]))
         noisy, clean = float(path.sigma(times[-1])), float(path.sigma(times[0]))
-        composed.append(max(abs(mean - scale), abs(variance - deviation**2) / noisy**2))
+        composed.append(most(abs(mean - scale), abs(variance - deviation**2) / noisy**2))
         printed.append(abs(noisy**2 - scale**2 * clean**2 - deviation**2) / noisy**2)
     return [
-        Check(max(composed), 0.0, 1e-13, "12 kernels against 1, five paths"),
-        Check(max(printed), 0.0, 1e-13, "variance against the printed one"),
+        Check(most(*composed), 0.0, 1e-13, "12 kernels against 1, five paths"),
+        Check(most(*printed), 0.0, 1e-13, "variance against the printed one"),
     ]
 
 
@@ -99,7 +100,7 @@ def posterior_is_bayes() -> list[Check]:
             in_c = (1.0 - float(made.removed)) * alpha / float(path.alpha(s)), alpha * float(made.removed)
             gaps += [abs(float(one) - two) / scale for one, two in zip(found, bayes, strict=True)]
             gaps += [abs(one - two) / scale for one, two in zip(in_c, bayes[:2], strict=True)]
-    return [Check(max(gaps), 0.0, 1e-12, "largest difference of a coefficient, 5 paths, 3 steps, 2 forms")]
+    return [Check(most(*gaps), 0.0, 1e-12, "largest difference of a coefficient, 5 paths, 3 steps, 2 forms")]
 
 
 @claim(

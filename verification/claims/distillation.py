@@ -16,7 +16,7 @@ from ...solvers import Adaptive, Dopri5, Euler, ExponentialAdams, solve
 from .claim import Check, claim, uncovered
 from .discrete_sampling import DEVIATION, MEAN
 from .instruments import column, hermite, largest, order
-from .measuring import MIXTURE, gaussian, rms
+from .measuring import MIXTURE, gaussian, most, rms
 
 __all__ = ["progressive_target"]
 
@@ -49,8 +49,8 @@ def progressive_distillation() -> list[Check]:
             if t == 1.0:
                 ends.append(largest(target - two / float(path.alpha(t))))
     return [
-        Check(max(gaps), 0.0, 1e-13, "one step of the student less two of the teacher, two paths, three steps"),
-        Check(max(ends), 0.0, 1e-13, "target of the last step, less z''/α''"),
+        Check(most(*gaps), 0.0, 1e-13, "one step of the student less two of the teacher, two paths, three steps"),
+        Check(most(*ends), 0.0, 1e-13, "target of the last step, less z''/α''"),
     ]
 
 

@@ -23,7 +23,7 @@ from ...solvers import RK4, SDE, Euler, EulerMaruyama, solve
 from .claim import Bound, Check, claim
 from .conversions import STATES
 from .expectations import legendre, nodes, normal, point
-from .measuring import gaussian, grid
+from .measuring import gaussian, grid, most
 from .objectives import exact
 from .responses import response
 
@@ -137,7 +137,7 @@ def unbounded_derivative() -> list[Bound | Check]:
         found.append(Check(ratio, 1.0, 1e-10, f"two points, t = {t:g}: over {closed:.6g}"))
     ends = solve(flow(point(1.0, path)), STATES, grid(10), Euler()).x
     data = normal(0.0, 1.0).denoiser(path)
-    largest = max(abs(slope(data, t)) for t in grid(50).tolist())
+    largest = most(*(abs(slope(data, t)) for t in grid(50).tolist()))
     return [
         Bound(slope(_two_points(path), 0.99), 9e5, "printed: a slope that should be bounded", above=True),
         Check(float(ends.max() - ends.min()), 0.0, 1e-14, "printed: how far apart the flow leaves two starts"),
@@ -169,22 +169,27 @@ def start_of_a_flow() -> list[Bound | Check]:
     "E22",
     "Lecture notes 000, section 4 and Algorithm 2",
     "A constant σ_t does not end in the data if the data are points: the steps explode near t = 1, the finer the more.",
-    formula="h σ_t² < 4 (1 − t)² for stable steps; σ_t² = 1 − t: Var X₁ = v₀/n², v_{k−1} = v_k (1 − 3/2k)² + k",
+    formula="h [σ_t²/(2 (1 − t)²) + 1/(1 − t)] ≤ 2 for stable steps; "
+    "σ_t² = 1 − t: Var X₁ = v₀/n², v_{k−1} = v_k (1 − 3/2k)² + k",
     erratum=True,
 )
 def noise_that_explodes() -> list[Bound | Check]:
     """One point on CondOT, the exact law of n steps of Euler and Maruyama. With σ = 1 the deviation is 59, 1e5 and 1e12
     at n = 50, 200 and 800, and the equation is refused. With σ² = 1 − t the steps that are left, k = n … 1, give the
-    recursion of the formula, from v_n = n² on: an identity, to a rounding of 1e-12; v₀ tends to 1.6."""
+    recursion of the formula, from v_n = n² on: an identity, to a rounding of 1e-12; v₀ tends to 1.6. A step of the
+    largest stable length, from 1 − t of 0.2 and 0.02 with σ = 0.3, has the slope −1: rounding, 1e-12."""
     path = CondOT()
     denoiser, solver = point(2.0, path), EulerMaruyama()
 
-    def drift(t: Real, x: Tensor) -> Tensor:
-        return denoiser.predict("velocity", t, x) + 0.5 * denoiser.predict("score", t, x)
+    def constant_noise(level: float) -> SDE:
+        def drift(t: Real, x: Tensor) -> Tensor:
+            return denoiser.predict("velocity", t, x) + 0.5 * level**2 * denoiser.predict("score", t, x)
+
+        return SDE(drift, lambda t, x: level, noise="additive")
 
     found: list[Bound | Check] = []
     for n, least in ((50, 50.0), (200, 1e5), (800, 1e12)):
-        wrong = response(SDE(drift, lambda t, x: 1.0, noise="additive"), grid(n), solver).law()[1]
+        wrong = response(constant_noise(1.0), grid(n), solver).law()[1]
         right = response(diffusion_sde(denoiser, lambda t: math.sqrt(1.0 - t)), grid(n), solver).law()[1]
         v = float(n) ** 2
         for k in range(n, 0, -1):
@@ -193,6 +198,11 @@ def noise_that_explodes() -> list[Bound | Check]:
             Bound(wrong, least, f"printed, n = {n}: the deviation, which should be 0", above=True),
             Check(right * n / math.sqrt(v), 1.0, 1e-12, f"corrected, n = {n}: over {math.sqrt(v) / n:.3g}"),
         ]
+    for left in (0.2, 0.02):
+        h = 2.0 / (0.045 / left**2 + 1.0 / left)
+        step = torch.tensor([1.0 - left, 1.0 - left + h], dtype=torch.float64)
+        slope = response(constant_noise(0.3), step, solver).gain
+        found.append(Check(slope, -1.0, 1e-12, f"slope of a step from 1 − t = {left:g}"))
     refused = 0.0
     try:
         diffusion_sde(denoiser, constant(1.0))

@@ -16,14 +16,13 @@ from torch import Tensor
 
 from ...generative.losses import regression_loss
 from ...generative.path import CondOT, Cosine
-from ...generative.process import flow
-from ...solvers import ODE, Euler, Noise
+from ...solvers import ODE, Euler, Noise, Time
 from .claim import Bound, Check, claim, uncovered
 from .conversions import STATES
 from .expectations import normal, point
 from .guided_sampling import classified_chain
 from .instruments import largest
-from .measuring import MIXTURE, grid
+from .measuring import MIXTURE, grid, most
 from .responses import respond, response
 
 TUTORIAL = "Tutorial 002"
@@ -150,7 +149,7 @@ def order_of_the_levels() -> list[Bound | Check]:
     rises = [after - before for before, after in pairwise(levels)]
     return [
         Bound(min(rises), 0.05, "printed: the least rise where there should be a fall", above=True),
-        Check(max(abs(one - two) for one, two in zip(levels, closed, strict=True)), 0.0, 1e-15, "corrected"),
+        Check(most(*(abs(one - two) for one, two in zip(levels, closed, strict=True))), 0.0, 1e-15, "corrected"),
     ]
 
 
@@ -182,16 +181,23 @@ uncovered(
     erratum=True,
 )
 def sign_of_the_step() -> list[Bound | Check]:
-    """200 steps towards N(3, 0.25) on CondOT, exact laws. With η < 0 the map is that of Euler's method, to 1/n of each;
-    with η > 0 and the same fields the mean is −4.5 and the deviation 2."""
-    data = normal(3.0, 0.5).denoiser(CondOT())
-    right = response(flow(data), grid(200), Euler()).law()
-    wrong = response(ODE(lambda t, x: -data.predict("velocity", t, x)), grid(200), Euler()).law()
+    """200 steps towards N(3, 0.25) on the straight path α = 1 − t, σ = t from t = 1, exact laws. With η < 0 the mean is
+    3 to rounding and the deviation 1/2 to 1/n of 2. With η > 0 the same field leads on, to t = 2, where α = −1 and σ =
+    2: the mean is −3, to rounding, and the deviation √(0.25 + 4), to 1/n of 2."""
+
+    def velocity(t: Time, z: Tensor) -> Tensor:
+        alpha, sigma = 1.0 - t, t
+        clean = 3.0 + 0.25 * alpha / (0.25 * alpha**2 + sigma**2) * (z - 3.0 * alpha)
+        return (z - alpha * clean) / sigma - clean
+
+    back, forth = (response(ODE(velocity), torch.linspace(1.0, end, 201).double(), Euler()).law() for end in (0.0, 2.0))
     return [
-        Bound(3.0 - wrong[0], 5.9, "printed: the error of the mean", above=True),
-        Bound(wrong[1] - 0.5, 1.4, "printed: the error of the deviation", above=True),
-        Check(right[0], 3.0, 0.005 * 3.0, "corrected: the mean"),
-        Check(right[1], 0.5, 0.005 * 2.0, "corrected: the deviation"),
+        Bound(3.0 - forth[0], 5.99, "printed: the error of the mean", above=True),
+        Bound(forth[1] - 0.5, 1.4, "printed: the error of the deviation", above=True),
+        Check(forth[0], -3.0, 1e-12, "printed: the mean"),
+        Check(forth[1], math.sqrt(4.25), 0.01, "printed: the deviation"),
+        Check(back[0], 3.0, 1e-12, "corrected: the mean"),
+        Check(back[1], 0.5, 0.01, "corrected: the deviation"),
     ]
 uncovered(
     "E44", f"{TUTORIAL}, Eqs. 36, 37 and 42", "Indices of ε_τ and of the first token.", "nothing to compute: indices."

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ...generative import VE, VP, CondOT, Cosine, flow
-from ...generative.losses import squared_error
+from ...generative.losses import squared_error, target
 from ...solvers import Euler, Langevin, solve
 from .claim import Bound, Check, claim, uncovered
 from .discrete_sampling import DEVIATION, MEAN
@@ -149,15 +149,15 @@ def unadjusted() -> list[Check | Bound]:
     erratum=True,
 )
 def scale_of_the_score() -> list[Check | Bound]:
-    """At σ = 0.5, σ² = 1/4: the target that the loss takes, with the zero network. Rounding, 1e-14."""
+    """At σ = 0.5, σ² = 1/4: the target that the loss takes. Rounding, 1e-14."""
     path, eps, x0 = VE(0.5), column([0.8, -1.5]), column([0.3, 0.3])
     t = torch.zeros(2, dtype=torch.float64)
-    square = squared_error(lambda x, t, label: torch.zeros_like(x), path, "score", t, x0, eps)
+    score = target("score", path, t, x0, eps)
     added = 0.5 * eps  # the slide's ε
     return [
-        Bound(largest(square.sqrt() - added.abs()), 2.0, "error of −ε, with noise of deviation σ", above=True),
-        Check(largest(square.sqrt() - (added / 0.25).abs()), 0.0, 1e-14, "of −ε/σ², with noise of deviation σ"),
-        Check(largest(square.sqrt() - (eps / 0.5).abs()), 0.0, 1e-14, "of −ε/σ, with noise of deviation 1"),
+        Bound(largest(score + added), 2.0, "error of −ε, with noise of deviation σ", above=True),
+        Check(largest(score + added / 0.25), 0.0, 1e-14, "of −ε/σ², with noise of deviation σ"),
+        Check(largest(score + eps / 0.5), 0.0, 1e-14, "of −ε/σ, with noise of deviation 1"),
     ]
 
 

@@ -21,6 +21,7 @@ from ..oracles import GaussianClasses, guided_law
 from .claim import Bound, Check, claim
 from .conversions import STATES, TIMES, rows
 from .expectations import nodes, normal
+from .measuring import most
 from .objectives import FEATURES, MIXED, MIXTURE, PATHS, called, residual
 
 __all__ = ["CLASSES", "PAIR"]
@@ -43,7 +44,7 @@ def guided_minimiser() -> list[Check]:
         at = nodes(law, 64, 0.6)
         x, field = at.x(path), CLASSES.denoiser(path).given(label)
         left = residual(law, "velocity", path, at) + law.velocity(x, 0.6, path) - field.predict("velocity", 0.6, x)
-        worst = max(abs(at.mean(left * h(x)).item()) for h in FEATURES)
+        worst = most(*(abs(at.mean(left * h(x)).item()) for h in FEATURES))
         found.append(Check(worst, 0.0, MIXED, f"class {label}"))
     return found
 
@@ -72,7 +73,7 @@ def bayes_rule() -> list[Check]:
                     (guided.predict("velocity", t, STATES), velocity),
                     (by_formula, velocity),
                 ):
-                    worst = max(worst, (one - other).abs().max().item())
+                    worst = most(worst, (one - other).abs().max().item())
         found.append(Check(worst, 0.0, 1e-11, called(path)))
     return found
 
@@ -95,7 +96,7 @@ def two_guidances() -> list[Check | Bound]:
             for kind in ("x0", "eps", "v", "velocity", "score"):
                 for t in TIMES:
                     apart = free.predict(kind, t, STATES) - classified.predict(kind, t, STATES)
-                    worst = max(worst, apart.abs().max().item())
+                    worst = most(worst, apart.abs().max().item())
         found.append(Check(worst, 0.0, 4e-11, called(path)))
     path, clip = CondOT(), Static()
     plain, told = (PAIR.given(label).x0(STATES, 0.5, path) for label in (PAIR.null_label, 0))

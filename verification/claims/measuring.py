@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from scipy.stats import kstwo, norm
 from torch import Tensor
@@ -39,6 +40,7 @@ __all__ = [
     "limiting_order",
     "line",
     "mean_test",
+    "most",
     "orders",
     "plane",
     "rms",
@@ -81,6 +83,11 @@ def plane(a: float, b: float, n: int) -> tuple[Tensor, float]:
 
 def rms(x: Tensor) -> float:
     return float(x.square().mean().sqrt())
+
+
+def most(*values: float) -> float:
+    """The largest of them; nan if one is nan, which Python's `max` forgets unless it comes first."""
+    return float(np.max(values))
 
 
 def orders(errors: Sequence[float], factor: float = 2.0) -> list[float]:

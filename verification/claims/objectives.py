@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 
 from ...generative.elementary import Real
-from ...generative.losses import squared_error
+from ...generative.losses import squared_error, target
 from ...generative.path import VE, VP, CondOT, Cosine, GaussianPath
-from ...generative.prediction import target
 from ..oracles import GaussianMixture
 from .claim import Check, claim
 from .expectations import Nodes, legendre, nodes, normal, point
+from .measuring import most
 
 __all__ = [
     "FEATURES", "MIXED", "MIXTURE", "PATHS", "Net", "called", "exact", "line", "loss", "points", "residual",
@@ -151,7 +151,7 @@ def minimiser() -> list[Check]:
         at = nodes(MIXTURE, 64, legendre(24))
         for kind in ("x0", "eps", "v", "velocity"):
             left = residual(MIXTURE, kind, path, at)
-            worst = max(abs(at.mean(left * h(at.x(path))).item()) for h in FEATURES)
+            worst = most(*(abs(at.mean(left * h(at.x(path))).item()) for h in FEATURES))
             found.append(Check(worst, 0.0, MIXED, f"{kind} on {called(path)}"))
     return found
 
@@ -217,7 +217,7 @@ def constant_of_score_matching() -> list[Check]:
             found.append(Check(0.5 * apart, -(s**2) / (2 * q * (s**2 + q)), 1e-12, f"{name}, q = {q:g}"))
     at = nodes(MIXTURE, 64, 0.6)
     left = residual(MIXTURE, "score", CondOT(), at)
-    worst = max(abs(at.mean(left * h(at.x(CondOT()))).item()) for h in FEATURES)
+    worst = most(*(abs(at.mean(left * h(at.x(CondOT()))).item()) for h in FEATURES))
     return [*found, Check(worst, 0.0, MIXED, "orthogonality on a mixture")]
 
 

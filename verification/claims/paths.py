@@ -27,7 +27,7 @@ from ...generative import (
     SubVP,
     flow,
 )
-from ...generative.prediction import target
+from ...generative.losses import target
 from ...solvers import ExponentialAdams, solve, standard_normal
 from .claim import Bound, Check, Statistical, claim
 from .measuring import MIXTURE, cdf, gaussian, ks_test, line

@@ -25,6 +25,7 @@ from ..oracles import Gaussian, GaussianMixture, OrnsteinUhlenbeck
 from .claim import Bound, Check, claim
 from .conversions import STATES, rows
 from .expectations import legendre, nodes, normal
+from .measuring import most
 from .objectives import MIXTURE, called
 from .responses import response
 
@@ -57,7 +58,7 @@ def law_of_noising() -> list[Check]:
         scale = math.exp(-(weight * rate).sum().item())
         deviation = float(path.alpha(noisy)) * math.sqrt((weight * power).sum().item())
         made, expected = (scale, deviation), path.transition(noisy, clean)
-        worst = max(abs(a / float(b) - 1.0) for a, b in zip(made, expected, strict=True))
+        worst = most(*(abs(a / float(b) - 1.0) for a, b in zip(made, expected, strict=True)))
         found.append(Check(worst, 0.0, 1e-12, called(path)))
     process, (s, weight) = OrnsteinUhlenbeck(0.7, 1.3), legendre(40, 0.0, 2.0)
     variance = (weight * 1.3**2 * torch.exp(-1.4 * (2.0 - s))).sum().item()
@@ -128,7 +129,7 @@ def reversal_is_a_noise_level() -> list[Check]:
             anderson = d_alpha / alpha * STATES + reversal(path)(t) ** 2 * MIXTURE.score(STATES, t, path)
             size = anderson.abs().max().item()
             for other in (level.drift(t, STATES), reverse.drift(t, STATES)):
-                worst = max(worst, (other - anderson).abs().max().item() / size)
+                worst = most(worst, (other - anderson).abs().max().item() / size)
         found.append(Check(worst, 0.0, 1e-12, called(path)))
     return found
 
@@ -171,7 +172,7 @@ def without_loss_of_generality() -> list[Check]:
         for t in (0.1, 0.5, 0.9):
             alpha = float(path.alpha(t))
             there = MIXTURE.score(STATES, float(exploding.time(path.log_snr(t))), exploding)
-            worst = max(worst, (there - alpha * MIXTURE.score(alpha * STATES, t, path)).abs().max().item())
+            worst = most(worst, (there - alpha * MIXTURE.score(alpha * STATES, t, path)).abs().max().item())
         found.append(Check(worst, 0.0, 1e-12, called(path)))
     return found
 

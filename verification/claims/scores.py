@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from ...generative import VP, CondOT, Cosine, Denoiser, GaussianPath, Polynomial
+from ...generative.losses import target
 from ...generative.noise_level import reversal
-from ...generative.prediction import target
 from .claim import Bound, Check, claim
 from .measuring import MIXTURE, MIXTURE_2D, gaussian, line, plane
 

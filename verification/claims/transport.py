@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ...generative import CondOT, Cosine, Denoiser, GaussianPath, Interpolant, flow
-from ...generative.prediction import target
+from ...generative.losses import target
 from ...solvers import RK4, solve, standard_normal
 from ..oracles import GaussianMixture
 from .claim import Check, claim
