@@ -151,7 +151,7 @@ class Adaptive:
             there = drift(self.time(self.t0 + sign * guess, x), x + (h.to(x) if isinstance(h, Tensor) else h) * slope)
             change = self.norms(there - slope, x, x) / guess
             fastest = np.fmax(speed, change)
-            step = np.where(fastest > 1e-15, (0.01 / fastest) ** (1.0 / order), np.maximum(1e-6, 1e-3 * guess))
+            step = np.where(fastest > 1e-15, (0.01 / fastest) ** (1.0 / order), 1e-6)
         first: Array = np.minimum(np.minimum(100.0 * guess, np.nan_to_num(step, nan=1e-6)), length)
         return first
 

@@ -234,6 +234,25 @@ def test_both_tolerances_are_multiplied() -> None:
     assert (inner.rtol, inner.atol) == (4e-6, 4e-9)
 
 
+def test_the_first_nodes_are_compared_with_every_second_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a normal law the divergence is the same everywhere in space."""
+    seen: list[tuple[AlongFlow, Tensor, Tensor]] = []
+    right = AlongFlow.deviation
+
+    def deviation(self: AlongFlow, traces: Tensor, added: Tensor) -> Tensor:
+        seen.append((self, traces, added))
+        return right(self, traces, added)
+
+    monkeypatch.setattr(AlongFlow, "deviation", deviation)
+    law = Gaussian(torch.zeros(1).double(), 0.25 * torch.eye(1).double())
+    x = torch.tensor([[0.3]], dtype=torch.float64)
+    log_likelihood(law.denoiser(CondOT()), x, within(1e-6))
+    block, traces, added = seen[0]
+    known = block.traces(block.nodes(8), x.expand(9, 1, 1), torch.arange(1))
+    torch.testing.assert_close(traces, known[::2], rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(added, known[1::2], rtol=1e-12, atol=1e-12)
+
+
 def test_what_added_nodes_say_is_weighed_by_their_own_weights() -> None:
     """Σ w_i |f − p| over the nodes of 16 intervals that are not among those of 8; f is a power, one for each sample."""
     block = along_flow(within(1e-6))

@@ -118,8 +118,8 @@ def test_speeds_at_the_ends(shift: float) -> None:
     for t in (1.0, torch.tensor(1.0, dtype=torch.float64)):
         assert float(Shifted(VP(), shift).d_alpha(t)) == pytest.approx(0.05 * math.exp(-2.0 * shift), rel=1e-13)
         assert float(Shifted(VP(), shift).d_sigma(t)) == -math.inf
-    assert Shifted(Polynomial(2.0), shift).d_alpha(0.0) == 0.0
-    assert Shifted(Polynomial(2.0), shift).d_alpha(1.0) == pytest.approx(2.0 * math.exp(-shift), rel=1e-14)
+    assert Shifted(Polynomial(), shift).d_alpha(0.0) == 0.0
+    assert Shifted(Polynomial(), shift).d_alpha(1.0) == pytest.approx(2.0 * math.exp(-shift), rel=1e-14)
 
 
 def test_close_to_the_data_the_level_keeps_its_digits() -> None:

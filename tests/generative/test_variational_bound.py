@@ -231,6 +231,8 @@ def test_the_standard_error_pairs_neighbours() -> None:
     steps = torch.tensor([[1.0, 3.0, 6.0, 2.0]])
     assert replace(bound, steps=steps, weight=2.0).standard_error.item() == pytest.approx(2.0 * math.sqrt(4.0 + 16.0))
     assert replace(bound, steps=steps[:, :3], weight=1.0).standard_error.item() == pytest.approx(math.sqrt(4.0 + 9.0))
+    five = torch.tensor([[1.0, 3.0, 6.0, 2.0, 9.0]])
+    assert replace(bound, steps=five, weight=1.0).standard_error.item() == pytest.approx(math.sqrt(4.0 + 16.0 + 49.0))
     assert replace(bound, steps=steps[:, :0], weight=1.0).standard_error.item() == 0.0
 
 
