@@ -7,8 +7,8 @@ behind is the best error at each budget over all solvers and grids.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
+from ..solvers.files import write_whole
 from .bootstrap import interval
 from .report import Result
 from .samplers import SAMPLERS
@@ -199,10 +200,6 @@ def contact_sheet(
 
 
 def _save(figure: Figure, file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        figure.savefig(temporary, format="png", dpi=150, facecolor="white")
-        os.replace(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)
+    content = BytesIO()
+    figure.savefig(content, format="png", dpi=150, facecolor="white")
+    write_whole(file, content.getvalue())

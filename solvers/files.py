@@ -9,7 +9,14 @@ __all__ = ["write_whole"]
 
 
 def write_whole(file: Path, content: bytes) -> None:
-    """Writes `content` to `file`, whole or not at all, even if the machine stops; makes the folder."""
+    """Writes `content` to `file`, whole or not at all, even if the machine stops; makes the folder.
+
+    A link stays, and leads to what is written. A device or a pipe, such as /dev/stdout, is written into.
+    """
+    if file.exists() and not file.is_file():
+        file.write_bytes(content)
+        return
+    file = file.resolve()
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
