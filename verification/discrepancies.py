@@ -82,6 +82,8 @@ def mmd(x: Tensor, y: Tensor, *, width: float | None = None, permutations: int =
         raise ValueError(f"The width of the kernel must be positive, but is {width}.")
     distances = _distances(x, y)
     h = float(distances[torch.triu(torch.ones_like(distances), 1) > 0.0].median()) if width is None else width
+    if h == 0.0:
+        raise ValueError("Most of the points are the same, so that their median distance is 0; give a width.")
     return _kernel_test("mmd", torch.exp(-0.5 * (distances / h) ** 2), len(x), permutations, seed)
 
 

@@ -169,9 +169,14 @@ def _differences(x: Tensor, y: Tensor) -> Tensor:
 
 
 def checked_samples(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Both samples (n, d) in float64 on the host."""
+    """Both samples (n, d) in float64 on the host. Raises ValueError unless they fit each other and are finite."""
     if x.ndim < 2 or x.shape[1:] != y.shape[1:] or min(len(x), len(y)) < 2:
         raise ValueError(
             f"The samples have the shapes {tuple(x.shape)} and {tuple(y.shape)}; give (n, d) and (m, d), n and m >= 2."
         )
-    return x.detach().flatten(1).double().cpu(), y.detach().flatten(1).double().cpu()
+    x, y = (each.detach().flatten(1).double().cpu() for each in (x, y))
+    for which, each in (("first", x), ("second", y)):
+        broken = int((~each.isfinite()).any(1).sum())
+        if broken:
+            raise ValueError(f"{broken} of the {len(each)} {which} samples are not finite; no test can judge them.")
+    return x, y

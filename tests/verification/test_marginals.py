@@ -201,6 +201,7 @@ def test_a_coupled_distance_has_its_interval() -> None:
         (lambda: coupled_w2(normals(4, 1, 0), normals(4, 1, 0), confidence=1.0), r"must lie in \(0, 1\)"),
         (lambda: sample_w2(normals(4, 1, 0), normals(5, 1, 0)), "give as many of each"),
         (lambda: mmd(normals(4, 1, 0), normals(5, 1, 0), width=0.0), "width of the kernel must be positive"),
+        (lambda: mmd(torch.ones(4, 1), torch.ones(5, 1)), "Most of the points are the same"),
         (lambda: energy(normals(4, 1, 0), normals(5, 1, 0), permutations=0), "at least one permutation"),
         (lambda: smallest_shift("mmd", 100), "No closed form for the power"),
         (lambda: smallest_shift("ks", 10, alpha=0.9, found=0.5), "0 < alpha < found < 1"),
@@ -212,3 +213,15 @@ def test_bad_input_is_refused_in_one_sentence(call: Callable[[], object], messag
     with pytest.raises(ValueError, match=message) as failure:
         call()
     assert "\n" not in str(failure.value)
+
+
+@pytest.mark.parametrize("test", [hotelling, moments, ks, paired, coupled_w2, sample_w2, sliced_w2, mmd, energy])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_samples_that_are_not_finite_are_refused(test: Callable[[Tensor, Tensor], object], value: float) -> None:
+    """A run that diverged must not be told from nothing."""
+    x, y = normals(50, 2, 0), normals(50, 2, 1)
+    y[3, 1] = y[7, 0] = value
+    with pytest.raises(ValueError, match="2 of the 50 second samples are not finite"):
+        test(x, y)
+    with pytest.raises(ValueError, match="2 of the 50 first samples are not finite"):
+        test(y, x)
