@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import random
 import shutil
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict
+from operator import itemgetter
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Annotated
@@ -35,15 +35,24 @@ AIM = 0.99
 
 
 def drawn(copy: Copy, number: int, seed: int) -> list[Mutant]:
-    """So many mutants of each kind, from all files alike."""
+    """So many mutants of each kind, from all files alike: those whose names, hashed with the seed, come first.
+
+    A change of the sources exchanges the mutants of what has changed, and no others.
+    """
     by_kind: dict[str, list[Mutant]] = {kind: [] for kind in KINDS}
     for file in sorted(file for folder in ("solvers", "generative") for file in (copy.root / folder).rglob("*.py")):
         for mutant in mutants(file.relative_to(copy.root).as_posix(), file.read_bytes()):
             by_kind[mutant.kind].append(mutant)
-    generator = random.Random(seed)
     chosen: list[Mutant] = []
     for k, kind in enumerate(KINDS):
-        chosen += generator.sample(by_kind[kind], (number + k) // len(KINDS))
+        seen: Counter[str] = Counter()
+        ranked: list[tuple[bytes, Mutant]] = []
+        for mutant in by_kind[kind]:
+            seen[mutant.name] += 1  # the same edit may be made in several places
+            name = f"{seed} {kind} {mutant.name} {seen[mutant.name]}"
+            ranked.append((hashlib.sha256(name.encode()).digest(), mutant))
+        ranked.sort(key=itemgetter(0))
+        chosen += [mutant for _, mutant in ranked[: (number + k) // len(KINDS)]]
     return chosen
 
 

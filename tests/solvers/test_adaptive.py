@@ -272,6 +272,13 @@ def test_progress_is_the_time_that_is_reached(per_sample: bool, monkeypatch: pyt
     assert seen[-1] == 1.0
 
 
+def test_a_bar_shows_the_share_of_the_way() -> None:
+    with Progress(-1.0, 1.0, shown=True) as progress:
+        progress.reach(0.0)
+        assert progress.bar is not None
+        assert progress.bar.tasks[0].percentage == 50.0
+
+
 @pytest.mark.parametrize("per_sample", [False, True])
 def test_a_step_that_is_taken_back_goes_nowhere(per_sample: bool) -> None:
     """x' = 1 until t = 0.37, and 3 from then on: whatever the budget, x is where it is at the time that is named."""

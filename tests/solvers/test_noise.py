@@ -211,8 +211,9 @@ def test_extra_numbers_are_functions_of_seed_sample_and_index() -> None:
 def test_what_a_tree_cannot_do_is_refused() -> None:
     with pytest.raises(ValueError, match=r"carries no area; make BrownianTree\(\.\.\., area=True\)"):
         BrownianTree(LIKE, 0.0, 1.0).normal_and_area(0.0, 0.5, CLOCKS["t"], LIKE)
-    with pytest.raises(ValueError, match="a resolution between 0 and 1, but got 0"):
-        BrownianTree(LIKE, 0.0, 1.0, resolution=0.0)
+    for resolution in (0.0, 1.0):
+        with pytest.raises(ValueError, match=f"a resolution between 0 and 1, but got {resolution}"):
+            BrownianTree(LIKE, 0.0, 1.0, resolution=resolution)
     with pytest.raises(ValueError, match=r"finite t0 < t1, but got 1\.0 and 0\.0"):
         BrownianTree(LIKE, 1.0, 0.0)
 
