@@ -42,12 +42,13 @@ def off_diagonal(matrices: Tensor) -> Tensor:
 
 
 class Counted:
-    """Products that count their directions."""
+    """Products that count their directions, and how often they are asked."""
 
     def __init__(self, matrices: Tensor) -> None:
-        self.products, self.directions, self.most = products_of(matrices), 0, 0
+        self.products, self.directions, self.most, self.calls = products_of(matrices), 0, 0, 0
 
     def __call__(self, directions: Tensor) -> Tensor:
+        self.calls += 1
         self.directions += len(directions)
         self.most = max(self.most, directions.numel())
         return self.products(directions)
@@ -152,6 +153,7 @@ def test_estimators_say_what_they_take(kind: str, count: int) -> None:
     found = made(products, x)
     assert found.shape == (3, made.channels)
     assert products.directions == made.directions
+    assert products.calls == (2 if kind == "hutch++" else 1)  # the second needs what the first has found
     assert made.directions == {"exact": dim, "hutchinson": count, "hutch++": 3 * count}[kind]
     assert made.channels == (1 if kind == "exact" else count)
     assert made.exact == (kind == "exact")
