@@ -52,7 +52,6 @@ if TYPE_CHECKING:
         from_diffusers as from_diffusers,
         from_k_diffusion as from_k_diffusion,
         from_velocity as from_velocity,
-        grids as grids,
         interpolate as interpolate,
         load as load,
         log_likelihood as log_likelihood,
@@ -65,6 +64,7 @@ if TYPE_CHECKING:
         slerp as slerp,
         variational_bound as variational_bound,
     )
+    from .generative.equations import grids as grids
     from .solvers import (
         ODE as ODE,
         RK4 as RK4,

@@ -131,7 +131,7 @@ def train(
 
     import torch
 
-    from .generative.train import Training, train as run
+    from .generative.training import Training, train as run
 
     torch.set_num_threads(1)  # sums, and so the trained network, depend on the number of threads
     training = Training.read(configuration)
@@ -156,7 +156,7 @@ def evaluate(
     seed: Seed = 0,
 ) -> None:
     """Measure a network's samples beside real images."""
-    from .benchmarks.image_metrics import evaluate as measure
+    from .benchmarks.commands.evaluate import evaluate as measure
 
     found = measure(network, samples=samples, nfe=nfe, guidance=guidance, seed=seed)
     print(f"{'':36}samples   real images")
@@ -176,7 +176,7 @@ def sample(
     out: Annotated[Path, typer.Option(metavar="FILE.png", dir_okay=False)] = Path("samples.png"),
 ) -> None:
     """Draw samples from a network into a picture."""
-    from .benchmarks.samples import draw
+    from .benchmarks.commands.sample import draw
 
     draw(network, samples, out, nfe=nfe, label=label, guidance=guidance, seed=seed)
     print(f"written: {out}")
@@ -192,7 +192,7 @@ def likelihood(
     seed: Seed = 0,
 ) -> None:
     """Measure bits/dim on held-out images, with an error budget."""
-    from .benchmarks.likelihoods import held_out_likelihood
+    from .benchmarks.commands.likelihood import held_out_likelihood
 
     found = held_out_likelihood(
         network, images=images, trace=trace, probes=probes, tolerance=tolerance, seed=seed, progress=True
@@ -223,7 +223,7 @@ def verify(
         raise ValueError("--data is what a network is audited on; name the network with --model.")
     import torch
 
-    from .benchmarks.verifying import audit_network, verify_everything
+    from .benchmarks.commands.verify import audit_network, verify_everything
 
     torch.set_num_threads(1)  # the workers have the processors
     if model is not None:
@@ -241,7 +241,7 @@ def probe(
     """Find out what a network predicts, on which path and clock."""
     import torch
 
-    from .benchmarks.verifying import probe_network
+    from .benchmarks.commands.verify import probe_network
 
     torch.set_num_threads(1)
     _exit(probe_network(network, data, json=json))
@@ -257,7 +257,7 @@ def certify(
     """Measure the order of a solver, a published sampler, or your own code."""
     import torch
 
-    from .benchmarks.verifying import certify_method
+    from .benchmarks.commands.verify import certify_method
 
     torch.set_num_threads(1)  # states are small
     _exit(certify_method(method, declared=declared, json=json, html=html))

@@ -10,12 +10,12 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from .commands.sample import by_budget
 from .display import Display
 from .plot import contact_sheet, work_precision
 from .problems import DEFAULT_PROBLEMS, problem
 from .report import Result, print_result
 from .samplers import DEFAULT_SAMPLERS
-from .samples import by_budget
 from .work_precision import BUDGETS, compare
 
 __all__ = ["run"]

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
-from ..solvers.files import write_whole
+from ..solvers.common import write_whole
 from .bootstrap import interval
 from .report import Result
 from .samplers import SAMPLERS

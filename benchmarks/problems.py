@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ..generative import VP, CondOT, Cosine, Denoiser, flow, load
-from ..generative.path import GaussianPath
+from ..generative.paths import GaussianPath
 from ..solvers import Semilinear, standard_normal
 from ..verification import Gaussian, GaussianMixture
 

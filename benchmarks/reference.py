@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..generative import grids
-from ..generative.checkpoint import read, write
+from ..generative.equations import grids
+from ..generative.training import read, write
 from ..solvers import Dopri5, ExponentialAdams, solve
 from .problems import Problem, problem
 from .store import Key

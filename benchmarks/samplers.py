@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import product
 
-from ..generative.named import PUBLISHED as BY_NAME
+from ..generative.sampling import PUBLISHED as BY_NAME
 from ..solvers import (
     RK4,
     Bosh3,

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from ..generative import grids
+from ..generative.equations import grids
 from ..solvers import SolveError, solve
 from .display import Display
 from .engine import workers

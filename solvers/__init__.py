@@ -1,7 +1,14 @@
 """Equations, steppers and noise: one interface over every integrator. It knows nothing of networks or diffusion."""
 
-from .base import Solver as Solver, Step as Step, Stepper as Stepper
-from .butcher import ButcherTableau as ButcherTableau
+from .around import (
+    Ancestral as Ancestral,
+    Churn as Churn,
+    Halving as Halving,
+    Langevin as Langevin,
+    Picard as Picard,
+    Restart as Restart,
+)
+from .backends import SciPy as SciPy, TorchDiffEq as TorchDiffEq, TorchSDE as TorchSDE
 from .equation import (
     ODE as ODE,
     SDE as SDE,
@@ -11,25 +18,26 @@ from .equation import (
     Semilinear as Semilinear,
     Time as Time,
 )
-from .exponential import ExponentialAdams as ExponentialAdams
-from .exponential_rk import ExponentialRK as ExponentialRK
-from .exponential_tableau import (
+from .exponential import (
     DPM_SOLVER_2 as DPM_SOLVER_2,
     EDM_HEUN as EDM_HEUN,
     TRAPEZOID as TRAPEZOID,
+    ExponentialAdams as ExponentialAdams,
+    ExponentialRK as ExponentialRK,
     ExponentialTableau as ExponentialTableau,
     interpolated as interpolated,
 )
-from .halving import Halving as Halving
-from .langevin import Langevin as Langevin
-from .noise import BrownianTree as BrownianTree, Noise as Noise, WhiteNoise as WhiteNoise
-from .parallel import Picard as Picard
-from .random import standard_normal as standard_normal
-from .renoising import Ancestral as Ancestral, Churn as Churn
-from .restart import Restart as Restart
+from .loop import Adaptive as Adaptive, Solver as Solver, Step as Step, Stepper as Stepper
+from .noise import (
+    BrownianTree as BrownianTree,
+    Noise as Noise,
+    WhiteNoise as WhiteNoise,
+    standard_normal as standard_normal,
+)
 from .runge_kutta import (
     RK4 as RK4,
     Bosh3 as Bosh3,
+    ButcherTableau as ButcherTableau,
     Dopri5 as Dopri5,
     Euler as Euler,
     Heun as Heun,
@@ -38,12 +46,9 @@ from .runge_kutta import (
     RungeKutta as RungeKutta,
     Tsit5 as Tsit5,
 )
-from .same import Comparison as Comparison, same as same
-from .scheme import Scheme as Scheme
-from .scipy_ivp import SciPy as SciPy
+from .scheme import Comparison as Comparison, Scheme as Scheme, same as same, unroll as unroll
 from .solution import NFE as NFE, Solution as Solution, SolveError as SolveError
 from .solve import solve as solve
-from .stepping import Adaptive as Adaptive
 from .stochastic import (
     SRA1 as SRA1,
     EulerMaruyama as EulerMaruyama,
@@ -51,6 +56,3 @@ from .stochastic import (
     Milstein as Milstein,
     StochasticHeun as StochasticHeun,
 )
-from .torch_diffeq import TorchDiffEq as TorchDiffEq
-from .torch_sde import TorchSDE as TorchSDE
-from .unroll import unroll as unroll

@@ -9,14 +9,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from .base import Solver, Stepper, Task
-from .diagnosis import first_nonfinite
+from .common import Progress
 from .equation import SDE, Equation, Semilinear
+from .loop import Adaptive, Grid, Save, Solver, Stepper, Task, first_nonfinite
 from .noise import Noise
-from .progress import Progress
-from .record import Save
 from .solution import Ledger, Solution, SolveError
-from .stepping import Adaptive, Grid
 
 __all__ = ["solve"]
 

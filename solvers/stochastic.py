@@ -44,8 +44,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .base import Step, Stepper, combined
 from .equation import SDE, Calculus, Equation, NoiseType, Semilinear
+from .loop import Step, Stepper, combined
 from .noise import Noise
 
 __all__ = ["SRA1", "EulerMaruyama", "LeimkuhlerMatthews", "Milstein", "StochasticHeun"]

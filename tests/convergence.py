@@ -7,7 +7,8 @@ from cases import PROBLEMS
 from torch import Tensor
 
 from fokker.solvers import ODE, Adaptive
-from fokker.verification.certificates.ladder import rms, slope
+from fokker.verification.statistics import rms
+from fokker.verification.statistics.slopes import slope
 
 __all__ = ["SAVED", "UNEQUAL", "Counted", "grid", "rms", "slope", "within"]
 

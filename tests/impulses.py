@@ -12,7 +12,7 @@ from torch import Tensor
 from fokker.generative import GaussianPath
 from fokker.solvers import Equation, Solver, solve
 from fokker.verification import Gaussian
-from fokker.verification.impulse import Impulses
+from fokker.verification.laws import Impulses
 
 __all__ = ["DATA", "MEAN", "VARIANCE", "Impulses", "affine_map", "marginal", "output_law"]
 

@@ -23,10 +23,11 @@ def module_files() -> dict[str, Path]:
     return files
 
 
-def imports(module: str, file: Path) -> Iterator[tuple[int, str]]:
+def imports(module: str, file: Path, *, written: bool = False) -> Iterator[tuple[int, str]]:
     """(level, target) of each import: the dots written before it, and what it names in full.
 
-    `from .. import grids` names the module `fokker.generative.grids`, not the package that it is taken from.
+    `from ..equations import grids` names the module `fokker.generative.equations.grids`, or, `written`, the package
+    that it is taken from.
     """
     known = module_files()
     package = module if file.name == "__init__.py" else module.rpartition(".")[0]
@@ -38,4 +39,4 @@ def imports(module: str, file: Path) -> Iterator[tuple[int, str]]:
             source = ".".join([*above, *([node.module] if node.module else [])])
             for alias in node.names:
                 full = f"{source}.{alias.name}"
-                yield node.level, full if full in known else source
+                yield node.level, full if full in known and not written else source

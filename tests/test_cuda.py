@@ -10,19 +10,8 @@ import torch
 from torch import Tensor, nn
 from toy import MIXTURE
 
-from fokker.generative import (
-    CFG,
-    VP,
-    CondOT,
-    Denoiser,
-    ancestral,
-    flow,
-    grids,
-    load,
-    log_likelihood,
-    reverse_sde,
-    sample,
-)
+from fokker.generative import CFG, VP, CondOT, Denoiser, ancestral, flow, load, log_likelihood, reverse_sde, sample
+from fokker.generative.equations import grids
 from fokker.solvers import (
     RK4,
     Adaptive,

@@ -13,11 +13,15 @@ Tests and distances of samples are in `marginals`, `discrepancies`, `distances` 
 
 from __future__ import annotations
 
-from .audit import Audit as Audit, audit as audit
 from .certificates import Certificate as Certificate, certify as certify
-from .equivalences import equivalences as equivalences
-from .error_budget import ErrorBudget as ErrorBudget, error_budget as error_budget
-from .impulse import ImpulseResponse as ImpulseResponse, impulse_response as impulse_response
+from .laws import (
+    ErrorBudget as ErrorBudget,
+    ImpulseResponse as ImpulseResponse,
+    equivalences as equivalences,
+    error_budget as error_budget,
+    impulse_response as impulse_response,
+)
+from .networks import Audit as Audit, Finding as Finding, audit as audit, probe as probe
 from .oracles import (
     Bias as Bias,
     Empirical as Empirical,
@@ -36,6 +40,4 @@ from .oracles import (
     White as White,
     guided_law as guided_law,
 )
-from .probing import Finding as Finding, probe as probe
-from .report import Report as Report
-from .suite import verify as verify
+from .report import Report as Report, verify as verify

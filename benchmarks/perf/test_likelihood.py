@@ -15,7 +15,7 @@ from torchdiffeq import odeint
 
 from fokker.benchmarks.problems import mixture64
 from fokker.generative import CondOT, log_likelihood
-from fokker.generative.change_of_variables import even_times
+from fokker.generative.likelihood.change_of_variables import even_times
 from fokker.solvers import RK4, Adaptive, ExponentialAdams, Heun, Solver
 
 ORACLE, PATH = mixture64(), CondOT()

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from fokker.generative import CondOT, Denoiser, load, sample
 from fokker.generative.networks import MLP
-from fokker.generative.sample import sample_chunks
+from fokker.generative.sampling import sample_chunks
 
 BATCH, NFE = 64, 20
 LABELS = torch.arange(BATCH) % 10

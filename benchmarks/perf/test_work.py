@@ -12,7 +12,7 @@ from memory import peak_mebibytes
 from torch import Tensor, nn
 
 from fokker.benchmarks.problems import problem
-from fokker.generative import grids
+from fokker.generative.equations import grids
 from fokker.solvers import (
     ODE,
     RK4,

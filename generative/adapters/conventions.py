@@ -27,11 +27,18 @@ from typing import Any
 
 from torch import Tensor
 
-from ..denoiser import Clock
-from ..path import VE, CondOT, Cosine, GaussianPath
-from ..preconditioning import EDM
-from ..table import Table, linear_betas, scaled_linear_betas, squared_cosine_betas, zero_terminal_snr
-from ..thresholding import Dynamic, Static, Threshold
+from ..denoiser import EDM, Clock, Dynamic, Static, Threshold
+from ..paths import (
+    VE,
+    CondOT,
+    Cosine,
+    GaussianPath,
+    Table,
+    linear_betas,
+    scaled_linear_betas,
+    squared_cosine_betas,
+    zero_terminal_snr,
+)
 from .library import library
 
 __all__ = ["MODEL", "SCHEDULERS", "STEPPING", "Conventions", "conventions", "fields_of", "scheduler_class"]

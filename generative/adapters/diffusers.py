@@ -6,8 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..conditioning import Condition, Label
-from ..denoiser import Denoiser
+from ..denoiser import Condition, Denoiser, Label
 from .conventions import Conventions, conventions
 
 __all__ = ["from_diffusers"]

@@ -15,9 +15,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from ..conditioning import Condition
-from ..denoiser import Denoiser
-from ..path import VE
+from ..denoiser import Condition, Denoiser
+from ..paths import VE
 
 __all__ = ["from_k_diffusion"]
 

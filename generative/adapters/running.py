@@ -17,8 +17,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from ...solvers import Scheme
-from ...solvers.linear_form import Symbol
-from ...solvers.scheme import normals
+from ...solvers.scheme import Symbol, normals
 
 __all__ = ["Answer", "Drawn", "Run"]
 

@@ -28,8 +28,8 @@ from torch import Tensor
 
 from ...solvers import unroll
 from ..denoiser import Denoiser
-from ..sampler import Sampler, chosen, steps
-from ..table import Table
+from ..paths import Table
+from ..sampling import Sampler, chosen, steps
 from .conventions import conventions, fields_of, scheduler_class
 from .diffusers import from_diffusers
 from .running import Answer, Drawn, Run

@@ -9,10 +9,8 @@ import torch
 from torch import Tensor
 
 from ..denoiser import Denoiser
-from ..named import Published
-from ..sampler import ends
-from ..shifted import Shifted
-from ..table import Table
+from ..paths import Shifted, Table
+from ..sampling import Published, ends
 
 __all__ = ["inverted", "spaced"]
 

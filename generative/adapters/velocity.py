@@ -25,10 +25,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ..conditioning import Condition, Label
-from ..denoiser import Denoiser
-from ..elementary import Real, exp, hypot, sqrt
-from ..path import VP, CondOT, Cosine, GaussianPath
+from ..denoiser import Condition, Denoiser, Label
+from ..paths import VP, CondOT, Cosine, GaussianPath, Real, exp, hypot, sqrt
 
 __all__ = ["NoisyCondOT", "Scheduled", "from_velocity", "path_of"]
 

@@ -13,3 +13,5 @@ from .network import Network as Network
 from .unet import UNet as UNet
 
 __all__ = ["DiT", "MLP", "Network", "UNet"]
+
+from . import dit as dit

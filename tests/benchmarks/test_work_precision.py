@@ -11,15 +11,15 @@ import pytest
 import torch
 from rich.console import Console
 
+from fokker.benchmarks.commands.sample import by_budget
 from fokker.benchmarks.plot import contact_sheet, work_precision
 from fokker.benchmarks.problems import problem
 from fokker.benchmarks.reference import Reference, prepare
 from fokker.benchmarks.report import Result, Standing, print_result
 from fokker.benchmarks.samplers import DEFAULT_SAMPLERS, SAMPLERS, canonical
-from fokker.benchmarks.samples import by_budget
 from fokker.benchmarks.store import Key, Row
 from fokker.benchmarks.work_precision import GRIDS, Job, jobs, measure
-from fokker.generative.named import PUBLISHED
+from fokker.generative.sampling import PUBLISHED
 
 NOISES = np.random.default_rng(0).lognormal(0.0, 0.3, 40)
 

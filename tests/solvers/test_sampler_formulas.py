@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from toy import ENDS, MIXTURE, states
 
-from fokker.generative import VE, CondOT, Cosine, GaussianPath, flow, grids, reverse_sde
+from fokker.generative import VE, CondOT, Cosine, GaussianPath, flow, reverse_sde
+from fokker.generative.equations import grids
 from fokker.solvers import (
     EDM_HEUN,
     Ancestral,

@@ -12,7 +12,8 @@ from impulses import DATA, MEAN, VARIANCE, affine_map, marginal, output_law
 from torch import Tensor
 from toy import ENDS
 
-from fokker.generative import CondOT, GaussianPath, flow, grids, reverse_sde
+from fokker.generative import CondOT, GaussianPath, flow, reverse_sde
+from fokker.generative.equations import grids
 from fokker.solvers import (
     EDM_HEUN,
     Ancestral,

@@ -29,7 +29,7 @@ from fokker.solvers import (
     WhiteNoise,
     solve,
 )
-from fokker.solvers.diagnosis import FiniteWatch
+from fokker.solvers.loop.diagnosis import FiniteWatch
 
 X = INITIAL[::4]
 DECAY = ODE(lambda t, x: -x)

@@ -20,7 +20,8 @@ from convergence import grid, rms, slope
 from impulses import Impulses, affine_map, output_law
 from torch import Tensor
 
-from fokker.generative import CondOT, Denoiser, grids, reverse_sde
+from fokker.generative import CondOT, Denoiser, reverse_sde
+from fokker.generative.equations import grids
 from fokker.solvers import (
     SDE,
     SRA1,

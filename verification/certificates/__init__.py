@@ -15,4 +15,4 @@ from .convergence import certify as certify
 from .gate import EXPORTED as EXPORTED, uncertified as uncertified
 from .methods import method as method
 from .problems import PROBLEMS as PROBLEMS, Problem as Problem
-from .table import Case as Case, cases as cases, default_problems as default_problems
+from .table import PATHS as PATHS, Case as Case, cases as cases, default_problems as default_problems

@@ -25,12 +25,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...generative.named import Published, named
-from ...generative.path import CondOT
+from ...generative.paths import CondOT
+from ...generative.sampling import Published, named
 from ...solvers import SolveError, Solver, Stepper
 from ..oracles import Law
+from ..statistics import local_slopes, rms
 from .certificate import STALLED, Certificate, Judged, elsewhere
-from .ladder import POINTS, ROUNDING_AT_MOST, fitted, floors, local_slopes, rms
+from .ladder import POINTS, ROUNDING_AT_MOST, fitted, floors
 from .problems import PROBLEMS, Problem, sampling
 from .running import ExactStep, checked, run_of
 from .stochastic_problems import GROUPS, LawProblem, PathProblem, Run, keeping

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ... import solvers
-from ...solvers import (
-    Solver,
-)
+from ...solvers import Solver
 from .certificate import Certificate
 
 __all__ = ["EXPORTED", "uncertified"]

@@ -22,12 +22,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import special
-from torch import Tensor
 
-__all__ = ["Fit", "fitted", "floors", "local_slopes", "rms", "slope"]
+from ..statistics import local_slopes
+
+__all__ = ["Fit", "fitted", "floors"]
 
 Array = NDArray[np.float64]
 
@@ -39,26 +39,6 @@ ROUNDING_AT_MOST = 2.0**16
 """Errors that stop falling above so many roundings do not stop because of rounding."""
 POINTS = 4
 """The fewest errors that show an order: three local slopes."""
-
-
-def rms(x: Tensor) -> float:
-    """The root mean square of all entries."""
-    return x.square().mean().sqrt().item()
-
-
-def slope(steps: Sequence[float], errors: Sequence[float]) -> float:
-    """The order that all of these errors show: minus the least-squares slope of log error against log steps."""
-    x, y = (torch.tensor(values, dtype=torch.float64).log() for values in (steps, errors))
-    return -(((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum()).item()
-
-
-def local_slopes(steps: Sequence[float], errors: Sequence[float]) -> list[float]:
-    """−Δlog e / Δlog n between neighbours; nan where an error is zero."""
-    e = np.array(errors, dtype=np.float64)
-    logs = np.full(len(e), np.nan)
-    logs[e > 0.0] = np.log(e[e > 0.0])
-    found: list[float] = (-np.diff(logs) / np.diff(np.log(np.array(steps, dtype=np.float64)))).tolist()
-    return found
 
 
 def floors(steps: Sequence[int], errors: Sequence[float], size: float, eps: float) -> list[float]:

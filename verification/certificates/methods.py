@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from ... import solvers
-from ...generative.named import PUBLISHED, Published
+from ...generative.sampling import PUBLISHED, Published
 from ...solvers import ButcherTableau, ExponentialTableau, Solver
 from ..dotted import dotted
 from .stochastic_problems import Run

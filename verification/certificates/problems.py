@@ -20,9 +20,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...generative import grids
-from ...generative.path import GaussianPath
-from ...generative.process import flow
+from ...generative.equations import flow, grids
+from ...generative.paths import GaussianPath
 from ...solvers import ODE, Equation, Semilinear, Time
 from ..oracles import GaussianMixture
 

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from ...solvers import Adaptive, Equation, Noise, SolveError, Solver, Step, Stepper, solve
-from ...solvers.stepping import Grid
+from ...solvers.loop import Grid
 from .problems import Problem
 from .stochastic_problems import Run
 

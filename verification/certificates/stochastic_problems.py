@@ -26,11 +26,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from ...generative import grids
-from ...generative.path import GaussianPath
-from ...generative.process import flow, reverse_sde
+from ...generative.equations import flow, grids, reverse_sde
+from ...generative.paths import GaussianPath
 from ...solvers import BrownianTree, Equation, Noise, Semilinear
-from ..impulse import impulse_response
+from ..laws import impulse_response
 from ..oracles import Gaussian, Law, marginal, reversed_transition
 from .problems import CLEAN, NOISY, uniform
 

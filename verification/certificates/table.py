@@ -15,8 +15,8 @@ from functools import cache, partial
 
 from torch import Tensor
 
-from ...generative.path import VE, VP, CondOT, GaussianPath
-from ...generative.process import HOLDS
+from ...generative.equations import HOLDS
+from ...generative.paths import VE, VP, CondOT, GaussianPath
 from ...solvers import (
     DPM_SOLVER_2,
     EDM_HEUN,

@@ -1,49 +1,17 @@
 """The catalogue: the theory of diffusion and flow matching, statement by statement, as functions that measure it.
 
-One module a chapter. Importing this package registers every claim in `CATALOGUE`.
+One module a chapter, in rooms by subject: `paths`, `equations`, `training`, `sampling` and `errata`. Importing this
+package registers every claim in `CATALOGUE`. A chapter imports `tools` and no other chapter.
 """
 
 from __future__ import annotations
 
 from . import (
-    cleared as cleared,
-    cleared_fields as cleared_fields,
-    continuity as continuity,
-    conversions as conversions,
-    differential_equations as differential_equations,
-    discrete_bound as discrete_bound,
-    discrete_sampling as discrete_sampling,
-    discrete_time as discrete_time,
-    distillation as distillation,
-    errata_000 as errata_000,
-    errata_000_limits as errata_000_limits,
-    errata_000_models as errata_000_models,
-    errata_002 as errata_002,
-    errata_002_code as errata_002_code,
-    errata_002_losses as errata_002_losses,
-    errata_002_plumbing as errata_002_plumbing,
-    errata_003 as errata_003,
-    errata_003_models as errata_003_models,
-    errata_004 as errata_004,
-    fast_sampling as fast_sampling,
-    fokker_planck as fokker_planck,
-    guidance as guidance,
-    guided_sampling as guided_sampling,
-    joint as joint,
-    langevin as langevin,
-    levels as levels,
-    likelihood as likelihood,
-    objectives as objectives,
+    equations as equations,
+    errata as errata,
     paths as paths,
-    probability as probability,
-    reversal as reversal,
-    score_models as score_models,
-    score_sampling as score_sampling,
-    scores as scores,
-    stochastic as stochastic,
-    stochastic_steps as stochastic_steps,
-    transport as transport,
-    weights as weights,
+    sampling as sampling,
+    training as training,
 )
 from .claim import (
     CATALOGUE as CATALOGUE,

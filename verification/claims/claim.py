@@ -25,7 +25,7 @@ from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
 import torch
 
-from ..marginals import holm
+from ..statistics import holm
 
 __all__ = [
     "CATALOGUE", "Bound", "Check", "Claim", "Measurement", "Outcome", "Statistical",

@@ -22,6 +22,7 @@ from .gaussian_laws import (
     reversed_transition as reversed_transition,
 )
 from .guided import GaussianClasses as GaussianClasses, guided_law as guided_law
+from .monotone import LogCDF as LogCDF, monotone_map as monotone_map
 from .one_dimensional import Laplace as Laplace, Uniform as Uniform
 from .ornstein_uhlenbeck import OrnsteinUhlenbeck as OrnsteinUhlenbeck
 from .perturbed import Bias as Bias, Lag as Lag, Rounding as Rounding, Smooth as Smooth, White as White

@@ -27,11 +27,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ...generative.denoiser import Denoiser
-from ...generative.elementary import Real
-from ...generative.path import GaussianPath
-from ...generative.prediction import check_kind
-from ...solvers.random import extra_normal, per_sample_keys
+from ...generative.denoiser import Denoiser, check_kind
+from ...generative.paths import GaussianPath, Real
+from ...solvers.noise import extra_normal, per_sample_keys
 from .monotone import LogCDF, monotone_map
 
 if TYPE_CHECKING:

@@ -27,8 +27,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ...generative.elementary import Real
-from ...generative.path import GaussianPath
+from ...generative.paths import GaussianPath, Real
 from ...solvers import standard_normal
 from .base import Oracle, broadcast, coefficients
 

@@ -22,8 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ...generative.elementary import Real
-from ...generative.path import GaussianPath
+from ...generative.paths import GaussianPath, Real
 from ...solvers import standard_normal
 from .base import Oracle, coefficients
 

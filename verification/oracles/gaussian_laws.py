@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ...generative.path import GaussianPath
+from ...generative.paths import GaussianPath
 from .gaussian import Gaussian
 
 __all__ = ["Law", "Transition", "law_of", "marginal", "reversed_transition"]

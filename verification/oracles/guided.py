@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from ...generative.denoiser import Denoiser
-from ...generative.path import GaussianPath
+from ...generative.paths import GaussianPath
 from .gaussian import Gaussian, GaussianMixture
 
 __all__ = ["GaussianClasses", "guided_law"]

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...generative.elementary import Real
+from ...generative.paths import Real
 from ...solvers import standard_normal
 from .base import Oracle
 

@@ -31,10 +31,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ...generative.denoiser import Denoiser
-from ...generative.path import GaussianPath
-from ...generative.prediction import coefficients, per_sample
-from ...solvers.random import standard_normals
+from ...generative.denoiser import Denoiser, coefficients, per_sample
+from ...generative.paths import GaussianPath
+from ...solvers.noise import standard_normals
 from .base import Oracle
 
 __all__ = ["Bias", "Lag", "NetworkError", "RelativeError", "Rounding", "Smooth", "White", "perturbed", "relative_error"]

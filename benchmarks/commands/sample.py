@@ -1,0 +1,67 @@
+"""Samples to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...generative import load, sample
+from ...generative.sampling import default_sampler
+from ...solvers import solve
+from ..plot import contact_sheet
+from ..problems import Problem
+
+__all__ = ["by_budget", "draw"]
+
+COLUMNS = 10
+
+
+def by_budget(problem: Problem, budgets: Sequence[int], samples: int, seed: int) -> dict[int, Tensor]:
+    """The end points of the same first noises for each budget, by what `sample` uses: shape (samples, ...)."""
+    noise, equation = problem.noise(samples, seed), problem.equation(samples)
+    ends = {}
+    for budget in budgets:
+        solver, times = default_sampler(problem.path, budget, t1=problem.end)
+        ends[budget] = solve(equation, noise, times, solver).x
+    return ends
+
+
+def draw(
+    network: str | Path,
+    samples: int,
+    file: Path,
+    *,
+    nfe: int,
+    label: int | None,
+    guidance: float | None,
+    seed: int,
+) -> None:
+    """Samples of a network of images as a contact sheet, a PNG; without a label, its classes in turn.
+
+    Raises what `load` and `sample` raise, and ValueError for a network of something else than images, a class
+    that it does not have, and a file that is no PNG.
+    """
+    if file.suffix.lower() != ".png":
+        raise ValueError(f"{file} must end in .png, the format of the picture.")
+    denoiser = load(network)
+    net = cast(Any, denoiser.net)
+    shape, classes = net.shape, net.null_label
+    if len(shape) != 3:
+        raise ValueError(f"{network} makes samples of shape {tuple(shape)}, which are no images.")
+    if label is not None and label >= classes:
+        raise ValueError(f"The classes of {network} run from 0 to {classes - 1}, but the label is {label}.")
+    columns = min(classes if classes and label is None else COLUMNS, samples)
+    labels = torch.arange(samples) % columns if label is None else torch.full((samples,), label)
+    x = sample(
+        denoiser, (samples, *shape), nfe=nfe, label=labels if classes else None, guidance=guidance, seed=seed
+    )
+    rows = -(-samples // columns)
+    images = np.full((rows * columns, *shape[1:]), np.nan)
+    images[:samples] = x[:, 0].numpy()
+    titles = [str(value) if classes else "" for value in labels[:columns].tolist()]
+    contact_sheet(images.reshape(rows, columns, *shape[1:]), [""] * rows, titles, file)

@@ -1,0 +1,22 @@
+"""A network with its conventions: what it predicts, on which path, at which clock, under which guidance.
+
+`Denoiser` is what every other room holds. The conversions between predictions may be changed freely: each is checked
+against a 2×2 solve.
+"""
+
+from __future__ import annotations
+
+from . import preconditioning as preconditioning, prediction as prediction
+from .cfg import CFG as CFG, AutoGuidance as AutoGuidance
+from .classifier import ClassifierGuidance as ClassifierGuidance
+from .conditioning import Condition as Condition, Label as Label, for_batch as for_batch
+from .denoiser import Clock as Clock, Denoiser as Denoiser
+from .preconditioning import EDM as EDM
+from .prediction import (
+    KINDS as KINDS,
+    check_kind as check_kind,
+    coefficients as coefficients,
+    conversion as conversion,
+    per_sample as per_sample,
+)
+from .thresholding import Dynamic as Dynamic, Static as Static, Threshold as Threshold

@@ -1,0 +1,234 @@
+"""The variational bound of a chain in discrete time, term by term.
+
+With latents x_{t_0}, …, x_{t_n} from noise to the cleanest time with σ > 0, all terms in nats,
+
+    −log p(x₀) ≤ L = KL(q(x_{t_0} | x₀) ‖ N(0, P² I)) + Σ_i KL(q(x_{t_{i+1}} | x_{t_i}, x₀) ‖ p) − log p(x₀ | x_{t_n}),
+
+each under the expectation over ε in x_t = α x₀ + σ ε, of which one draw a term is taken. In the names of `discrete`,
+with the reverse variance B^v β̃^{1−v} and D = log(B/β̃), a step costs, summed over components,
+
+    KL = ½ [v D + expm1(−v D) + (SNR_{t_{i+1}} − SNR_{t_i}) e^{−v D} (x₀ − x₀-hat)²],
+
+and the same error in ε-hat instead has the weight B²/(2 σ_p² a² σ_s²), DDPM's β²/(2 σ_p² (1 − β)(1 − ᾱ)). L is tight
+where the reverse kernels are exact. Else its excess on smooth data is O(1/T) for v = 1, but stays at γ/2 = 0.2886 nats
+a dimension for v = 0, whose variances near the data are too small.
+
+The decoder is N(x₀-hat, B^v β̃'^{1−v} I), B = σ² at t_n and β̃' that of the step before, since its own vanishes; as a
+density, or for data on K grey levels −1, …, 1 as the mass of the level's cell, open at both extremes.
+
+Sources: Ho et al. (2006.11239), eqs. 5, 12, 13; Nichol and Dhariwal (2102.09672), section 3; Kingma et al.
+(2107.00630), eqs. 11-14.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...solvers import Noise
+from ..denoiser import Denoiser, per_sample
+from ..paths import GaussianPath
+from .chain import Posterior, chain_times, learned, posterior, share
+from .grey_levels import check_levels, grey_levels_log_prob
+
+__all__ = ["Bound", "Chain", "variational_bound"]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The terms of L, in nats, each summed over the components of a sample: tensors whose first axis is the batch.
+
+    prior: (B,). steps: (B, k), the terms of the steps that were evaluated, and `which`, int64 (B, k), their numbers, 0
+    the noisiest. weight: each of them stands for so many. decoder: (B,), −log p(x₀ | x_{t_n}). dims: components of a
+    sample. nfe: network evaluations, of the sample that takes most.
+    """
+
+    prior: Tensor
+    steps: Tensor
+    which: Tensor
+    weight: float
+    decoder: Tensor
+    dims: int
+    nfe: int
+
+    @property
+    def transitions(self) -> Tensor:
+        """The terms of all steps together, (B,); of a subset an unbiased estimate."""
+        return self.weight * self.steps.sum(1)
+
+    @property
+    def total(self) -> Tensor:
+        """L, an upper bound of −log p(x₀), (B,)."""
+        return self.prior + self.transitions + self.decoder
+
+    @property
+    def bits_per_dim(self) -> Tensor:
+        """L in bits a component, (B,); with the continuous decoder of a density."""
+        return self.total / (self.dims * math.log(2.0))
+
+    @property
+    def standard_error(self) -> Tensor:
+        """Of `transitions` as an estimate over the steps and their ε, (B,), from pairs of neighbouring terms.
+
+        Its square is unbiased for a subset, whose strata hold a pair each; for all steps it is too large, by the
+        squared differences of their expectations. The spread of one draw of the decoder is not in it.
+        """
+        differences = self.steps.diff(dim=1)
+        odd_one_out = differences[:, -1:] if self.steps.shape[1] % 2 else differences[:, :0]
+        squared: Tensor = torch.cat([differences[:, ::2], odd_one_out], 1).square().sum(1)
+        return self.weight * squared.sqrt()
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The latents of a chain and its steps, float64 on the host.
+
+    times: (n + 1,), those with σ > 0. posterior: of its n steps. decoder_log_variance: for v = 0 and v = 1.
+    """
+
+    path: GaussianPath
+    times: Tensor
+    posterior: Posterior
+    decoder_log_variance: tuple[float, float]
+
+    @classmethod
+    def of(cls, denoiser: Denoiser, times: Tensor | Sequence[float] | None) -> Chain:
+        """Raises ValueError for a network that does not tell x₀ at the first of the times (ε at α = 0), and for times
+        that make no chain."""
+        path, latents = denoiser.path, chain_times(denoiser.path, times)
+        denoiser.conversion_to(1.0, 0.0, float(latents[0]))
+        if path.sigma(float(latents[-1])) == 0.0:
+            latents = latents[:-1]
+        large = 2.0 * math.log(path.sigma(float(latents[-1])))
+        steps = posterior(path, latents[:-1], latents[1:])
+        small = math.log(float(torch.as_tensor(steps.variance)[-1])) if len(latents) > 1 else large
+        return cls(path, latents, steps, (small, large))
+
+    @property
+    def steps(self) -> int:
+        """n, the number of KL terms."""
+        return len(self.times) - 1
+
+    def noisy(self, index: Tensor, x0: Tensor, eps: Tensor) -> Tensor:
+        """x_t at the latents `index`, (R,), of x0 and eps, (R, ...)."""
+        t = self.times[index]
+        return per_sample(self.path.alpha(t), x0) * x0 + per_sample(self.path.sigma(t), x0) * eps
+
+    def step_terms(self, index: Tensor, v: Tensor | float, error: Tensor) -> Tensor:
+        """The KL of steps `index`, host int64 (R,), for x₀ − x₀-hat, (R, ...), summed over components: (R,)."""
+        spread, gain = (torch.as_tensor(value)[index] for value in (self.posterior.spread, self.posterior.gain))
+        if isinstance(v, Tensor):
+            spread, gain = (torch.as_tensor(per_sample(value, error)) for value in (spread, gain))
+        lifted = v * spread
+        fixed, slope = lifted + torch.expm1(-lifted), gain * torch.exp(-lifted)
+        if not isinstance(v, Tensor):  # so far in float64
+            fixed, slope = (torch.as_tensor(per_sample(value, error)) for value in (fixed, slope))
+        return 0.5 * _total(fixed + slope * error.square())
+
+    def decoder_terms(self, v: Tensor | float, x0: Tensor, mean: Tensor, levels: int | None) -> Tensor:
+        """−log p(x₀ | x_{t_n}), (R,), for x₀-hat `mean`; of the cell of one of `levels`, or of the density."""
+        small, large = self.decoder_log_variance
+        log_variance = torch.as_tensor(small + v * (large - small), dtype=x0.dtype, device=x0.device)
+        if levels is not None:
+            return -_total(grey_levels_log_prob(x0, mean, (0.5 * log_variance).exp(), levels))
+        squared = (x0 - mean).square() * (-log_variance).exp()
+        return 0.5 * _total(squared + log_variance + math.log(2.0 * math.pi))
+
+
+def _total(values: Tensor) -> Tensor:
+    return values.flatten(1).sum(1)
+
+
+def variational_bound(
+    denoiser: Denoiser,
+    x0: Tensor,
+    noise: Noise,
+    times: Tensor | Sequence[float] | None = None,
+    *,
+    variance: str | float,
+    levels: int | None = None,
+    terms: int | None = None,
+    prior: float | None = None,
+    chunk: int = 1,
+    differentiable: bool = False,
+) -> Bound:
+    """The bound on −log p(x₀) of clean samples x0, (B, ...), for the chain of `ancestral` with the same arguments.
+
+    noise: `WhiteNoise`, or a `BrownianTree` like x0, whose draws do not depend on the batch. times: from noise to data,
+    by default those of a `Table`; a last time with σ = 0 is the data itself. levels: grey levels from −1 to 1 of the
+    data, which make L a bound on the probability of x0; None takes the density. terms: evaluate so many of the n steps
+    instead of all, an even number: two in each of terms/2 equal strata, a stratum a range of steps, so that
+    `transitions` is unbiased. prior: P, by default √(α² + σ²) at the first time, which is 1 on a variance-preserving
+    path. chunk: steps in one call of the network, on chunk · B samples, which is what memory grows with.
+    differentiable: keep the graph for a backward pass, and with it the memory of all calls.
+
+    terms + 1 (or n + 1) network evaluations a sample. Raises ValueError for arguments that do not fit.
+    """
+    v, chain, batch = share(variance), Chain.of(denoiser, times), len(x0)
+    if levels is not None:
+        check_levels(x0, levels)
+    if terms is not None and (not isinstance(terms, int) or terms < 2 or terms % 2 or chain.steps == 0):
+        raise ValueError(f"terms must be an even number of at least 2 for {chain.steps} steps, but is {terms!r}.")
+    if not isinstance(chunk, int) or chunk < 1:
+        raise ValueError(f"chunk must be a whole number of at least 1, but is {chunk!r}.")
+    which, weight = _chosen(chain.steps, terms, x0, noise)
+    columns = which.shape[1]
+
+    def predicted(index: Tensor, first: int) -> tuple[Tensor, Tensor, Tensor | float]:
+        """x₀, x₀-hat and v at the latents `index`, (B, c), one column after the other: each (B c, ...)."""
+        count = index.shape[1]
+        eps = torch.cat([noise.extra(first + j, x0) for j in range(count)])
+        clean, latents = x0.repeat(count, *(1,) * (x0.ndim - 1)), index.T.flatten()
+        one = denoiser if count == 1 else denoiser.of_rows(torch.arange(batch).repeat(count))
+        x, t = chain.noisy(latents, clean, eps), chain.times[latents]
+        if v is None:
+            return clean, *learned(one, t, x)
+        return clean, one.predict("x0", t, x), v
+
+    with torch.set_grad_enabled(differentiable and torch.is_grad_enabled()):
+        values = []
+        for first in range(0, columns, chunk):
+            index = which[:, first : first + chunk]
+            clean, x0_hat, at = predicted(index, first)
+            found = chain.step_terms(index.T.flatten(), at, clean - x0_hat)
+            values.append(found.reshape(-1, batch).T)
+        clean, x0_hat, at = predicted(torch.full((batch, 1), chain.steps), columns)
+        return Bound(
+            prior=_prior_term(chain, x0, prior),
+            steps=torch.cat(values, 1) if values else x0.new_zeros(batch, 0),
+            which=which,
+            weight=weight,
+            decoder=chain.decoder_terms(at, clean, x0_hat, levels),
+            dims=x0[0].numel(),
+            nfe=_spent(denoiser, chain, which),
+        )
+
+
+def _chosen(steps: int, terms: int | None, x0: Tensor, noise: Noise) -> tuple[Tensor, float]:
+    """The steps to evaluate, host int64 (B, k), and the weight of each."""
+    batch = len(x0)
+    if terms is None:
+        return torch.arange(steps).expand(batch, steps), 1.0
+    normal = noise.extra(terms + 1, x0.new_empty(batch, terms, dtype=torch.float32)).double().cpu()
+    stratum = torch.arange(terms) // 2
+    place = (stratum + torch.special.ndtr(normal)) * (2.0 * steps / terms)
+    return place.long().clamp(max=steps - 1), steps / terms
+
+
+def _spent(denoiser: Denoiser, chain: Chain, which: Tensor) -> int:
+    """Network evaluations of the sample that takes most."""
+    spends = torch.as_tensor(denoiser.spends(chain.times)).expand(chain.steps + 1)
+    return int(spends[which].sum(1).amax() + spends[-1])
+
+
+def _prior_term(chain: Chain, x0: Tensor, prior: float | None) -> Tensor:
+    alpha, sigma = (float(of(float(chain.times[0]))) for of in (chain.path.alpha, chain.path.sigma))
+    deviation = math.hypot(alpha, sigma) if prior is None else prior
+    if not 0.0 < deviation < math.inf:
+        raise ValueError(f"prior must be a positive deviation, but is {prior}.")
+    ratio = (sigma / deviation) ** 2
+    return 0.5 * _total((ratio - 1.0 - math.log(ratio)) + (alpha / deviation) ** 2 * x0.square())

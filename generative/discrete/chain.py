@@ -1,0 +1,248 @@
+"""Diffusion in discrete time: the posterior of a step, and the chain of reverse steps that it leads to.
+
+From the noisier time s to the cleaner t, with the transition x_s | x_t ~ N(a x_t, B I), a = α_s/α_t, and
+
+    c = 1 − SNR_s/SNR_t = −expm1(2(λ_s − λ_t)),        B = σ_s² c,        β̃ = σ_t² c,
+
+Bayes' rule gives q(x_t | x_s, x₀) = N(μ̃, β̃ I), where μ̃ is
+
+    a (σ_t/σ_s)² x_s + α_t c x₀                    in x₀ (c > 0: the SNR rises strictly),
+    (x_s − (B/σ_s) ε) / a                          in ε = (x_s − α_s x₀)/σ_s,
+    β̃ (a x_s/B + α_t x₀/σ_t²)                      in precisions, 1/β̃ = a²/B + 1/σ_t².
+
+The model's step is p(x_t | x_s) = N(μ̃(x_s, x₀-hat), B^v β̃^{1−v} I): v = 0 is the posterior's variance, "small", best
+for data at a point; v = 1 the transition's, "large", best for data N(0, I); and a network may learn v. On a `Table`
+and its own times that is DDPM, with a = √(1 − β), B = β. With v = 0 the chain is `ExponentialAdams(1)` on
+`reverse_sde(denoiser)`. The last step, to σ = 0, returns x₀-hat and adds no noise.
+
+Sources: Ho et al. (2006.11239), eqs. 6, 7, 11, section 3.2 and algorithm 2; Nichol and Dhariwal (2102.09672), eq. 15;
+Kingma et al. (2107.00630), appendix A.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from ...solvers import Equation, Noise, Solution, Step, Stepper, solve
+from ...solvers.equation import Field
+from ...solvers.loop import Grid, combined
+from ..denoiser import Denoiser, per_sample
+from ..paths import GaussianPath, Real, Table, exp, expm1, log, ratio
+
+__all__ = ["VARIANCES", "Posterior", "ancestral", "chain_times", "learned", "posterior", "share"]
+
+VARIANCES = {"small": 0.0, "large": 1.0}
+"""The v of the two fixed reverse variances."""
+
+Times = Tensor | Sequence[float]
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """q(x_t | x_s, x₀) of one step, or of several (tensors), from the noisier s to the cleaner t.
+
+    removed: c. alpha, sigma: at t; noisier_alpha, noisier_sigma: at s. log_snr: λ_t.
+    """
+
+    removed: Real
+    alpha: Real
+    sigma: Real
+    noisier_alpha: Real
+    noisier_sigma: Real
+    log_snr: Real
+
+    @property
+    def variance(self) -> Real:
+        """β̃, "small"."""
+        return self.sigma**2 * self.removed
+
+    @property
+    def transition(self) -> Real:
+        """B, the variance of x_s given x_t, "large"."""
+        return self.noisier_sigma**2 * self.removed
+
+    @property
+    def from_x(self) -> Real:
+        """What μ̃ keeps of x_s beside x₀; finite where α_s = 0 or σ_t = 0."""
+        return self.noisier_alpha / self.alpha * (self.sigma / self.noisier_sigma) ** 2
+
+    @property
+    def from_x0(self) -> Real:
+        """What μ̃ takes of x₀."""
+        return self.alpha * self.removed
+
+    @property
+    def spread(self) -> Real:
+        """log(B/β̃) = 2 log(σ_s/σ_t), over which the reverse variance can be chosen; infinite where σ_t = 0."""
+        return 2.0 * (log(self.noisier_sigma) - log(self.sigma))
+
+    @property
+    def gain(self) -> Real:
+        """SNR_t − SNR_s = from_x0²/β̃, where σ_t > 0."""
+        return exp(2.0 * self.log_snr) * self.removed
+
+    def mean(self, x: Tensor, x0: Tensor) -> Tensor:
+        """μ̃ from x_s and x₀ (or x₀-hat), each (B, ...)."""
+        return per_sample(self.from_x, x) * x + per_sample(self.from_x0, x) * x0
+
+    def mean_from_eps(self, x: Tensor, eps: Tensor) -> Tensor:
+        """μ̃ from x_s and ε (or ε-hat), each (B, ...); infinite where α_s = 0."""
+        back = ratio(self.alpha, self.noisier_alpha)
+        return per_sample(back, x) * (x - per_sample(self.noisier_sigma * self.removed, x) * eps)
+
+    def reverse_variance(self, v: float) -> Real:
+        """B^v β̃^{1−v}."""
+        return self.transition**v * self.variance ** (1.0 - v)
+
+
+def posterior(path: GaussianPath, s: Real, t: Real) -> Posterior:
+    """The posterior of the step from s to t, floats or tensors of one shape.
+
+    Raises ValueError unless the log-SNR rises strictly from s to t.
+    """
+    before, after = path.log_snr(s), path.log_snr(t)
+    falls = ~torch.as_tensor(after > before)
+    if bool(falls.any()):
+        start, end = (float(torch.as_tensor(times).expand_as(falls)[falls][0]) for times in (s, t))
+        raise ValueError(
+            f"A reverse step goes from a noisier time to a cleaner one, but the log-SNR of {path} does not rise from "
+            f"s = {start:g} to t = {end:g}; exchange them, or drop what repeats."
+        )
+    removed = -expm1(2.0 * (before - after))
+    return Posterior(removed, path.alpha(t), path.sigma(t), path.alpha(s), path.sigma(s), after)
+
+
+def share(variance: str | float) -> float | None:
+    """v of "small", "large" or a number from 0 to 1; None for "learned". Raises ValueError for anything else."""
+    if variance == "learned":
+        return None
+    v = VARIANCES.get(variance) if isinstance(variance, str) else float(variance)
+    if v is None or not 0.0 <= v <= 1.0:
+        raise ValueError(
+            f"Unknown reverse variance {variance!r}; choose 'small', 'large', 'learned', or a number from 0 to 1."
+        )
+    return v
+
+
+def chain_times(path: GaussianPath, times: Times | None = None) -> Tensor:
+    """Times of a chain from noise to data, float64 on the host: those given, or all of a `Table` and t = 1.
+
+    Raises ValueError for a path without times of its own, and for times that are not strictly monotone.
+    """
+    if times is not None:
+        return torch.tensor(Grid.of(times).times, dtype=torch.float64)
+    if not isinstance(path, Table):
+        raise ValueError(f"{path} has no times of its own; give them, for example grids.uniform(path, 100).")
+    return torch.as_tensor(path.at(torch.arange(path.steps - 1, -2, -1)))
+
+
+@dataclass(frozen=True)
+class _Chain(Equation):
+    """p(x_t | x_s) as what `solve` takes: predict(t, x) is x₀-hat, or with a learned variance (v is None), for x twice
+    in axis 1, x₀-hat and v one after the other there."""
+
+    path: GaussianPath
+    predict: Field
+    v: float | None
+    cost: int
+    spends: Callable[[Real], int | Tensor]
+
+    @property
+    def stochastic(self) -> bool:
+        return True
+
+    def watched(self, watch: Callable[[Field], Field]) -> _Chain:
+        return replace(self, predict=watch(self.predict))
+
+    def variance(self, times: Tensor) -> Tensor:
+        """The clock of the reverse equation, so that the two see the same path."""
+        return cast(Tensor, exp(2.0 * self.path.log_snr(times)))
+
+
+class _Draws(Stepper):
+    """One draw of p(x_t | x_s) a step."""
+
+    order = 1
+    weak_order = 1.0
+    noises = frozenset({"additive"})
+    one_step = True
+
+    def evaluations(self, n: int) -> int:
+        return n
+
+    def init(  # type: ignore[override]  # `ancestral` pairs the two
+        self, equation: _Chain, x: Tensor, times: Grid
+    ) -> tuple[tuple[tuple[float, float, float, float], ...], int]:
+        t = torch.tensor(times.times, dtype=torch.float64)
+        step = posterior(equation.path, t[:-1], t[1:])
+        variance = step.reverse_variance(equation.v or 0.0)
+        noise = torch.where(torch.as_tensor(step.sigma) > 0.0, torch.as_tensor(variance).sqrt(), 0.0)
+        columns = (torch.as_tensor(column).tolist() for column in (step.from_x, step.from_x0, noise, step.spread))
+        return tuple(zip(*columns, strict=True)), 0
+
+    def step(  # type: ignore[override]  # likewise
+        self,
+        equation: _Chain,
+        t0: float,
+        t1: float,
+        x: Tensor,
+        state: tuple[tuple[tuple[float, float, float, float], ...], int],
+        noise: Noise | None,
+    ) -> Step:
+        rows, number = state
+        from_x, from_x0, deviation, spread = rows[number]
+        if equation.v is not None:
+            x0 = equation.predict(t0, x)
+        else:
+            x0, v = equation.predict(t0, torch.cat([x, x], 1)).chunk(2, 1)
+        x1 = combined(from_x * x, [from_x0], [x0])
+        if deviation != 0.0:
+            xi = cast(Noise, noise).normal(t0, t1, equation.variance, x)
+            x1 = x1 + deviation * xi if equation.v is not None else x1 + deviation * (0.5 * spread * v).exp() * xi
+        return Step(x1, (rows, number + 1))
+
+
+def ancestral(
+    denoiser: Denoiser,
+    x: Tensor,
+    noise: Noise,
+    times: Times | None = None,
+    *,
+    variance: str | float,
+    save: bool | Times = False,
+    max_nfe: int | None = None,
+    progress: bool = False,
+) -> Solution:
+    """Draw from the chain p(x_t | x_s) along `times`, from x at the first of them, (B, ...); one evaluation a step.
+
+    noise: `WhiteNoise` or `BrownianTree`. times: from noise to data, by default all of a `Table` and t = 1; a subset of
+    them is the strided chain of Nichol and Dhariwal (2102.09672), section 4. variance: "small", "large", a number v
+    between them, or "learned". save, max_nfe, progress: as in `solve`, of which this is one case.
+
+    Of weak order 1. Raises ValueError for times that do not go from noise to data, for an unknown variance, for
+    "learned" where the denoiser learned none, and `SolveError` for a state that is not finite.
+    """
+    v = share(variance)
+    chain = _Chain(denoiser.path, _network(denoiser, v), v, denoiser.cost, denoiser.spends)
+    return solve(
+        chain, x, chain_times(denoiser.path, times), _Draws(), noise, save=save, max_nfe=max_nfe, progress=progress
+    )
+
+
+def learned(denoiser: Denoiser, t: Real, x: Tensor) -> tuple[Tensor, Tensor]:
+    """x₀-hat and the v that the network learned, each of x's shape: networks return 2v − 1."""
+    output, variance = denoiser.output_and_variance(t, x)
+    if variance is None:
+        raise ValueError(f"{denoiser!r} has not learned a variance; choose variance='small' or 'large'.")
+    return denoiser.conversion_to(1.0, 0.0, t)(x, output), 0.5 * (variance + 1.0)
+
+
+def _network(denoiser: Denoiser, v: float | None) -> Field:
+    if v is not None:
+        return lambda t, x: denoiser.predict("x0", t, x)
+    return lambda t, doubled: torch.cat(learned(denoiser, t, doubled.chunk(2, 1)[0]), 1)

@@ -1,0 +1,16 @@
+"""The equations of a denoiser: probability flow, reverse SDE, any noise level, interpolants; and grids of times.
+
+The marginals of an equation are its contract. How its coefficients are computed may be changed freely.
+"""
+
+from __future__ import annotations
+
+from . import grids as grids, noise_level as noise_level, process as process
+from .interpolant import Interpolant as Interpolant, minibatch_ot as minibatch_ot
+from .noise_level import (
+    constant as constant,
+    diffusion_sde as diffusion_sde,
+    reversal as reversal,
+    safe_interval as safe_interval,
+)
+from .process import HOLDS as HOLDS, flow as flow, reverse_sde as reverse_sde

@@ -1,0 +1,88 @@
+"""Grids: functions from a path and a number of steps to increasing times, noise to data.
+
+`uniform` and `quadratic` are spaced in t, `log_snr` in λ = log(α/σ), `karras` in (σ/α)^{1/ρ}. Where an end of the
+path has an infinite log-SNR the last two cannot reach it by their own spacing: the spacing then runs between
+σ/α = 80 and σ/α = 0.002 (EDM's bounds), the noisiest time is moved to the end itself, and one last step goes from
+the cleanest time to the end, as EDM's does.
+
+Sources: Karras et al. (2206.00364), eq. 5; Lu et al. (2206.00927), section 3.3; Song et al., DDIM (2010.02502),
+appendix D.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..paths import GaussianPath
+
+__all__ = ["karras", "log_snr", "quadratic", "uniform"]
+
+NOISIEST, CLEANEST = 80.0, 0.002
+"""σ/α where a path's own end is infinite or zero."""
+
+
+def uniform(path: GaussianPath, n: int, *, t0: float = 0.0, t1: float = 1.0) -> Tensor:
+    """n steps of equal length in t: n + 1 times, float64."""
+    _check(path, n, t0, t1)
+    return _pinned(torch.linspace(t0, t1, n + 1, dtype=torch.float64), t0, t1)
+
+
+def quadratic(path: GaussianPath, n: int, *, t0: float = 0.0, t1: float = 1.0) -> Tensor:
+    """n steps of equal length in √(1 − t), dense near the data: n + 1 times, float64."""
+    _check(path, n, t0, t1)
+    roots = torch.linspace(math.sqrt(1.0 - t0), math.sqrt(1.0 - t1), n + 1, dtype=torch.float64)
+    return _pinned(1.0 - roots**2, t0, t1)
+
+
+def log_snr(path: GaussianPath, n: int, *, t0: float = 0.0, t1: float = 1.0) -> Tensor:
+    """n steps of equal length in log-SNR: n + 1 times, float64."""
+    return _spaced(path, n, t0, t1, forward=lambda level: -math.log(level), backward=lambda lam: lam)
+
+
+def karras(path: GaussianPath, n: int, rho: float = 7.0, *, t0: float = 0.0, t1: float = 1.0) -> Tensor:
+    """n steps of equal length in (σ/α)^{1/ρ}: n + 1 times, float64. Raises ValueError for rho < 1."""
+    if not 1.0 <= rho < math.inf:
+        raise ValueError(f"karras needs a finite rho >= 1, but got {rho}.")
+    return _spaced(
+        path, n, t0, t1, forward=lambda level: level ** (1.0 / rho), backward=lambda root: -rho * root.log()
+    )
+
+
+def _spaced(
+    path: GaussianPath,
+    n: int,
+    t0: float,
+    t1: float,
+    forward: Callable[[float], float],
+    backward: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """Times uniformly spaced in forward(σ/α); `backward` gives the log-SNR of such a value."""
+    _check(path, n, t0, t1)
+    noisiest, cleanest = float(path.log_snr(t0)), float(path.log_snr(t1))
+    appended = cleanest == math.inf
+    first = NOISIEST if noisiest == -math.inf else math.exp(-noisiest)
+    last = CLEANEST if appended else math.exp(-cleanest)
+    if first <= last:
+        raise ValueError(f"The levels of noise at t0 = {t0:g} and t1 = {t1:g} leave nothing to space; move them apart.")
+    levels = torch.linspace(forward(first), forward(last), n + 1 - appended, dtype=torch.float64)
+    times = torch.as_tensor(path.time(backward(levels)))
+    return _pinned(torch.cat([times, times.new_tensor([t1])]) if appended else times, t0, t1)
+
+
+def _pinned(times: Tensor, t0: float, t1: float) -> Tensor:
+    """The ends exactly, without rounding."""
+    times[0], times[-1] = t0, t1
+    return times
+
+
+def _check(path: GaussianPath, n: int, t0: float, t1: float) -> None:
+    if not isinstance(path, GaussianPath):
+        raise TypeError(f"A grid needs a path, but got {type(path).__name__}; write grids.uniform(CondOT(), 20).")
+    if not isinstance(n, int) or n < 1:
+        raise ValueError(f"A grid needs a whole number of steps n >= 1, but got {n!r}.")
+    if not t0 < t1 <= 1.0:
+        raise ValueError(f"A grid runs from noise to data, t0 < t1 <= 1, but got t0 = {t0} and t1 = {t1}.")

@@ -1,0 +1,116 @@
+"""A straight or curved bridge between two arbitrary distributions, of which neither needs to be Gaussian.
+
+    x_t = α_t x₁ + σ_t x₀,      x₀ ~ source at t = 0,      x₁ ~ data at t = 1,      u_t(x) = E[α' x₁ + σ' x₀ | x_t = x]
+
+The ODE dx = u_t(x) dt carries the source to the data, whatever the coupling of x₀ and x₁ (independent, or
+`minibatch_ot`), as long as its two marginals are theirs. u minimises the mean square E ‖net(x_t, t) − (α' x₁ + σ' x₀)‖²
+over functions of (x_t, t), and it is the same whether the path is conditioned on x₁, on x₀ or on both.
+
+There is no score here: Tweedie's formula needs Gaussian noise, and a velocity alone says nothing of ∇ log p_t. With
+a standard normal source, coupled independently, the same velocity is that of Denoiser(net, path, predicts="velocity").
+
+Sources: Albergo et al., Stochastic Interpolants (2303.08797), section 2, with γ = 0; Liu et al., Rectified Flow
+(2209.03003); Tong et al. (2302.00482), section 3.2; Pooladian et al., Multisample Flow Matching (2304.14772).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Generator, Tensor
+
+from ...solvers import ODE, Time
+from ..denoiser import per_sample
+from ..paths import GaussianPath, stratified
+
+__all__ = ["Interpolant", "minibatch_ot"]
+
+Net = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Interpolant:
+    """x_t = α_t `data` + σ_t `source`, with the coefficients of `path`: `CondOT()` is the straight line.
+
+    Raises TypeError for what is no path, and ValueError for a path whose ends are not the two samples themselves,
+    (α, σ) = (0, 1) at t = 0 and (1, 0) at t = 1.
+    """
+
+    path: GaussianPath
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.path, GaussianPath):
+            raise TypeError(f"Interpolant needs a path, but got a {type(self.path).__name__}; write CondOT().")
+        for t in (0.0, 1.0):
+            alpha, sigma = float(self.path.alpha(t)), float(self.path.sigma(t))
+            if math.hypot(alpha - t, sigma - (1.0 - t)) > 1e-12:
+                raise ValueError(
+                    f"{self.path} has alpha = {alpha:g} and sigma = {sigma:g} at t = {t:g}, but an interpolant needs "
+                    f"{t:g} and {1.0 - t:g} there; take CondOT(), Polynomial(n) or Cosine(-math.inf, math.inf)."
+                )
+
+    def state(self, t: Tensor, source: Tensor, data: Tensor) -> Tensor:
+        """x_t, of shape (B, ...), for pairs of shape (B, ...) and times of shape (B,). Raises ValueError for others."""
+        _check_pairs(source, data)
+        return per_sample(self.path.alpha(t), data) * data + per_sample(self.path.sigma(t), source) * source
+
+    def velocity(self, t: Tensor, source: Tensor, data: Tensor) -> Tensor:
+        """α' data + σ' source, the velocity of each pair, of the shape (B, ...). Raises ValueError as `state`."""
+        _check_pairs(source, data)
+        return per_sample(self.path.d_alpha(t), data) * data + per_sample(self.path.d_sigma(t), source) * source
+
+    def loss(self, net: Net, source: Tensor, data: Tensor, *, generator: Generator | None = None) -> Tensor:
+        """The mean square above per dimension, a scalar, with one stratified time a pair (source[i], data[i]).
+
+        net(x, t): x of shape (B, ...), t of shape (B,). Two independent batches are the independent coupling; for
+        optimal transport write loss(net, source, data[minibatch_ot(source, data)]).
+        """
+        t = stratified(len(data), generator, like=data)
+        error = net(self.state(t, source, data), t) - self.velocity(t, source, data)
+        return error.square().mean()
+
+    def flow(self, net: Net) -> ODE:
+        """dx/dt = net(x, t), from the source at t = 0 to the data at t = 1."""
+
+        def drift(t: Time, x: Tensor) -> Tensor:
+            return net(x, t.flatten().to(x) if isinstance(t, Tensor) else x.new_full((len(x),), t))
+
+        return ODE(drift)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name in ("score", "log_snr", "transition", "time"):
+            raise AttributeError(
+                f"An interpolant has no {name}: its source need not be Gaussian, and a velocity alone determines "
+                "neither score nor noise; if the source is standard normal, use Denoiser(net, path, "
+                "predicts='velocity')."
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+def minibatch_ot(source: Tensor, data: Tensor) -> Tensor:
+    """The permutation with the least Σ_i ‖source[i] − data[permutation[i]]‖², int64 of shape (B,), on data's device.
+
+    It couples two batches of shape (B, ...) so that the lines between the pairs are short and cross less. In one
+    dimension both come out in the same order. The cost is O(B³), on the CPU. Batch by batch it is not the optimal
+    transport of the two laws, but its marginals are right, so that the flow still arrives at the data.
+
+    Raises ValueError for batches of different shapes. Source: Tong et al. (2302.00482), section 3.2.3.
+    """
+    _check_pairs(source, data)
+    left, right = (batch.detach().reshape(len(batch), -1).double() for batch in (source, data))
+    distance = torch.cdist(left, right, compute_mode="donot_use_mm_for_euclid_dist")
+    _, permutation = linear_sum_assignment(distance.square().cpu().numpy())
+    return torch.from_numpy(permutation).to(data.device)
+
+
+def _check_pairs(source: Tensor, data: Tensor) -> None:
+    if source.shape != data.shape or source.ndim < 1:
+        raise ValueError(
+            f"The source has the shape {tuple(source.shape)} and the data {tuple(data.shape)}; pairs need the same "
+            "(B, ...)."
+        )

@@ -1,0 +1,11 @@
+"""Likelihoods by the change of variables: the flow, the trace, the quadrature, and an error budget.
+
+An exact trace must stay exact. Nodes, probes and their division may be changed by whoever measures the error estimate.
+"""
+
+from __future__ import annotations
+
+from . import change_of_variables as change_of_variables, trace as trace
+from .dequantisation import Dequantisation as Dequantisation
+from .likelihood import LogLikelihood as LogLikelihood, log_likelihood as log_likelihood
+from .trace import Exact as Exact, Hutchinson as Hutchinson, probes as probes

@@ -1,0 +1,173 @@
+"""The trace of a Jacobian, exactly or from random probes, by its products vᵀ J alone.
+
+    exact         tr J = Σ_i e_iᵀ J e_i                                                  d products
+    Hutchinson    tr J = E zᵀ J z,  E z zᵀ = I                                           k products
+    Hutch++       tr J = tr QᵀJQ + E zᵀ P J P z,  Q = orth(Jᵀ S),  P = I − Q Qᵀ           3 k products
+
+With S = (J + Jᵀ)/2 the variance of one Hutchinson probe is 2 Σ_{i≠j} S_ij² (Rademacher) or 2 Σ S_ij² (Gaussian).
+Hutch++ computes the part of J in the range of k sketched directions exactly, and leaves the rest to k probes: where
+the spectrum decays its error falls like 1/k, instead of 1/√k.
+
+Probes and sketches are drawn once, for the whole solve: the trace is then a smooth function along the solution, and
+its integral is as unbiased as each value. Every probe has a channel of its own, so that their spread can be told.
+
+Sources: Hutchinson (1990); Grathwohl et al., FFJORD (1810.01367), section 3.1; Meyer et al., Hutch++ (2010.09649),
+algorithm 1.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ...solvers import standard_normal
+
+__all__ = ["LAWS", "TRACES", "Exact", "HutchPlusPlus", "Hutchinson", "Trace", "estimator", "probes"]
+
+Products = Callable[[Tensor], Tensor]
+"""Directions v (m, B, d) to vᵀ J (m, B, d)."""
+
+LAWS = ("rademacher", "gaussian")
+TRACES = ("exact", "hutchinson", "hutch++")
+NUMBERS_IN_CACHE, NUMBERS_ON_DEVICE = 2**16, 2**22
+"""In the directions of one pass: what stays in a CPU's cache together with the layers, what fills a GPU."""
+
+
+def probes(law: str, count: int, x: Tensor, seed: int | Sequence[int]) -> Tensor:
+    """`count` probes for each sample of x (B, …), of x's dtype: (count, B, d). Sample i's depend on (seed, i) alone.
+
+    Raises ValueError for an unknown law.
+    """
+    if law not in LAWS:
+        raise ValueError(f"Unknown law of probes {law!r}; choose one of {', '.join(LAWS)}.")
+    flat = x.flatten(1)
+    normals = standard_normal(flat.new_empty(len(flat), count, flat.shape[1]), seed).transpose(0, 1)
+    return normals if law == "gaussian" else torch.ones_like(normals).copysign(normals)
+
+
+class Trace(ABC):
+    """An estimator.
+
+    channels: independent estimates, whose mean is the trace. directions: products in one value. points: as many at
+    once fill the memory that directions may take.
+    """
+
+    channels: int
+    directions: int
+    points: int
+    exact: bool = False
+
+    @abstractmethod
+    def __call__(self, products: Products, x: Tensor) -> Tensor:
+        """The estimates (B, channels), float64, at x of shape (B, d)."""
+
+    @abstractmethod
+    def of_rows(self, index: Tensor) -> Trace:
+        """The same for the samples of these indices."""
+
+
+@dataclass(frozen=True)
+class Exact(Trace):
+    """All d directions, `at_once` of them together."""
+
+    dim: int
+    at_once: int
+    points: int
+    channels = 1
+    exact = True
+
+    @property
+    def directions(self) -> int:  # type: ignore[override]
+        return self.dim
+
+    def __call__(self, products: Products, x: Tensor) -> Tensor:
+        trace = x.new_zeros(len(x), dtype=torch.float64)
+        for basis in torch.split(torch.eye(self.dim, dtype=x.dtype, device=x.device), self.at_once):
+            pulled = products(basis[:, None].expand(-1, *x.shape))
+            trace = trace + torch.einsum("mbd,md->mb", pulled, basis).sum(0, dtype=torch.float64)
+        return trace[:, None]
+
+    def of_rows(self, index: Tensor) -> Exact:
+        return self
+
+
+@dataclass(frozen=True)
+class Hutchinson(Trace):
+    """k probes z (k, B, d)."""
+
+    z: Tensor
+    points: int
+
+    @property
+    def channels(self) -> int:  # type: ignore[override]
+        return len(self.z)
+
+    @property
+    def directions(self) -> int:  # type: ignore[override]
+        return len(self.z)
+
+    def __call__(self, products: Products, x: Tensor) -> Tensor:
+        return (self.z * products(self.z)).sum(-1, dtype=torch.float64).T
+
+    def of_rows(self, index: Tensor) -> Hutchinson:
+        return replace(self, z=self.z[:, index.to(self.z.device)])
+
+
+@dataclass(frozen=True)
+class HutchPlusPlus(Trace):
+    """A sketch (k, B, d) and k probes z (k, B, d), with 2 k ≤ d. Differentiated with Q fixed, which leaves no bias."""
+
+    sketch: Tensor
+    z: Tensor
+    points: int
+
+    @property
+    def channels(self) -> int:  # type: ignore[override]
+        return len(self.z)
+
+    @property
+    def directions(self) -> int:  # type: ignore[override]
+        return 2 * len(self.sketch) + len(self.z)
+
+    def __call__(self, products: Products, x: Tensor) -> Tensor:
+        sketched = products(self.sketch)
+        basis = torch.linalg.qr(sketched.detach().permute(1, 2, 0)).Q.permute(2, 0, 1)  # (k, B, d), orthonormal over k
+        rest = self.z - torch.einsum("mbd,nbd,nbe->mbe", self.z, basis, basis)
+        directions = torch.cat([basis, rest])
+        inside, outside = (directions * products(directions)).sum(-1, dtype=torch.float64).chunk(2)
+        return (inside.sum(0) + outside).T
+
+    def of_rows(self, index: Tensor) -> HutchPlusPlus:
+        rows = index.to(self.z.device)
+        return HutchPlusPlus(self.sketch[:, rows], self.z[:, rows], self.points)
+
+
+def estimator(kind: str, count: int, law: str, x: Tensor, seed: int | Sequence[int]) -> Trace:
+    """The estimator of that name for samples x (B, …), with `count` probes for those that are not exact.
+
+    Raises ValueError for an unknown kind or law, and for a number of probes that the dimension has no use for.
+    """
+    dim = x[0].numel()
+    numbers = NUMBERS_IN_CACHE if x.device.type == "cpu" else NUMBERS_ON_DEVICE
+    if not (isinstance(count, int) and count >= 1):
+        raise ValueError(f"probes must be a whole number of at least 1, but is {count!r}.")
+    match kind:
+        case "exact":
+            at_once = min(dim, max(1, numbers // dim))
+            return Exact(dim, at_once, max(1, numbers // (dim * at_once)))
+        case "hutchinson":
+            return Hutchinson(probes(law, count, x, seed), max(1, numbers // (dim * count)))
+        case "hutch++":
+            if 2 * count > dim:
+                raise ValueError(
+                    f"Hutch++ with {count} probes sketches {count} directions and needs at least {2 * count} "
+                    f'dimensions, but there are {dim}; use trace="exact", or fewer probes.'
+                )
+            # Sketches are normal under either law: in a few dimensions two vectors of signs may be parallel.
+            sketch, z = probes("gaussian", 2 * count, x, seed)[:count], probes(law, 2 * count, x, seed)[count:]
+            return HutchPlusPlus(sketch, z, max(1, numbers // (2 * dim * count)))
+    raise ValueError(f"Unknown trace {kind!r}; choose one of {', '.join(TRACES)}, auto.")

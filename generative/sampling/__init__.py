@@ -1,0 +1,20 @@
+"""Drawing samples: published samplers by name, `sample`, `encode`, `decode`, interpolation, annealed Langevin.
+
+The defaults were measured on trained networks that took no part in choosing them; change one only with such a
+measurement. The rest may be changed freely.
+"""
+
+from __future__ import annotations
+
+from .annealed_langevin import annealed_langevin as annealed_langevin
+from .budget import (
+    Sampler as Sampler,
+    chosen as chosen,
+    default_sampler as default_sampler,
+    ends as ends,
+    steps as steps,
+)
+from .encode import RoundTrip as RoundTrip, decode as decode, encode as encode, round_trip as round_trip
+from .interpolate import interpolate as interpolate, slerp as slerp
+from .named import PUBLISHED as PUBLISHED, Published as Published, named as named
+from .sample import check_network as check_network, sample as sample, sample_chunks as sample_chunks

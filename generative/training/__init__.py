@@ -1,0 +1,19 @@
+"""Training: losses, weightings, averages, data, configurations, checkpoints and metrics.
+
+The file format of a checkpoint is part of the interface. Losses and weightings may be added without asking anyone.
+"""
+
+from __future__ import annotations
+
+from . import data as data, losses as losses, sheets as sheets, weightings as weightings
+from .checkpoint import load as load, locate as locate, read as read, write as write
+from .data import DATASETS as DATASETS, Images as Images, dataset as dataset
+from .losses import (
+    Seen as Seen,
+    check_finite as check_finite,
+    regression_loss as regression_loss,
+    squared_error as squared_error,
+    target as target,
+)
+from .train import Training as Training, train as train
+from .weightings import EDM as EDM, SNR as SNR, MinSNR as MinSNR, Unweighted as Unweighted, Weighting as Weighting

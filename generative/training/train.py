@@ -1,0 +1,235 @@
+"""Training from a committed configuration: the same file gives the same network, bit for bit.
+
+    θ ← Adam(∇ regression_loss(θ)),      rate_k = rate · min(1, (k+1)/warmup) · ½ (1 + cos(π k / steps))
+    θ̄ ← β θ̄ + (1 − β) θ,                 β as the configuration's `ema` says
+
+θ̄ is what is kept. The budget is a number of steps, never a time; all randomness comes from one generator, and
+the whole state (θ, θ̄, Adam's moments, the generator, what importance sampling has learned, k) is written every so
+often, whole or not at all, so that a training that was interrupted, or killed, continues on the trajectory that it
+would have had. Floating-point sums depend on the processor and on the number of threads: fix the latter with
+`torch.set_num_threads(1)`. With `autocast` only the network's products are in half precision; θ, θ̄, Adam's moments
+and the loss stay in float32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, nullcontext
+from pathlib import Path
+
+import torch
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from torch import Generator, Tensor, nn
+
+from ..denoiser import Denoiser
+from ..paths import Importance, independent, stratified
+from .checkpoint import build_network, read, save_checkpoint, write
+from .configuration import AUTOCAST, CONFIGS, Training, configurations
+from .data import Images, dataset
+from .losses import Seen, regression_loss
+from .metrics import Metrics
+
+__all__ = ["CONFIGS", "Training", "configurations", "train"]
+
+CLIP = 1.0  # the largest norm of a gradient: one bad batch must not spoil an hour
+
+
+class _State:
+    """All that changes during training, as tensors that can be written and read back."""
+
+    def __init__(self, training: Training) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(training.seed)
+            self.net = build_network(training.network)
+        self.average = build_network(training.network)
+        self.average.load_state_dict(self.net.state_dict())
+        self.average.requires_grad_(False)
+        self.adam = torch.optim.Adam(self.net.parameters(), lr=training.learning_rate)
+        self.generator = Generator().manual_seed(training.seed)
+        self.importance = Importance(training.importance) if training.importance else None
+        self.step = 0
+
+    def tensors(self) -> dict[str, Tensor]:
+        moments = {
+            f"adam.{index}.{name}": value
+            for index, state in self.adam.state_dict()["state"].items()
+            for name, value in state.items()
+        }
+        nets = {
+            f"{name}.{key}": value
+            for name, net in (("net", self.net), ("average", self.average))
+            for key, value in net.state_dict().items()
+        }
+        learned = {} if self.importance is None else {"importance": self.importance.moments}
+        generator, step = self.generator.get_state(), torch.tensor(self.step)
+        return {**nets, **moments, **learned, "generator": generator, "step": step}
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {key.removeprefix(prefix): tensors[key] for key in tensors if key.startswith(prefix)}
+
+        self.net.load_state_dict(part("net."))
+        self.average.load_state_dict(part("average."))
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in part("adam.").items():
+            index, name = key.split(".")
+            moments.setdefault(int(index), {})[name] = value
+        self.adam.load_state_dict({"state": moments, "param_groups": self.adam.state_dict()["param_groups"]})
+        self.generator.set_state(tensors["generator"])
+        if self.importance is not None:
+            self.importance.moments = tensors["importance"]
+        self.step = int(tensors["step"])
+
+
+def train(
+    training: Training,
+    file: str | Path,
+    *,
+    every: int = 500,
+    progress: bool = False,
+    metrics: bool = False,
+    tensorboard: bool = False,
+    sheet_every: int = 0,
+) -> Path:
+    """Trains and writes the checkpoint `file` (for `load`); returns it.
+
+    The state is kept beside it in `file` + ".state", every `every` steps and at the end; if it is there,
+    training continues from it. metrics: a row a step in `file` + ".csv"; tensorboard: in `file` + ".tensorboard"
+    as well. sheet_every: so often, and before the first step, samples of the average in the folder `file` + ".sheets".
+
+    Raises ValueError if that state belongs to another configuration, and for a network that does not know the
+    classes of the data, ImportError for TensorBoard if it is not installed, FloatingPointError if the loss stops
+    being finite.
+    """
+    file = Path(file)
+    resume, record = _beside(file, "state"), training.record()
+    images, state = dataset(training.data), _State(training)
+    if 0 < state.net.null_label < images.classes:
+        raise ValueError(
+            f"The network knows {state.net.null_label} classes, but {training.data} has {images.classes}; "
+            f"give classes = {images.classes}, or 0 to leave labels out."
+        )
+    if resume.exists():
+        tensors, stored = read(resume)
+        if stored != {"training": record}:
+            raise ValueError(f"{resume} belongs to another configuration; remove it, or write elsewhere.")
+        state.restore(tensors)
+    elif sheet_every:
+        _sheet(file, training, images, state)
+
+    with ExitStack() as stack:
+        rows = None
+        if metrics or tensorboard:
+            board = _beside(file, "tensorboard") if tensorboard else None
+            rows = stack.enter_context(closing(Metrics(_beside(file, "csv"), state.step, board)))
+        report = stack.enter_context(_bar(progress, training, state.step))
+        while state.step < training.steps:
+            loss, seen = _loss(training, images, state)
+            _update(state, training, loss, seen, rows)
+            report(state.step, loss.item())
+            if sheet_every and state.step % sheet_every == 0:
+                _sheet(file, training, images, state)
+            if state.step % every == 0 or state.step == training.steps:
+                if rows is not None:
+                    rows.flush()  # a row that is missing could not be made up for, one too many is taken back
+                write(resume, state.tensors(), {"training": record})
+
+    save_checkpoint(
+        file,
+        state.average,
+        training.gaussian_path,
+        predicts=training.predicts,
+        precondition=training.frame,
+        training=record,
+    )
+    return file
+
+
+def _beside(file: Path, what: str) -> Path:
+    return file.with_name(f"{file.name}.{what}")
+
+
+def _loss(training: Training, images: Images, state: _State) -> tuple[Tensor, Seen]:
+    x0, label = images.batch(training.batch, state.generator)
+    batches: list[Seen] = []
+    half = nullcontext() if training.autocast is None else torch.autocast("cpu", AUTOCAST[training.autocast])
+    with half:
+        loss = regression_loss(
+            state.net,
+            training.gaussian_path,
+            training.predicts,
+            x0,
+            label if state.net.null_label else None,
+            generator=state.generator,
+            label_dropout=training.label_dropout,
+            weighting=training.weight,
+            times=training.density,
+            draw=stratified if training.stratify else independent,
+            importance=state.importance,
+            precondition=training.frame,
+            observe=batches.append,
+        )
+    return loss, batches[0]
+
+
+def _update(state: _State, training: Training, loss: Tensor, seen: Seen, rows: Metrics | None) -> None:
+    if not math.isfinite(loss.item()):
+        raise FloatingPointError(
+            f"The loss is {loss.item()} at step {state.step}; lower learning_rate ({training.learning_rate})."
+        )
+    rate = training.rate(state.step)
+    for group in state.adam.param_groups:
+        group["lr"] = rate
+    state.adam.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    norm = nn.utils.clip_grad_norm_(state.net.parameters(), CLIP)
+    state.adam.step()
+    state.step += 1
+    training.average.update(state.average, state.net, state.step)
+    if state.importance is not None:
+        state.importance.observe(seen.u, seen.loss)
+    if rows is not None:
+        values = (loss.item(), rate, norm.item(), training.average.decay(state.step))
+        rows.add(state.step, values, torch.as_tensor(training.gaussian_path.log_snr(seen.t)), seen.loss)
+
+
+def _sheet(file: Path, training: Training, images: Images, state: _State) -> None:
+    from .sheets import draw_sheet  # matplotlib, for those alone who want to look
+
+    denoiser = Denoiser(
+        state.average, training.gaussian_path, predicts=training.predicts, precondition=training.frame
+    )
+    name = f"{state.step:0{len(str(training.steps))}d}.png"
+    draw_sheet(_beside(file, "sheets") / name, denoiser, tuple(images.train.shape[1:]), state.net.null_label)
+
+
+@contextmanager
+def _bar(visible: bool, training: Training, start: int) -> Iterator[Callable[[int, float], None]]:
+    """A progress bar with the loss, smoothed over about a hundred steps, and the time that is left."""
+    columns = [
+        TextColumn("step"),
+        MofNCompleteColumn(),
+        BarColumn(),
+        TextColumn("loss {task.fields[loss]:.4f}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    ]
+    with Progress(*columns, disable=not visible) as bar:
+        task = bar.add_task("train", total=training.steps, completed=start, loss=math.nan)
+        smooth = math.nan
+
+        def report(step: int, loss: float) -> None:
+            nonlocal smooth
+            smooth = loss if math.isnan(smooth) else 0.99 * smooth + 0.01 * loss
+            bar.update(task, completed=step, loss=smooth)
+
+        yield report

@@ -1,0 +1,150 @@
+"""How much an error counts at each time.
+
+Given x_t = α x₀ + σ ε, the errors of all kinds of prediction y = p x₀ + q ε are one error Δ in different units,
+
+    ŷ − y = −D Δ,      Δ = (x̂₀ − x₀) / σ = −(ε̂ − ε) / α,      D = α q − σ p,
+
+with D the determinant that the conversions divide by. A weighting is one function W(t), the weight of Δ², and
+
+    W Δ² = (W / D²) ‖ŷ − y‖²
+
+is the same loss whatever the network predicts: (weighting, kind) pairs differ in rounding alone. A preconditioned
+network F, x₀-hat = skip x + (σ s/n) F with n² = σ² + α² s², is one kind more: p = σ/(s n), q = −α s/n, D = −n/s.
+In these units
+
+    weighting            W                  on x₀-error, W/σ²       on ε-error, W/α²
+    Unweighted(kind)     D_kind²
+    SNR                  α²                 SNR = α²/σ²             1
+    TruncatedSNR         max(α², σ²)        max(SNR, 1)             max(1, 1/SNR)
+    MinSNR(γ)            min(α², γ σ²)      min(SNR, γ)             min(1, γ/SNR)
+    EDM(s)               n²/s² = α² + σ²/s²   SNR + 1/s²            1 + 1/(s² SNR)
+    Likelihood           α² λ'              ½ dSNR/dt               λ' = g²/(2 σ²)
+
+A constant factor changes nothing but the scale of the loss. `Likelihood` is in nats.
+
+Sources: Ho et al. (2006.11239), eq. 14; Salimans and Ho (2202.00512), section 4; Hang et al. (2303.09556), section 3;
+Karras et al. (2206.00364), table 1; Song et al. (2101.09258), theorem 1; Kingma et al. (2107.00630), section 5.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TypeAlias, cast
+
+import torch
+from torch import Tensor
+
+from ..denoiser import check_kind, coefficients, preconditioning
+from ..paths import GaussianPath, Real, sqrt
+
+__all__ = [
+    "EDM", "SNR", "Likelihood", "MinSNR", "Output", "TruncatedSNR", "Unweighted", "Weighting", "determinant", "inside",
+    "row",
+]
+
+Output: TypeAlias = str | preconditioning.EDM
+"""What a network returns: a kind of prediction, or F inside a preconditioning."""
+
+
+def inside(t: Tensor) -> Tensor:
+    """Times kept half a rounding unit away from 0 and 1, where some coefficients are 0/0 or infinite."""
+    edge = 0.5 * torch.finfo(t.dtype).eps
+    return t.clamp(edge, 1.0 - edge)
+
+
+def row(output: Output, path: GaussianPath, t: Tensor) -> tuple[Real, Real]:
+    """(p, q) of what a network returns, p x₀ + q ε. Raises ValueError for an unknown kind."""
+    if isinstance(output, str):
+        return coefficients(output, path, t)
+    alpha, sigma, scale = path.alpha(t), path.sigma(t), output.sigma_data
+    norm = sqrt(sigma**2 + (alpha * scale) ** 2)
+    return sigma / (scale * norm), -alpha * scale / norm
+
+
+def determinant(output: Output, path: GaussianPath, t: Tensor) -> Tensor:
+    """D = α q − σ p for times of any shape: the size of the network's error in units of Δ."""
+    p, q = row(output, path, t)
+    return cast(Tensor, path.alpha(t) * q - path.sigma(t) * p)
+
+
+class Weighting(ABC):
+    """W(t) ≥ 0, the weight of ‖x̂₀ − x₀‖² / σ²."""
+
+    @abstractmethod
+    def common(self, path: GaussianPath, t: Tensor) -> Tensor:
+        """W at times of any shape."""
+
+    def of(self, output: Output, path: GaussianPath, t: Tensor) -> Tensor:
+        """W / D², the weight of the squared error of what a network returns, for times of any shape in [0, 1]."""
+        t = inside(t)
+        return self.common(path, t) / determinant(output, path, t) ** 2
+
+
+@dataclass(frozen=True)
+class Unweighted(Weighting):
+    """The plain square of the error of this kind, whatever the network predicts."""
+
+    kind: str
+
+    def __post_init__(self) -> None:
+        check_kind(self.kind)
+
+    def common(self, path: GaussianPath, t: Tensor) -> Tensor:
+        return determinant(self.kind, path, t) ** 2
+
+
+@dataclass(frozen=True)
+class SNR(Weighting):
+    """The simple loss of DDPM: ε-errors count the same, x₀-errors as α²/σ², errors of the score as σ²."""
+
+    def common(self, path: GaussianPath, t: Tensor) -> Tensor:
+        return cast(Tensor, path.alpha(t)) ** 2
+
+
+@dataclass(frozen=True)
+class TruncatedSNR(Weighting):
+    """The larger of the squared x₀-error and the squared ε-error."""
+
+    def common(self, path: GaussianPath, t: Tensor) -> Tensor:
+        return torch.maximum(cast(Tensor, path.alpha(t)), cast(Tensor, path.sigma(t))) ** 2
+
+
+@dataclass(frozen=True)
+class MinSNR(Weighting):
+    """x₀-errors count as the SNR, up to `gamma`."""
+
+    gamma: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.gamma < math.inf:
+            raise ValueError(f"MinSNR needs a finite gamma > 0, but got {self.gamma}.")
+
+    def common(self, path: GaussianPath, t: Tensor) -> Tensor:
+        return torch.minimum(cast(Tensor, path.alpha(t)) ** 2, self.gamma * cast(Tensor, path.sigma(t)) ** 2)
+
+
+@dataclass(frozen=True)
+class EDM(Weighting):
+    """(σ² + s²) / (σ s)² on the x₀-error, σ over α: the weight 1 on the preconditioned network's own error."""
+
+    sigma_data: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.sigma_data < math.inf:
+            raise ValueError(f"EDM needs a finite sigma_data > 0, but got {self.sigma_data}.")
+
+    def common(self, path: GaussianPath, t: Tensor) -> Tensor:
+        return cast(Tensor, path.alpha(t) ** 2 + (path.sigma(t) / self.sigma_data) ** 2)
+
+
+@dataclass(frozen=True)
+class Likelihood(Weighting):
+    """½ g² on the score's error, in the sum over dimensions the bound on −log p of the reverse SDE, in nats.
+
+    λ' is infinite where α or σ vanishes; times must stay away from those ends.
+    """
+
+    def common(self, path: GaussianPath, t: Tensor) -> Tensor:
+        return cast(Tensor, path.alpha(t) ** 2 * path.d_log_snr(t))

@@ -1,0 +1,131 @@
+"""SciPy's initial-value solvers behind our interface: independent references, implicit ones among them.
+
+The steps are those of `scipy.integrate.solve_ivp`, taken one by one from the solver classes that it is made of, so that
+a solve that fails keeps what it has. All samples of a batch are one vector in float64 on the CPU, whatever the state's
+dtype and device; the field gets them back in the state's own. An implicit method evaluates the field once for every
+component of the batch to difference a Jacobian; like every call, these are counted.
+
+Sources: Virtanen et al. (2020), Nature Methods 17; Bogacki and Shampine (1989); Dormand and Prince (1980); Hairer,
+Nørsett and Wanner, Solving ODEs I (DOP853); Hairer and Wanner, Solving ODEs II (Radau IIA); Shampine and Reichelt
+(1997) (BDF); Petzold (1983) (LSODA).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import ClassVar, Literal, NoReturn
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import integrate
+from torch import Tensor
+
+from ..equation import Time
+from ..loop import Adaptive, Record, Solver, Task, first_nonfinite, place
+from ..solution import BudgetExhausted, Solution, SolveError
+
+__all__ = ["SciPy"]
+
+Array = NDArray[np.float64]
+_LEAST_RTOL = 100.0 * float(np.finfo(np.float64).eps)
+
+
+class SciPy(Solver):
+    """SciPy's `solve_ivp`, by the name of its method, with `Adaptive` times.
+
+    "RK23", "RK45" and "DOP853" are explicit; "Radau" and "BDF" are implicit, for stiff equations; "LSODA" changes
+    between the two. Step sizes and the meaning of rtol and atol are SciPy's, and so is the interpolation between steps
+    (`save`), for which DOP853 takes three evaluations more in a step. How many steps were rejected is not known.
+
+    Raises ValueError for an unknown method, for a grid of times, for an rtol below 2.2e-14, which SciPy replaces, for
+    an implicit method on a state that is not float64, and where a gradient is wanted, since none flows through SciPy. A
+    field that is not finite ends the solve at once, and so does a step that is lost in the rounding of t: some of
+    these methods would go on for ever, or call it a success.
+    """
+
+    EXPLICIT: ClassVar[dict[str, int]] = {"RK23": 3, "RK45": 5, "DOP853": 8}
+    """Order."""
+    IMPLICIT: ClassVar[dict[str, int]] = {"Radau": 5, "BDF": 5, "LSODA": 12}
+    """Order; of BDF and LSODA, which change it as they go, the highest."""
+    METHODS: ClassVar[dict[str, int]] = EXPLICIT | IMPLICIT
+
+    embedded = True
+    dense = True
+
+    def __init__(self, method: str) -> None:
+        if method not in self.METHODS:
+            raise ValueError(f"Unknown SciPy method {method!r}; choose one of {', '.join(self.METHODS)}.")
+        self.method, self.order = method, self.METHODS[method]
+
+    def __repr__(self) -> str:
+        return f"SciPy({self.method!r})"
+
+    def evaluations(self, n: int) -> NoReturn:
+        raise ValueError(f"{self.method} chooses its own steps; give it Adaptive(t0, t1, rtol=..., atol=...).")
+
+    def integrate(self, task: Task) -> Solution:
+        times, field, x = task.times, _Field(task), task.x.detach()
+        if not isinstance(times, Adaptive):
+            self.evaluations(times.n)
+        if times.rtol < _LEAST_RTOL:
+            raise ValueError(f"SciPy takes no rtol below {_LEAST_RTOL:.1e}, but got {times.rtol:g}; loosen it.")
+        if x.dtype != torch.float64 and self.method in self.IMPLICIT:
+            raise ValueError(
+                f"{self.method} differences a Jacobian by increments that a field of {x.dtype} does not see; give x in "
+                "float64, or use RK45."
+            )
+        record = Record(task.save, times.t0, x)
+        tolerances = {"rtol": times.rtol, "atol": times.atol}
+        try:
+            solver = getattr(integrate, self.method)(field, times.t0, _vector(x), times.t1, **tolerances)
+            while solver.status == "running":
+                message = solver.step()
+                if solver.status == "failed" or solver.t == solver.t_old:
+                    said = message or "The step size is lost in the rounding of t."
+                    raise _Stop(f"SciPy's {self.method} stopped at t = {solver.t:g}: {said}", "underflow")
+                x = field.state(solver.y)
+                record.add(solver.t, x, field.between(cache(solver.dense_output)))
+                task.progress.reach(solver.t)
+        except BudgetExhausted:
+            said = f"max_nfe = {task.ledger.budget} evaluations were spent inside SciPy at t = {record.reached[-1]:g}"
+            raise SolveError(f"{said}; allow more, or ask for less.", record.solution(x, 0, "budget")) from None
+        except _Stop as stop:
+            said = f"{stop}; end earlier, or change the tolerance."
+            raise SolveError(said, record.solution(x, 0, stop.status)) from None
+        return record.solution(x, 0, "completed")
+
+
+class _Stop(Exception):
+    def __init__(self, message: str, status: Literal["nonfinite", "underflow"]) -> None:
+        super().__init__(message.rstrip("."))
+        self.status = status
+
+
+class _Field:
+    """The field on float64 vectors of the whole batch."""
+
+    def __init__(self, task: Task) -> None:
+        self.drift, self.like = task.equation.drift, task.x
+
+    def __call__(self, t: float, y: Array) -> Array:
+        value = self.drift(float(t), self.state(y))
+        if torch.is_grad_enabled() and (self.like.requires_grad or value.requires_grad):
+            raise ValueError("No gradient flows through SciPy; solve under torch.no_grad(), or use TorchDiffEq.")
+        if (index := first_nonfinite(value)) is not None:
+            what = f"The field is not finite at t = {t:g} (first: {place(index)}), where SciPy asked for it"
+            raise _Stop(what, "nonfinite")
+        return _vector(value)
+
+    def state(self, y: Array) -> Tensor:
+        return torch.from_numpy(y.copy()).to(self.like).reshape(self.like.shape)
+
+    def between(self, dense: Callable[[], Callable[[Time], Array]]) -> Callable[[Time], Tensor]:
+        """The states within a step, by SciPy's interpolation."""
+        return lambda t: self.state(dense()(t))
+
+
+def _vector(x: Tensor) -> Array:
+    vector: Array = x.detach().reshape(-1).cpu().double().numpy().copy()
+    return vector

@@ -1,0 +1,192 @@
+"""Tableaus of exponential Runge-Kutta methods, which prove their own stiff order.
+
+In the variable u in which N is interpolated, z = log|r_t| − log|r_s| over a step (z = 0 if that is r itself), a method
+
+    X_i = ρ_i x_s + γ_i Σ_j a_ij N(X_j) / (c_i φ₁(−c_i z)),        x_t = ρ x_s + γ Σ_i b_i N(X_i) / φ₁(−z),
+
+γ_i = G_i − ρ_i G_s, has weights that are combinations of φ_k(−c_l z), φ_{k+1}(x) = (φ_k(x) − 1/k!)/x, φ₀ = eˣ. With
+
+    ψ_{m,i} = Σ_j a_ij c_j^{m−1}/(m−1)! − c_i^m φ_m(−c_i z),        ψ_m = Σ_i b_i c_i^{m−1}/(m−1)! − φ_m(−z),
+
+it is of stiff order p if ψ_{1,i} = 0 and, for all arguments of b, a and ψ independently,
+
+    order 1   ψ₁ = 0                             order 3   ψ₃ = 0,  Σ_i b_i ψ_{2,i} = 0
+    order 2   ψ₂ = 0                             order 4   ψ₄ = 0,  Σ_i b_i ψ_{3,i} = 0,
+                                                           Σ_ij b_i a_ij ψ_{2,j} = 0,  Σ_i b_i c_i ψ_{2,i} = 0,
+
+where in the conditions of order p itself b_i may stand at z = 0. Interpolating N in u at nodes c_j gives such weights.
+
+Source: Hochbruck and Ostermann, Explicit exponential Runge-Kutta methods for semilinear parabolic problems (2005),
+SIAM J. Numer. Anal. 43, table 1, theorem 4.7 and eqs. 5.3, 5.8 and 5.19.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..common import Array
+from .moments import exponential_moments
+
+__all__ = [
+    *("DPM_SOLVER_2", "EDM_HEUN", "EULER", "FOURTH", "MIDPOINT", "THIRD", "TRAPEZOID"),
+    *("ExponentialTableau", "interpolated"),
+]
+
+Entry = Mapping[tuple[int, int], float]
+"""{(k, l): coefficient} for Σ coefficient · φ_k(−c_l z); l = −1 is the end of the step, c = 1."""
+Row = Mapping[int, Entry]
+"""{stage: entry}; the stages that it leaves out have no weight."""
+
+
+def interpolated(at: int, c: float, nodes: Mapping[int, float]) -> Row:
+    """The row of weights that reach c = c_l with N interpolated at the nodes c_j of some stages j; `at` is l."""
+    inverse = np.linalg.inv(np.vander(list(nodes.values()), increasing=True))  # column j: L_j's coefficients
+    return {
+        stage: {(m + 1, at): coefficient * math.factorial(m) * c ** (m + 1) for m, coefficient in enumerate(column)}
+        for stage, column in zip(nodes, inverse.T.tolist(), strict=True)
+    }
+
+
+@dataclass(frozen=True)
+class ExponentialTableau:
+    """Nodes c, the rows a of the later stages, the weights b and those of the embedded method, one order lower.
+
+    dense: the stages whose values are interpolated between the ends of a step. Raises ValueError if the weights miss a
+    condition of their order.
+    """
+
+    name: str
+    order: int
+    c: tuple[float, ...]
+    a: tuple[Row, ...]
+    b: Row
+    embedded_b: Row
+    dense: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        for row, order in ((-2, self.order), (-1, self.order - 1)):
+            self._check(row, order)
+
+    @property
+    def stages(self) -> int:
+        return len(self.c)
+
+    def weights(self, z: Array) -> Array:
+        """The weights for each z of shape (n,): shape (n, rows, stages), the rows those of a, b and embedded_b."""
+        weights: Array = np.einsum("rilk,nlk->nri", self._coefficients, self._phi(z))
+        return weights
+
+    def _phi(self, z: Array) -> Array:
+        """φ_{k+1}(−c_l z) for k = 0 … 3, of shape (n, stages + 1, 4); the last c is 1."""
+        return exponential_moments(np.array([*self.c, 1.0]) * z[:, None], 4) / (1.0, 1.0, 2.0, 6.0)
+
+    @cached_property
+    def _coefficients(self) -> Array:
+        """Of φ_{k+1}(−c_l z) in the weight of stage i in row r: shape (rows, stages, stages + 1, 4)."""
+        rows = (*self.a, self.b, self.embedded_b)
+        found = np.zeros((len(rows), self.stages, self.stages + 1, 4))
+        for r, row in enumerate(rows):
+            for stage, entry in row.items():
+                for (k, at), coefficient in entry.items():
+                    found[r, stage, at, k - 1] = coefficient
+        return found
+
+    def _check(self, row: int, order: int) -> None:
+        z = np.array([0.0, 0.3, -0.7, 2.5, 6.0])
+        c, powers = np.array(self.c), range(1, 5)
+        phi = {m: self._phi(z)[..., m - 1] for m in powers}
+        weights = self.weights(z)
+        b, a = weights[:, row], np.insert(weights[:, :-2], 0, 0.0, axis=1)
+        taylor = {m: c ** (m - 1) / math.factorial(m - 1) for m in powers}
+        psi_stage = {m: a @ taylor[m] - c**m * phi[m][:, :-1] for m in powers}
+        psi = {m: b @ taylor[m] - phi[m][:, -1] for m in powers}
+        conditions = {
+            "ψ₁ᵢ": (1, psi_stage[1]),
+            "ψ₁": (1, psi[1]),
+            "ψ₂": (2, psi[2]),
+            "ψ₃": (3, psi[3]),
+            "b ψ₂ᵢ": (3, np.einsum("yi,zi->yz", b, psi_stage[2])),
+            "ψ₄": (4, psi[4]),
+            "b ψ₃ᵢ": (4, np.einsum("yi,zi->yz", b, psi_stage[3])),
+            "b a ψ₂ᵢ": (4, np.einsum("yi,xij,zj->yxz", b, a, psi_stage[2])),
+            "b c ψ₂ᵢ": (4, np.einsum("yi,i,zi->yz", b, c, psi_stage[2])),
+        }
+        for name, (of_order, residual) in conditions.items():
+            weakened = residual[:1] if of_order == order and order > 1 else residual  # b at z = 0 alone
+            if of_order <= order and np.abs(weakened).max() > 1e-13:
+                raise ValueError(f"The tableau {self.name} is not of stiff order {order}: it misses {name} = 0.")
+
+
+_ONE_STAGE = interpolated(-1, 1.0, {0: 0.0})
+
+EULER = ExponentialTableau("EULER", order=1, c=(0.0,), a=(), b=_ONE_STAGE, embedded_b=_ONE_STAGE, dense=(0,))
+"""Exponential Euler, or DDIM: without an error estimate."""
+
+
+def _two_stages(name: str, c: float, b: Row | None = None) -> ExponentialTableau:
+    return ExponentialTableau(
+        name,
+        order=2,
+        c=(0.0, c),
+        a=(interpolated(1, c, {0: 0.0}),),
+        b=interpolated(-1, 1.0, {0: 0.0, 1: c}) if b is None else b,
+        embedded_b=_ONE_STAGE,
+        dense=(0, 1),
+    )
+
+
+MIDPOINT = _two_stages("MIDPOINT", 1 / 2)
+"""b₂ = 2 φ₂."""
+
+TRAPEZOID = _two_stages("TRAPEZOID", 1.0)
+"""b₂ = φ₂: exponential Heun."""
+
+EDM_HEUN = _two_stages("EDM_HEUN", 1.0, b={0: {(1, -1): 1 / 2}, 1: {(1, -1): 1 / 2}})
+"""b₁ = b₂ = φ₁/2: the mean of N at both ends, Heun's method in r itself (Karras et al. 2206.00364, algorithm 1)."""
+
+DPM_SOLVER_2 = _two_stages("DPM_SOLVER_2", 1 / 2, b={1: {(1, -1): 1.0}})
+"""b₂ = φ₁: as printed in DPM-Solver (2206.00927, algorithm 1) and DPM-Solver++ 2S (2211.01095, algorithm 1)."""
+
+THIRD = ExponentialTableau(
+    "THIRD",
+    order=3,
+    c=(0.0, 1 / 3, 2 / 3),
+    a=(interpolated(1, 1 / 3, {0: 0.0}), interpolated(2, 2 / 3, {0: 0.0, 1: 1 / 3})),
+    b=interpolated(-1, 1.0, {0: 0.0, 2: 2 / 3}),
+    embedded_b=interpolated(-1, 1.0, {0: 0.0, 1: 1 / 3}),
+    dense=(0, 2),
+)
+"""Hochbruck and Ostermann's eq. 5.8 with c₂ = 1/3: DPM-Solver-3 (2206.00927, algorithm 2)."""
+
+_A52: Entry = {(2, 4): 1 / 2, (3, 3): -1.0, (2, 3): 1 / 4, (3, 4): -1 / 2}
+
+FOURTH = ExponentialTableau(
+    "FOURTH",
+    order=4,
+    c=(0.0, 1 / 2, 1 / 2, 1.0, 1 / 2),
+    a=(
+        {0: {(1, 1): 1 / 2}},
+        {0: {(1, 2): 1 / 2, (2, 2): -1.0}, 1: {(2, 2): 1.0}},
+        {0: {(1, 3): 1.0, (2, 3): -2.0}, 1: {(2, 3): 1.0}, 2: {(2, 3): 1.0}},
+        {
+            0: {(1, 4): 1 / 2, (2, 4): -3 / 4, (3, 3): 1.0, (2, 3): -1 / 4, (3, 4): 1 / 2},
+            1: _A52,
+            2: _A52,
+            3: {(2, 4): -1 / 4, (3, 3): 1.0, (2, 3): -1 / 4, (3, 4): 1 / 2},
+        },
+    ),
+    b=interpolated(-1, 1.0, {0: 0.0, 3: 1.0, 4: 1 / 2}),
+    embedded_b={
+        0: {(1, -1): 1.0, (2, -1): -3.0, (3, -1): 4.0},
+        1: {(2, -1): 2.0, (3, -1): -4.0},
+        2: {(2, -1): 2.0, (3, -1): -4.0},
+        3: {(2, -1): -1.0, (3, -1): 4.0},
+    },
+    dense=(0, 3, 4),
+)
+"""Hochbruck and Ostermann's eq. 5.19; the embedded weights are Krogstad's."""

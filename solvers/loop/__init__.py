@@ -1,0 +1,13 @@
+"""The one loop of steps: which times it visits, when it accepts a step, what it records, how it explains a failure.
+
+`Solver` and `Stepper` are the contract that every method implements; changing it changes all of them. The controllers,
+the record and the wording of failures may be changed without asking anyone, as long as an accepted step stays a pure
+function of its arguments.
+"""
+
+from __future__ import annotations
+
+from .base import Solver as Solver, Step as Step, Stepper as Stepper, Task as Task, combined as combined
+from .diagnosis import first_nonfinite as first_nonfinite, nonfinite as nonfinite, place as place, spent as spent
+from .record import Record as Record, Save as Save
+from .times import Adaptive as Adaptive, Grid as Grid, column as column

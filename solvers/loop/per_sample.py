@@ -1,0 +1,132 @@
+"""Adaptive steps for each sample apart.
+
+All samples that are still under way take one step together, each from its own time and of its own length; a rejected
+step is taken back sample by sample, and who has reached the end leaves the batch. A sample's steps depend on its own
+error alone, and so does its result.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..common import Array, Mask
+from ..solution import BudgetExhausted, Solution, SolveError
+from .control import Controller, Underflow
+from .diagnosis import spent, underflow
+from .times import Adaptive, column
+
+if TYPE_CHECKING:
+    from .base import Step, Stepper, Task
+
+__all__ = ["integrate_per_sample"]
+
+Rows = NDArray[np.int64]
+
+
+class _Samples:
+    """What is known of all samples: where they are, what they took, and their states at the times asked for."""
+
+    def __init__(self, task: Task, start: float) -> None:
+        count = len(task.x)
+        self.x, self.start, self.ledger = task.x, start, task.ledger
+        self.reached = np.full(count, start)
+        self.spent, self.spent_in_vain = np.zeros((2, count), dtype=np.int64)
+        self.accepted = self.rejected = 0
+        self.saving = isinstance(task.save, tuple)
+        self.asked = task.save if isinstance(task.save, tuple) else ()
+        self.saved = [task.x for _ in self.asked]
+
+    def account(self, rows: Rows, cost: int, accepted: Mask) -> None:
+        self.spent[rows] += cost
+        self.spent_in_vain[rows[~accepted]] += cost
+        self.accepted += int(accepted.sum())
+        self.rejected += int((~accepted).sum())
+
+    def save(self, rows: Rows, t0: Array, t1: Array, accepted: Mask, step: Step) -> None:
+        """The states at the times asked for that these steps have passed."""
+        for i, t in enumerate(self.asked):
+            passed = accepted & ((t0 < t) & (t <= t1) | (t1 <= t) & (t < t0))
+            if passed.any() and step.at is not None:
+                inside = np.where(passed, t, t1)
+                states = torch.where(_mask(t1 == inside, step.x), step.x, step.at(column(inside, step.x)))
+                self.saved[i] = _put(self.saved[i], rows[passed], states[torch.from_numpy(passed)])
+
+    def solution(self, status: str = "completed") -> Solution:
+        self.ledger.per_sample = torch.from_numpy(self.spent)
+        self.ledger.rejected = int(self.spent_in_vain.max())
+        nearest = self.reached[np.abs(self.reached - self.start).argmin()]
+        ts = torch.tensor(self.asked if self.saving else [self.start, nearest], dtype=torch.float64)
+        xs = torch.stack(self.saved) if self.saved else None
+        return Solution(self.x, ts, xs, self.accepted, self.rejected, status)
+
+
+def integrate_per_sample(stepper: Stepper, task: Task, times: Adaptive) -> Solution:
+    """Solves a deterministic task at `times`, saved at given times or not at all."""
+    ledger, advance = task.ledger, task.advance(stepper)
+    equation, x = task.equation, task.x
+    samples, rows = _Samples(task, times.t0), np.arange(len(x))
+    step: Step | None = None
+    control: Controller | None = None
+
+    def symptoms(group: int) -> tuple[Tensor | None, float | None]:
+        """The error of a sample's last step, in units of what was allowed, at its place in the whole batch."""
+        if step is None or step.error is None:
+            return None, None
+        scaled = torch.zeros_like(task.x)
+        scaled[rows[group]] = times.scaled(step.error, x, step.x)[group]
+        return scaled, None if step.rate is None else step.rate()
+
+    def failed(message: str, status: str) -> SolveError:
+        samples.x = _put(samples.x, rows, x)
+        return SolveError(message, samples.solution(status))
+
+    try:
+        start = column(np.full(len(x), times.t0), x)
+        state = stepper.init(equation, x, times)
+        order = stepper.error_order(equation)
+        slope = stepper.slope(equation, start, x, state)
+        control = Controller(times, times.first_steps(equation.drift, x, slope, order), order)
+        samples.spent += ledger.forward
+        while len(rows):
+            t0, t1, before = control.t, control.propose(), ledger.forward
+            step = advance(equation, column(t0, x), column(t1, x), x, state, None)
+            if step.error is None:
+                raise TypeError("A method without an error estimate cannot step adaptively; give it a grid of times.")
+            accepted = control.judge(times.norms(step.error, x, step.x))
+            samples.account(rows, ledger.forward - before, accepted)
+            samples.save(rows, t0, t1, accepted, step)
+            chosen = _mask(accepted, x)
+            x = torch.where(chosen, step.x, x)
+            state = None if state is None else torch.where(chosen, step.state, state)
+            samples.reached[rows] = control.t
+            if (done := control.finished).any():
+                samples.x = _put(samples.x, rows[done], x[torch.from_numpy(done)])
+                left = torch.from_numpy(~done)
+                control.keep(~done)
+                rows, x, state, step = rows[~done], x[left], None if state is None else state[left], None
+                equation = task.equation.of_rows(torch.from_numpy(rows))
+            task.progress.reach(float(samples.reached.mean()))
+    except BudgetExhausted:
+        if control is None:
+            raise failed(spent(ledger.budget, None, times.t0, None, None), "budget") from None
+        group = int(np.abs(control.t - times.t0).argmin())
+        message = spent(ledger.budget, float(control.h[group]), float(control.t[group]), *symptoms(group))
+        raise failed(message, "budget") from None
+    except Underflow as failure:
+        t = float(samples.reached[rows[failure.group]])
+        raise failed(underflow(failure.h, t, *symptoms(failure.group)), "underflow") from None
+    return samples.solution()
+
+
+def _mask(values: Mask, x: Tensor) -> Tensor:
+    return torch.from_numpy(values).to(x.device).reshape(-1, *(1,) * (x.ndim - 1))
+
+
+def _put(x: Tensor, rows: Rows, values: Tensor) -> Tensor:
+    """x with these rows replaced; differentiable."""
+    return x.index_copy(0, torch.from_numpy(rows).to(x.device), values)

@@ -1,0 +1,63 @@
+"""What is kept of a solve: nothing but the end, the state after every step, or the states at the times asked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..equation import Time
+from ..solution import Solution
+
+__all__ = ["Record", "Save"]
+
+Save = bool | tuple[float, ...]
+
+
+class Record:
+    """Grows with the accepted steps. save: False, True (every step) or the times asked for, as they are passed."""
+
+    def __init__(self, save: Save, t: float, x: Tensor) -> None:
+        self.every = save is True
+        self.asked = list(reversed(save)) if isinstance(save, tuple) else []
+        self.saves = save is not False
+        self.reached = [t]
+        self.times: list[float] = []
+        self.states: list[Tensor] = []
+        if self.every or (self.asked and self.asked[-1] == t):
+            self._keep(self.asked.pop() if self.asked else t, x)
+
+    @property
+    def steps(self) -> int:
+        return len(self.reached) - 1
+
+    def add(self, t1: float, x: Tensor, at: Callable[[Time], Tensor] | None = None) -> None:
+        """An accepted step that ends in x at t1; `at` knows the states within it."""
+        self.reached.append(t1)
+        if self.every:
+            self._keep(t1, x)
+        sign = math.copysign(1.0, t1 - self.reached[-2])
+        while self.asked and sign * (t1 - self.asked[-1]) >= 0.0:
+            t = self.asked.pop()
+            self._keep(t, x if t == t1 or at is None else at(t))
+
+    def take_back(self, steps: int) -> tuple[float, float]:
+        """Forgets the last steps, and returns the times between which the first of them went."""
+        t0, t1 = self.reached[-steps - 1 :][:2]
+        del self.reached[-steps:]
+        sign = math.copysign(1.0, t1 - t0)
+        while self.times and sign * (self.times[-1] - t0) > 0.0:
+            self.times.pop()
+            self.states.pop()
+        return t0, t1
+
+    def solution(self, x: Tensor, rejected: int, status: str) -> Solution:
+        ts = torch.tensor(self.times if self.saves and not self.every else self.reached, dtype=torch.float64)
+        xs = torch.stack(self.states) if self.states else x.new_empty(0, *x.shape) if self.saves else None
+        return Solution(x, ts, xs, self.steps, rejected, status)
+
+    def _keep(self, t: float, x: Tensor) -> None:
+        self.times.append(t)
+        self.states.append(x)

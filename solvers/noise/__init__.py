@@ -1,0 +1,16 @@
+"""Driving noise: white noise, Brownian paths that do not depend on the batch, counter-based normal numbers.
+
+The numbers that belong to a seed are part of the interface: changing how they are drawn changes other people's results.
+How a path is looked up may be changed freely.
+"""
+
+from __future__ import annotations
+
+from .brownian import Interval as Interval
+from .noise import BrownianTree as BrownianTree, Noise as Noise, WhiteNoise as WhiteNoise
+from .random import (
+    extra_normal as extra_normal,
+    per_sample_keys as per_sample_keys,
+    standard_normal as standard_normal,
+    standard_normals as standard_normals,
+)

@@ -1,0 +1,188 @@
+"""Explicit Runge-Kutta methods: a tableau (`butcher`), and a step that reads it.
+
+On a fixed grid, where no error estimate is needed, the last stage of a pair is never computed: it is the first of the
+next step.
+
+Sources: Hairer, Nørsett and Wanner, Solving ODEs I, sections II.1-II.6; Dormand and Prince (1980); Bogacki and
+Shampine (1989); Tsitouras (2011), Comput. Math. Appl. 62, 770; Ralston (1962).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor
+
+from ..equation import Equation, Time
+from ..loop import Adaptive, Grid, Step, Stepper, combined
+from ..noise import Noise
+from .tableau import ButcherTableau
+
+__all__ = ["RK4", "Bosh3", "Dopri5", "Euler", "Heun", "Midpoint", "Ralston", "RungeKutta", "Tsit5"]
+
+
+class RungeKutta(Stepper):
+    """An explicit Runge-Kutta method; its class holds its tableau."""
+
+    tableau: ClassVar[ButcherTableau]
+    one_step = True
+    timewise = True
+
+    def __init_subclass__(cls) -> None:
+        cls.order = cls.tableau.order
+        cls.embedded = cls.dense = cls.tableau.embedded_b is not None
+
+    def evaluations(self, n: int) -> int:
+        return self.tableau.evaluations * n
+
+    def init(self, equation: Equation, x: Tensor, times: Grid | Adaptive) -> Tensor | None:
+        if isinstance(times, Grid):
+            return None
+        return equation.drift(times.time(np.full(len(x), times.t0), x), x)
+
+    def slope(self, equation: Equation, t0: Time, x: Tensor, state: Tensor) -> Tensor:
+        return state
+
+    def step(
+        self, equation: Equation, t0: Any, t1: Any, x: Tensor, state: Tensor | None, noise: Noise | None
+    ) -> Step:
+        tableau, h = self.tableau, t1 - t0
+        h = h.to(x) if isinstance(h, Tensor) else h
+        slopes, inside = [equation.drift(t0, x) if state is None else state], x
+        for c, row in zip(tableau.c[1 : tableau.evaluations], tableau.a[1:], strict=False):
+            inside = combined(x, [h * a for a in row], slopes)
+            slopes.append(equation.drift(t1 if c == 1.0 else t0 + c * (t1 - t0), inside))
+        x1 = combined(x, [h * b for b in tableau.b], slopes)
+        if state is None or tableau.embedded_b is None:
+            return Step(x1)
+        slopes.append(equation.drift(t1, x1))
+        first, *rest = (h * (b - low) for b, low in zip(tableau.b, tableau.embedded_b, strict=True))
+        error = combined(first * slopes[0], rest, slopes[1:])
+
+        def at(t: Time) -> Tensor:
+            theta = (t - t0) / (t1 - t0)
+            theta = theta.to(x) if isinstance(theta, Tensor) else theta
+            powers = tableau.interpolant.T.tolist()
+            weights = [h * theta * (a + theta * (b + theta * (c + theta * d))) for a, b, c, d in powers]
+            return combined(x, weights, slopes)
+
+        def rate() -> float:
+            return float((slopes[-1] - slopes[-2]).norm() / (x1 - inside).norm())
+
+        return Step(x1, slopes[-1], error, at, rate if tableau.c[-2] == 1.0 else None)
+
+
+class Euler(RungeKutta):
+    """Order 1: x₁ = x₀ + h f(t₀, x₀)."""
+
+    tableau = ButcherTableau(order=1, c=(0.0,), a=((),), b=(1.0,))
+
+
+class Midpoint(RungeKutta):
+    """Order 2: the slope at the middle of the step."""
+
+    tableau = ButcherTableau(order=2, c=(0.0, 0.5), a=((), (0.5,)), b=(0.0, 1.0))
+
+
+class Heun(RungeKutta):
+    """Order 2 with an embedded 1: the mean of the slopes at both ends; in the flow's clock, EDM's (2206.00364)."""
+
+    tableau = ButcherTableau(
+        order=2,
+        c=(0.0, 1.0, 1.0),
+        a=((), (1.0,), (0.5, 0.5)),
+        b=(0.5, 0.5, 0.0),
+        embedded_order=1,
+        embedded_b=(1.0, 0.0, 0.0),
+        dense_order=2,
+    )
+
+
+class Ralston(RungeKutta):
+    """Order 2 with the smallest bound of the local error: the slopes at the start and at two thirds (Ralston 1962)."""
+
+    tableau = ButcherTableau(order=2, c=(0.0, 2 / 3), a=((), (2 / 3,)), b=(1 / 4, 3 / 4))
+
+
+class RK4(RungeKutta):
+    """Order 4: Kutta's classical method."""
+
+    tableau = ButcherTableau(
+        order=4,
+        c=(0.0, 0.5, 0.5, 1.0),
+        a=((), (0.5,), (0.0, 0.5), (0.0, 0.0, 1.0)),
+        b=(1 / 6, 1 / 3, 1 / 3, 1 / 6),
+    )
+
+
+class Bosh3(RungeKutta):
+    """Order 3 with an embedded 2: Bogacki and Shampine (1989)."""
+
+    tableau = ButcherTableau(
+        order=3,
+        c=(0.0, 1 / 2, 3 / 4, 1.0),
+        a=((), (1 / 2,), (0.0, 3 / 4), (2 / 9, 1 / 3, 4 / 9)),
+        b=(2 / 9, 1 / 3, 4 / 9, 0.0),
+        embedded_order=2,
+        embedded_b=(7 / 24, 1 / 4, 1 / 3, 1 / 8),
+        dense_order=3,
+    )
+
+
+class Dopri5(RungeKutta):
+    """Order 5 with an embedded 4: Dormand and Prince (1980)."""
+
+    tableau = ButcherTableau(
+        order=5,
+        c=(0.0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0, 1.0),
+        a=(
+            (),
+            (1 / 5,),
+            (3 / 40, 9 / 40),
+            (44 / 45, -56 / 15, 32 / 9),
+            (19372 / 6561, -25360 / 2187, 64448 / 6561, -212 / 729),
+            (9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656),
+            (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84),
+        ),
+        b=(35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84, 0.0),
+        embedded_order=4,
+        embedded_b=(5179 / 57600, 0.0, 7571 / 16695, 393 / 640, -92097 / 339200, 187 / 2100, 1 / 40),
+        dense_order=4,
+        dense=(
+            *(-12715105075 / 11282082432, 0.0, 87487479700 / 32700410799, -10690763975 / 1880347072),
+            *(701980252875 / 199316789632, -1453857185 / 822651844, 69997945 / 29380423),
+        ),
+    )
+
+
+class Tsit5(RungeKutta):
+    """Order 5 with an embedded 4 and smaller errors than Dormand and Prince's: Tsitouras (2011)."""
+
+    tableau = ButcherTableau(
+        order=5,
+        c=(0.0, 0.161, 0.327, 0.9, 0.9800255409045097, 1.0, 1.0),
+        a=(
+            (),
+            (0.161,),
+            (-0.008480655492356989, 0.335480655492357),
+            (2.8971530571054935, -6.359448489975075, 4.3622954328695815),
+            (5.325864828439257, -11.748883564062828, 7.4955393428898365, -0.09249506636175525),
+            (5.86145544294642, -12.92096931784711, 8.159367898576159, -0.071584973281401, -0.028269050394068383),
+            (0.09646076681806523, 0.01, 0.4798896504144996, 1.379008574103742, -3.290069515436081, 2.324710524099774),
+        ),
+        b=(
+            *(0.09646076681806523, 0.01, 0.4798896504144996, 1.379008574103742, -3.290069515436081),
+            *(2.324710524099774, 0.0),
+        ),
+        embedded_order=4,
+        embedded_b=(
+            *(0.09824077787029101, 0.010816434459656746, 0.4720087724042376, 1.5237195812770048),
+            *(-3.872426680888636, 2.7827926300289607, -1 / 66),
+        ),
+        dense_order=4,
+        dense=(
+            *(-1.0530884977290216, 0.1017, 2.490627285651252793, -16.54810288924490272),
+            *(47.37952196281928122, -34.87065786149660974, 2.5),
+        ),
+    )

@@ -1,0 +1,11 @@
+"""A sampler as a table of coefficients: how it is read off a solver, run, saved and compared.
+
+The file format of `Scheme` is part of the interface. The symbolic arithmetic behind `unroll` may be changed freely.
+"""
+
+from __future__ import annotations
+
+from .linear_form import Form as Form, Symbol as Symbol
+from .same import Comparison as Comparison, same as same
+from .scheme import ProgramStep as ProgramStep, Scheme as Scheme, normals as normals
+from .unroll import unroll as unroll

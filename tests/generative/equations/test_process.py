@@ -1,0 +1,228 @@
+"""From denoiser to equation: whatever is held, drift and diffusion are those of the path's own family."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+from toy import GAUSSIAN, MIXTURE, PATHS, states
+
+from fokker.generative import CFG, VP, CondOT, Cosine, Denoiser, GaussianPath, flow, reverse_sde
+from fokker.generative.equations import grids
+from fokker.solvers import RK4, SDE, Adaptive, Dopri5, ExponentialAdams, Semilinear, solve
+from fokker.verification import GaussianMixture
+
+HOLDS = ["x0", "eps", "velocity", "v"]
+FORMS = [(hold, 0.0) for hold in HOLDS] + [(hold, eta) for hold in ("x0", "eps") for eta in (0.6, 1.0)]
+TIMES = [0.08, 0.5, 0.93]
+
+each_path = pytest.mark.parametrize("path", PATHS, ids=str)
+each_form = pytest.mark.parametrize(("hold", "eta"), FORMS)
+
+
+def equation(denoiser: Denoiser, hold: str, eta: float) -> Semilinear:
+    return reverse_sde(denoiser, eta, hold) if eta else flow(denoiser, hold)
+
+
+@each_path
+@each_form
+@pytest.mark.parametrize("t", TIMES)
+def test_drift_and_diffusion(path: GaussianPath, hold: str, eta: float, t: float) -> None:
+    """dx = [velocity + η² σ² λ' score] dt + η σ √(2 λ') dW (Song et al. 2011.13456, eqs. 6 and 13)."""
+    x = states(path, t)
+    made = equation(MIXTURE.denoiser(path), hold, eta)
+    extra = (eta * path.sigma(t)) ** 2 * path.d_log_snr(t)
+    expected = MIXTURE.velocity(x, t, path) + extra * MIXTURE.score(x, t, path)
+    torch.testing.assert_close(made.drift(t, x), expected, rtol=1e-9, atol=1e-9)
+    assert made.stochastic == (eta > 0.0)
+    if eta:
+        assert made.diffusion(t, x) == pytest.approx(math.sqrt(2.0 * extra), rel=1e-12)
+
+
+@each_path
+@each_form
+def test_rates_are_the_derivatives_of_scale_gain_and_power(path: GaussianPath, hold: str, eta: float) -> None:
+    """S'/S, S r' = G' − (S'/S) G and S √|q'|, q = P / S², by autograd."""
+    made = equation(MIXTURE.denoiser(path), hold, eta)
+    times = torch.tensor(TIMES, dtype=torch.float64, requires_grad=True)
+
+    def slope(value: Tensor) -> Tensor:
+        return torch.autograd.grad(value.sum(), times, allow_unused=True, materialize_grads=True)[0]
+
+    scale, gain = made.scale(times) + 0.0 * times, made.gain(times) + 0.0 * times
+    linear = slope(scale) / scale
+    forcing = slope(gain) - linear * gain
+    power = made.power(times) + 0.0 * times if made.power is not None else 0.0 * times
+    intensity = (slope(power) - 2.0 * linear * power).clamp(min=0.0).sqrt()
+    rates = torch.tensor([made.rates(t) for t in TIMES], dtype=torch.float64)
+    expected = torch.stack([linear, forcing, intensity], 1).detach()
+    torch.testing.assert_close(rates, expected, rtol=1e-9, atol=1e-9)
+
+
+@each_path
+@each_form
+def test_time_is_the_inverse_of_the_clock(path: GaussianPath, hold: str, eta: float) -> None:
+    made = equation(MIXTURE.denoiser(path), hold, eta)
+    times = torch.tensor(TIMES, dtype=torch.float64)
+    clock = made.clock(times)
+    assert (clock.diff() > 0.0).all() or (clock.diff() < 0.0).all()
+    torch.testing.assert_close(made.time(clock), times, rtol=1e-9, atol=0.0)
+
+
+@each_path
+@pytest.mark.parametrize("hold", HOLDS)
+def test_in_its_clock_the_flow_is_the_field_alone(path: GaussianPath, hold: str) -> None:
+    """dz/dr = N for z = x / S."""
+    made = flow(MIXTURE.denoiser(path), hold)
+    x, t = states(path, 0.4), 0.4
+    time = torch.tensor([t], dtype=torch.float64)
+    drift = made.in_clock().drift(made.clock(time).item(), x / made.scale(time))
+    torch.testing.assert_close(drift, made.field(t, x), rtol=1e-9, atol=1e-9)
+
+
+@each_path
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0, 2.0])
+def test_every_eta_keeps_the_marginals(path: GaussianPath, eta: float) -> None:
+    """With drift A x + b, m = α μ and V = α² C + σ² solve m' = A m + b and V' = A V + V Aᵀ + g²."""
+    mean, cov, eye = GAUSSIAN.means[0], GAUSSIAN.covs[0], torch.eye(2, dtype=torch.float64)
+    made = equation(GAUSSIAN.denoiser(path), "x0", eta)
+    for t in TIMES:
+        drift = made.drift(t, torch.cat([eye, 0.0 * eye[:1]]))
+        offset, slope = drift[2], (drift[:2] - drift[2]).T
+        alpha, sigma, d_alpha, d_sigma = path.alpha(t), path.sigma(t), path.d_alpha(t), path.d_sigma(t)
+        noise = made.diffusion(t, eye) ** 2 if eta else 0.0
+        variance = alpha**2 * cov + sigma**2 * eye
+        d_variance = 2.0 * (alpha * d_alpha * cov + sigma * d_sigma * eye)
+        balance = slope @ variance + variance @ slope.T + noise * eye
+        torch.testing.assert_close(slope @ (alpha * mean) + offset, d_alpha * mean, rtol=1e-8, atol=1e-8)
+        assert (balance - d_variance).norm() < 1e-10 * (slope @ variance).norm()
+
+
+@each_path
+@pytest.mark.parametrize("hold", HOLDS)
+def test_flow_ends_where_the_exact_map_does(path: GaussianPath, hold: str) -> None:
+    x = states(path, 0.1)
+    exact = GAUSSIAN.flow_map(x, 0.1, 0.95, path)
+    times = grids.log_snr(path, 200, t0=0.1, t1=0.95)
+    for solver in (RK4(), ExponentialAdams(4)):
+        solved = solve(flow(GAUSSIAN.denoiser(path), hold), x, times, solver).x
+        torch.testing.assert_close(solved, exact, rtol=1e-6, atol=1e-6)
+
+
+def test_single_precision_follows_double_precision() -> None:
+    x = states(VP(), 0.0)
+    single = GaussianMixture(MIXTURE.weights.float(), MIXTURE.means.float(), MIXTURE.covs.float())
+    times = grids.uniform(VP(), 30)
+    double = solve(flow(MIXTURE.denoiser(VP()), "x0"), x, times, ExponentialAdams(2)).x
+    solved = solve(flow(single.denoiser(VP()), "x0"), x.float(), times, ExponentialAdams(2)).x
+    assert solved.dtype == torch.float32
+    torch.testing.assert_close(solved.double(), double, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("hold", ["x0", "velocity", "v"])
+@pytest.mark.parametrize("path", [CondOT(), Cosine(-math.inf, math.inf)], ids=str)
+def test_the_drift_where_alpha_is_zero(path: GaussianPath, hold: str) -> None:
+    x = states(path, 0.0)
+    drift = flow(MIXTURE.denoiser(path), hold).drift(0.0, x)
+    torch.testing.assert_close(drift, MIXTURE.velocity(x, 0.0, path), rtol=1e-12, atol=1e-12)
+
+
+@each_form
+@pytest.mark.parametrize("logarithmic", [False, True])
+def test_the_equation_of_some_samples(hold: str, eta: float, logarithmic: bool) -> None:
+    """In any order, and repeated."""
+
+    def net(x: Tensor, time: Tensor, label: Tensor) -> Tensor:
+        return torch.sin(x + time[:, None]) * (1.0 + label[:, None])
+
+    denoiser = Denoiser(net, CondOT(), predicts="v", label=[0, 1, 2, 3])
+    made, x = reverse_sde(denoiser, eta, hold, logarithmic=logarithmic), states(CondOT(), 0.4, 4)
+    index = torch.tensor([3, 1, 1])
+    some = made.of_rows(index)
+    assert torch.equal(some.field(0.4, x[index]), made.field(0.4, x)[index])
+    assert torch.equal(some.drift(0.4, x[index]), made.drift(0.4, x)[index])
+    assert some.diffusion(0.4, x[index]) == made.diffusion(0.4, x)
+    assert (some.stochastic, some.logarithmic) == (made.stochastic, made.logarithmic) == (eta > 0.0, logarithmic)
+
+
+def test_an_evaluation_costs_what_the_denoiser_says() -> None:
+    def net(x: Tensor, time: Tensor, label: Tensor) -> Tensor:
+        return x
+
+    denoiser = Denoiser(net, CondOT(), predicts="velocity", label=1)
+    assert flow(denoiser).cost == 1
+    assert flow(CFG(denoiser, 2.0, null=0)).cost == 2
+    assert reverse_sde(CFG(denoiser, 2.0, null=0)).cost == 2
+
+
+def test_a_call_takes_at_its_time_what_the_denoiser_says() -> None:
+    """For one time, and for times of (B, 1, …) as solvers have them; in some rows, and in the clock."""
+
+    def net(x: Tensor, time: Tensor, label: Tensor) -> Tensor:
+        return x
+
+    denoiser = Denoiser(net, CondOT(), predicts="velocity", label=[1, 2, 3])
+    guided = CFG(denoiser, 2.0, null=0, interval=(-1.0, 1.0))
+    times = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
+    for made in (flow(guided), reverse_sde(guided), flow(guided).of_rows(torch.tensor([2, 0, 1]))):
+        assert [made.spends(t) for t in times.tolist()] == made.spends(times.reshape(3, 1, 1)).tolist() == [1, 2, 1]
+        assert made.cost == 2
+    made = flow(guided)
+    assert made.in_clock().spends(made.clock(times)).tolist() == [1, 2, 1]
+    assert flow(denoiser).spends(0.5) == 1
+
+
+def test_the_account_knows_the_branches_of_guidance() -> None:
+    """Two evaluations a call, of each sample; with steps of its own every sample keeps its label and its count."""
+
+    def net(x: Tensor, time: Tensor, label: Tensor) -> Tensor:
+        return torch.sin(3.0 * x) * (1.0 + label[:, None]) - x
+
+    denoiser = Denoiser(net, CondOT(), predicts="velocity", label=[1, 2, 5, 2])
+    equation, x = flow(CFG(denoiser, 2.0, null=0)), states(CondOT(), 0.0, 4)
+    nfe = solve(equation, x, grids.uniform(CondOT(), 5), RK4()).nfe
+    assert (nfe, nfe.branches, nfe.depth, nfe.per_sample.tolist()) == (40, 2, 20, [40] * 4)
+    with pytest.raises(ValueError, match="5 steps of RK4 take 40 evaluations, more than max_nfe = 39; 4 steps fit"):
+        solve(equation, x, grids.uniform(CondOT(), 5), RK4(), max_nfe=39)
+    times = Adaptive(0.0, 1.0, rtol=1e-7, atol=1e-7, per_sample=True)
+    together = solve(equation, x, times, Dopri5())
+    for i, label in enumerate([1, 2, 5, 2]):
+        alone = solve(flow(CFG(denoiser.given(label), 2.0, null=0)), x[i : i + 1], times, Dopri5())
+        torch.testing.assert_close(together.x[i], alone.x[0], rtol=0.0, atol=1e-13)
+        assert together.nfe.per_sample[i] == alone.nfe
+    assert together.nfe == 2 * together.nfe.depth
+
+
+def test_a_stochastic_equation_knows_its_samples() -> None:
+    """The rows of a watched equation are watched."""
+    calls = []
+
+    def watch(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def watched(t: float, x: Tensor) -> Tensor:
+            calls.append(len(x))
+            return function(t, x)
+
+        return watched
+
+    def noisy(scale: Tensor) -> SDE:
+        return SDE(lambda t, x: scale * x, lambda t, x: 1.0, noise="additive", rows=lambda index: noisy(scale[index]))
+
+    scale, index = torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([2, 0, 2])
+    some = noisy(scale).watched(watch).of_rows(index)
+    assert torch.equal(some.drift(0.0, torch.ones(3, 1)), scale[index])
+    assert calls == [3]
+
+
+def test_what_does_not_exist_is_refused() -> None:
+    denoiser = MIXTURE.denoiser(CondOT())
+    with pytest.raises(ValueError, match="choose one of x0, eps, velocity, v"):
+        flow(denoiser, hold="score")
+    with pytest.raises(ValueError, match="no stochastic form"):
+        reverse_sde(denoiser, hold="velocity")
+    with pytest.raises(ValueError, match="eta >= 0"):
+        reverse_sde(denoiser, eta=-0.1)
+    with pytest.raises(ValueError, match="deterministic form"):
+        reverse_sde(denoiser).in_clock()

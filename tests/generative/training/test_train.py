@@ -1,0 +1,414 @@
+"""The same configuration gives the same bits, interrupted, killed or not; and training learns something."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from matplotlib.image import imread
+
+from fokker.generative.denoiser import EDM
+from fokker.generative.training import (
+    Images,
+    Training,
+    data,
+    load,
+    read,
+    regression_loss,
+    sheets,
+    train,
+)
+from fokker.generative.training.checkpoint import build_network, build_path, shipped
+from fokker.generative.training.metrics import BINS
+from fokker.generative.training.sheets import tiled
+from fokker.generative.training.train import CONFIGS, configurations
+
+module = import_module("fokker.generative.training.train")
+
+TINY = Training(
+    data="tiny",
+    predicts="velocity",
+    network={"class": "MLP", "dim": 4, "width": 16, "depth": 1, "classes": 2},
+    path={"class": "CondOT"},
+    steps=10,
+    batch=32,
+    learning_rate=1e-2,
+    warmup=2,
+)
+
+
+def two_classes() -> Images:
+    """2×2 images, one class dark and one bright."""
+    levels = torch.tensor([0, 3]).repeat(20)[:, None, None, None].expand(40, 1, 2, 2).contiguous()
+    label = torch.tensor([0, 1]).repeat(20)
+    return Images(levels, label, levels, label, levels=4, classes=2)
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(data.DATASETS, "tiny", two_classes)
+
+
+def bits(file: Path) -> dict[str, bytes]:
+    return {name: tensor.numpy().tobytes() for name, tensor in read(file)[0].items()}
+
+
+def test_the_same_configuration_gives_the_same_bits(tmp_path: Path) -> None:
+    first, second = (train(TINY, tmp_path / name / "net.safetensors") for name in "ab")
+    assert first.read_bytes() == second.read_bytes()
+    other = train(dataclasses.replace(TINY, seed=1), tmp_path / "c")
+    assert bits(other) != bits(first)
+
+
+def test_an_interrupted_training_continues_as_if_nothing_had_happened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(TINY, tmp_path / "whole", every=4)
+    calls = 0
+
+    def fails_at_the_seventh(*args: Any, **options: Any) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == 7:
+            raise KeyboardInterrupt
+        return regression_loss(*args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "regression_loss", fails_at_the_seventh)
+        with pytest.raises(KeyboardInterrupt):
+            train(TINY, tmp_path / "parts", every=4)
+    assert not (tmp_path / "parts").exists()
+    parts = train(TINY, tmp_path / "parts", every=4)
+    assert parts.read_bytes() == whole.read_bytes()
+    assert bits(tmp_path / "parts.state") == bits(tmp_path / "whole.state")
+
+
+def test_a_finished_training_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = train(TINY, tmp_path / "net").read_bytes()
+    monkeypatch.setattr(module, "regression_loss", None)
+    assert train(TINY, tmp_path / "net").read_bytes() == before
+
+
+def test_a_state_of_another_configuration_is_refused(tmp_path: Path) -> None:
+    train(TINY, tmp_path / "net")
+    with pytest.raises(ValueError, match="belongs to another configuration"):
+        train(dataclasses.replace(TINY, steps=20), tmp_path / "net")
+
+
+def test_training_learns_the_classes(tmp_path: Path) -> None:
+    """The denoised middle of a noisy image is dark for class 0 and bright for class 1."""
+    denoiser = load(train(dataclasses.replace(TINY, steps=300), tmp_path / "net"))
+    x0 = denoiser.given([0, 1]).predict("x0", 0.1, torch.zeros(2, 1, 2, 2))
+    torch.testing.assert_close(x0.mean(dim=(1, 2, 3)), torch.tensor([-0.75, 0.75]), rtol=0, atol=0.1)
+
+
+def test_a_loss_that_is_not_finite_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: Any, **options: Any) -> torch.Tensor:
+        return torch.nan * regression_loss(*args, **options)
+
+    monkeypatch.setattr(module, "regression_loss", broken)
+    with pytest.raises(FloatingPointError, match="nan at step 0; lower learning_rate"):
+        train(TINY, tmp_path / "net")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_rate_warms_up_and_decays_to_zero() -> None:
+    training = dataclasses.replace(TINY, steps=1000, warmup=10, learning_rate=1.0)
+    assert training.rate(0) == pytest.approx(0.1)
+    assert training.rate(500) == pytest.approx(0.5)
+    assert training.rate(1000) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_every_committed_configuration_can_be_built() -> None:
+    names = configurations()
+    assert {"digits-flow", "digits-eps", "digits-rough", "mnist-flow", "mnist-eps"} <= set(names)
+    for name in names:
+        training = Training.read(name)
+        assert training == Training.read(CONFIGS / f"{name}.toml")
+        build_network(training.network)
+        build_path(training.path)
+
+
+def test_the_stress_case_differs_from_digits_flow_in_its_top_frequency_alone() -> None:
+    smooth, rough = Training.read("digits-flow"), Training.read("digits-rough")
+    network = {**smooth.network, "top_frequency": 1000.0}
+    assert dataclasses.replace(smooth, network=network) == rough
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_a_shipped_network_has_the_committed_configuration(name: str) -> None:
+    denoiser, training = load(name), Training.read(name)
+    assert {"class": type(denoiser.net).__name__, **denoiser.net.arguments} == {
+        "channels": 1,
+        "patch": 1,
+        **training.network,
+    }
+    assert denoiser.path == build_path(training.path)
+    assert denoiser.predicts == training.predicts
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("steps = ", "is no TOML file"),
+        ("step = 5", "unknown keys step; valid: data, predicts"),
+        ('data = "digits"', "lacks the keys batch, learning_rate, network, path, predicts, steps"),
+    ],
+)
+def test_files_that_are_no_configuration(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        Training.read(tmp_path / "x.toml")
+
+
+def test_an_unknown_name_lists_the_committed_ones() -> None:
+    with pytest.raises(FileNotFoundError, match="digits-flow"):
+        Training.read("digits")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": 0}, "steps is 0"),
+        ({"ema": 1.0}, "ema is 1.0"),
+        ({"batch": "many"}, "batch is 'many'"),
+        ({"label_dropout": -3.0}, "label_dropout is -3.0"),
+        ({"stratify": 1}, "stratify is 1; give true or false"),
+        ({"importance": 1}, "at least 2 bins, but got 1"),
+        ({"autocast": "half"}, "autocast is 'half'; give 'bfloat16', or leave it out"),
+        ({"weighting": "SNR"}, "weighting is 'SNR'; give a class and its arguments"),
+        ({"weighting": {"class": "Snr"}}, "Unknown class of weighting 'Snr'; choose one of Unweighted, SNR"),
+        ({"times": {"class": "Uniform", "stop": 1}}, "configuration of the times Uniform does not fit"),
+        ({"ema": {"class": "PowerLaw", "sigma_rel": 0.5}}, "sigma_rel is 0.5"),
+        ({"predicts": "score"}, "The loss of score on .* is infinite"),
+        ({"weighting": {"class": "Likelihood"}}, "The loss of velocity on .* is infinite"),
+        ({"predicts": "noise"}, "choose one of x0"),
+        ({"precondition": {"class": "EDM"}}, "A preconditioned network predicts x0"),
+        ({"precondition": {"class": "EDM", "sigma_data": -1.0}, "predicts": "x0"}, "sigma_data > 0"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_when_it_is_said(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(TINY, **change)
+
+
+CHOICES: dict[str, dict[str, Any]] = {
+    "weighting": {"weighting": {"class": "MinSNR", "gamma": 5.0}},
+    "times": {"times": {"class": "LogitNormal", "mean": 0.5}},
+    "independent": {"stratify": False},
+    "importance": {"importance": 4},
+    "power law": {"ema": {"class": "PowerLaw", "sigma_rel": 0.2}},
+    "bfloat16": {"autocast": "bfloat16"},
+}
+
+
+@pytest.mark.parametrize("change", CHOICES.values(), ids=CHOICES)
+def test_every_choice_matters_and_survives_an_interruption(
+    change: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = dataclasses.replace(TINY, **change)
+    whole = train(training, tmp_path / "whole", every=4)
+    assert bits(whole) != bits(train(TINY, tmp_path / "plain"))
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write", stops_after(1, module.write))
+        with pytest.raises(KeyboardInterrupt):
+            train(training, tmp_path / "parts", every=4)
+    train(training, tmp_path / "parts", every=4)
+    assert bits(tmp_path / "parts.state") == bits(tmp_path / "whole.state")
+
+
+def stops_after(count: int, function: Any) -> Any:
+    """The function, which is interrupted once it has been called so often."""
+    calls = 0
+
+    def stopping(*args: Any) -> None:
+        nonlocal calls
+        function(*args)
+        calls += 1
+        if calls == count:
+            raise KeyboardInterrupt
+
+    return stopping
+
+
+def test_a_record_leaves_out_what_was_not_chosen() -> None:
+    """So that the checkpoints of old configurations stay the same, byte for byte."""
+    assert set(TINY.record()) == {
+        "data", "predicts", "network", "path", "steps", "batch", "learning_rate", "warmup", "ema", "label_dropout",
+        "seed",
+    }
+    for change in CHOICES.values():
+        assert dataclasses.replace(TINY, **change).record() == {**TINY.record(), **change}
+
+
+KILLED = """
+import json, os, signal, sys
+import torch
+from importlib import import_module
+from fokker.generative.training import data
+from fokker.solvers.common import files
+
+module = import_module('fokker.generative.training.train')
+when, number, file, record = sys.argv[1], int(sys.argv[2]), sys.argv[3], json.loads(sys.argv[4])
+label = torch.arange(40) % 2
+levels = (3 * label)[:, None, None, None].expand(40, 1, 2, 2)
+data.DATASETS["tiny"] = lambda: data.Images(levels, label, levels, label, levels=4, classes=2)
+torch.set_num_threads(1)
+calls = 0
+
+def kills(function):
+    def counted(*args, **options):
+        global calls
+        calls += 1
+        if calls == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*args, **options)
+    return counted
+
+if when == "step":
+    module.regression_loss = kills(module.regression_loss)
+else:  # the bytes are in the temporary file, which does not yet have its name
+    files.os.replace = kills(files.os.replace)
+module.train(module.Training(**record), file, every=3, metrics=True, sheet_every=5)
+"""
+
+
+def killed(when: str, number: int, folder: Path) -> None:
+    """A process that trains and is killed at its `number`-th step, or during its `number`-th write."""
+    command = [sys.executable, "-c", KILLED, when, str(number), str(folder / "net"), json.dumps(TINY.record())]
+    ended = subprocess.run(command, cwd=folder.parent, capture_output=True, text=True, timeout=100)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+
+
+def test_a_training_that_is_killed_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
+    """Killed in step 6 with a state of step 3, then while the state of step 6 is written.
+
+    The second process writes the rows, the sheet of step 5 and the state: its third write.
+    """
+    whole = train(TINY, tmp_path / "whole" / "net", every=3, metrics=True, sheet_every=5)
+    parts = tmp_path / "parts"
+    killed("step", 6, parts)
+    assert int(read(parts / "net.state")[0]["step"]) == 3
+    killed("write", 3, parts)
+    assert int(read(parts / "net.state")[0]["step"]) == 3
+    assert [file for file in parts.iterdir() if file.name.startswith(".net.state.")]
+    assert train(TINY, parts / "net", every=3, metrics=True, sheet_every=5).read_bytes() == whole.read_bytes()
+    assert (parts / "net.csv").read_bytes() == (whole.parent / "net.csv").read_bytes()
+    names = sorted(file.name for file in (whole.parent / "net.sheets").iterdir())
+    assert names == ["00.png", "05.png", "10.png"]
+    for name in names:
+        assert (parts / "net.sheets" / name).read_bytes() == (whole.parent / "net.sheets" / name).read_bytes()
+
+
+def test_what_is_seen_does_not_change_what_is_trained(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    plain = train(TINY, tmp_path / "plain")
+    seen = train(TINY, tmp_path / "seen", metrics=True, tensorboard=True, sheet_every=3)
+    assert plain.read_bytes() == seen.read_bytes()
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "plain", "plain.state", "seen", "seen.csv", "seen.sheets", "seen.state", "seen.tensorboard",
+    ]
+
+
+def test_rows_say_what_happened(tmp_path: Path) -> None:
+    """The loss of a row is the mean over its bins, the rate and the decay those of their formulas."""
+    train(TINY, tmp_path / "net", metrics=True)
+    with (tmp_path / "net.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [int(row["step"]) for row in rows] == list(range(1, 11))
+    for step, row in enumerate(rows, 1):
+        assert float(row["rate"]) == TINY.rate(step - 1)
+        assert float(row["ema_decay"]) == min(0.999, step / (step + 9))
+        assert float(row["gradient_norm"]) > 0.0
+        losses = [float(row[name]) for name in BINS if row[name]]
+        assert min(losses) <= float(row["loss"]) <= max(losses)
+
+
+def test_sheets_show_the_average_drawing_the_classes(tmp_path: Path) -> None:
+    train(dataclasses.replace(TINY, steps=300), tmp_path / "net", sheet_every=300)
+    assert sorted(file.name for file in (tmp_path / "net.sheets").iterdir()) == ["000.png", "300.png"]
+    picture = imread(tmp_path / "net.sheets" / "300.png")[:, :, 0]
+    assert picture.shape == (4 * 3 * 4, 2 * 3 * 4)
+    inside = picture.reshape(4, 12, 2, 12)[:, :8, :, :8]
+    assert inside[:, :, 0].mean() < 0.25 < 0.75 < inside[:, :, 1].mean()
+
+
+def test_sheets_are_drawn_from_the_average_that_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[dict[str, torch.Tensor]] = []
+
+    def capture(file: Path, denoiser: Any, *rest: Any) -> None:
+        drawn.append({name: value.half() for name, value in denoiser.net.state_dict().items()})
+
+    monkeypatch.setattr(sheets, "draw_sheet", capture)
+    kept, _ = read(train(TINY, tmp_path / "net", sheet_every=10))
+    first, last = drawn
+    assert all(torch.equal(last[name], value) for name, value in kept.items())
+    assert not all(torch.equal(first[name], value) for name, value in kept.items())
+
+
+def test_tiles_lie_in_rows() -> None:
+    images = torch.linspace(-1, 0.5, 6)[:, None, None].expand(6, 2, 3)
+    found = tiled(images, 3)
+    assert found.shape == (2 * 3 * 4, 3 * 4 * 4)
+    for index in range(6):
+        row, column = divmod(index, 3)
+        tile = found[12 * row : 12 * row + 12, 16 * column : 16 * column + 16]
+        assert torch.equal(tile[:8, :12], images[index, 0, 0].expand(8, 12))
+        assert bool((tile[8:] == 1).all())
+        assert bool((tile[:, 12:] == 1).all())
+
+
+def test_half_precision_learns_and_keeps_its_state_in_float32(tmp_path: Path) -> None:
+    """The mean loss of the last 50 of 150 steps is within 2 % of float32's, and below half of that at the start."""
+    means = {}
+    for name, autocast in (("full", None), ("half", "bfloat16")):
+        training = dataclasses.replace(TINY, steps=150, autocast=autocast)
+        train(training, tmp_path / name, metrics=True)
+        with (tmp_path / f"{name}.csv").open(newline="") as stream:
+            losses = [float(row["loss"]) for row in csv.DictReader(stream)]
+        means[name] = sum(losses[100:]) / 50
+        assert means[name] < 0.5 * losses[0]
+    assert means["half"] == pytest.approx(means["full"], rel=0.02)
+    kept = {key: value.dtype for key, value in read(tmp_path / "half.state")[0].items()}
+    floating = {dtype for key, dtype in kept.items() if dtype.is_floating_point}
+    assert floating == {torch.float32}
+
+
+def test_a_network_without_classes_is_trained_without_labels(tmp_path: Path) -> None:
+    network = {**TINY.network, "classes": 0}
+    assert train(dataclasses.replace(TINY, network=network), tmp_path / "net").exists()
+
+
+def test_a_network_of_too_few_classes_is_refused(tmp_path: Path) -> None:
+    network = {**TINY.network, "classes": 1}
+    with pytest.raises(ValueError, match="knows 1 classes, but tiny has 2; give classes = 2, or 0"):
+        train(dataclasses.replace(TINY, network=network), tmp_path / "net")
+
+
+def test_a_transformer_takes_a_few_steps_on_the_digits(tmp_path: Path) -> None:
+    training = dataclasses.replace(Training.read("digits-dit"), steps=3, batch=16)
+    denoiser = load(train(training, tmp_path / "net"))
+    assert type(denoiser.net).__name__ == "DiT"
+    assert denoiser.given(3).predict("x0", 0.5, torch.zeros(2, 1, 8, 8)).isfinite().all()
+
+
+def test_a_network_inside_the_frame_learns_and_is_loaded_inside_it(tmp_path: Path) -> None:
+    """The digits with the frame take a few steps; the two classes are told apart as without it."""
+    few = dataclasses.replace(Training.read("digits-edm"), steps=3, batch=16)
+    assert load(train(few, tmp_path / "few")).precondition == EDM(0.7)
+    training = dataclasses.replace(
+        TINY, steps=300, predicts="x0", path={"class": "VE"}, times={"class": "LogitNormal", "mean": -1.0},
+        precondition={"class": "EDM", "sigma_data": 0.8},
+    )
+    denoiser = load(train(training, tmp_path / "net", sheet_every=300))
+    x0 = denoiser.given([0, 1]).predict("x0", 0.96, torch.zeros(2, 1, 2, 2))  # at sigma = 3.2
+    torch.testing.assert_close(x0.mean(dim=(1, 2, 3)), torch.tensor([-0.75, 0.75]), rtol=0, atol=0.1)

@@ -1,0 +1,137 @@
+"""Langevin dynamics (chapter A.5, last part): the noise level that never changes, on a density that never changes.
+
+    dX = ½ σ² ∇log p(X) dt + σ dW,        x ← x + ½ ε ∇log p(x) + √ε ξ
+
+For N(0, s²) a step is x → a x + c ξ and keeps the variance c²/(1 − a²); both numbers are those of the solver, run on
+one unit impulse: a few roundings, 10⁻¹².
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from scipy.stats import chi2
+from torch import Tensor
+
+from ....generative import VE, CondOT, annealed_langevin, flow
+from ....solvers import ODE, SDE, Euler, EulerMaruyama, Langevin, LeimkuhlerMatthews, WhiteNoise, solve, standard_normal
+from ...oracles import GaussianMixture, OrnsteinUhlenbeck
+from ..claim import Bound, Check, Statistical, claim
+from ..tools.measuring import MIXTURE, MIXTURE_2D, affine_map, gaussian, grid, ks_test, law, line, plane
+
+__all__: list[str] = []
+
+
+def _score(mixture: GaussianMixture, x: Tensor) -> Tensor:
+    """∇log p of the data themselves."""
+    return mixture.score(x, 1.0, CondOT())
+
+
+def _dynamics(mixture: GaussianMixture, sigma: float) -> SDE:
+    return SDE(lambda t, x: 0.5 * sigma**2 * _score(mixture, x), lambda t, x: sigma, noise="additive")
+
+
+@claim(
+    "A079",
+    "Lecture notes 000, remark 16, Eq. 31; slides 003",
+    "Langevin dynamics leave the density alone, and converge to it.",
+    formula="−∇·(½σ² p s) + ½σ² Δp = 0;  N(0, s²): Var X_t = s² + (v₀ − s²) exp(−σ²t/s²)",
+)
+def langevin_dynamics() -> list[Check]:
+    """The stationary flux by automatic differentiation, to 10⁻¹². For N(0, s²) the dynamics are an Ornstein-Uhlenbeck
+    process with θ = σ²/2s² = 1.28; Euler-Maruyama at 64, 128 and 256 steps a unit of time, extrapolated twice, leaves
+    C₃ h³/8, with C₃ = (2θ)³: 10⁻⁵."""
+    x = plane(-2.0, 2.0, 7)[0].requires_grad_()
+    drift, score = _dynamics(MIXTURE_2D, 1.2).drift(0.0, x), _score(MIXTURE_2D, x)
+    flux = torch.zeros(len(x), dtype=torch.float64)
+    for i in (0, 1):
+        of_drift, of_score = (torch.autograd.grad(v[:, i].sum(), x, retain_graph=True)[0][:, i] for v in (drift, score))
+        flux = flux - of_drift - drift[:, i] * score[:, i] + 0.72 * (of_score + score[:, i] ** 2)
+    s, sigma, start = 0.75, 1.2, 2.0
+    exact = s**2 + (start - s**2) * math.exp(-(sigma**2) / s**2)
+    process = OrnsteinUhlenbeck(theta=0.5 * sigma**2 / s**2, sigma=sigma)
+    equation = _dynamics(gaussian(0.0, s), sigma)
+    one, two, three = (law(affine_map(equation, EulerMaruyama(), grid(n)), 0.0, start)[1] for n in (64, 128, 256))
+    density = MIXTURE_2D.log_prob(x.detach()).exp()
+    return [
+        Check(float((density * flux).detach().abs().max()), 0.0, 1e-12, "the flux through p"),
+        Check(process.variance(1.0, start), exact, 1e-12, "the variance at t = 1, of the process"),
+        Check((one - 6.0 * two + 8.0 * three) / 3.0, exact, 1e-5, "the variance at t = 1, by steps, extrapolated"),
+    ]
+
+
+@claim(
+    "A080",
+    "Slides 003, Langevin dynamics",
+    "Without a Metropolis test the steps keep a variance that is too large, and are stable below ε = 4 s².",
+    formula="Var = s²/(1 − ε/4s²); as corrector, x + δ s + √(2δ) ξ: s²/(1 − δ/2s²)",
+)
+def unadjusted_langevin() -> list[Check | Bound]:
+    """c²/(1 − a²) to rounding. The corrector has δ = size σ_t² and the law N(0, s² + σ_t²); annealed dynamics take
+    ε r²/r_L² at the level r of it, here in one step at the first of two levels. Stability is |a| < 1."""
+    checks: list[Check | Bound] = []
+    for epsilon in (0.5, 0.05):
+        _, a, c = affine_map(_dynamics(gaussian(0.0, 1.0), 1.0), EulerMaruyama(), [0.0, epsilon]).tolist()
+        checks.append(Check(c**2 / (1.0 - a**2), 1.0 / (1.0 - 0.25 * epsilon), 1e-12, f"ε = {epsilon:g}, s = 1"))
+    denoiser, level, size = gaussian(0.0, 0.7).denoiser(VE(2.0)), 0.5, 0.3
+    variance, delta = 0.49 + level**2, size * level**2
+    t = float(VE(2.0).time(-math.log(level)))
+    _, a, c = affine_map(flow(denoiser, "x0"), Langevin(None, 1, size), [t, 0.9]).tolist()
+    checks.append(Check(c**2 / (1.0 - a**2), variance / (1.0 - 0.5 * delta / variance), 1e-12, "the corrector"))
+    equation, times, solver = annealed_langevin(denoiser, level, 0.25, 2, 1, 0.05, denoise=False)
+    _, a, c = affine_map(equation, solver, times[:2]).tolist()
+    step = 0.05 * level**2 / 0.25**2
+    checks.append(Check(c**2 / (1.0 - a**2), variance / (1.0 - 0.25 * step / variance), 1e-12, "annealed dynamics"))
+    for epsilon, above in ((3.9, False), (4.1, True)):
+        _, a, _ = affine_map(_dynamics(gaussian(0.0, 1.0), 1.0), EulerMaruyama(), [0.0, epsilon]).tolist()
+        checks.append(Bound(abs(a), 1.0, f"|a| at ε = {epsilon:g} s²", above=above))
+    return checks
+
+
+@claim(
+    "A081",
+    "Slides 003",
+    "Without the noise the iterates follow the score to a mode and collapse there.",
+    formula="x ← x + ½ ε ∇log p(x):  Var → 0",
+)
+def score_ascent() -> list[Check | Bound]:
+    """For N(0, 1) the variance is (1 − ε/2)^(2n), 10⁻¹²⁵ at ε = ½, n = 500; its logarithm to 500 roundings. For two
+    modes whose curvatures are 6 and 3 a step of 0.02 removes a part of 1/40 and more, all but e⁻²⁵ in 1000."""
+    one, steps = torch.ones(1, 1, dtype=torch.float64), 500
+    end = solve(ODE(lambda t, x: 0.5 * _score(gaussian(0.0, 1.0), x)), one, grid(steps, 0.0, 0.5 * steps), Euler()).x
+    start = line(-3.0, 3.0, 30)[0]
+    ends = solve(ODE(lambda t, x: 0.5 * _score(MIXTURE, x)), start, grid(1000, 0.0, 20.0), Euler()).x
+    modes = {round(value, 6) for value in ends[:, 0].tolist()}
+    return [
+        Check(2.0 * math.log10(float(end)), 2.0 * steps * math.log10(0.75), 1e-10, "log₁₀ of the variance"),
+        Check(len(modes), 2, 0.0, "the points where thirty starts end"),
+        Bound(float(_score(MIXTURE, ends).abs().max()), 1e-9, "the largest score there"),
+    ]
+
+
+@claim(
+    "A083",
+    "Lecture notes 000, figure 8",
+    "Langevin dynamics take a normal law to five modes on a ring.",
+    formula="N(0, I) → ⅕ Σ N(m_k, 0.8² I), |m_k| = 3",
+)
+def five_modes() -> list[Statistical]:
+    """5000 chains, 400 steps of 0.05: start and target share the fivefold symmetry, so that every mode holds a fifth at
+    all times, and the radius relaxes at the rate 1/2s², by e⁻¹⁵. The steps are those of Leimkuhler and Matthews, whose
+    bias is of order ε²; a mode that holds 0.245 instead is found with probability 0.99."""
+    angles = 0.4 * math.pi * torch.arange(5, dtype=torch.float64)
+    means = 3.0 * torch.stack([angles.cos(), angles.sin()], dim=1)
+    eye = torch.eye(2, dtype=torch.float64)
+    ring = GaussianMixture(torch.full((5,), 0.2, dtype=torch.float64), means, 0.64 * eye.expand(5, 2, 2).contiguous())
+    x = standard_normal(torch.empty(5000, 2, dtype=torch.float64), 83)
+    end = solve(_dynamics(ring, 1.0), x, grid(400, 0.0, 20.0), LeimkuhlerMatthews(), WhiteNoise(84)).x
+    nearest = torch.cdist(end, means).argmin(1)
+    counts = torch.bincount(nearest, minlength=5).double()
+    statistic = float(((counts - 1000.0) ** 2 / 1000.0).sum())
+    first = torch.special.ndtr((end[:, :1] - means[:, 0]) / 0.8).mean(1)
+    p = float(chi2.sf(statistic, 4))
+    return [
+        Statistical(p, 5000, "a mode with a share of 0.245", statistic, 4.0, "χ² of the shares"),
+        ks_test(first, "the first coordinate"),
+    ]

@@ -1,0 +1,14 @@
+"""Claims about samplers, guidance and likelihoods. A chapter may be added without asking anyone."""
+
+from __future__ import annotations
+
+from . import (
+    discrete_sampling as discrete_sampling,
+    distillation as distillation,
+    fast_sampling as fast_sampling,
+    guidance as guidance,
+    guided_sampling as guided_sampling,
+    joint as joint,
+    likelihood as likelihood,
+    score_sampling as score_sampling,
+)

@@ -1,0 +1,248 @@
+"""Fast sampling (chapter A.11): DDIM, its noisy relatives, and steps in parallel.
+
+    x_t = α_t x̂₀ + σ_t ε̂,        x_t = α_t x̂₀ + √(σ_t² − s²) ε̂ + s ξ,  s = η σ_t √(1 − e^{2(λ_s − λ_t)})
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from ....generative import VP, CondOT, Cosine, GaussianPath, flow, posterior
+from ....generative.equations import grids
+from ....solvers import Ancestral, Euler, ExponentialAdams, Picard, same, solve, unroll
+from ..claim import Bound, Check, claim
+from ..tools.instruments import column, largest, output_law, point
+from ..tools.measuring import MIXTURE, gaussian, most, rms
+
+__all__: list[str] = []
+
+DDIM = ExponentialAdams(1)
+
+
+@claim(
+    "A191",
+    "Lecture slides 003, accelerated sampling",
+    "DDIM, DPM-Solver-1 and the exponential integrator of the semilinear flow are one step.",
+    formula="α_t x̂ + σ_t ε̂ = (α_t/α_s) x − σ_t (e^h − 1) ε̂ = (σ_t/σ_s) x + α_t (1 − e^{−h}) x̂, h = λ_t − λ_s",
+)
+def one_step_three_names() -> list[Check]:
+    """Three printed forms against the solver, on three paths: a handful of roundings of numbers of order one, times
+    α_t/α_s = 4 and e^h: 1e-13. Whatever quantity is held, the table of coefficients is the same (`same`): a yes."""
+    gaps, agreements, x, (s, t) = [], [], column([-1.3, 0.2, 2.1]), (0.2, 0.55)
+    for path in (CondOT(), Cosine(), VP()):
+        denoiser = MIXTURE.denoiser(path)
+        x0, eps = (denoiser.predict(kind, s, x) for kind in ("x0", "eps"))
+        (a, b), (alpha, sigma) = ((float(path.alpha(u)), float(path.sigma(u))) for u in (s, t))
+        h = float(path.log_snr(t)) - float(path.log_snr(s))
+        made = solve(flow(denoiser, "x0"), x, [s, t], DDIM).x
+        forms = (
+            alpha * x0 + sigma * eps,
+            alpha / a * x - sigma * math.expm1(h) * eps,
+            sigma / b * x - alpha * math.expm1(-h) * x0,
+        )
+        gaps += [largest(made - form) for form in forms]
+        tables = [unroll(flow(denoiser, hold), grids.uniform(path, 8, t0=0.1, t1=0.9), DDIM) for hold in ("x0", "eps")]
+        agreements.append(bool(same(*tables)))
+    return [
+        Check(most(*gaps), 0.0, 1e-13, "largest difference of three forms, three paths"),
+        Check(float(sum(agreements)), 3.0, 0.0, "paths on which holding x₀ and holding ε are the same table"),
+    ]
+
+
+def table_variances(path: GaussianPath, n: int, eta: float, spectrum: Tensor) -> Tensor:
+    """Variances of what DDIM-η makes of N(0, I), for Gaussian data with these independent variances, (d,).
+
+    Step by step from the solver's own table, x ← a x + b x̂₀ + c ξ with x̂₀ = g x.
+    """
+    times = grids.uniform(path, n)
+    scheme = unroll(flow(gaussian(0.0, 1.0).denoiser(path), "x0"), times, Ancestral(DDIM, eta))
+    alpha, sigma = (torch.as_tensor(of(times)) for of in (path.alpha, path.sigma))
+    variances, draws = torch.ones_like(spectrum), 0
+    for i, row in enumerate(scheme.states):
+        gain = alpha[i] * spectrum / (alpha[i] ** 2 * spectrum + sigma[i] ** 2)
+        variances = (row["x", i] + row["N", i] * gain) ** 2 * variances
+        if ("ξ", draws) in row:
+            variances, draws = variances + row["ξ", draws] ** 2, draws + 1
+    return variances
+
+
+def printed_variances(path: GaussianPath, n: int, eta: float, spectrum: Tensor, *, hat: bool = False) -> Tensor:
+    """The same by the formula of the slides; hat: the row σ̂, which draws √(1 − ᾱ_s/ᾱ_t) ξ and keeps the rest."""
+    times = grids.uniform(path, n)
+    alpha, sigma = (torch.as_tensor(of(times)) for of in (path.alpha, path.sigma))
+    variances = torch.ones_like(spectrum)
+    for (a, b), (alpha_t, sigma_t) in pairwise(zip(alpha, sigma, strict=True)):
+        drawn = 1.0 - (a / alpha_t) ** 2
+        removed = (eta * sigma_t / b) ** 2 * drawn
+        slope = (alpha_t * a * spectrum + (sigma_t**2 - removed).sqrt() * b) / (a**2 * spectrum + b**2)
+        variances = slope**2 * variances + (drawn if hat else removed)
+    return variances
+
+
+@claim(
+    "A192",
+    "Lecture slides 003, accelerated sampling (the table of DDIM)",
+    "Every η keeps the law of x_t given x₀; η = 1 is DDPM's posterior. The row σ̂ adds its noise without room for it, "
+    "which alone ranks the rows of the table as it does up to 100 steps.",
+    formula="s(η) = η √((1 − ᾱ_t)/(1 − ᾱ_s)) √(1 − ᾱ_s/ᾱ_t),  σ̂ = √(1 − ᾱ_s/ᾱ_t)",
+)
+def the_eta_family() -> list[Check | Bound]:
+    """Data at a point, so that the law is N(α x₀, σ²) after every number of steps: rounding of 12 steps, 1e-12.
+
+    Errors of the deviation 0.5 of N(0, 0.25): the numbers as claimed, half a unit of their last digit. In 1000
+    dimensions, with the deviations 1/(1 + i), every row's W₂² must be above that of the row before: a ratio below 1. At
+    the last of ten steps σ̂ leaves noise of sin(π/20) = 0.156, and of what was there the tenth of a percent; the ends of
+    the schedule are cut by angles of 6e-4: 2e-3.
+    """
+    path, checks = Cosine(), list[Check | Bound]()
+    times = grids.uniform(path, 12)
+    for eta in (0.0, 0.2, 0.5, 1.0):
+        law = output_law(
+            Ancestral(DDIM, eta),
+            flow(point(1.3, path), "x0"),
+            times[:9],
+            (1.3 * float(path.alpha(0.0)), float(path.sigma(0.0))),
+        )
+        kept = float(path.alpha(float(times[8]))) * 1.3, float(path.sigma(float(times[8])))
+        checks.append(Check(math.dist(law, kept), 0.0, 1e-12, f"distance of the law of x_t given x₀, η = {eta:g}"))
+    s, t = 0.3, 0.4
+    share = float(path.sigma(t) / path.sigma(s)) ** 2 * (1.0 - float(path.alpha(s) / path.alpha(t)) ** 2)
+    checks.append(Check(float(posterior(path, s, t).variance), share, 1e-14, "β̃ is s(1)²"))
+    quarter = torch.tensor([0.25], dtype=torch.float64)
+    printed = {
+        (0.0, False): {10: -0.072, 20: -0.037, 50: -0.015, 100: -0.0076, 1000: -0.0008},
+        (1.0, False): {10: -0.111, 20: -0.068, 50: -0.032, 100: -0.018, 1000: -0.002},
+        (1.0, True): {10: 0.048, 1000: 0.0005},
+    }
+    for (eta, hat), numbers in printed.items():
+        name = "σ̂" if hat else f"η = {eta:g}"
+        for n, value in numbers.items():
+            error = printed_variances(path, n, eta, quarter, hat=hat).sqrt().item() - 0.5
+            digits = len(str(value).partition(".")[2])
+            checks.append(Check(error, value, 0.5 * 10.0**-digits, f"error of the deviation, {name}, N = {n}"))
+    deviations = 1.0 / torch.arange(1, 1001, dtype=torch.float64)
+    rows = ((0.0, False), (0.2, False), (0.5, False), (1.0, False), (1.0, True))
+    tables = [table_variances(path, 10, eta, deviations**2) for eta, hat in rows if not hat]
+    forms = [printed_variances(path, 10, eta, deviations**2) for eta, hat in rows if not hat]
+    gap = largest(torch.stack(tables) - torch.stack(forms))
+    checks.append(Check(gap, 0.0, 1e-12, "variances by the solver's table, less the printed ones"))
+    for n in (10, 20, 50, 100, 1000):
+        found = [printed_variances(path, n, eta, deviations**2, hat=hat).sqrt() for eta, hat in rows]
+        errors = [(each - deviations).square().sum().item() for each in found]
+        ratio = most(*(a / b for a, b in pairwise(errors)))
+        checks.append(Bound(ratio, 1.0, f"largest ratio of W₂² to the next, N = {n}"))
+        if n == 10:
+            left = found[-1].min().item()
+            checks.append(Check(left, math.sin(math.pi / 20.0), 2e-3, "smallest deviation of the row σ̂, N = 10"))
+    return checks
+
+
+@claim(
+    "A193",
+    "Lecture slides 003, accelerated sampling; derived",
+    "DDIM is of first order even where the data are N(0, I): on equal steps of angle its output is too narrow by a "
+    "power of a cosine.",
+    formula="deviation = cos(π/2N)^N ≈ 1 − π²/(8 N)",
+)
+def ddim_on_noise() -> list[Check]:
+    """One step of the angle φ maps x to cos φ x: N roundings, 1e-12. N = 200: the next term is π⁴/(128 N²) = 2e-5."""
+    path, checks = Cosine(-math.inf, math.inf), []
+    for n in (1, 5, 10, 50, 200):
+        made = output_law(DDIM, flow(gaussian(0.0, 1.0).denoiser(path), "x0"), grids.uniform(path, n))[1]
+        checks.append(Check(made, math.cos(0.5 * math.pi / n) ** n, 1e-12, f"deviation, N = {n}"))
+    return [*checks, Check(200.0 * (1.0 - made), math.pi**2 / 8.0, 200.0 * 2e-5, "N (1 − deviation), N = 200")]
+
+
+@claim(
+    "A194",
+    "Lecture slides 003, accelerated sampling; derived",
+    "For data at one point DDIM is exact in any number of steps.",
+    formula="x̂₀ = z ⟹ x_t = α_t z + (σ_t/σ_s)(x_s − α_s z)",
+)
+def ddim_on_a_point() -> list[Check]:
+    """Every step keeps (x − α z)/σ: roundings of at most 10 steps, 1e-13; at σ = 0 nothing but z is left."""
+    gaps, ends = [], []
+    for path in (CondOT(), Cosine(-math.inf, math.inf), VP()):
+        equation, x = flow(point(2.5, path), "x0"), column([-3.0, 0.1, 4.0])
+        eps = (x - 2.5 * float(path.alpha(0.0))) / float(path.sigma(0.0))
+        for n in (1, 3, 10):
+            states = solve(equation, x, grids.uniform(path, n), DDIM, save=True)
+            exact = 2.5 * column(torch.as_tensor(path.alpha(states.ts))).unsqueeze(1)
+            exact = exact + column(torch.as_tensor(path.sigma(states.ts))).unsqueeze(1) * eps
+            gaps.append(largest(exact - (states.x if states.xs is None else states.xs)))
+            ends.append(largest(states.x - 2.5))
+    return [
+        Check(most(*gaps), 0.0, 1e-13, "largest error on the way, three paths, N = 1, 3, 10"),
+        Check(most(*ends), 0.0, 1e-13, "distance of the end from 2.5"),
+    ]
+
+
+@claim(
+    "A195",
+    "Lecture slides 003, what DDIM is able to do",
+    "The same latent gives the same sample; with more steps it hardly changes, and neighbours stay neighbours, so that "
+    "latents can be interpolated.",
+    formula="|D(z) − D(z')| ≤ L |z − z'|, L = max_z |ψ'(z)| + O(1/N)",
+)
+def latents_have_meaning() -> list[Check | Bound]:
+    """The same computation twice: no bit differs. Twice the steps halve the distance to the limit, so that the
+    differences from 50 to 100 and from 100 to 200 steps are as 2 to 1, off by a relative O(1/N): 2 to 0.2.
+
+    The largest slope between 801 latents tends to that of the exact map of the flow, to which twice the steps halve the
+    distance, too.
+    """
+    path, z = CondOT(), torch.linspace(-4.0, 4.0, 801, dtype=torch.float64).unsqueeze(1)
+    equation = flow(MIXTURE.denoiser(path), "x0")
+
+    def decoded(n: int) -> Tensor:
+        return solve(equation, z, grids.uniform(path, n), DDIM).x
+
+    coarse, fine, finest = decoded(50), decoded(100), decoded(200)
+    exact = MIXTURE.flow_map(z, 0.0, 1.0, path)
+    some, more, steepest = (largest(ends.diff(dim=0) / z.diff(dim=0)) for ends in (fine, finest, exact))
+    return [
+        Check(largest(decoded(50) - coarse), 0.0, 0.0, "difference of two runs"),
+        Check(rms(coarse - fine) / rms(fine - finest), 2.0, 0.2, "ratio of what 50 to 100 and 100 to 200 steps change"),
+        Check((steepest - some) / (steepest - more), 2.0, 0.2, "ratio of their slopes' errors"),
+    ]
+
+
+@claim(
+    "A196",
+    "Lecture slides 003, parallel ODE solving",
+    "Sweeps over all steps at once converge to the sequential solution: after k of them k states are final, and the "
+    "others are much closer than that asks.",
+    formula="x_i^{k+1} = x_0 + h Σ_{j<i} u(x_j^k);  ‖x^k − x‖ ≤ C (Lt)^k/k!",
+)
+def picard() -> list[Check | Bound]:
+    """Sums in another order, 32 terms: 1e-13. `Picard` with tolerance 0 has the sequential result to the bit, in any
+    window, and with a window of all steps in fewer calls than there are steps.
+
+    The field on [0, 0.9] has slopes |∂u/∂x| ≤ L, which are measured; after k sweeps the error is at most the first
+    one times (L t)^k/k!, which at k = 5 is far above rounding.
+    """
+    path, n, x = CondOT(), 32, column([-1.5, 0.2, 1.0])
+    times = torch.linspace(0.0, 0.9, n + 1, dtype=torch.float64)
+    equation = flow(MIXTURE.denoiser(path))
+    exact = solve(equation, x, times, Euler(), save=True).xs
+    sequential = x.expand(n + 1, 3, 1) if exact is None else exact
+    iterate, errors, final = x.expand(n + 1, 3, 1).clone(), [], []
+    for sweep in range(n + 1):
+        errors.append(largest(iterate - sequential))
+        final.append(largest(iterate[: sweep + 1] - sequential[: sweep + 1]))
+        slopes = torch.stack([equation.drift(t, y) for t, y in zip(times.tolist(), iterate, strict=True)])
+        iterate = x + torch.cat([torch.zeros(1, 3, 1).double(), (times[1] * slopes[:-1]).cumsum(0)])
+    states = torch.linspace(-4.0, 4.0, 801, dtype=torch.float64).unsqueeze(1)
+    steepest = most(*(largest(MIXTURE.divergence(states, t, path)) for t in times[:-1].tolist()))
+    parallel = {window: solve(equation, x, times, Picard(Euler(), window, 0.0)) for window in (4, n)}
+    return [
+        Check(most(*final), 0.0, 1e-13, "error of the first k states after k sweeps"),
+        Check(errors[-1], 0.0, 1e-13, "error of all after N sweeps"),
+        Bound(errors[5], errors[0] * (0.9 * steepest) ** 5 / math.factorial(5), "error after 5 sweeps of 32"),
+        *(Check(largest(made.x - sequential[-1]), 0.0, 0.0, f"Picard, window {w}") for w, made in parallel.items()),
+        Bound(float(parallel[n].nfe.depth), n - 1.0, "calls one after the other, for 32 steps"),
+    ]

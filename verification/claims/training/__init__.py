@@ -1,0 +1,11 @@
+"""Claims about losses, weights and what minimises them. A chapter may be added without asking anyone."""
+
+from __future__ import annotations
+
+from . import (
+    conversions as conversions,
+    discrete_bound as discrete_bound,
+    objectives as objectives,
+    score_models as score_models,
+    weights as weights,
+)

@@ -1,0 +1,137 @@
+"""A sampler's outputs with some of its stages made exact, along samples that share x₀, ε and the Brownian path.
+
+What follows an equation exactly is the same equation in many short steps: of fourth order without noise, of second
+order on the same Brownian path with it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...generative.denoiser import Denoiser
+from ...generative.equations import flow, grids, reverse_sde
+from ...generative.paths import GaussianPath
+from ...solvers import BrownianTree, Equation, ExponentialRK, Semilinear, Solver, solve, standard_normal
+from ..oracles import Oracle
+from ..statistics import rms
+
+__all__ = ["STAGES", "Coupled", "Sampler"]
+
+STAGES = ("prior", "early stop", "discretisation", "model", "round-off")
+"""Of a sampler, in the order in which they act; see `error_budget`."""
+FINER, LAST = 16, 128
+"""How many steps of an exact solve lie in one of the sampler's, and on the rest of the way after an early stop."""
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """What a budget is of; the arguments are those of `error_budget`."""
+
+    data: Oracle
+    path: GaussianPath
+    times: Tensor
+    solver: Solver
+    hold: str
+    eta: float
+    model: Denoiser | None
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        return float(self.times[0]), float(self.times[-1])
+
+    def equation(self, exact: bool) -> Semilinear:
+        """That of the model, or of the exact denoiser."""
+        denoiser = self.data.denoiser(self.path) if exact or self.model is None else self.model
+        return reverse_sde(denoiser, self.eta, self.hold) if self.eta else flow(denoiser, self.hold)
+
+    def reference(self, exact: bool) -> tuple[Semilinear, Tensor, Solver]:
+        """What follows the equation: the same in many short steps, without noise of fourth order."""
+        parts = torch.arange(FINER, dtype=torch.float64) / FINER
+        fine = (self.times[:-1, None] + self.times.diff()[:, None] * parts).flatten()
+        return self.equation(exact), torch.cat([fine, self.times[-1:]]), ExponentialRK(2 if self.eta else 4)
+
+    def rest(self) -> tuple[Semilinear, Tensor, Solver] | None:
+        """The exact flow from the last time to the data; None if there is none of it."""
+        stop = self.ends[1]
+        if stop == 1.0:
+            return None
+        equation = flow(self.data.denoiser(self.path), "velocity")
+        return equation, grids.quadratic(self.path, LAST, t0=stop), ExponentialRK(4)
+
+
+class Coupled:
+    """Outputs along samples that share x₀, ε and the Brownian path."""
+
+    def __init__(self, sampler: Sampler, dtype: torch.dtype, samples: int, seed: int) -> None:
+        start, stop = sampler.ends
+        self.sampler, self.dtype = sampler, dtype
+        self.clean = sampler.data.sample(samples, seed)
+        self.noise = float(sampler.path.sigma(start)) * standard_normal(self.clean, seed + 1)
+        draws = sampler.eta > 0.0 or sampler.solver.draws
+        self.tree = BrownianTree(self.clean, start, stop, seed + 2) if draws else None
+        self.known: dict[frozenset[str], Tensor] = {}
+
+    def distance(self, exactly: Collection[str]) -> float:
+        """D: from the exact output."""
+        return self._apart(exactly, STAGES)
+
+    @cached_property
+    def rounding(self) -> float:
+        return self._apart((), STAGES[-1:])
+
+    def _apart(self, one: Collection[str], two: Collection[str]) -> float:
+        return rms(self._output(frozenset(one)) - self._output(frozenset(two))) * math.sqrt(self.clean[0].numel())
+
+    def _output(self, exactly: frozenset[str]) -> Tensor:
+        if exactly not in self.known:
+            with torch.no_grad():
+                self.known[exactly] = self._solved(exactly)
+        return self.known[exactly]
+
+    def _solved(self, exactly: frozenset[str]) -> Tensor:
+        sampler, x = self.sampler, self.noise
+        if "prior" in exactly:
+            x = x + float(sampler.path.alpha(sampler.ends[0])) * self.clean
+        if "discretisation" in exactly:
+            equation, times, solver = sampler.reference("model" in exactly)
+            x = solve(equation, x, times, solver, self.tree).x
+        else:
+            dtype = torch.float64 if "round-off" in exactly else self.dtype
+            x = _solved(sampler.equation("model" in exactly), x, sampler.times, sampler.solver, self.tree, dtype)
+        rest = sampler.rest() if "early stop" in exactly else None
+        return x if rest is None else solve(rest[0], x, rest[1], rest[2]).x
+
+
+def _solved(
+    equation: Equation, x: Tensor, times: Tensor, solver: Solver, tree: BrownianTree | None, dtype: torch.dtype
+) -> Tensor:
+    """The end of a solve in this dtype around a field in float64, on the same path in each."""
+    rounded = equation.watched(lambda field: lambda t, y: field(t, y.double()).to(y.dtype))
+    noise = None if tree is None else _Rounded(tree)
+    return solve(rounded, x.to(dtype), times, solver, noise).x.double()
+
+
+class _Rounded:
+    """A tree's numbers in the dtype of the state."""
+
+    replays = True
+
+    def __init__(self, tree: BrownianTree) -> None:
+        self.tree = tree
+
+    def normal(self, t0: float, t1: float, clock: Any, like: Tensor) -> Tensor:
+        return self.tree.normal(t0, t1, clock, like.double()).to(like.dtype)
+
+    def normal_and_area(self, t0: float, t1: float, clock: Any, like: Tensor) -> tuple[Tensor, Tensor]:
+        xi, eta = self.tree.normal_and_area(t0, t1, clock, like.double())
+        return xi.to(like.dtype), eta.to(like.dtype)
+
+    def extra(self, index: int, like: Tensor) -> Tensor:
+        return self.tree.extra(index, like.double()).to(like.dtype)

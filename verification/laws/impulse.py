@@ -1,0 +1,202 @@
+"""The exact law of what a sampler makes of Gaussian data, without any sampling.
+
+The denoiser of Gaussian data is affine in x, and so is then a whole sampler, in its start and in its normals:
+
+    x₁ = A x_T + Σ_k C_k ξ_k + b,        x_T ~ N(m, P), ξ_k ~ N(0, I)    ⟹    x₁ ~ N(A m + b, A P Aᵀ + Σ_k C_k C_kᵀ).
+
+A is the response to unit vectors in place of x_T, C_k that to unit vectors in place of ξ_k. They are read off in two
+ways: from a method's table (`Scheme`), with the field's affine map at each of its evaluations put in; or, for code that
+is not ours and for solvers that have no table, from one run on the unit vectors, each a row of one batch.
+
+What is exact for Gaussian data holds for every quantity that a sampler's law has: its order, whether it keeps the
+marginals, what a prior that is not the marginal, or an early stop, adds to the error (`error_budget`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...solvers import Equation, Noise, Scheme, Semilinear, Solver, Stepper, solve, unroll
+from ...solvers.scheme import Form, Symbol
+from ..oracles import Gaussian, Law, law_of
+
+__all__ = ["ImpulseResponse", "Impulses", "impulse_response"]
+
+Run = Callable[[Tensor, Noise], Tensor]
+
+AFFINE = 1e-9
+"""Of the largest response: further from the affine map than rounding explains, a sampler is not affine."""
+
+
+@dataclass(frozen=True)
+class ImpulseResponse:
+    """x₁ = matrix x_T + Σ_k noises_k ξ_k + offset: matrix (d, d), noises (K, d, d), offset (d,), float64."""
+
+    matrix: Tensor
+    noises: Tensor
+    offset: Tensor
+
+    def law(self, prior: Law | Gaussian) -> Law:
+        """The law of the output, exactly, for x_T from `prior` and normals from N(0, I)."""
+        mean, cov = law_of(prior)
+        noise = (self.noises @ self.noises.mT).sum(0)
+        return Law(self.matrix @ mean + self.offset, self.matrix @ cov @ self.matrix.mT + noise)
+
+    def __call__(self, x: Tensor, normals: Sequence[Tensor] = ()) -> Tensor:
+        """The output from x (B, d) with these normals, each (B, d)."""
+        kicked = sum((xi @ kick.mT for kick, xi in zip(self.noises, normals, strict=True)), torch.zeros_like(x))
+        return x @ self.matrix.mT + kicked + self.offset
+
+
+class Impulses:
+    """A `Noise` of unit vectors: component j of the k-th normal is 1 in row 1 + d + k d + j of the batch (rows, d).
+
+    Row 0 and the d rows after it, which are left for the offset and for the start, are without noise. `drawn` counts
+    the normals, `asked` has the times of those that belong to a step, `extras` the indices of the others. probe: the
+    last row gets every normal, ½ or −½ by turns in all components.
+
+    Raises ValueError where an extra normal is asked for twice.
+    """
+
+    replays = False
+
+    def __init__(self, *, probe: bool = False) -> None:
+        self.probe, self.drawn = probe, 0
+        self.asked: list[tuple[float, float]] = []
+        self.extras: set[int] = set()
+
+    def normal(self, t0: float, t1: float, clock: Any, like: Tensor) -> Tensor:
+        self.asked.append((t0, t1))
+        return self.next(like)
+
+    def normal_and_area(self, t0: float, t1: float, clock: Any, like: Tensor) -> tuple[Tensor, Tensor]:
+        return self.normal(t0, t1, clock, like), self.next(like)
+
+    def extra(self, index: int, like: Tensor) -> Tensor:
+        if index < 0 or index in self.extras:
+            raise ValueError(f"The extra normal {index} was asked for twice, or has no number; each may be used once.")
+        self.extras.add(index)
+        return self.next(like)
+
+    def next(self, like: Tensor) -> Tensor:
+        """The next normal, whatever it is for: of the shape (rows, d) of `like`."""
+        impulse, d = torch.zeros_like(like), like.shape[1]
+        impulse[1 + d + self.drawn * d :][:d].fill_diagonal_(1.0)
+        if self.probe:
+            impulse[-1] = 0.5 * (-1.0) ** self.drawn
+        self.drawn += 1
+        return impulse
+
+
+def impulse_response(
+    sampler: Solver | Scheme | Run,
+    equation: Equation | None = None,
+    times: Tensor | Sequence[float] | None = None,
+    *,
+    dim: int,
+) -> ImpulseResponse:
+    """The affine map that a sampler of Gaussian data is, for states (B, dim) in float64.
+
+    sampler: a solver, with the equation and the times that it solves; the `Scheme` of a method, with its equation; or
+    any code as a function of (x, noise) -> x₁, which draws by `noise.next(x)` (or as a solver does) and treats each row
+    of x, (B, dim), alone.
+
+    Raises ValueError for a field or a sampler that is not affine (a denoiser of Gaussian data is), TypeError for a
+    scheme or a solver without the equation that it solves.
+    """
+    if isinstance(sampler, Scheme | Solver):
+        if not isinstance(equation, Equation):
+            raise TypeError(f"A sampler's response depends on what it solves, but the equation is {equation!r}.")
+        if isinstance(sampler, Scheme):
+            return _of_table(sampler, equation, dim)
+        if times is None:
+            raise TypeError(f"{sampler!r} needs an equation and times: impulse_response(solver, equation, times).")
+        if isinstance(sampler, Stepper) and (scheme := _table(sampler, equation, times)) is not None:
+            return _of_table(scheme, equation, dim)
+        return _of_runs(lambda x, noise: solve(equation, x, times, sampler, noise).x, dim)
+    return _of_runs(sampler, dim)
+
+
+def _table(solver: Stepper, equation: Equation, times: Tensor | Sequence[float]) -> Scheme | None:
+    """The method as a table; None where its steps are not linear forms."""
+    try:
+        return unroll(equation, times, solver)
+    except TypeError:
+        return None
+
+
+def _of_runs(run: Run, dim: int) -> ImpulseResponse:
+    """From one run on unit vectors, after a dry one that counts the normals."""
+    dry = Impulses()
+    run(torch.zeros(1 + dim, dim, dtype=torch.float64), dry)
+    x = torch.zeros(2 + dim + dry.drawn * dim, dim, dtype=torch.float64)
+    x[1 : 1 + dim].fill_diagonal_(1.0)
+    x[-1] = 0.7
+    noise = Impulses(probe=True)
+    with torch.no_grad():
+        out = run(x, noise)
+    if noise.drawn != dry.drawn:
+        raise ValueError(f"The sampler drew {dry.drawn} normals at first and {noise.drawn} now; it must draw as many.")
+    response = out - out[0]
+    found = ImpulseResponse(
+        response[1 : 1 + dim].mT, response[1 + dim : -1].reshape(dry.drawn, dim, dim).mT, out[0].clone()
+    )
+    normals = [torch.full((1, dim), 0.5 * (-1.0) ** k, dtype=torch.float64) for k in range(dry.drawn)]
+    _check_affine("The sampler", found(x[-1:], normals)[0], out[-1], out)
+    return found
+
+
+def _of_table(scheme: Scheme, equation: Equation, dim: int) -> ImpulseResponse:
+    """From the table: every symbol as its coefficients of (x_T, 1, ξ₁, …), of shape (dim, columns)."""
+    fields = {"field": equation.field if isinstance(equation, Semilinear) else equation.drift}
+    if isinstance(equation, Semilinear) and equation.score is not None:
+        fields["score"] = equation.score
+    width = dim + 1 + dim * len(scheme.draws)
+    eye = torch.eye(width, dtype=torch.float64)
+    known: dict[Symbol, Tensor] = {("x", 0): eye[:dim]}
+    known |= {("ξ", k): eye[dim + 1 + k * dim :][:dim] for k in range(len(scheme.draws))}
+
+    def made(form: Form) -> Tensor:
+        return sum((value * known[symbol] for symbol, value in form.items()), torch.zeros(dim, width).double())
+
+    following = 0
+    for i, state in enumerate(scheme.states):
+        while following < scheme.nfe and scheme.evaluations[following].step == i:
+            evaluation = scheme.evaluations[following]
+            if evaluation.kind not in fields:
+                raise ValueError(f"{scheme.name} needs a score; give an equation that has one, as flow(denoiser) has.")
+            slope, level = _affine(fields[evaluation.kind], evaluation.time, dim)
+            value = slope @ made(evaluation.argument)
+            value[:, dim] += level
+            known["N", following] = value
+            following += 1
+        known["x", i + 1] = made(state)
+    end = known["x", len(scheme.states)]
+    noises = end[:, dim + 1 :].reshape(dim, len(scheme.draws), dim).permute(1, 0, 2)
+    return ImpulseResponse(end[:, :dim].clone(), noises.contiguous(), end[:, dim].clone())
+
+
+def _affine(field: Callable[[Any, Tensor], Tensor], t: float, dim: int) -> tuple[Tensor, Tensor]:
+    """(A, b) of a field A x + b at one time. Raises ValueError where it is not affine."""
+    x = torch.zeros(2 + dim, dim, dtype=torch.float64)
+    x[1 : 1 + dim].fill_diagonal_(1.0)
+    x[-1] = 0.7
+    with torch.no_grad():
+        out = field(t, x)
+    slope, level = (out[1 : 1 + dim] - out[0]).mT, out[0]
+    _check_affine(f"The field at t = {t:g}", slope @ x[-1] + level, out[-1], out)
+    return slope, level
+
+
+def _check_affine(what: str, expected: Tensor, found: Tensor, out: Tensor) -> None:
+    gap, size = (expected - found).abs().max().item(), out.abs().max().item()
+    if not gap <= AFFINE * size:
+        raise ValueError(
+            f"{what} is off an affine map by {gap:.3g}, but a law follows from unit impulses only where everything is "
+            "affine; use the denoiser of Gaussian data, without a threshold."
+        )

@@ -1,0 +1,71 @@
+"""What a network may be told of the time: a clock with a direction and a scale.
+
+    clock         from data to noise      reversed
+    t             1 − t                   t
+    sigma         σ                       σ(0) − σ
+    log_snr       −λ                      λ
+    index         i of a `Table`          T − 1 − i
+
+each times a scale, such as 1000 (1 − t). −λ/4 is that of EDM, log(σ/α)/4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...generative.paths import GaussianPath, Real, Table
+
+__all__ = ["NetworkClock"]
+
+
+@dataclass(frozen=True)
+class NetworkClock:
+    """scale × `base`, "t", "sigma", "log_snr" or "index", as it rises (False) or falls (True) from noise to data."""
+
+    base: str = "t"
+    falls: bool = False
+    scale: float = 1.0
+
+    def __call__(self, path: GaussianPath, t: Real) -> Real:
+        return self.scale * self._unit(path, t)
+
+    def _unit(self, path: GaussianPath, t: Real) -> Real:
+        match self.base:
+            case "t":
+                return 1.0 - t if self.falls else t
+            case "sigma":
+                return path.sigma(t) if self.falls else path.sigma(0.0) - path.sigma(t)
+            case "log_snr":
+                return -path.log_snr(t) if self.falls else path.log_snr(t)
+        if not isinstance(path, Table):
+            raise TypeError(f"Only a Table has the clock 'index', but the path is {path}; choose another clock.")
+        return path.index(t) if self.falls else path.steps - 1.0 - path.index(t)
+
+    def __str__(self) -> str:
+        names = {
+            "t": ("t", "(1 - t)"),
+            "sigma": ("(sigma(0) - sigma)", "sigma"),
+            "log_snr": ("log_snr", "(-log_snr)"),
+            "index": ("(T - 1 - index)", "index"),
+        }
+        name = names[self.base][self.falls]
+        return name.strip("()") if self.scale == 1.0 else f"{self.scale:g} {name}"
+
+    @property
+    def argument(self) -> str:
+        """What to write for `time=` in a `Denoiser`, with the path in the variable `path`."""
+        known = {"t": ("t", "1-t"), "sigma": ("", "sigma"), "log_snr": ("log_snr", ""), "index": ("", "index")}
+        if self.scale == 1.0 and known[self.base][self.falls]:
+            return f'"{known[self.base][self.falls]}"'
+        return f"lambda t: {self.formula}"
+
+    @property
+    def formula(self) -> str:
+        formulas = {
+            "t": ("t", "(1 - t)"),
+            "sigma": ("(path.sigma(0.0) - path.sigma(t))", "path.sigma(t)"),
+            "log_snr": ("path.log_snr(t)", "-path.log_snr(t)"),
+            "index": ("(path.steps - 1 - path.index(t))", "path.index(t)"),
+        }
+        formula = formulas[self.base][self.falls]
+        return formula if self.scale == 1.0 else f"{self.scale:g} * {formula}"

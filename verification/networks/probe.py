@@ -1,0 +1,96 @@
+"""Which convention is this network? A verdict from the network's answers to noised data, or none.
+
+Every convention (`conventions`) makes a denoiser of the network, and at a given log-SNR the noised data y = x₀ + ρ ε
+are the same for all. Among all functions of y the conditional mean E[x₀ | y] has the least squared error, so that a
+network that learned it has that error under its own convention, and more under those that mistake its kind, its clock,
+its path or the scale of its input. Two measurements decide:
+
+    lead        of the best convention over a rival: the mean of e_rival − e_best in units of the error itself, on the
+                same x₀ and ε, with its standard error over samples
+    removable   the share R of the best one's error that simple functions of y remove (`orthogonality`): 0 for an
+                exact network under its own convention, whatever the data
+
+There is no verdict if R exceeds 10 % at any level, because nothing that was tried explains the output, nor if a rival
+ties that is no other name of the same convention (`search`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from ...generative.paths import GaussianPath
+from ...generative.sampling import check_network
+from .conventions import conventions, default_paths
+from .finding import Finding
+from .orthogonality import Reference
+from .search import Search
+from .trials import Trial
+
+__all__ = ["probe"]
+
+LEVELS = (-2.0, -1.25, -0.5, 0.25, 1.0, 1.75, 2.5)
+"""Log-SNRs of data with unit deviation."""
+FEWEST_SAMPLES = 32
+
+
+def probe(
+    net: Callable[..., Tensor],
+    data: Tensor,
+    *,
+    label: Tensor | None = None,
+    paths: Sequence[GaussianPath] | None = None,
+    scales: Sequence[float] = (1.0, 1000.0),
+    sigma_data: Sequence[float] = (0.5, 1.0),
+    samples: int | None = None,
+    seed: int = 0,
+) -> Finding:
+    """What `net`(x, time) predicts, on which path and clock, and how its input is scaled.
+
+    net: takes states (B, …) and its clock (B,), both of the data's dtype, and labels (B,) if there are any; returns
+    the states' shape. Put it in evaluation mode. data: clean samples (M, …) on its device, scaled as in training, 32 at
+    least; one half is noised, the other serves the functions that the error is compared with. label: (M,). paths:
+    instead of the families that are tried. scales: of the clock t. sigma_data: of EDM's preconditioning, besides the
+    data's own deviation. samples: draws that the verdict rests on, at each of seven log-SNRs; 512 if not given, and
+    more in less than eight dimensions.
+
+    Raises TypeError or ValueError for data that cannot be used or do not fit the network, and what the network raises
+    if no clock suits it.
+
+    Source: the rows of predictions, Salimans and Ho (2202.00512), section 4; Karras et al. (2206.00364), eq. 7.
+    """
+    _check(data, label)
+    check_network(net, data)
+    dim = data[0].numel()
+    many = max(512, 4096 // dim) if samples is None else samples
+    if many < FEWEST_SAMPLES:
+        raise ValueError(f"samples is {samples}; give {FEWEST_SAMPLES} at least.")
+    held, other = data[0::2], data[1::2]
+    deviation = float((data.double() - data.double().mean(0)).square().mean().sqrt())
+    log_snr = torch.tensor(LEVELS, dtype=torch.float64) - torch.tensor(deviation, dtype=torch.float64).log()
+    told = None if label is None else label[0::2]
+
+    def trial(count: int, seed: int) -> Trial:
+        rows = min(len(held), count)
+        return Trial(net, held[:rows], None if told is None else told[:rows], log_snr, -(-count // rows), seed)
+
+    reference = Reference(other.double().cpu().flatten(1))
+    search = Search(trial(max(16, min(256, 1024 // dim)), seed), trial(many, seed + 1), reference)
+    spreads = [*sigma_data, float(f"{deviation:.2g}")]
+    search.add(conventions(default_paths() if paths is None else paths, scales, spreads))
+    search.shift()
+    return search.finding()
+
+
+def _check(data: Tensor, label: Tensor | None) -> None:
+    if not (isinstance(data, Tensor) and data.is_floating_point() and data.ndim > 1):
+        given = f"{data.dtype} of shape {tuple(data.shape)}" if isinstance(data, Tensor) else type(data).__name__
+        raise TypeError(f"data must be a floating-point tensor of clean samples, (M, ...), but is {given}.")
+    if len(data) < FEWEST_SAMPLES:
+        raise ValueError(f"data has {len(data)} samples; a verdict needs {FEWEST_SAMPLES} at least.")
+    if not bool(data.isfinite().all()) or float(data.double().var(0).sum()) == 0.0:
+        raise ValueError("The samples must be finite and differ from each other; give other data.")
+    if label is not None and label.shape != (len(data),):
+        raise ValueError(f"label has shape {tuple(label.shape)} for {len(data)} samples; give ({len(data)},).")

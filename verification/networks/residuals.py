@@ -1,0 +1,135 @@
+"""Identities that the exact network of a law satisfies at every noise level, and by how much a network misses them.
+
+With D = E[x₀ | x_t], e = x₀ − D, the score s = (α D − x)/σ² and the velocity u of the flow,
+
+    E s = 0                          the mean of e along the principal directions of the data
+    E s xᵀ = −I                      the mean of e·(c cᵀ x), c the same directions (Stein's identity)
+    E⟨e, f(x)⟩ = 0                   for the functions f of `probing.orthogonality`: nothing is left to be explained
+    E|e|² = (σ²/α) E tr ∂D/∂x        the network's own idea of its error (Miyasawa's identity for the covariance)
+    ∂D/∂x is symmetric               the score is a gradient
+    ∂_t s + ∇(u·s + ∇·u) = 0         the score's own Fokker-Planck equation, along the flow
+
+The first three are shares of the squared error that the function would remove, estimated without bias (`removable`).
+The trace and the divergence are taken exactly in up to eight dimensions, and with random signs beyond: two independent
+ones, so that the mean of the product of the two residuals is that of the exact one's square. The error of σ s as a
+prediction of −ε is α e/σ; so the first two are stated of e, whose variance is that of the posterior alone.
+
+Sources: Stein (1981), Estimation of the mean of a multivariate normal distribution; Miyasawa (1961); Lai et al.,
+FP-Diffusion (2210.04296), for the equation of the score.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ...generative.denoiser import Denoiser
+from .orthogonality import Reference, Share, removable, standard_error
+
+__all__ = ["IDENTITIES", "Level", "identities"]
+
+IDENTITIES = {
+    "mean": "E s = 0",
+    "Stein": "E s xᵀ = −I",
+    "orthogonality": "E⟨x₀ − D, f⟩ = 0",
+    "calibration": "E|x₀ − D|² = (σ²/α) E tr ∂D/∂x",
+    "curl": "∂D/∂x is symmetric",
+    "Fokker-Planck": "∂_t s + ∇(u·s + ∇·u) = 0",
+}
+DIRECTIONS, EXACT = 8, 8
+STEP = 1e-4
+"""Of the central difference in t, in float64: its square, and a rounding of 1e-12."""
+
+
+class Level(NamedTuple):
+    """Noised data at one time: t, and x₀ and ε, (N, ...), float64, every row of the data once."""
+
+    t: float
+    x0: Tensor
+    eps: Tensor
+
+
+def identities(denoiser: Denoiser, level: Level, reference: Reference, seed: int) -> dict[str, Share]:
+    """By how much each identity is missed, with the standard error over samples, by the names above.
+
+    The first three and the last are shares (of the squared error, of E|∂_t s|²), calibration is the relative error of
+    the network's idea of its own squared error, and curl the share of the antisymmetric part in |∂D/∂x|².
+    """
+    t, x0, eps = level
+    path = denoiser.path
+    alpha, sigma = float(path.alpha(t)), float(path.sigma(t))
+    x = alpha * x0 + sigma * eps
+    n, d = len(x), x[0].numel()
+    probes = _probes(n, d, seed)
+    state = x.detach().requires_grad_()
+    mean = denoiser.predict("x0", t, state)
+    forward = [_product(mean, state, w.view_as(x)).flatten(1) for w in probes]
+    error, flat = (x0 - mean.detach()).flatten(1), x.flatten(1)
+    along = reference.directions(DIRECTIONS)
+    constants = along.T.expand(n, -1, -1)
+    linear = constants * (flat @ along.T).unsqueeze(1)
+    every = reference.functions(flat / alpha, mean.detach().flatten(1), sigma / alpha)
+    squares = error.square().sum(1)
+    traces = torch.stack([(w * product).sum(1) for w, product in zip(probes, forward, strict=True)])
+    trace = traces.sum(0) if d <= EXACT else traces.mean(0)
+    own = sigma**2 / alpha * trace
+    return {
+        "mean": removable(error, constants, n),
+        "Stein": removable(error, linear, n),
+        "orthogonality": removable(error, every, n),
+        "calibration": _ratio(own - squares, squares),
+        "curl": _curl(forward, probes),
+        "Fokker-Planck": _fokker_planck(denoiser, t, x, probes),
+    }
+
+
+def _probes(n: int, d: int, seed: int) -> list[Tensor]:
+    """All basis vectors, or two of random signs, (N, d)."""
+    if d <= EXACT:
+        return [row.expand(n, d) for row in torch.eye(d, dtype=torch.float64)]
+    generator = torch.Generator().manual_seed(seed)
+    return [2.0 * torch.randint(0, 2, (n, d), generator=generator).double() - 1.0 for _ in range(2)]
+
+
+def _product(value: Tensor, x: Tensor, w: Tensor, *, create: bool = False) -> Tensor:
+    """(∂value/∂x)ᵀ w."""
+    return torch.autograd.grad(value, x, w, create_graph=create, retain_graph=True)[0]
+
+
+def _ratio(above: Tensor, below: Tensor) -> Share:
+    """E above / E below, for (N,) each, with the standard error by linearisation."""
+    scale = float(below.mean())
+    value = float(above.mean()) / scale
+    return Share(value, standard_error(above - value * below, len(above)) / scale)
+
+
+def _curl(products: list[Tensor], probes: list[Tensor]) -> Share:
+    """|(J − Jᵀ)/2|²/|J|², from Jᵀw: wᵀJv − vᵀJw for pairs of probes."""
+    above, below = torch.zeros(len(probes[0])).double(), torch.zeros(len(probes[0])).double()
+    for i, (w, one) in enumerate(zip(probes, products, strict=True)):
+        below = below + one.square().sum(1)
+        for v, other in zip(probes[:i], products[:i], strict=True):
+            above = above + 0.5 * ((one * v).sum(1) - (other * w).sum(1)).square()
+    if len(probes[0][0]) > EXACT:  # of signs: E|Jᵀw|² = |J|², E(wᵀAv)² = |A|²
+        above, below = 0.5 * above, 0.5 * below
+    return _ratio(above, below)
+
+
+def _fokker_planck(denoiser: Denoiser, t: float, x: Tensor, probes: list[Tensor]) -> Share:
+    later, earlier = (denoiser.predict("score", t + e, x).detach() for e in (STEP, -STEP))
+    rate = (later - earlier) / (2.0 * STEP)
+    state = x.detach().requires_grad_()
+    velocity = denoiser.predict("velocity", t, state)
+    transport = (velocity * denoiser.predict("score", t, state)).flatten(1).sum(1)
+    parts = [
+        (_product(velocity, state, w.view_as(x), create=True).flatten(1) * w).sum(1) for w in probes
+    ]
+    exact = x[0].numel() <= EXACT
+    divergences = [torch.stack(parts).sum(0)] * 2 if exact else parts
+    one, two = (
+        (rate + torch.autograd.grad((transport + part).sum(), state, retain_graph=True)[0]).detach().flatten(1)
+        for part in divergences
+    )
+    return _ratio((one * two).sum(1), rate.flatten(1).square().sum(1))

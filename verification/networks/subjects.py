@@ -1,0 +1,131 @@
+"""What is to be probed or audited, by name: networks and clean data.
+
+A network is a shipped one, a checkpoint of ours, or the dotted name of something callable in an importable module,
+"package.module:name"; a class, or a function without arguments, is called once to make it. Data is a data set by name
+(its held-out images, dequantised), or a file of samples, .npy or .safetensors with the tensor "data".
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ...generative.denoiser import Denoiser
+from ...generative.training import DATASETS, dataset, load, locate, read
+from ..dotted import dotted
+from .audit import Audit, audit
+from .finding import Finding
+from .probe import probe
+
+__all__ = ["audit_checkpoint", "clean_data", "named_denoiser", "named_network", "probe_checkpoint_or_module"]
+
+
+
+def probe_checkpoint_or_module(network: str, data: str | None = None, **options: Any) -> Finding:
+    """`probe` of a network by name, of which nothing is told but what it returns.
+
+    data: by name or file; None: what a checkpoint of ours was trained on. options: those of `probe`. Raises what
+    `named_network`, `clean_data` and `probe` raise.
+    """
+    net = named_network(network)
+    return probe(net, _like(net, clean_data(data, network)), **options)
+
+
+def audit_checkpoint(network: str, data: str | None = None, **options: Any) -> Audit:
+    """`audit` of a denoiser by name. A data set that is known by name gives the samples it was trained on, too.
+
+    data, options: as in `probe_checkpoint_or_module`, and those of `audit`. Raises what `named_denoiser`, `clean_data`
+    and `audit` raise.
+    """
+    denoiser, held_out = named_denoiser(network), clean_data(data, network)
+    name = data or _trained_on(network)
+    if name in DATASETS:
+        images = dataset(name)
+        trained = images.dequantisation(images.train, seed=0)
+        options = {"trained_on": trained, "dequantisation": images.dequantisation} | options
+    return audit(denoiser, _like(denoiser.net, held_out), name=network, **options)
+
+
+def named_network(network: str) -> Callable[..., Tensor]:
+    """The bare network. Raises ValueError or FileNotFoundError if there is none of this name."""
+    if ":" not in network or Path(network).is_file():
+        net: Callable[..., Tensor] = load(network).net
+        return net
+    found: Callable[..., Tensor] = _without_gradients(_named(network))
+    return found
+
+
+def named_denoiser(network: str) -> Denoiser:
+    """The denoiser of a checkpoint of ours, or by the dotted name of one. Raises ValueError for anything else."""
+    if ":" not in network or Path(network).is_file():
+        return load(network)
+    found = _named(network)
+    if not isinstance(found, Denoiser):
+        raise ValueError(
+            f"{network} is of type {type(found).__name__}; give the name of a Denoiser (fokker probe finds it)."
+        )
+    _without_gradients(found.net)
+    return found
+
+
+def clean_data(data: str | None, network: str = "") -> Tensor:
+    """Clean samples (M, …), float32 if they are images by name.
+
+    data: None for the data set that the checkpoint `network` was trained on. Raises ValueError for data that is not
+    known, or that no checkpoint names, and what `dataset` raises.
+    """
+    data = data or _trained_on(network)
+    if data in DATASETS:
+        images = dataset(data)
+        return images.dequantisation(images.held_out, seed=0)
+    file = Path(data)
+    if not file.is_file():
+        raise ValueError(f"There is no data {data!r}; give a file, or one of {', '.join(DATASETS)}.")
+    match file.suffix:
+        case ".npy":
+            found = torch.from_numpy(np.load(file, allow_pickle=False))
+        case ".safetensors":
+            tensors = load_file(file)
+            if "data" not in tensors:
+                raise ValueError(f'{file} holds {", ".join(tensors) or "nothing"}; call the samples "data".')
+            found = tensors["data"]
+        case _:
+            raise ValueError(f"{file} is neither .npy nor .safetensors; write the samples as one of them.")
+    if not found.is_floating_point():
+        raise ValueError(f"{file} holds {found.dtype}; write the samples as floats, scaled as in training.")
+    return found
+
+
+def _like(net: Callable[..., Tensor], data: Tensor) -> Tensor:
+    """The data in the dtype of the network's weights, if it has any."""
+    weight = next(net.parameters(), None) if isinstance(net, nn.Module) else None
+    return data if weight is None else data.to(weight.dtype)
+
+
+def _trained_on(network: str) -> str:
+    """The data set that a checkpoint names."""
+    dotted = ":" in network and not Path(network).is_file()
+    name = None if dotted else read(locate(network))[1].get("training", {}).get("data")
+    if name is None:
+        raise ValueError(f"{network} does not say what it was trained on; give the data, a name or a file.")
+    return str(name)
+
+
+def _named(name: str) -> Any:
+    found = dotted(name)
+    if inspect.isclass(found) or (inspect.isfunction(found) and not inspect.signature(found).parameters):
+        found = found()
+    if not callable(found) and not isinstance(found, Denoiser):
+        raise ValueError(f"{name} is of type {type(found).__name__}; give a network, net(x, time).")
+    return found
+
+
+def _without_gradients(net: Any) -> Any:
+    return net.eval().requires_grad_(False) if isinstance(net, nn.Module) else net

@@ -1,0 +1,69 @@
+"""How numbers and checks are written for a reader: short where nothing is lost, and with what they are held to.
+
+    Check         0.25        expected 0.25 ± 1e-12
+    Bound         3e-14       expected ≤ 1e-12, or ≥
+    Statistical   0.4981      expected 0.5, p = 0.43, n = 100000
+
+One check stands for a claim that has several: the first that failed or, where all hold, the one that comes nearest to
+its tolerance.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..claims import Bound, Check, Outcome, Statistical
+
+__all__ = ["AnyCheck", "check_as_dict", "decisive", "expectation", "number", "plain", "printed_form"]
+
+AnyCheck = Check | Bound | Statistical
+
+
+def number(value: float | None) -> str:
+    """Six digits; nothing for what is not there."""
+    return "" if value is None else f"{value:.6g}".replace("-", "−").replace("e−0", "e−").replace("e+0", "e+")
+
+
+def expectation(check: AnyCheck) -> str:
+    """What the measured value is held to."""
+    if isinstance(check, Check):
+        return f"{number(check.expected)} ± {number(check.tolerance)}"
+    if isinstance(check, Bound):
+        return f"{'≥' if check.above else '≤'} {number(check.limit)}"
+    return f"{number(check.expected)}, p = {number(check.p_value)}, n = {check.n}"
+
+
+def decisive(outcome: Outcome) -> AnyCheck | None:
+    """The check that stands for the claim; None where there is none."""
+    failed = [check for check, passed in zip(outcome.checks, outcome.passed, strict=True) if not passed]
+    held = [check for check in outcome.checks if isinstance(check, Check)]
+    nearest = sorted(held, key=lambda check: -abs(check.measured - check.expected) / (check.tolerance or math.inf))
+    return next(iter([*failed, *nearest, *outcome.checks]), None)
+
+
+def printed_form(outcome: Outcome) -> Bound | None:
+    """Of an erratum: the check that shows how far off the printed form is."""
+    return next((check for check in outcome.checks if isinstance(check, Bound) and check.above), None)
+
+
+def plain(value: Any) -> Any:
+    """Of dicts, sequences, strings and numbers: what JSON knows, with None for infinity and for what is no number."""
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def check_as_dict(check: AnyCheck) -> dict[str, Any]:
+    """`relation` is "=" within the tolerance, "<=", ">=", or "test", which has a p-value instead of a tolerance."""
+    described: dict[str, Any] = {"measured": check.measured, "tolerance": None}
+    if isinstance(check, Check):
+        described |= {"relation": "=", "expected": check.expected, "tolerance": check.tolerance}
+    elif isinstance(check, Bound):
+        described |= {"relation": ">=" if check.above else "<=", "expected": check.limit}
+    else:
+        described |= {"relation": "test", "expected": check.expected, "p_value": check.p_value, "n": check.n}
+        described |= {"smallest_fault": check.smallest_fault}
+    return described

@@ -1,0 +1,120 @@
+"""Runs the verification: claims, certificates, audits and more as independent jobs, here or in worker processes.
+
+A job is measured with a generator of its own, so that its outcome does not depend on where it runs or what ran before.
+Only the statistical checks are judged together, when all are in: Holm's procedure needs every p-value.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, as_completed
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from ..certificates import PATHS, Certificate, cases, uncertified
+from ..claims import CATALOGUE, Claim, Measurement, judged, measured
+from ..laws import equivalences
+from ..networks import audit_checkpoint
+from .report import Report
+
+__all__ = ["Told", "chosen", "verify"]
+
+AUDITED = ("digits-flow", "digits-eps", "digits-rough")
+"""Shipped networks that the whole run audits."""
+Told = Callable[[int, int, str], None]
+"""progress(done, total, what was done last)."""
+
+
+def chosen(ids: Sequence[str] = (), chapters: Sequence[str] = (), *, quick: bool = False) -> list[Claim]:
+    """The claims of these ids and of these chapters, all if none are named; quick leaves out the slow ones.
+
+    Raises ValueError for an unknown id or chapter, and where `quick` leaves nothing.
+    """
+    names = list(dict.fromkeys(claim.chapter for claim in CATALOGUE.values()))
+    wanted = [name.strip().lower().replace(" ", "_").replace("-", "_") for name in chapters]
+    for name in wanted:
+        if name not in names:
+            raise ValueError(f"Unknown chapter {name!r}; choose one of {', '.join(names)}.")
+    for id in ids:
+        if id.upper() not in CATALOGUE:
+            raise ValueError(f"Unknown claim {id!r}; the catalogue goes from {_ends()}.")
+    upper = {id.upper() for id in ids}
+    named = [c for c in CATALOGUE.values() if not (ids or chapters) or c.id in upper or c.chapter in wanted]
+    left = [c for c in named if not (quick and c.slow)]
+    if not left:
+        raise ValueError(f"Only slow claims are chosen ({', '.join(c.id for c in named)}); run without --quick.")
+    return left
+
+
+def _ends() -> str:
+    ids = list(CATALOGUE)
+    return f"{ids[0]} to {ids[-1]}"
+
+
+def verify(
+    ids: Sequence[str] = (),
+    chapters: Sequence[str] = (),
+    *,
+    quick: bool = False,
+    pool: Executor | None = None,
+    progress: Told | None = None,
+) -> Report:
+    """The report on the whole or, if ids or chapters are named, on the claims of these alone.
+
+    quick: without slow claims and audits, and with a few certificates a solver. pool: of processes, which know the
+    catalogue that the package states; without one everything runs here, in turn. Raises as `chosen`.
+    """
+    start = time.perf_counter()
+    claims = chosen(ids, chapters, quick=quick)
+    table = () if ids or chapters else enumerate(cases())
+    networks = () if quick or ids or chapters else AUDITED
+    jobs: dict[str, Callable[[], Any]] = {f"audit {name}": partial(audit_checkpoint, name) for name in networks}
+    jobs |= {
+        f"certificate {index}": partial(_certificate, index, quick) for index, case in table if case.quick or not quick
+    }
+    certificates = [name for name in jobs if name.startswith("certificate")]
+    paths = () if ids or chapters else PATHS
+    jobs |= {f"equivalences {path}": partial(equivalences, path) for path in paths}
+    jobs |= {claim.id: partial(_measured, claim.id) for claim in sorted(claims, key=lambda claim: not claim.slow)}
+    results: dict[str, Any] = {}
+    for name, result in _finished(jobs, pool):
+        results[name] = result
+        if progress is not None:
+            progress(len(results), len(jobs), name)
+    made = [results[name] for name in certificates]
+    return Report(
+        outcomes=judged(claims, [results[claim.id] for claim in claims]),
+        certificates=made,
+        uncertified={} if ids or chapters else uncertified(made),
+        equivalences=[results[f"equivalences {path}"] for path in paths],
+        audits=[results[f"audit {name}"] for name in networks],
+        quick=quick,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _certificate(index: int, quick: bool) -> Certificate:
+    """By its place in the table: a case refers to equations, which do not travel between processes."""
+    case = next(islice(cases(), index, None))
+    try:
+        return case.certificate(quick)
+    except Exception as error:  # of one method: the others are measured all the same
+        return Certificate.broken(case.name or repr(case.solver), case.problem().name, error)
+
+
+def _measured(id: str) -> Measurement:
+    """By its id: the claim's function may not travel between processes."""
+    return measured(CATALOGUE[id])
+
+
+def _finished(jobs: dict[str, Callable[[], Any]], pool: Executor | None) -> Iterator[tuple[str, Any]]:
+    """Names and results, as they come."""
+    if pool is None:
+        for name, job in jobs.items():
+            yield name, job()
+        return
+    running = {pool.submit(job): name for name, job in jobs.items()}
+    for future in as_completed(running):
+        yield running[future], future.result()
