@@ -1,7 +1,7 @@
 """Named problems: a field, the path it lives on, and the interval of time on which samplers race.
 
 Every problem starts from x = σ₀ ε at t = 0 and integrates the probability flow to its `end`. That is t = 1
-wherever dx/dt stays finite; on VP it has a square-root singularity there, and the end is at log-SNR 6, where
+wherever dx/dt stays finite; on VP it has a square-root singularity there, and the end is at log-SNR 12, where
 σ/α = 0.0025 is far below what can be seen.
 """
 
@@ -49,7 +49,7 @@ class Problem:
 
     @property
     def end(self) -> float:
-        return float(self.path.time(6.0)) if isinstance(self.path, VP) else 1.0
+        return float(self.path.time(12.0)) if isinstance(self.path, VP) else 1.0
 
     def noise(self, samples: int, seed: int) -> Tensor:
         """x at t = 0 in float64, shape (samples, *shape); line i depends on (seed, i) alone."""

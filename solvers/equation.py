@@ -144,7 +144,7 @@ class Noising(Protocol):
     def sigma(self, t: Any, /) -> Any: ...
 
     def time(self, log_snr: Any, /) -> Any:
-        """The t at which log(α/σ) is `log_snr`."""
+        """The t at which log(α²/σ²) is `log_snr`."""
         ...
 
 

@@ -215,7 +215,7 @@ def _of_cosine(settings: dict[str, Any]) -> Conventions:
 
 def _of_euler(settings: dict[str, Any]) -> Conventions:
     """EulerDiscrete with continuous times: EDM for data of unit variance. Without bounds σ/α is that of the table."""
-    sigma_max = settings["sigma_max"] or math.exp(-float(Table(_betas(settings)).log_snr(0.0)))
+    sigma_max = settings["sigma_max"] or math.exp(-float(Table(_betas(settings)).half_log_snr(0.0)))
     return Conventions(VE(sigma_max), "x0", "t", -1.0, EDM(1.0))
 
 

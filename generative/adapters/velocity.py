@@ -129,7 +129,7 @@ def path_of(what: Any) -> GaussianPath:
 class NoisyCondOT(GaussianPath):
     """α = t, σ = √((1 − t)² + s²): the straight line between noise and data under noise of its own, `std` = s > 0.
 
-    At t = 1 the noise that remains is s, so that the largest log-SNR is log √(1 + 1/s²), beyond which there is no time.
+    At t = 1 the noise that remains is s, so that the largest log-SNR is log(1 + 1/s²), beyond which there is no time.
     """
 
     std: float
@@ -153,7 +153,7 @@ class NoisyCondOT(GaussianPath):
     def time(self, log_snr: Real) -> Real:
         """The root of (1 − e^{−2λ}) t² − 2 t + 1 + s² = 0 that vanishes with α."""
         constant = 1.0 + self.std**2
-        return constant / (1.0 + sqrt(1.0 - constant + constant * exp(-2.0 * log_snr)))
+        return constant / (1.0 + sqrt(1.0 - constant + constant * exp(-log_snr)))
 
 
 @dataclass(frozen=True)
@@ -183,8 +183,8 @@ class Scheduled(GaussianPath):
         return self._of("d_sigma_t", t)
 
     def time(self, log_snr: Real) -> Real:
-        snr = exp(log_snr)
-        at = snr if isinstance(snr, Tensor) else torch.tensor(snr, dtype=torch.float64)
+        ratio = exp(0.5 * log_snr)
+        at = ratio if isinstance(ratio, Tensor) else torch.tensor(ratio, dtype=torch.float64)
         time = torch.where(at.isinf(), 1.0, self.scheduler.snr_inverse(at.clamp(max=1e100)))
         return time if isinstance(log_snr, Tensor) else time.item()
 

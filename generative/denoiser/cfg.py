@@ -25,7 +25,7 @@ from torch import Tensor
 
 from ..paths import Real
 from .conditioning import Condition, Label, check_negative, checked_condition, checked_label, each_tensor
-from .denoiser import Denoiser
+from .denoiser import Denoiser, make_clock
 from .guided import Guided
 
 __all__ = ["CFG", "AutoGuidance"]
@@ -36,10 +36,11 @@ class CFG(Guided):
 
     weight: w above, or a tensor (B,) with one a sample. null: the label that means "no label"; by default the
     network's own `null_label`. negative: what to guide away from in place of it, a label (one for all, or one a
-    sample), or a mapping of some of the denoiser's conditions to other tensors. interval: (low, high), the log-SNR
-    log(α/σ) between which, both included, there is guidance; elsewhere the conditional model stands alone, at half
-    the cost. rescale: φ in [0, 1], by how much the standard deviation of the guided output, over each sample, is
-    brought back to that of the conditional one; it acts on the kind that the network predicts, and commutes with no
+    sample), or a mapping of some of the denoiser's conditions to other tensors. interval: (low, high), the
+    noise levels between which, both included, there is guidance; elsewhere the conditional model stands alone, at half
+    the cost. interval_in: the clock of the interval, "log_snr", "half_log_snr", "sigma" or any other of a `Denoiser`.
+    rescale: φ in [0, 1], by how much the standard deviation of the guided output, over each sample, is brought back to
+    that of the conditional one; it acts on the kind that the network predicts, and commutes with no
     conversion.
 
     A variance that the network learned is that of the conditional branch. Raises ValueError when there is nothing to
@@ -54,14 +55,16 @@ class CFG(Guided):
         *,
         negative: Label | Condition | None = None,
         interval: tuple[float, float] | None = None,
+        interval_in: str = "log_snr",
         rescale: float = 0.0,
     ) -> None:
         super().__init__([denoiser], weight)
         if interval is not None and not interval[0] < interval[1]:
-            raise ValueError(f"interval must be (low, high) in the log-SNR, low < high, but is {interval}.")
+            raise ValueError(f"interval must be (low, high), low < high, but is {interval}.")
         if not 0.0 <= rescale <= 1.0:
             raise ValueError(f"rescale must lie in [0, 1], but is {rescale}; 0 leaves the guided output as it is.")
-        self.interval, self.rescale, self.cost = interval, rescale, 2 * denoiser.cost
+        self.interval, self.interval_in, self._level = interval, interval_in, make_clock(denoiser.path, interval_in)
+        self.rescale, self.cost = rescale, 2 * denoiser.cost
         self._other_label, self._other_condition = _negative(denoiser, null, negative)
         self._check_branches()
 
@@ -108,8 +111,8 @@ class CFG(Guided):
         """Whether there is guidance at t."""
         if self.interval is None:
             return True
-        (low, high), log_snr = self.interval, self.path.log_snr(t)
-        return (log_snr >= low) & (log_snr <= high)
+        (low, high), level = self.interval, self._level(t)
+        return (level >= low) & (level <= high)
 
     def _branches(self, t: Real, x: Tensor, chosen: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """The samples `chosen` (None: all) without their labels, and all samples with them, in one call."""

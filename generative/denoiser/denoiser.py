@@ -47,8 +47,9 @@ WHOLE = 1e-6
 class Denoiser:
     """A network `net(x, time)` or `net(x, time, label)`, the path it was trained on and what it predicts.
 
-    predicts: one of `prediction.KINDS`. time: the network's clock, "t", "1-t", "sigma" (of the path), "log_snr",
-    "index" (of a `Table`, where it is not negative, in float32 at least), or a function of t. label: class labels, an
+    predicts: one of `prediction.KINDS`. time: the network's clock, "t", "1-t", "sigma" (of the path), "log_snr"
+    (log α²/σ²), "half_log_snr" (log α/σ), "index" (of a `Table`, where it is not negative, in float32 at least), or a
+    function of t. label: class labels, an
     int, or integers of shape (B,); None calls the network without one. condition: further keyword arguments of the
     network. Tensors with axes have one row a sample, or one for all; the rest passes as it is. precondition: `EDM()`,
     for a network that was trained inside this frame; it predicts x0, and has a clock of its own. learned_variance: the
@@ -223,6 +224,7 @@ def make_clock(path: GaussianPath, time: str | Clock) -> Clock:
         "1-t": lambda t: 1.0 - t,
         "sigma": path.sigma,
         "log_snr": path.log_snr,
+        "half_log_snr": path.half_log_snr,
     }
     if time == "index":
         return _index(path)

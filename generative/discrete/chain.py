@@ -46,7 +46,7 @@ Times = Tensor | Sequence[float]
 class Posterior:
     """q(x_t | x_s, x₀) of one step, or of several (tensors), from the noisier s to the cleaner t.
 
-    removed: c. alpha, sigma: at t; noisier_alpha, noisier_sigma: at s. log_snr: λ_t.
+    removed: c. alpha, sigma: at t; noisier_alpha, noisier_sigma: at s. log_snr: of t.
     """
 
     removed: Real
@@ -84,7 +84,7 @@ class Posterior:
     @property
     def gain(self) -> Real:
         """SNR_t − SNR_s = from_x0²/β̃, where σ_t > 0."""
-        return exp(2.0 * self.log_snr) * self.removed
+        return exp(self.log_snr) * self.removed
 
     def mean(self, x: Tensor, x0: Tensor) -> Tensor:
         """μ̃ from x_s and x₀ (or x₀-hat), each (B, ...)."""
@@ -113,7 +113,7 @@ def posterior(path: GaussianPath, s: Real, t: Real) -> Posterior:
             f"A reverse step goes from a noisier time to a cleaner one, but the log-SNR of {path} does not rise from "
             f"s = {start:g} to t = {end:g}; exchange them, or drop what repeats."
         )
-    removed = -expm1(2.0 * (before - after))
+    removed = -expm1(before - after)
     return Posterior(removed, path.alpha(t), path.sigma(t), path.alpha(s), path.sigma(s), after)
 
 
@@ -161,7 +161,7 @@ class _Chain(Equation):
 
     def variance(self, times: Tensor) -> Tensor:
         """The clock of the reverse equation, so that the two see the same path."""
-        return cast(Tensor, exp(2.0 * self.path.log_snr(times)))
+        return cast(Tensor, exp(self.path.log_snr(times)))
 
 
 class _Draws(Stepper):

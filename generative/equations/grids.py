@@ -60,16 +60,16 @@ def _spaced(
     forward: Callable[[float], float],
     backward: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """Times uniformly spaced in forward(σ/α); `backward` gives the log-SNR of such a value."""
+    """Times uniformly spaced in forward(σ/α); `backward` gives λ at such a value."""
     _check(path, n, t0, t1)
-    noisiest, cleanest = float(path.log_snr(t0)), float(path.log_snr(t1))
+    noisiest, cleanest = float(path.half_log_snr(t0)), float(path.half_log_snr(t1))
     appended = cleanest == math.inf
     first = NOISIEST if noisiest == -math.inf else math.exp(-noisiest)
     last = CLEANEST if appended else math.exp(-cleanest)
     if first <= last:
         raise ValueError(f"The levels of noise at t0 = {t0:g} and t1 = {t1:g} leave nothing to space; move them apart.")
     levels = torch.linspace(forward(first), forward(last), n + 1 - appended, dtype=torch.float64)
-    times = torch.as_tensor(path.time(backward(levels)))
+    times = torch.as_tensor(path.time(2.0 * backward(levels)))
     return _pinned(torch.cat([times, times.new_tensor([t1])]) if appended else times, t0, t1)
 
 

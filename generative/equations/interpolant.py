@@ -83,7 +83,7 @@ class Interpolant:
         return ODE(drift)
 
     def __getattr__(self, name: str) -> NoReturn:
-        if name in ("score", "log_snr", "transition", "time"):
+        if name in ("score", "log_snr", "half_log_snr", "transition", "time"):
             raise AttributeError(
                 f"An interpolant has no {name}: its source need not be Gaussian, and a velocity alone determines "
                 "neither score nor noise; if the source is standard normal, use Denoiser(net, path, "

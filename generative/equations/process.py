@@ -13,7 +13,7 @@ semilinear, d(x / S) = N dr + dW_q, in several ways: `hold` names the quantity N
     velocity    α + σ              α               (η = 0)        x₀-hat − ε-hat
     v           √(α² + σ²)         S atan2(α, σ)   (η = 0)        (σ x₀-hat − α ε-hat) / S
 
-x0 and eps are smooth in log r, an affine function of the log-SNR; velocity and v in r itself, which is bounded. With
+x0 and eps are smooth in log r, an affine function of λ; velocity and v in r itself, which is bounded. With
 D = α' σ − α σ' the rates are those of `_rates`.
 
 Sources: Song et al. (2011.13456), eqs. 6 and 13; Zhang and Chen, DEIS (2204.13902); Lu et al., DPM-Solver++
@@ -67,26 +67,27 @@ Coefficient = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class _Form:
-    """One row of the table above, and the inverse of its clock as a log-SNR."""
+    """One row of the table above, and the inverse of its clock as λ."""
 
     scale: Coefficient
     gain: Coefficient
     power: Coefficient
     row: Callable[[Real], tuple[Real, Real]]
-    log_snr: Coefficient
+    half_log_snr: Coefficient
     logarithmic: bool
 
 
 def _form(path: GaussianPath, hold: str, kappa: float) -> _Form:
-    alpha, sigma, log_snr = (cast(Coefficient, function) for function in (path.alpha, path.sigma, path.log_snr))
+    functions = path.alpha, path.sigma, path.half_log_snr
+    alpha, sigma, half_log_snr = (cast(Coefficient, function) for function in functions)
     match hold:
         case "x0":
             return _Form(
-                scale=lambda t: sigma(t) * torch.exp(-kappa * log_snr(t)) if kappa else sigma(t),
+                scale=lambda t: sigma(t) * torch.exp(-kappa * half_log_snr(t)) if kappa else sigma(t),
                 gain=alpha,
                 power=lambda t: sigma(t) ** 2,
                 row=lambda t: (1.0, 0.0),
-                log_snr=lambda r: r.log() / (1.0 + kappa),
+                half_log_snr=lambda r: r.log() / (1.0 + kappa),
                 logarithmic=True,
             )
         case "eps":
@@ -95,7 +96,7 @@ def _form(path: GaussianPath, hold: str, kappa: float) -> _Form:
                 gain=lambda t: (1.0 + kappa) * sigma(t),
                 power=lambda t: -kappa * sigma(t) ** 2,
                 row=lambda t: (0.0, 1.0),
-                log_snr=lambda r: ((1.0 + kappa) / r).log(),
+                half_log_snr=lambda r: ((1.0 + kappa) / r).log(),
                 logarithmic=True,
             )
         case "velocity":
@@ -104,7 +105,7 @@ def _form(path: GaussianPath, hold: str, kappa: float) -> _Form:
                 gain=alpha,
                 power=torch.zeros_like,
                 row=lambda t: (1.0, -1.0),
-                log_snr=lambda r: (r / (1.0 - r)).log(),
+                half_log_snr=lambda r: (r / (1.0 - r)).log(),
                 logarithmic=False,
             )
         case "v":
@@ -113,7 +114,7 @@ def _form(path: GaussianPath, hold: str, kappa: float) -> _Form:
                 gain=lambda t: torch.hypot(alpha(t), sigma(t)) * torch.atan2(alpha(t), sigma(t)),
                 power=torch.zeros_like,
                 row=lambda t: _unit(path.sigma(t), -path.alpha(t)),
-                log_snr=lambda r: r.tan().log(),
+                half_log_snr=lambda r: r.tan().log(),
                 logarithmic=False,
             )
     raise ValueError(f"Unknown hold {hold!r}; choose one of {', '.join(HOLDS)}.")
@@ -168,7 +169,7 @@ def _semilinear(denoiser: Denoiser, hold: str, kappa: float, logarithmic: bool |
         power=form.power if kappa else None,
         logarithmic=form.logarithmic if logarithmic is None else logarithmic,
         rates=lambda t: _rates(path, hold, kappa, t),
-        time=lambda r: cast(Tensor, path.time(form.log_snr(r))),
+        time=lambda r: cast(Tensor, path.time(2.0 * form.half_log_snr(r))),
         cost=denoiser.cost,
         rows=lambda index: _semilinear(denoiser.of_rows(index), hold, kappa, logarithmic),
         noising=path,

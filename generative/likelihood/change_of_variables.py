@@ -37,7 +37,7 @@ def clock(path: GaussianPath, t: Real) -> Real:
 
 def time_of(path: GaussianPath, r: Real) -> Real:
     """The t with that r."""
-    return path.time(log(r) - log(1.0 - r))
+    return path.time(2.0 * (log(r) - log(1.0 - r)))
 
 
 def even_times(path: GaussianPath, n: int) -> Tensor:

@@ -1,6 +1,6 @@
 """Gaussian probability paths between noise (t = 0) and data (t = 1).
 
-    x_t = α_t x₀ + σ_t ε,        ε ~ N(0, I),        λ_t = log(α_t / σ_t)
+    x_t = α_t x₀ + σ_t ε,        ε ~ N(0, I),        λ_t = log(α_t / σ_t),        log SNR = 2 λ_t
 
 `x₀` is the clean sample, whatever the direction of time. λ is half the logarithm of the signal-to-noise
 ratio α²/σ²; it increases strictly with t, from −∞ where α = 0 to +∞ where σ = 0. A noisier time s < t is
@@ -47,20 +47,24 @@ class GaussianPath(ABC):
 
     @abstractmethod
     def time(self, log_snr: Real) -> Real:
-        """The t at which λ_t = `log_snr`."""
+        """The t at which log(α_t²/σ_t²) = `log_snr`: the inverse of `log_snr`."""
 
     def log_snr(self, t: Real) -> Real:
-        """λ_t = log(α_t / σ_t); −∞ where α = 0 and +∞ where σ = 0."""
+        """log(α_t²/σ_t²) = 2 λ_t, the logarithm of the signal-to-noise ratio (the λ of 2107.00630)."""
+        return 2.0 * self.half_log_snr(t)
+
+    def half_log_snr(self, t: Real) -> Real:
+        """λ_t = log(α_t/σ_t), the λ of DPM-Solver (2206.00927); −∞ where α = 0 and +∞ where σ = 0."""
         return log(self.alpha(t)) - log(self.sigma(t))
 
-    def d_log_snr(self, t: Real) -> Real:
+    def d_half_log_snr(self, t: Real) -> Real:
         """dλ/dt = α'/α − σ'/σ; infinite where α = 0 or σ = 0."""
         return ratio(self.d_alpha(t), self.alpha(t)) - ratio(self.d_sigma(t), self.sigma(t))
 
     def transition(self, t0: Real, t1: Real) -> tuple[Real, Real]:
         """Scale and standard deviation of x_{t0} given x_{t1}, for t0 < t1 (from cleaner to noisier)."""
         scale = self.alpha(t0) / self.alpha(t1)
-        return scale, self.sigma(t0) * sqrt(-expm1(2.0 * (self.log_snr(t0) - self.log_snr(t1))))
+        return scale, self.sigma(t0) * sqrt(-expm1(2.0 * (self.half_log_snr(t0) - self.half_log_snr(t1))))
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ class CondOT(GaussianPath):
         return 0.0 * t + (self.sigma_min - 1.0)
 
     def time(self, log_snr: Real) -> Real:
-        return 1.0 / (exp(-log_snr) + (1.0 - self.sigma_min))
+        return 1.0 / (exp(-0.5 * log_snr) + (1.0 - self.sigma_min))
 
 
 @dataclass(frozen=True)
@@ -99,15 +103,15 @@ class Cosine(GaussianPath):
     """The cosine schedule with truncated log-SNR and a resolution shift.
 
     An angle runs linearly, λ = log tan(angle) + `shift`, α = √sigmoid(2λ), σ = √sigmoid(−2λ), from λ =
-    `log_snr_min` at t = 0 to λ = `log_snr_max` at t = 1. Infinite bounds give the untruncated α = sin(πt/2),
+    `log_snr_min` / 2 at t = 0 to λ = `log_snr_max` / 2 at t = 1. Infinite bounds give the untruncated α = sin(πt/2),
     σ = cos(πt/2). For images of side d trained beside a reference side r, shift = log(r / d). Unlike the
     published form, the bounds hold for the shifted schedule too, where `Shifted` would move them with all the rest.
 
     Source: Nichol and Dhariwal (2102.09672), eq. 17; Hoogeboom et al., Simple Diffusion (2301.11093), section 3.1.
     """
 
-    log_snr_min: float = -7.5
-    log_snr_max: float = 7.5
+    log_snr_min: float = -15.0
+    log_snr_max: float = 15.0
     shift: float = 0.0
 
     def __post_init__(self) -> None:
@@ -119,12 +123,14 @@ class Cosine(GaussianPath):
     @cached_property
     def _angles(self) -> tuple[float, float]:
         """The angle at t = 0 and t = 1."""
-        return float(atan(exp(self.log_snr_min - self.shift))), float(atan(exp(self.log_snr_max - self.shift)))
+        least, largest = 0.5 * self.log_snr_min, 0.5 * self.log_snr_max
+        return float(atan(exp(least - self.shift))), float(atan(exp(largest - self.shift)))
 
     @cached_property
     def _complements(self) -> tuple[float, float]:
         """π/2 less the angle, which vanishes exactly where log_snr_max is infinite."""
-        return float(atan(exp(self.shift - self.log_snr_min))), float(atan(exp(self.shift - self.log_snr_max)))
+        least, largest = 0.5 * self.log_snr_min, 0.5 * self.log_snr_max
+        return float(atan(exp(self.shift - least))), float(atan(exp(self.shift - largest)))
 
     def _signal(self, t: Real) -> Real:
         """e^shift sin(angle): α before normalisation."""
@@ -155,7 +161,7 @@ class Cosine(GaussianPath):
 
     def time(self, log_snr: Real) -> Real:
         start, end = self._angles
-        return (atan(exp(log_snr - self.shift)) - start) / (end - start)
+        return (atan(exp(0.5 * log_snr - self.shift)) - start) / (end - start)
 
 
 @dataclass(frozen=True)
@@ -192,7 +198,7 @@ class LinearBeta(GaussianPath):
     def d_alpha(self, t: Real) -> Real:
         return -self.alpha(t) * self._d_decay(t)
 
-    def log_snr(self, t: Real) -> Real:
+    def half_log_snr(self, t: Real) -> Real:
         return -self._decay(t) - log(self.sigma(t))
 
 
@@ -214,7 +220,7 @@ class VP(LinearBeta):
         return ratio(self.alpha(t) ** 2 * self._d_decay(t), self.sigma(t))
 
     def time(self, log_snr: Real) -> Real:
-        return self._time_of_decay(0.5 * softplus(-2.0 * log_snr))
+        return self._time_of_decay(0.5 * softplus(-log_snr))
 
 
 @dataclass(frozen=True)
@@ -246,4 +252,4 @@ class VE(GaussianPath):
         return 0.0 * t - self.sigma_max
 
     def time(self, log_snr: Real) -> Real:
-        return 1.0 - exp(-log_snr) / self.sigma_max
+        return 1.0 - exp(-0.5 * log_snr) / self.sigma_max

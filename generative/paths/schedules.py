@@ -34,7 +34,7 @@ class SubVP(LinearBeta):
         return 2.0 * self.alpha(t) ** 2 * self._d_decay(t)
 
     def time(self, log_snr: Real) -> Real:
-        return self._time_of_decay(asinh(0.5 * exp(-log_snr)))
+        return self._time_of_decay(asinh(0.5 * exp(-0.5 * log_snr)))
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,11 @@ class Polynomial(GaussianPath):
     def d_sigma(self, t: Real) -> Real:
         return -self.d_alpha(t)
 
-    def d_log_snr(self, t: Real) -> Real:
+    def d_half_log_snr(self, t: Real) -> Real:
         return ratio(self.power, t * self.sigma(t))
 
     def time(self, log_snr: Real) -> Real:
-        return sigmoid(log_snr) ** (1.0 / self.power)
+        return sigmoid(0.5 * log_snr) ** (1.0 / self.power)
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,8 @@ class GeometricVE(GaussianPath):
     def d_sigma(self, t: Real) -> Real:
         return -self._rate * self.sigma(t)
 
-    def log_snr(self, t: Real) -> Real:
+    def half_log_snr(self, t: Real) -> Real:
         return self._rate * t - math.log(self.sigma_max)
 
     def time(self, log_snr: Real) -> Real:
-        return (log_snr + math.log(self.sigma_max)) / self._rate
+        return (0.5 * log_snr + math.log(self.sigma_max)) / self._rate

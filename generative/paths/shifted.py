@@ -31,7 +31,7 @@ __all__ = ["Shifted"]
 
 @dataclass(frozen=True)
 class Shifted(GaussianPath):
-    """`path` with every log-SNR moved by `shift`.
+    """`path` with every λ = log(α/σ) moved by `shift`, and so every log-SNR by twice that.
 
     For images of side d trained beside a reference side r, shift = log(r / d): negative, noisier, for larger images.
     The time shift s of Stable Diffusion 3, t' = t / (t + s (1 − t)) on `CondOT`, is shift = −log s. Shifts of shifts
@@ -60,11 +60,11 @@ class Shifted(GaussianPath):
 
     def _check(self, t: float) -> None:
         """Raises ValueError unless the inner path has a time of the shifted log-SNR at t."""
-        log_snr, inner = self.log_snr(t), self.inner_time(t)
-        level = exp(log_snr) * self.path.sigma(inner) if math.isfinite(log_snr) else self.path.alpha(inner)
-        if not math.isclose(self.path.alpha(inner), level, rel_tol=1e-6):
+        level, inner = self.half_log_snr(t), self.inner_time(t)
+        signal = exp(level) * self.path.sigma(inner) if math.isfinite(level) else self.path.alpha(inner)
+        if not math.isclose(self.path.alpha(inner), signal, rel_tol=1e-6):
             raise ValueError(
-                f"{self.path} does not continue to the log-SNR {log_snr:g} that a shift of {self.shift:g} gives at "
+                f"{self.path} does not continue to the log-SNR {2.0 * level:g} that a shift of {self.shift:g} gives at "
                 f"t = {t:g}; choose a smaller shift, or a path with infinite ends."
             )
 
@@ -99,14 +99,14 @@ class Shifted(GaussianPath):
     def d_sigma(self, t: Real) -> Real:
         return self.path.d_sigma(self.inner_time(t)) * self._speed(t)
 
-    def log_snr(self, t: Real) -> Real:
-        return self.path.log_snr(t) + self.shift
+    def half_log_snr(self, t: Real) -> Real:
+        return self.path.half_log_snr(t) + self.shift
 
-    def d_log_snr(self, t: Real) -> Real:
-        return self.path.d_log_snr(t)
+    def d_half_log_snr(self, t: Real) -> Real:
+        return self.path.d_half_log_snr(t)
 
     def time(self, log_snr: Real) -> Real:
-        return self.path.time(log_snr - self.shift)
+        return self.path.time(log_snr - 2.0 * self.shift)
 
 
 def _rotation(path: GaussianPath, t: Real) -> Real:

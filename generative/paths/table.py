@@ -3,7 +3,7 @@
     ᾱ_i = Π_{j≤i} (1 − β_j),    α = √ᾱ,    σ = √(1 − ᾱ),        i = 0 (cleanest) … T − 1 (noisiest)
 
 Index i is at the time t_i = 1 − (i + 1)/T, so that t = 1 is the clean sample and t = 0 the last index. With
-s = T (1 − t), which counts the steps of noising, the log-SNR λ is linear between neighbouring indices, and
+s = T (1 − t), which counts the steps of noising, λ = log(α/σ) is linear between neighbouring indices, and
 
     s in [0, 1]        σ/α = s (σ/α)_0                     to σ = 0, exactly,
     s in [T − 1, T]    α/σ = (T − s) (α/σ)_{T−2}           if β_{T−1} = 1: to α = 0, exactly.
@@ -69,7 +69,7 @@ class Table(GaussianPath):
     @cached_property
     def _knots(self) -> list[float]:
         """λ at s = 1, 2, …, as far as it is finite: descending."""
-        return _log_snrs(self.betas)
+        return _half_log_snrs(self.betas)
 
     @cached_property
     def _negated(self) -> list[float]:
@@ -97,15 +97,15 @@ class Table(GaussianPath):
         whole = min(max(math.floor(s), 0), self.steps - 1)
         return whole, self._pieces[whole]
 
-    def _above(self, log_snr: Real) -> Real:
-        """The number of knots that are not below a log-SNR, cut to the last interval between two of them."""
+    def _above(self, level: Real) -> Real:
+        """The number of knots that are not below a λ, cut to the last interval between two of them."""
         most = len(self._knots) - 1
-        if isinstance(log_snr, Tensor):
-            level = -log_snr.detach().contiguous()
-            return torch.searchsorted(self._tensors[1].to(level), level, right=True).clamp(max=most).to(level)
-        return min(bisect_right(self._negated, -log_snr), most)
+        if isinstance(level, Tensor):
+            falling = -level.detach().contiguous()
+            return torch.searchsorted(self._tensors[1].to(falling), falling, right=True).clamp(max=most).to(falling)
+        return min(bisect_right(self._negated, -level), most)
 
-    def log_snr(self, t: Real) -> Real:
+    def half_log_snr(self, t: Real) -> Real:
         s = self.steps * (1.0 - t)
         k, (start, slope, _, _) = self._piece(s)
         level = start + (s - k) * slope - log(minimum(s, 1.0))
@@ -118,10 +118,10 @@ class Table(GaussianPath):
         return self.steps * (first * alpha**2 - slope * alpha * sigma + last * sigma**2)
 
     def alpha(self, t: Real) -> Real:
-        return sqrt(sigmoid(2.0 * self.log_snr(t)))
+        return sqrt(sigmoid(self.log_snr(t)))
 
     def sigma(self, t: Real) -> Real:
-        return sqrt(sigmoid(-2.0 * self.log_snr(t)))
+        return sqrt(sigmoid(-self.log_snr(t)))
 
     def d_alpha(self, t: Real) -> Real:
         return self.sigma(t) * self._omega(t)
@@ -131,10 +131,11 @@ class Table(GaussianPath):
 
     def time(self, log_snr: Real) -> Real:
         noisiest = self._knots[-1] if self.betas[-1] == 1.0 else -math.inf
-        inside = -minimum(-minimum(log_snr, self._knots[0]), -noisiest)
+        level = 0.5 * log_snr
+        inside = -minimum(-minimum(level, self._knots[0]), -noisiest)
         k, (start, slope, _, _) = self._piece(self._above(inside))
-        s = (k + (inside - start) / slope) * exp(minimum(self._knots[0] - log_snr, 0.0))
-        s = s + 1.0 - exp(minimum(log_snr - noisiest, 0.0))
+        s = (k + (inside - start) / slope) * exp(minimum(self._knots[0] - level, 0.0))
+        s = s + 1.0 - exp(minimum(level - noisiest, 0.0))
         return 1.0 - s / self.steps
 
     def __repr__(self) -> str:
@@ -184,7 +185,7 @@ def _log_alpha_bars(betas: tuple[float, ...]) -> list[float]:
     return list(accumulate(math.log1p(-beta) if beta < 1.0 else -math.inf for beta in betas))
 
 
-def _log_snrs(betas: tuple[float, ...]) -> list[float]:
+def _half_log_snrs(betas: tuple[float, ...]) -> list[float]:
     """λ = ½ log ᾱ/(1 − ᾱ) of all indices before β = 1."""
     levels = (level for level in _log_alpha_bars(betas) if level > -math.inf)
     return [0.5 * (level - math.log(-math.expm1(level))) for level in levels]
@@ -197,7 +198,7 @@ def _check(betas: tuple[float, ...]) -> None:
         raise ValueError(f"A table needs betas in (0, 1), the last perhaps 1, but beta {bad} is {betas[bad]:g}.")
     if bad < 2:
         raise ValueError(f"A table needs two betas below 1 at least, but got {len(betas)} in all; give more.")
-    levels = _log_snrs(betas)
+    levels = _half_log_snrs(betas)
     for i, (before, after) in enumerate(pairwise(levels), 1):
         if not after < before:
             raise ValueError(f"alpha_bar must decrease at every index, but beta {i}, {betas[i]:g}, is too small.")

@@ -95,12 +95,12 @@ class LogitNormal(TimeDensity):
             )
 
     def quantile(self, path: GaussianPath, u: Tensor) -> Tensor:
-        low, high = (self._probability(path.log_snr(t)) for t in (0.0, 1.0))
-        log_snr = self.mean + self.std * torch.special.ndtri(low + (high - low) * u)
-        return cast(Tensor, path.time(log_snr)).clamp(0.0, 1.0)
+        low, high = (self._probability(path.half_log_snr(t)) for t in (0.0, 1.0))
+        level = self.mean + self.std * torch.special.ndtri(low + (high - low) * u)
+        return cast(Tensor, path.time(2.0 * level)).clamp(0.0, 1.0)
 
-    def _probability(self, log_snr: Real) -> float:
-        return 0.5 * math.erfc((self.mean - float(log_snr)) / (self.std * math.sqrt(2.0)))
+    def _probability(self, level: Real) -> float:
+        return 0.5 * math.erfc((self.mean - float(level)) / (self.std * math.sqrt(2.0)))
 
 
 @dataclass(frozen=True)
@@ -140,8 +140,8 @@ class Geometric(TimeDensity):
 
     def quantile(self, path: GaussianPath, u: Tensor) -> Tensor:
         share = (self.levels * u).floor() / (self.levels - 1)
-        log_snr = -math.log(self.largest) + share * math.log(self.largest / self.smallest)
-        return cast(Tensor, path.time(log_snr))
+        level = -math.log(self.largest) + share * math.log(self.largest / self.smallest)
+        return cast(Tensor, path.time(2.0 * level))
 
 
 class Importance:

@@ -86,12 +86,12 @@ def annealed_langevin(
             f"epsilon must lie between 0 and 4 cleanest² = {4.0 * cleanest**2:g}, where Langevin steps are stable, but "
             f"is {epsilon:g}; 0.2 cleanest² = {0.2 * cleanest**2:g} is usual."
         )
-    path, log_snr = denoiser.path, torch.linspace(-math.log(noisiest), -math.log(cleanest), levels, dtype=torch.float64)
-    times = torch.as_tensor(path.time(log_snr))
+    path, log_sigma = denoiser.path, torch.linspace(math.log(noisiest), math.log(cleanest), levels, dtype=torch.float64)
+    times = torch.as_tensor(path.time(-2.0 * log_sigma))
     if not bool((times < 1.0).all()) or not math.isfinite(float(times[0])):
         raise ValueError(
             f"{path} has no level {cleanest:g} before t = 1; let cleanest be larger than its "
-            f"{math.exp(-float(path.log_snr(1.0))):g}."
+            f"{math.exp(-float(path.half_log_snr(1.0))):g}."
         )
     solver = Langevin(_ToTheData() if denoise else None, steps, size)
     return flow(denoiser, "x0"), torch.cat([times, times.new_ones(1)]), solver

@@ -123,6 +123,6 @@ def ends(denoiser: Denoiser, row: Published) -> tuple[float, float]:
             return False
 
     return (
-        0.0 if regular(0.0) else float(path.time(-math.log(grids.NOISIEST))),
-        1.0 if regular(1.0) else float(path.time(-math.log(grids.CLEANEST))),
+        0.0 if regular(0.0) else float(path.time(-2.0 * math.log(grids.NOISIEST))),
+        1.0 if regular(1.0) else float(path.time(-2.0 * math.log(grids.CLEANEST))),
     )

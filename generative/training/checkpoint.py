@@ -27,7 +27,8 @@ __all__ = [
     "build_network", "build_path", "describe_path", "load", "locate", "read", "save_checkpoint", "shipped", "write",
 ]
 
-FORMAT = 1
+FORMAT = 2
+"""Format 1 differs where it writes log(α/σ) and calls it log-SNR."""
 WEIGHTS = Path(__file__).parent.parent / "weights"
 NETWORKS = {name: getattr(networks, name) for name in networks.__all__ if name != "Network"}
 PATHS: dict[str, type[GaussianPath]] = {
@@ -55,9 +56,20 @@ def read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         configuration: dict[str, Any] = json.loads(metadata["fokker"])
     except (KeyError, json.JSONDecodeError):
         raise ValueError(f"{file} carries no Fokker configuration; give one that Fokker wrote.") from None
-    if configuration.pop("format", None) != FORMAT:
-        raise ValueError(f"{file} is not of format {FORMAT}, which this version reads; train it again.")
-    return tensors, configuration
+    number = configuration.pop("format", None)
+    if number not in (1, FORMAT):
+        raise ValueError(f"{file} is of format {number}, but this version reads 1 and {FORMAT}; train it again.")
+    return tensors, _of_half_log_snr(configuration) if number == 1 else configuration
+
+
+def _of_half_log_snr(configuration: dict[str, Any]) -> dict[str, Any]:
+    """A configuration of format 1 in the words of format 2: the clock λ by its name, the bounds of `Cosine` doubled."""
+    moved: dict[str, Any] = {
+        key: _of_half_log_snr(value) if isinstance(value, dict) else value for key, value in configuration.items()
+    }
+    if moved.get("class") == "Cosine":
+        moved |= {key: 2.0 * float(moved[key]) for key in ("log_snr_min", "log_snr_max") if key in moved}
+    return moved | ({"time": "half_log_snr"} if moved.get("time") == "log_snr" else {})
 
 
 def _build(kinds: dict[str, Any], what: str, configuration: dict[str, Any]) -> Any:

@@ -23,7 +23,7 @@ from ...solvers.common import write_whole
 
 __all__ = ["COLUMNS", "EDGES", "Metrics", "loss_by_log_snr"]
 
-EDGES = tuple(float(edge) for edge in range(-4, 5))
+EDGES = tuple(float(edge) for edge in range(-8, 9, 2))
 _BOUNDS = ["-inf", *(f"{edge:g}" for edge in EDGES), "inf"]
 BINS = [f"loss[{low},{high})" for low, high in pairwise(_BOUNDS)]
 COLUMNS = ["step", "loss", "rate", "gradient_norm", "ema_decay", *BINS]

@@ -147,4 +147,4 @@ class Likelihood(Weighting):
     """
 
     def common(self, path: GaussianPath, t: Tensor) -> Tensor:
-        return cast(Tensor, path.alpha(t) ** 2 * path.d_log_snr(t))
+        return cast(Tensor, path.alpha(t) ** 2 * path.d_half_log_snr(t))

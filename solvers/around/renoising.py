@@ -162,7 +162,7 @@ class Ancestral(Renoising):
         r0, r1 = (noising.sigma(t) / noising.alpha(t) for t in (t0, t1))
         removed = (r1 / r0) ** 2
         share = (1.0 - self.eta**2) + self.eta**2 * removed  # (r_d/r_t)²
-        beyond = noising.time(-(r1.log() + 0.5 * share.log()))
+        beyond = noising.time(-(2.0 * r1.log() + share.log()))
         return t0, torch.where((r1 > 0.0) & (share < 1.0), beyond, t1)
 
 
@@ -194,6 +194,6 @@ class Churn(Renoising):
     def detours(self, noising: Noising, t0: Tensor, t1: Tensor) -> tuple[Tensor, Tensor]:
         r = noising.sigma(t0) / noising.alpha(t0)
         gamma = min(self.churn / len(t0), math.sqrt(2.0) - 1.0)
-        noisier = noising.time(-(r.log() + math.log1p(gamma)))
+        noisier = noising.time(-2.0 * (r.log() + math.log1p(gamma)))
         chosen = (self.s_min <= r) & (r <= self.s_max)
         return torch.where(chosen, noisier, t0) if gamma > 0.0 else t0, t1

@@ -36,7 +36,8 @@ def reverse_law(path: GaussianPath, eta: float, x: float, s: float, t: float) ->
 
     In y = (x − α m)/√V, V = α² v + σ², it is dy = −y dτ + √2 dW_τ, dτ = η² σ²/V dλ, τ = η² (λ − ½ log(1 + v e^{2λ})).
     """
-    elapsed = [eta**2 * (lam - 0.5 * math.log1p(VARIANCE * math.exp(2.0 * lam))) for lam in map(path.log_snr, (s, t))]
+    ends = map(path.half_log_snr, (s, t))
+    elapsed = [eta**2 * (lam - 0.5 * math.log1p(VARIANCE * math.exp(2.0 * lam))) for lam in ends]
     decay = math.exp(elapsed[0] - elapsed[1])
     (mean0, variance0), (mean1, variance1) = marginal(path, s), marginal(path, t)
     return mean1 + math.sqrt(variance1 / variance0) * decay * (x - mean0), variance1 * (1.0 - decay**2)
@@ -83,7 +84,7 @@ def test_restarts_keep_the_marginals(path: GaussianPath) -> None:
 
 
 T0, T1 = 0.1, 0.9
-SPAN = CondOT().log_snr(T1) - CondOT().log_snr(T0)
+SPAN = CondOT().half_log_snr(T1) - CondOT().half_log_snr(T0)
 
 PROCESSES: dict[str, tuple[Callable[[int], Stepper], int, float, float]] = {
     "ancestral": (lambda n: Ancestral(ONE, 0.6), 1, 0.0, 0.6**2),

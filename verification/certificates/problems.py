@@ -104,8 +104,8 @@ def _riccati(logarithmic: bool) -> Problem:
 PROBLEMS = {"ode": _logistic(), "log clock": _riccati(logarithmic=True), "clock": _riccati(logarithmic=False)}
 """The equations of no model: for every solver, and the semilinear ones in either variable of interpolation."""
 
-NOISY, CLEAN = -2.0, 2.5
-"""The log-SNR between which `sampling` runs: σ/α from 7.4 to 0.08."""
+NOISY, CLEAN = -4.0, 5.0
+"""The log-SNRs between which `sampling` runs: σ/α from 7.4 to 0.08."""
 
 MIXTURE = GaussianMixture(
     torch.tensor([0.4, 0.6], dtype=torch.float64),

@@ -197,7 +197,7 @@ def _renoising() -> Iterator[Case]:
                 yield Case(Churn(inner, 2.0), kept, quick)
                 restart, name = partial(_restarted, inner), f"Restart({inner!r}, the middle third, 2)"
                 yield Case(restart(kept().grid(6)), kept, quick, restart, (12, 24, 48, 96, 192), name)
-    span, one = CLEAN - NOISY, ADAMS[0]
+    span, one = 0.5 * (CLEAN - NOISY), ADAMS[0]  # in λ
     for path in PATHS:
         to = partial(arriving, path)
         yield Case(Ancestral(one, 0.6), partial(to, eta=0.0, solved=0.6), path == CondOT())

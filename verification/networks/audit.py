@@ -167,7 +167,7 @@ def audit(
     x0, reference = x0.double().cpu(), Reference(other.double().cpu().flatten(1))
     check_network(exact.net, x0)
     deviation = float((data.double() - data.double().mean(0)).square().mean().sqrt())
-    levels = [level - math.log(deviation) for level in LEVELS]
+    levels = [level - 2.0 * math.log(deviation) for level in LEVELS]
     width = float(stats.norm.isf(0.5 * FALSE_ALARM / (len(levels) * len(IDENTITIES))))
     told = progress or (lambda done, total, what: None)
     sets = {"held out": data, "trained on": trained_on} if likelihoods else {}

@@ -153,7 +153,8 @@ def conventions(
     both = (False, True)
     clocks = [NetworkClock("t", falls, scale) for scale in scales for falls in both]
     clocks += [NetworkClock("sigma", falls) for falls in (True, False)]
-    clocks += [NetworkClock("log_snr", falls, scale) for scale in (1.0, 2.0, 0.25) for falls in both]
+    levels_told = (("log_snr", 1.0), ("half_log_snr", 1.0), ("half_log_snr", 0.25))
+    clocks += [NetworkClock(base, falls, scale) for base, scale in levels_told for falls in both]
     for over_alpha in both:
         for sign in (1, -1):
             for path in paths:
@@ -163,7 +164,7 @@ def conventions(
                         yield Convention(kind, path, clock, over_alpha, sign)
     for spread in sigma_data:
         for sign in (1, -1):
-            yield Convention("x0", VE(), NetworkClock("log_snr", True, 0.25), sign=sign, precondition=EDM(spread))
+            yield Convention("x0", VE(), NetworkClock("half_log_snr", True, 0.25), sign=sign, precondition=EDM(spread))
 
 
 def views(candidates: Iterable[Convention], log_snr: Tensor) -> list[tuple[Convention, View]]:

@@ -39,7 +39,8 @@ class Finding:
 
     equivalent: other names of the same convention. near: conventions that differ from it by less than a network can
     tell. rivals: those that explain the output equally well, if there are several, so that there is no verdict. shift:
-    the least and the largest shift of the path's log-SNR that serve equally well, of those tried; None where none was,
+    the least and the largest shift of the path's half log-SNR that serve equally well, of those tried; None where none
+    was,
     the clock not being t. removable: the share of the squared error that functions of the noised data remove, the mean
     over levels; `levels` has it by log-SNR. candidates: the best first, and every kind, path and clock at its best.
     tried: how many there were. random: whether the network answers the same question in two ways.
@@ -121,7 +122,7 @@ class Finding:
             lines += [f"  and {len(others) - SHOWN} more"] if len(others) > SHOWN else []
         if self.shift is not None:
             least, largest = self.shift
-            lines.append(f"  shifts of its log-SNR that serve equally well: {least:+.2f} to {largest:+.2f}")
+            lines.append(f"  shifts of its half log-SNR that serve equally well: {least:+.2f} to {largest:+.2f}")
         if self.random:
             lines.append("  the network answers the same question in two ways; put it in evaluation mode")
         if self.convention is not None:

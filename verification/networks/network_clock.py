@@ -3,7 +3,8 @@
     clock         from data to noise      reversed
     t             1 − t                   t
     sigma         σ                       σ(0) − σ
-    log_snr       −λ                      λ
+    log_snr       −2λ                     2λ, λ = log(α/σ)
+    half_log_snr  −λ                      λ
     index         i of a `Table`          T − 1 − i
 
 each times a scale, such as 1000 (1 − t). −λ/4 is that of EDM, log(σ/α)/4.
@@ -20,7 +21,10 @@ __all__ = ["NetworkClock"]
 
 @dataclass(frozen=True)
 class NetworkClock:
-    """scale × `base`, "t", "sigma", "log_snr" or "index", as it rises (False) or falls (True) from noise to data."""
+    """scale × `base`, as it rises (False) or falls (True) from noise to data.
+
+    base: "t", "sigma", "log_snr", "half_log_snr" or "index".
+    """
 
     base: str = "t"
     falls: bool = False
@@ -37,6 +41,8 @@ class NetworkClock:
                 return path.sigma(t) if self.falls else path.sigma(0.0) - path.sigma(t)
             case "log_snr":
                 return -path.log_snr(t) if self.falls else path.log_snr(t)
+            case "half_log_snr":
+                return -path.half_log_snr(t) if self.falls else path.half_log_snr(t)
         if not isinstance(path, Table):
             raise TypeError(f"Only a Table has the clock 'index', but the path is {path}; choose another clock.")
         return path.index(t) if self.falls else path.steps - 1.0 - path.index(t)
@@ -46,6 +52,7 @@ class NetworkClock:
             "t": ("t", "(1 - t)"),
             "sigma": ("(sigma(0) - sigma)", "sigma"),
             "log_snr": ("log_snr", "(-log_snr)"),
+            "half_log_snr": ("half_log_snr", "(-half_log_snr)"),
             "index": ("(T - 1 - index)", "index"),
         }
         name = names[self.base][self.falls]
@@ -54,7 +61,13 @@ class NetworkClock:
     @property
     def argument(self) -> str:
         """What to write for `time=` in a `Denoiser`, with the path in the variable `path`."""
-        known = {"t": ("t", "1-t"), "sigma": ("", "sigma"), "log_snr": ("log_snr", ""), "index": ("", "index")}
+        known = {
+            "t": ("t", "1-t"),
+            "sigma": ("", "sigma"),
+            "log_snr": ("log_snr", ""),
+            "half_log_snr": ("half_log_snr", ""),
+            "index": ("", "index"),
+        }
         if self.scale == 1.0 and known[self.base][self.falls]:
             return f'"{known[self.base][self.falls]}"'
         return f"lambda t: {self.formula}"
@@ -65,6 +78,7 @@ class NetworkClock:
             "t": ("t", "(1 - t)"),
             "sigma": ("(path.sigma(0.0) - path.sigma(t))", "path.sigma(t)"),
             "log_snr": ("path.log_snr(t)", "-path.log_snr(t)"),
+            "half_log_snr": ("path.half_log_snr(t)", "-path.half_log_snr(t)"),
             "index": ("(path.steps - 1 - path.index(t))", "path.index(t)"),
         }
         formula = formulas[self.base][self.falls]

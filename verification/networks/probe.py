@@ -31,7 +31,7 @@ from .trials import Trial
 
 __all__ = ["probe"]
 
-LEVELS = (-2.0, -1.25, -0.5, 0.25, 1.0, 1.75, 2.5)
+LEVELS = (-4.0, -2.5, -1.0, 0.5, 2.0, 3.5, 5.0)
 """Log-SNRs of data with unit deviation."""
 FEWEST_SAMPLES = 32
 
@@ -69,7 +69,7 @@ def probe(
         raise ValueError(f"samples is {samples}; give {FEWEST_SAMPLES} at least.")
     held, other = data[0::2], data[1::2]
     deviation = float((data.double() - data.double().mean(0)).square().mean().sqrt())
-    log_snr = torch.tensor(LEVELS, dtype=torch.float64) - torch.tensor(deviation, dtype=torch.float64).log()
+    log_snr = torch.tensor(LEVELS, dtype=torch.float64) - 2.0 * torch.tensor(deviation, dtype=torch.float64).log()
     told = None if label is None else label[0::2]
 
     def trial(count: int, seed: int) -> Trial:

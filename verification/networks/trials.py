@@ -1,6 +1,6 @@
 """A network of unknown convention, tried on noised data.
 
-For samples x₀ and noise ε, y = x₀ + ρ ε at a few log-SNRs λ = −log ρ. A convention shows the network m y and c, and
+For samples x₀ and noise ε, y = x₀ + ρ ε at a few log-SNRs −2 log ρ. A convention shows the network m y and c, and
 reads x₀-hat = a y + b o of its output o, so that the squared error
 
     e = |a y + b o − x₀|² = |a y − x₀|² + 2 b ⟨a y − x₀, o⟩ + b² |o|²
@@ -59,7 +59,7 @@ class Trial:
         self.x0 = x0.double().cpu().flatten(1).repeat(repeats, 1)
         count = len(self.x0)
         eps = standard_normal(self.x0.new_empty(len(log_snr) * count, self.x0.shape[1]), seed)
-        self.rho = torch.exp(-log_snr)
+        self.rho = torch.exp(-0.5 * log_snr)
         self.y = self.x0 + self.rho.view(-1, 1, 1) * eps.view(len(log_snr), count, -1)
         square = self.x0.square().sum(-1).expand(len(log_snr), -1)
         self._squares = [self.y.square().sum(-1), (self.x0 * self.y).sum(-1), square]

@@ -1,7 +1,7 @@
 """How a convention uses a network, and when two of them are one.
 
 In the frame in which a path only adds noise, y = x/α = x₀ + ρ ε with ρ = σ/α = e^{−λ}, a convention says at each
-log-SNR λ
+λ = log(α/σ)
 
     what the network sees:         m y and its clock c
     how its output o is read:      x₀-hat = a y + b o
@@ -26,7 +26,7 @@ from .network_clock import NetworkClock
 
 __all__ = ["Levels", "View", "alike", "levels", "tensor"]
 
-NEAR_IN_LOG_SNR, NEAR_IN_SCALE = 0.1, 0.02
+NEAR_IN_HALF_LOG_SNR, NEAR_IN_SCALE = 0.1, 0.02
 STEP = 1e-4
 """In λ, of the slope of a clock."""
 
@@ -72,7 +72,7 @@ def alike(one: View, other: View) -> bool:
     scale = (one.input / other.input).log().abs()
     read = torch.maximum((one.skip - other.skip).abs(), (one.gain / other.gain - 1.0).abs())
     return bool(
-        lag.nan_to_num().square().mean().sqrt() <= NEAR_IN_LOG_SNR
+        lag.nan_to_num().square().mean().sqrt() <= NEAR_IN_HALF_LOG_SNR
         and (scale <= NEAR_IN_SCALE).all()
         and (read <= NEAR_IN_SCALE).all()
     )
@@ -85,9 +85,9 @@ def levels(path: GaussianPath, clock: NetworkClock, log_snr: Tensor) -> Levels |
         return None
     alpha, sigma, now, later = (
         tensor(value, t)
-        for value in (path.alpha(t), path.sigma(t), clock(path, t), clock(path, _time(path, log_snr + STEP)))
+        for value in (path.alpha(t), path.sigma(t), clock(path, t), clock(path, _time(path, log_snr + 2.0 * STEP)))
     )
-    return Levels(t, torch.exp(-log_snr), alpha, sigma, now, (later - now) / STEP)
+    return Levels(t, torch.exp(-0.5 * log_snr), alpha, sigma, now, (later - now) / STEP)
 
 
 def _time(path: GaussianPath, log_snr: Tensor) -> Tensor:

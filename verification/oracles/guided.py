@@ -128,7 +128,7 @@ def guided_law(population: Gaussian, conditional: Gaussian, weight: float, log_s
     centre, wide = population.means.item(), population.covs.item()
     shift, narrow = conditional.means.item() - centre, conditional.covs.item()
 
-    noise = math.exp(-2.0 * log_snr) if log_snr > -354.0 else math.inf  # u at the start
+    noise = math.exp(-log_snr) if log_snr > -708.0 else math.inf  # u at the start
     start = (1.0 - weight) * math.log1p(wide / noise) + weight * math.log1p(narrow / noise)
     spread = math.sqrt(wide) ** (1.0 - weight) * math.sqrt(narrow) ** weight  # Ψ(0)
     deviation = spread * math.exp(-0.5 * start)  # Ψ(0) √u/Ψ(u)

@@ -326,7 +326,7 @@ def test_edm(name: str, kind: str, unet: Any) -> None:
         scheduler._step_index, noisy = k, sigma * x
         output = unet(scheduler.scale_model_input(noisy, timestep), timestep).sample
         expected = scheduler.precondition_outputs(noisy, output, scheduler.sigmas[k])
-        t = float(denoiser.path.time(-math.log(sigma)))
+        t = float(denoiser.path.time(-2.0 * math.log(sigma)))
         size = float(noisy.abs().max() + expected.abs().max())
         torch.testing.assert_close(denoiser.predict("x0", t, noisy), expected, rtol=0.0, atol=256 * UNIT * size)
 
@@ -345,7 +345,7 @@ def test_euler_with_continuous_times(unet: Any) -> None:
         scheduler._step_index, noisy = k, sigma * x
         output = unet(scheduler.scale_model_input(noisy, timestep), timestep).sample
         expected = scheduler.step(output, timestep, noisy).pred_original_sample
-        t = float(denoiser.path.time(-math.log(sigma)))
+        t = float(denoiser.path.time(-2.0 * math.log(sigma)))
         size = float(noisy.abs().max() + expected.abs().max())
         torch.testing.assert_close(denoiser.predict("x0", t, noisy), expected, rtol=0.0, atol=256 * UNIT * size)
 
@@ -367,7 +367,7 @@ def test_the_variance_exploding_score() -> None:
     sigma, following = float(scheduler.discrete_sigmas[-1]), float(scheduler.discrete_sigmas[-2])
     x = torch.ones(1, 1)
     stepped = scheduler.step_pred(x, scheduler.timesteps[0], x).prev_sample_mean
-    t = float(denoiser.path.time(-math.log(sigma)))
+    t = float(denoiser.path.time(-2.0 * math.log(sigma)))
     score = denoiser.predict("score", t, x)
     torch.testing.assert_close((stepped - x) / (sigma**2 - following**2), score, rtol=16 * UNIT, atol=0.0)
     assert float(recorder.seen[-1][0]) == pytest.approx(sigma, rel=UNIT)
@@ -382,7 +382,7 @@ def test_the_angle_of_ipndm() -> None:
     scheduler.set_timesteps(10)
     timestep, sigma, alpha = float(scheduler.timesteps[4]), float(scheduler.betas[4]), float(scheduler.alphas[4])
     x = torch.ones(1, 1)
-    t = float(denoiser.path.time(math.log(alpha / sigma)))
+    t = float(denoiser.path.time(2.0 * math.log(alpha / sigma)))
     scheduler.set_begin_index(4)
     scheduler.step(x, scheduler.timesteps[4], x)
     torch.testing.assert_close(denoiser.predict("eps", t, x), scheduler.ets[-1], rtol=16 * UNIT, atol=0.0)

@@ -79,7 +79,7 @@ def test_a_scheduled_path_has_its_ends(name: str) -> None:
     path = path_of(schedulers()[name])
     assert (path.alpha(0.0), path.sigma(0.0), path.alpha(1.0), path.sigma(1.0)) == (0.0, 1.0, 1.0, 0.0)
     assert (path.time(-math.inf), path.time(math.inf)) == (0.0, 1.0)
-    assert path.time(300.0) == pytest.approx(1.0)
+    assert path.time(600.0) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("method", ["euler", "midpoint"])

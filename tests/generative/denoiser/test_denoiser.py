@@ -40,11 +40,12 @@ class Spy:
         ("t", lambda t: t),
         ("1-t", lambda t: 1.0 - t),
         ("sigma", TABLE.sigma),
-        ("log_snr", TABLE.log_snr),
+        ("log_snr", lambda t: 2.0 * TABLE.half_log_snr(t)),
+        ("half_log_snr", TABLE.half_log_snr),
         ("index", lambda t: 10.0 * (1.0 - t) - 1.0),
         (lambda t: 1000.0 * t, lambda t: 1000.0 * t),
     ],
-    ids=["t", "1-t", "sigma", "log_snr", "index", "function"],
+    ids=["t", "1-t", "sigma", "log_snr", "half_log_snr", "index", "function"],
 )
 def test_the_network_sees_its_own_clock(time: Any, expected: Any, dtype: torch.dtype) -> None:
     spy = Spy()
@@ -82,7 +83,8 @@ def test_the_index_is_not_negative() -> None:
 def test_clocks_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="Only a Table of betas has the clock 'index', but the path is CondOT"):
         Denoiser(Spy(), CondOT(), predicts="eps", time="index")
-    with pytest.raises(ValueError, match="Unknown clock 'lambda'; choose one of t, 1-t, sigma, log_snr, index"):
+    clocks = "t, 1-t, sigma, log_snr, half_log_snr, index"
+    with pytest.raises(ValueError, match=f"Unknown clock 'lambda'; choose one of {clocks}"):
         Denoiser(Spy(), CondOT(), predicts="eps", time="lambda")
     with pytest.raises(ValueError, match="The network's clock, 'log_snr', is inf at t = 1; start or end"):
         Denoiser(Spy(), CondOT(), predicts="x0", time="log_snr").output(1.0, X)

@@ -107,9 +107,9 @@ GUIDED = {
     "cfg": lambda d: CFG(d, 3.0, null=4),
     "negative": lambda d: CFG(d, 3.0, negative=[4, 3, 2, 1, 0]),
     "condition": lambda d: CFG(d, 3.0, negative={"context": EMPTY}),
-    "interval": lambda d: CFG(d, 3.0, null=4, interval=(-1.0, 0.5)),
+    "interval": lambda d: CFG(d, 3.0, null=4, interval=(-2.0, 1.0)),
     "everything": lambda d: CFG(
-        d, torch.tensor([1.0, 2.0, 3.0, 0.5, 4.0]), negative={"context": EMPTY}, interval=(-1.0, 0.5), rescale=0.7
+        d, torch.tensor([1.0, 2.0, 3.0, 0.5, 4.0]), negative={"context": EMPTY}, interval=(-2.0, 1.0), rescale=0.7
     ),
     "auto": lambda d: AutoGuidance(d, imaging(0), torch.tensor([1.0, 2.0, 3.0, 0.5, 4.0])),
 }

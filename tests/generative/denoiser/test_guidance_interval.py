@@ -12,6 +12,7 @@ from toy import states
 
 from fokker.generative import CFG, VP, CondOT, Denoiser, flow, reverse_sde, variational_bound
 from fokker.generative.denoiser import AutoGuidance
+from fokker.generative.denoiser.denoiser import make_clock
 from fokker.generative.equations import grids
 from fokker.solvers import (
     ODE,
@@ -29,7 +30,7 @@ from fokker.solvers import (
     solve,
 )
 
-LOW, HIGH = -1.0, 0.5
+LOW, HIGH = -2.0, 1.0
 PATH = VP()
 X = states(PATH, 0.0)
 GRID = grids.uniform(PATH, 12)
@@ -53,6 +54,16 @@ def inside(t: float) -> bool:
 def made(net: Counted | None = None, weight: float = 3.0) -> CFG:
     denoiser = Denoiser(net or Counted(), PATH, predicts="v", label=[1, 2, 3, 1, 2, 3, 1, 2])
     return CFG(denoiser, weight, null=0, interval=(LOW, HIGH))
+
+
+@pytest.mark.parametrize("clock", ["half_log_snr", "sigma", "1-t"])
+def test_an_interval_may_be_given_in_another_clock(clock: str) -> None:
+    """log SNR = 2 log(α/σ); σ and 1 − t fall where it rises."""
+    low, high = sorted(float(make_clock(PATH, clock)(PATH.time(level))) for level in (LOW, HIGH))
+    denoiser = made().denoiser
+    guided = CFG(denoiser, 3.0, null=0, interval=(low, high), interval_in=clock)
+    for t in (0.2, float(PATH.time(LOW)) + 1e-9, 0.65, float(PATH.time(HIGH)) + 1e-9, 0.9):
+        assert torch.equal(guided.output(t, X), made().output(t, X))
 
 
 def test_outside_there_is_the_conditional_model_alone() -> None:

@@ -39,7 +39,7 @@ def test_every_form_of_the_posterior_is_bayes(path: GaussianPath, s: float, t: f
     precision = torch.tensor(rows, dtype=torch.float64).inverse()
     variance = 1.0 / precision[0, 0].item()
     mean = alpha * x0 - variance * precision[0, 1].item() * (x - a * alpha * x0)
-    made, tolerance = posterior(path, s, t), 1e-12 * max(1.0, 0.1 / (path.log_snr(t) - path.log_snr(s)))
+    made, tolerance = posterior(path, s, t), 1e-12 * max(1.0, 0.1 / (path.half_log_snr(t) - path.half_log_snr(s)))
     assert made.variance == pytest.approx(variance, rel=100 * tolerance)  # the inverse loses digits of its own
     assert made.variance == pytest.approx((sigma * deviation / path.sigma(s)) ** 2, rel=tolerance)
     assert made.transition == pytest.approx(deviation**2, rel=tolerance)
@@ -60,7 +60,7 @@ def test_bayes_on_the_grid_of_a_whole_chain() -> None:
     """Given x₀ = 1 all latents are one Gaussian vector; conditioned on x_{i}, by its full covariance, x_{i+1} is q."""
     times = chain_times(TABLE)[:-1]
     a = TABLE.alpha(times)
-    snr = torch.exp(2.0 * TABLE.log_snr(times))
+    snr = torch.exp(2.0 * TABLE.half_log_snr(times))
     cov = a[:, None] * a[None] / torch.maximum(snr[:, None], snr[None])  # Cov(x_s, x_t) = α_s σ_t²/α_t, t the cleaner
     made = posterior(TABLE, times[:-1], times[1:])
     for i in range(len(times) - 1):

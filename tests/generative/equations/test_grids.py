@@ -50,7 +50,7 @@ def test_spacing(path: GaussianPath) -> None:
     for grid, variable in (
         (grids.uniform, lambda times: times),
         (grids.quadratic, lambda times: (1.0 - times).sqrt()),
-        (grids.log_snr, lambda times: path.log_snr(times)),
+        (grids.log_snr, lambda times: path.half_log_snr(times)),
         (grids.karras, lambda times: level(times) ** (1.0 / 7.0)),
     ):
         steps = variable(grid(path, 12, t0=0.1, t1=0.9)).diff()
@@ -71,7 +71,7 @@ def test_karras_is_the_published_formula() -> None:
 def test_infinite_ends_are_reached_by_the_first_and_the_last_step() -> None:
     """CondOT: σ/α runs from 80 to 0.002, the first time moved to t = 0 and t = 1 appended."""
     times = grids.log_snr(CondOT(), 10)
-    log_snr = CondOT().log_snr(times[1:-1])
+    log_snr = CondOT().half_log_snr(times[1:-1])
     steps = log_snr.diff()
     torch.testing.assert_close(steps, steps.mean().expand(8), rtol=1e-9, atol=0.0)
     assert log_snr[-1].item() == pytest.approx(-math.log(0.002))

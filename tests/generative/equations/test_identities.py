@@ -131,7 +131,7 @@ def test_ddim_with_eta_between(path: GaussianPath, eta: float) -> None:
     """
     times = grids.log_snr(path, 9, t0=0.05, t1=0.97).tolist()
     x, noise = states(path, times[0]), draws(9)
-    h = path.log_snr(times[1]) - path.log_snr(times[0])
+    h = path.half_log_snr(times[1]) - path.half_log_snr(times[0])
     own = math.sqrt(-0.5 * math.log1p(eta**2 * math.expm1(-2.0 * h)) / h)
     solved = solve(reverse_sde(MIXTURE.denoiser(path), own), x, times, ExponentialAdams(1), Draws(noise)).x
     same(solved, ddim(path, x, times, eta, noise), 1e-11)
@@ -146,7 +146,7 @@ def test_edm_heun_is_heun_in_the_clock(path: GaussianPath) -> None:
     z = states(path, 0.05) / path.alpha(0.05)
 
     def denoise(z: Tensor, sigma: float) -> Tensor:
-        t = path.time(-math.log(sigma))
+        t = path.time(-2.0 * math.log(sigma))
         return MIXTURE.x0(path.alpha(t) * z, t, path)
 
     solved = solve(flow(MIXTURE.denoiser(path), "eps").in_clock(), z, sigmas, Heun()).x
@@ -167,7 +167,7 @@ def dpm_solver(path: GaussianPath, x: Tensor, times: Times, kappa: float, noise:
     previous = h_previous = None
     value = MIXTURE.x0(x, times[0], path)
     for i, (s, t) in enumerate(pairwise(times)):
-        h = path.log_snr(t) - path.log_snr(s)
+        h = path.half_log_snr(t) - path.half_log_snr(s)
         alpha, sigma, z = path.alpha(t), path.sigma(t), (1.0 + kappa) * h
         kept = sigma / path.sigma(s) * math.exp(-kappa * h) * x
         kept = kept + sigma * math.sqrt(-math.expm1(-2.0 * kappa * h)) * noise[i]
@@ -203,7 +203,7 @@ def test_dpm_solver_as_printed_differs_within_its_order() -> None:
         solved = solve(flow(MIXTURE.denoiser(path), "x0"), x, times, ExponentialAdams(2)).x
         previous = h_previous = None
         for s, t in pairwise(times):
-            h, value = path.log_snr(t) - path.log_snr(s), MIXTURE.x0(x, s, path)
+            h, value = path.half_log_snr(t) - path.half_log_snr(s), MIXTURE.x0(x, s, path)
             ratio = h_previous / h if previous is not None else None
             combined = value if ratio is None else (1.0 + 0.5 / ratio) * value - 0.5 / ratio * previous
             x = path.sigma(t) / path.sigma(s) * x - path.alpha(t) * math.expm1(-h) * combined

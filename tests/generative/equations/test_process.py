@@ -34,7 +34,7 @@ def test_drift_and_diffusion(path: GaussianPath, hold: str, eta: float, t: float
     """dx = [velocity + η² σ² λ' score] dt + η σ √(2 λ') dW (Song et al. 2011.13456, eqs. 6 and 13)."""
     x = states(path, t)
     made = equation(MIXTURE.denoiser(path), hold, eta)
-    extra = (eta * path.sigma(t)) ** 2 * path.d_log_snr(t)
+    extra = (eta * path.sigma(t)) ** 2 * path.d_half_log_snr(t)
     expected = MIXTURE.velocity(x, t, path) + extra * MIXTURE.score(x, t, path)
     torch.testing.assert_close(made.drift(t, x), expected, rtol=1e-9, atol=1e-9)
     assert made.stochastic == (eta > 0.0)

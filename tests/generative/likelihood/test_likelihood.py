@@ -342,7 +342,8 @@ CLOCKS: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
     "t": ("t", lambda c: c),
     "1-t": ("1-t", lambda c: 1.0 - c),
     "sigma": ("sigma", lambda c: 1.0 - c),
-    "log_snr": ("log_snr", lambda c: torch.sigmoid(c)),
+    "log_snr": ("log_snr", lambda c: torch.sigmoid(0.5 * c)),
+    "half_log_snr": ("half_log_snr", lambda c: torch.sigmoid(c)),
 }
 """Names, and t of CondOT from the clock."""
 

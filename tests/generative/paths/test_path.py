@@ -32,7 +32,7 @@ PATHS = [
     CondOT(sigma_min=0.02),
     Cosine(),
     Cosine(shift=-1.4),
-    Cosine(log_snr_min=-4.0, log_snr_max=5.0, shift=0.7),
+    Cosine(log_snr_min=-8.0, log_snr_max=10.0, shift=0.7),
     Cosine(-math.inf, math.inf),
     VP(),
     VP(beta_min=0.5, beta_max=12.0),
@@ -58,7 +58,7 @@ PATHS = [
     Shifted(Table(scaled_linear_betas(11)), -0.7),
     Shifted(Table(zero_terminal_snr(linear_betas())), 0.9),
 ]
-COEFFICIENTS = ["alpha", "sigma", "d_alpha", "d_sigma", "log_snr", "d_log_snr"]
+COEFFICIENTS = ["alpha", "sigma", "d_alpha", "d_sigma", "half_log_snr", "d_half_log_snr"]
 INSIDE = torch.linspace(0.02, 0.98, 25, dtype=torch.float64)
 
 each_path = pytest.mark.parametrize("path", PATHS, ids=str)
@@ -95,14 +95,15 @@ def test_ends(path: GaussianPath, noise: tuple[float, float], data: tuple[float,
         assert path.alpha(t) == pytest.approx(alpha, rel=1e-14, abs=0.0)
         assert path.sigma(t) == pytest.approx(sigma, rel=1e-14, abs=0.0)
         log_snr = math.log(alpha / sigma) if alpha * sigma else math.copysign(math.inf, alpha - sigma)
-        assert path.log_snr(t) == pytest.approx(log_snr, rel=1e-13)
+        assert path.half_log_snr(t) == pytest.approx(log_snr, rel=1e-13)
 
 
 @pytest.mark.parametrize("shift", [0.0, -1.4, 0.7])
 def test_cosine_is_truncated_where_it_says(shift: float) -> None:
-    path = Cosine(-6.0, 4.0, shift)
-    assert path.log_snr(0.0) == pytest.approx(-6.0, rel=1e-13)
-    assert path.log_snr(1.0) == pytest.approx(4.0, rel=1e-13)
+    path = Cosine(-12.0, 8.0, shift)
+    for t, bound in ((0.0, -12.0), (1.0, 8.0)):
+        assert path.log_snr(t) == pytest.approx(bound, rel=1e-13)
+        assert path.half_log_snr(t) == pytest.approx(0.5 * bound, rel=1e-13)
 
 
 def test_cosine_is_the_published_schedule() -> None:
@@ -110,7 +111,7 @@ def test_cosine_is_the_published_schedule() -> None:
     angle = 0.5 * math.pi * INSIDE
     torch.testing.assert_close(Cosine(-math.inf, math.inf).alpha(INSIDE), angle.sin(), rtol=1e-13, atol=0.0)
     torch.testing.assert_close(Cosine(-math.inf, math.inf).sigma(INSIDE), angle.cos(), rtol=1e-13, atol=0.0)
-    shifted = Cosine(-math.inf, math.inf, shift=-1.4).log_snr(INSIDE)
+    shifted = Cosine(-math.inf, math.inf, shift=-1.4).half_log_snr(INSIDE)
     torch.testing.assert_close(shifted, angle.tan().log() - 1.4, rtol=1e-12, atol=1e-12)
 
 
@@ -154,7 +155,7 @@ def test_geometric_ve_has_its_levels_in_geometric_progression() -> None:
 
 @each_path
 def test_derivatives_are_those_of_autograd(path: GaussianPath) -> None:
-    for function in ("alpha", "sigma", "log_snr"):
+    for function in ("alpha", "sigma", "half_log_snr"):
         slope = getattr(path, f"d_{function}")(INSIDE)
         torch.testing.assert_close(slope, derivative(function, path, INSIDE), rtol=1e-10, atol=1e-10)
 
@@ -179,7 +180,7 @@ def test_single_precision(path: GaussianPath) -> None:
 
 
 @each_path
-@pytest.mark.parametrize("function", ["alpha", "sigma", "log_snr"])
+@pytest.mark.parametrize("function", ["alpha", "sigma", "half_log_snr"])
 def test_single_precision_close_to_both_ends(path: GaussianPath, function: str) -> None:
     """t = 2⁻ᵏ and 1 − 2⁻ᵏ are numbers of float32, and so is 1 − t: no digits are lost but those of rounding.
 
@@ -214,7 +215,7 @@ def test_both_ends_are_limits(path: GaussianPath) -> None:
 @each_path
 def test_log_snr_grows_from_end_to_end(path: GaussianPath) -> None:
     times = torch.linspace(0.0, 1.0, 1001, dtype=torch.float64)
-    assert (path.log_snr(times).diff() > 0.0).all()
+    assert (path.half_log_snr(times).diff() > 0.0).all()
     assert path.time(path.log_snr(0.0)) == pytest.approx(0.0, abs=1e-12)
     assert path.time(path.log_snr(1.0)) == pytest.approx(1.0, rel=1e-12)
 
@@ -223,8 +224,8 @@ def test_log_snr_grows_from_end_to_end(path: GaussianPath) -> None:
 def test_log_snr_grows_and_is_inverted_by_time(path: GaussianPath) -> None:
     log_snr = path.log_snr(INSIDE)
     assert (log_snr.diff() > 0.0).all()
-    assert (path.d_log_snr(INSIDE) > 0.0).all()
-    torch.testing.assert_close(log_snr, (path.alpha(INSIDE) / path.sigma(INSIDE)).log(), rtol=1e-9, atol=1e-9)
+    assert (path.d_half_log_snr(INSIDE) > 0.0).all()
+    torch.testing.assert_close(log_snr, (path.alpha(INSIDE) / path.sigma(INSIDE)).square().log(), rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(path.time(log_snr), INSIDE, rtol=1e-11, atol=1e-11)
     assert torch.equal(path.time(log_snr.reshape(5, 5).T), path.time(log_snr).reshape(5, 5).T)
     for t in INSIDE.tolist():
@@ -240,18 +241,18 @@ def test_log_snr_is_inverted_close_to_both_ends(path: GaussianPath, t: float) ->
 
 @pytest.mark.parametrize("path", [SubVP(), GeometricVE(), Table(scaled_linear_betas(11))], ids=str)
 def test_what_is_truncated_continues(path: GaussianPath) -> None:
-    for log_snr in (-20.0, path.log_snr(0.0) - 1.0):
+    for log_snr in (-40.0, path.log_snr(0.0) - 2.0):
         t = path.time(log_snr)
         assert t < 0.0
-        assert math.log(path.alpha(t) / path.sigma(t)) == pytest.approx(log_snr, rel=1e-10)
+        assert 2.0 * math.log(path.alpha(t) / path.sigma(t)) == pytest.approx(log_snr, rel=1e-10)
 
 
 def test_vp_continues_to_every_log_snr() -> None:
     """Beyond t = 0 too, α and σ are functions of the log-SNR alone."""
-    for log_snr in (-20.0, -9.0, -5.1, 0.0, 12.0, 20.0):
+    for log_snr in (-40.0, -18.0, -10.2, 0.0, 24.0, 40.0):
         t = VP().time(log_snr)
-        assert VP().alpha(t) ** 2 == pytest.approx(1.0 / (1.0 + math.exp(-2.0 * log_snr)), rel=1e-10)
-        assert VP().sigma(t) ** 2 == pytest.approx(1.0 / (1.0 + math.exp(2.0 * log_snr)), rel=1e-8)
+        assert VP().alpha(t) ** 2 == pytest.approx(1.0 / (1.0 + math.exp(-log_snr)), rel=1e-10)
+        assert VP().sigma(t) ** 2 == pytest.approx(1.0 / (1.0 + math.exp(log_snr)), rel=1e-8)
 
 
 @each_path

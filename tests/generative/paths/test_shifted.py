@@ -54,8 +54,8 @@ def test_every_log_snr_moves_by_the_shift(path: GaussianPath, shift: float) -> N
     """λ(t') = λ(t) + shift, on the inner path."""
     shifted = Shifted(path, shift)
     ratio = (shifted.alpha(INSIDE) / shifted.sigma(INSIDE)).log()
-    torch.testing.assert_close(ratio, path.log_snr(INSIDE) + shift, rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(shifted.log_snr(INSIDE), ratio, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(ratio, path.half_log_snr(INSIDE) + shift, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(shifted.half_log_snr(INSIDE), ratio, rtol=1e-12, atol=1e-12)
     inner = shifted.inner_time(INSIDE)
     for function in ("alpha", "sigma"):
         expected = getattr(path, function)(inner)
@@ -82,7 +82,7 @@ def test_the_time_shift_of_stable_diffusion_3(s: float) -> None:
         (VE(80.0), lambda scale: VE(80.0 / scale)),
         (GeometricVE(0.01, 50.0), lambda scale: GeometricVE(0.01 / scale, 50.0 / scale)),
         (Cosine(-math.inf, math.inf), lambda scale: Cosine(-math.inf, math.inf, math.log(scale))),
-        (Cosine(-7.5, 7.5), lambda scale: Cosine(-7.5 + math.log(scale), 7.5 + math.log(scale), math.log(scale))),
+        (Cosine(), lambda s: Cosine(-15.0 + 2.0 * math.log(s), 15.0 + 2.0 * math.log(s), math.log(s))),
     ],
     ids=["VE", "GeometricVE", "Cosine", "truncated Cosine"],
 )
@@ -115,7 +115,7 @@ def test_no_shift_is_no_change(path: GaussianPath) -> None:
 @each_shift
 def test_infinite_ends_stay(path: GaussianPath, shift: float) -> None:
     for t in (0.0, 1.0):
-        if math.isinf(path.log_snr(t)):
+        if math.isinf(path.half_log_snr(t)):
             assert Shifted(path, shift).inner_time(t) == t
             assert (Shifted(path, shift).alpha(t), Shifted(path, shift).sigma(t)) == (path.alpha(t), path.sigma(t))
 
@@ -142,8 +142,8 @@ def test_close_to_the_data_the_level_keeps_its_digits() -> None:
 
 def test_cosine_has_a_shift_of_its_own_with_its_bounds_kept() -> None:
     own, moved = Cosine(shift=-1.0), Shifted(Cosine(), -1.0)
-    assert (own.log_snr(0.0), own.log_snr(1.0)) == (pytest.approx(-7.5), pytest.approx(7.5))
-    assert (moved.log_snr(0.0), moved.log_snr(1.0)) == (pytest.approx(-8.5), pytest.approx(6.5))
+    assert (own.half_log_snr(0.0), own.half_log_snr(1.0)) == (pytest.approx(-7.5), pytest.approx(7.5))
+    assert (moved.half_log_snr(0.0), moved.half_log_snr(1.0)) == (pytest.approx(-8.5), pytest.approx(6.5))
 
 
 @each_shift
@@ -178,7 +178,7 @@ def test_what_cannot_be_shifted_is_refused() -> None:
     for shift in (math.inf, math.nan):
         with pytest.raises(ValueError, match="needs a finite shift"):
             Shifted(CondOT(), shift)
-    with pytest.raises(ValueError, match=r"does not continue to the log-SNR 2.80259 that a shift of 0.5 gives"):
+    with pytest.raises(ValueError, match=r"does not continue to the log-SNR 5.60517 that a shift of 0.5 gives"):
         Shifted(Stopping(), 0.5)
     assert Shifted(Stopping(), -0.5).sigma(1.0) > 0.1
     with pytest.raises(ValueError, match="does not continue"):

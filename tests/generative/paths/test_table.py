@@ -63,8 +63,8 @@ def test_an_index_and_its_time(path: Table) -> None:
 def test_between_indices(path: Table) -> None:
     """λ is linear; σ/α is linear to the data; α/σ is linear to noise without signal."""
     i = 0.25 + torch.arange(path.steps - 1 - (path.betas[-1] == 1.0), dtype=torch.float64)
-    left, right = path.log_snr(path.at(i.floor())), path.log_snr(path.at(i.ceil()))
-    torch.testing.assert_close(path.log_snr(path.at(i)), 0.75 * left + 0.25 * right, rtol=1e-11, atol=1e-11)
+    left, right = path.half_log_snr(path.at(i.floor())), path.half_log_snr(path.at(i.ceil()))
+    torch.testing.assert_close(path.half_log_snr(path.at(i)), 0.75 * left + 0.25 * right, rtol=1e-11, atol=1e-11)
     for share in (0.75, 0.25, 1e-3):
         level = path.sigma(path.at(share - 1.0)) / path.alpha(path.at(share - 1.0))
         assert level == pytest.approx(share * path.sigma(path.at(0)) / path.alpha(path.at(0)), rel=1e-9)
@@ -76,10 +76,10 @@ def test_between_indices(path: Table) -> None:
 
 @each_table
 def test_ends_are_exact(path: Table) -> None:
-    assert (path.alpha(1.0), path.sigma(1.0), path.log_snr(1.0)) == (1.0, 0.0, math.inf)
+    assert (path.alpha(1.0), path.sigma(1.0), path.half_log_snr(1.0)) == (1.0, 0.0, math.inf)
     first = math.sqrt(path.betas[0] / (1.0 - path.betas[0]))
     assert (path.d_alpha(1.0), path.d_sigma(1.0)) == (0.0, pytest.approx(-path.steps * first, rel=1e-13))
-    assert (path.time(math.inf), path.log_snr(0.0) == -math.inf) == (1.0, path.betas[-1] == 1.0)
+    assert (path.time(math.inf), path.half_log_snr(0.0) == -math.inf) == (1.0, path.betas[-1] == 1.0)
     if path.betas[-1] == 1.0:
         assert (path.alpha(0.0), path.sigma(0.0), path.time(-math.inf)) == (0.0, 1.0, 0.0)
         last = path.at(path.steps - 2)
@@ -90,7 +90,7 @@ def test_ends_are_exact(path: Table) -> None:
 
 def test_floats_never_build_tensors() -> None:
     path = Table(linear_betas())
-    for function in (path.alpha, path.sigma, path.d_alpha, path.d_sigma, path.log_snr, path.time):
+    for function in (path.alpha, path.sigma, path.d_alpha, path.d_sigma, path.half_log_snr, path.time):
         assert isinstance(function(0.3), float)
     assert "_tensors" not in vars(path)
 

@@ -90,10 +90,10 @@ def test_dpm_solver(path: GaussianPath, order: int) -> None:
     """Algorithms 1 (r₁ = 1/2) and 2 (r₁ = 1/3, r₂ = 2/3) of Lu et al. (2206.00927)."""
     x = written = states(path, UNEVEN[0])
     for s, t in pairwise(UNEVEN):
-        lam, h = path.log_snr(s), path.log_snr(t) - path.log_snr(s)
+        lam, h = path.half_log_snr(s), path.half_log_snr(t) - path.half_log_snr(s)
 
         def at(r: float, lam: float = lam, h: float = h) -> tuple[float, float, float]:
-            time = path.time(lam + r * h)
+            time = path.time(2.0 * (lam + r * h))
             return time, path.alpha(time), path.sigma(time)
 
         def eps(x: Tensor, time: float) -> Tensor:
@@ -123,8 +123,8 @@ def test_two_stages_of_x0(path: GaussianPath, name: str) -> None:
     """Algorithm 1 of 2211.01095 with r = 1/2; RES (2308.02157) with b₂ = φ₂(−h)/c₂, b₁ = φ₁ − b₂, c₂ = 1/2."""
     x = written = states(path, UNEVEN[0])
     for s, t in pairwise(UNEVEN):
-        lam, h = path.log_snr(s), path.log_snr(t) - path.log_snr(s)
-        middle = path.time(lam + 0.5 * h)
+        lam, h = path.half_log_snr(s), path.half_log_snr(t) - path.half_log_snr(s)
+        middle = path.time(2.0 * lam + h)
         value = MIXTURE.x0(written, s, path)
         u = path.sigma(middle) / path.sigma(s) * written - path.alpha(middle) * math.expm1(-0.5 * h) * value
         there = MIXTURE.x0(u, middle, path)
@@ -140,7 +140,7 @@ def test_two_stages_of_x0(path: GaussianPath, name: str) -> None:
 
 def linear(path: GaussianPath, x: Tensor, s: float, t: float, value: Tensor, slope: Tensor | float) -> Tensor:
     """The flow from s to t, exact for x₀-hat = value + slope (λ − λ_s)."""
-    h = path.log_snr(t) - path.log_snr(s)
+    h = path.half_log_snr(t) - path.half_log_snr(s)
     phi1 = -math.expm1(-h) / h
     phi2 = (1.0 - phi1) / h
     return path.sigma(t) / path.sigma(s) * x + path.alpha(t) * h * (phi1 * value + h * phi2 * slope)
@@ -151,8 +151,8 @@ def test_three_stages_of_x0(path: GaussianPath) -> None:
     """RES (2308.02157, section 3.2) with c₂ = 1/3 and c₃ = 2/3: the last value so far gives the slope in λ."""
     x = written = states(path, UNEVEN[0])
     for s, t in pairwise(UNEVEN):
-        lam, h = path.log_snr(s), path.log_snr(t) - path.log_snr(s)
-        t1, t2 = path.time(lam + h / 3.0), path.time(lam + 2.0 * h / 3.0)
+        lam, h = path.half_log_snr(s), path.half_log_snr(t) - path.half_log_snr(s)
+        t1, t2 = (path.time(2.0 * (lam + r * h)) for r in (1.0 / 3.0, 2.0 / 3.0))
         value = MIXTURE.x0(written, s, path)
         u1 = linear(path, written, s, t1, value, 0.0)
         u2 = linear(path, written, s, t2, value, (MIXTURE.x0(u1, t1, path) - value) / (h / 3.0))
@@ -261,7 +261,7 @@ def test_grids_are_those_of_the_papers(name: str) -> None:
     _, times, _ = named(name)(MIXTURE.denoiser(path), 12, t0=0.1, t1=0.9)
     assert (times[0].item(), times[-1].item()) == (0.1, 0.9)
     if name not in UNIFORM:
-        times = (-path.log_snr(times) / 7.0).exp() if name in KARRAS else path.log_snr(times)
+        times = (-path.half_log_snr(times) / 7.0).exp() if name in KARRAS else path.half_log_snr(times)
     torch.testing.assert_close(times.diff(), times.diff().mean().expand(12), rtol=1e-9, atol=0.0)
 
 

@@ -175,8 +175,8 @@ def test_every_published_sampler_keeps_the_budget_on_every_path(name: str, path:
         (VE(), "x0", None, (0.0, 1.0 - 0.002 / 80.0)),
         (VE(), "eps", None, (0.0, 1.0)),
         (VP(), "eps", None, (0.0, 1.0)),
-        (VP(), "velocity", None, (0.0, VP().time(-math.log(0.002)))),  # σ' is infinite at its end
-        (VP(), "eps", Heun(), (0.0, VP().time(-math.log(0.002)))),
+        (VP(), "velocity", None, (0.0, VP().time(-2.0 * math.log(0.002)))),  # σ' is infinite at its end
+        (VP(), "eps", Heun(), (0.0, VP().time(-2.0 * math.log(0.002)))),
         (Cosine(), "x0", None, (0.0, 1.0)),
         (Cosine(), "score", Heun(), (0.0, 1.0)),
     ],
@@ -216,7 +216,7 @@ def test_a_sampler_that_cannot_start_without_signal_starts_at_sigma_80() -> None
 
 def test_a_classical_solver_ends_before_its_drift_is_infinite() -> None:
     path = VP()
-    end = path.time(-math.log(0.002))
+    end = path.time(-2.0 * math.log(0.002))
     x = sample(GAUSSIAN.denoiser(path), (20, 2), nfe=400, sampler=RK4(), seed=1, **DOUBLE)
     noise = path.sigma(0.0) * standard_normal(torch.empty(20, 2, dtype=torch.float64), 1)
     torch.testing.assert_close(x, GAUSSIAN.flow_map(noise, 0.0, end, path), rtol=0.0, atol=1e-5)

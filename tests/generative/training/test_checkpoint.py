@@ -79,8 +79,19 @@ def test_a_safetensors_file_of_somebody_else(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="carries no Fokker configuration"):
         load(tmp_path / "x")
     save_file({"w": torch.zeros(2)}, tmp_path / "x", {"fokker": json.dumps({"format": 99})})
-    with pytest.raises(ValueError, match="is not of format 1"):
+    with pytest.raises(ValueError, match="is of format 99, but this version reads 1 and 2"):
         load(tmp_path / "x")
+
+
+def test_a_file_of_the_first_format_keeps_its_meaning(tmp_path: Path) -> None:
+    """There log(α/σ) was called log-SNR: by the clock, and by the bounds of `Cosine`, inside a `Shifted` too."""
+    net = MLP(dim=3, width=8, depth=1)
+    path = {"class": "Shifted", "path": {"class": "Cosine", "log_snr_min": -4.0, "log_snr_max": 5.0}, "shift": 0.5}
+    told = {"network": {"class": "MLP", **net.arguments}, "path": path, "predicts": "v", "time": "log_snr"}
+    save_file(net.state_dict(), tmp_path / "x", {"fokker": json.dumps({"format": 1, **told})})
+    denoiser = load(tmp_path / "x")
+    assert denoiser.time == "half_log_snr"
+    assert denoiser.path == Shifted(Cosine(-8.0, 10.0), 0.5)
 
 
 @pytest.mark.parametrize(

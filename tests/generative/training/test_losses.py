@@ -372,7 +372,7 @@ FINITE = [
     ("score", CondOT(), SNR(), Uniform()),
     ("score", CondOT(), None, LogitNormal()),
     ("score", CondOT(), None, Steps(1000)),
-    ("score", Cosine(-7.5, 7.5), None, Uniform()),
+    ("score", Cosine(), None, Uniform()),
     ("velocity", VP(), None, Uniform(0.0, 0.999)),
     ("velocity", CondOT(), None, Uniform()),
     ("x0", CondOT(), MinSNR(), Uniform()),

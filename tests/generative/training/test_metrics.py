@@ -18,7 +18,7 @@ from fokker.generative.training.metrics import BINS, COLUMNS, EDGES, Metrics, lo
 def fill(file: Path, start: int, stop: int, tensorboard: Path | None = None, flush: bool = True) -> Metrics:
     metrics = Metrics(file, start, tensorboard)
     for step in range(start + 1, stop + 1):
-        log_snr, loss = torch.tensor([-9.0, 0.2, 0.9]), torch.tensor([1.0, 2.0, 4.0]) * step
+        log_snr, loss = torch.tensor([-18.0, 0.4, 1.8]), torch.tensor([1.0, 2.0, 4.0]) * step
         metrics.add(step, [0.5 * step, 1e-3, 2.0, 0.9], log_snr, loss)
     if flush:
         metrics.flush()
@@ -31,7 +31,7 @@ def rows(file: Path) -> list[dict[str, str]]:
 
 
 def test_the_loss_by_log_snr() -> None:
-    log_snr = torch.tensor([-math.inf, -4.5, -4.0, -3.5, 0.0, 3.999, 4.0, math.inf])
+    log_snr = torch.tensor([-math.inf, -9.0, -8.0, -7.0, 0.0, 7.999, 8.0, math.inf])
     means = loss_by_log_snr(log_snr, torch.arange(8.0))
     assert means == [0.5, 2.5, None, None, None, 4.0, None, None, 5.0, 6.5]
     assert len(BINS) == len(EDGES) + 1 == len(means)
@@ -42,7 +42,7 @@ def test_a_row_says_what_was_seen(tmp_path: Path) -> None:
     first, _, third = rows(tmp_path / "m.csv")
     assert list(first) == COLUMNS
     assert (third["step"], third["loss"], third["rate"], third["ema_decay"]) == ("3", "1.5", "0.001", "0.9")
-    assert (third["loss[-inf,-4)"], third["loss[0,1)"], third["loss[1,2)"]) == ("3.0", "9.0", "")
+    assert (third["loss[-inf,-8)"], third["loss[0,2)"], third["loss[2,4)"]) == ("3.0", "9.0", "")
 
 
 @pytest.mark.parametrize("start", [0, 2, 4, 7])
@@ -87,7 +87,7 @@ def test_tensorboard_sees_the_same_rows_once(tmp_path: Path) -> None:
     killed = fill(tmp_path / "m.csv", 0, 7, tmp_path / "board")
     fill(tmp_path / "m.csv", 4, 9, tmp_path / "board").close()
     assert scalars(tmp_path / "board", "loss") == [(step, 0.5 * step) for step in range(1, 10)]
-    assert scalars(tmp_path / "board", "loss/[0,1)") == [(step, 3.0 * step) for step in range(1, 10)]
+    assert scalars(tmp_path / "board", "loss/[0,2)") == [(step, 3.0 * step) for step in range(1, 10)]
     killed.close()
 
 

@@ -141,7 +141,7 @@ def test_likelihood_is_in_nats(path: GaussianPath) -> None:
     alpha, sigma = path.alpha(node), path.sigma(node)
     variance = s**2 * sigma**2 / (alpha**2 * s**2 + sigma**2)
     found = (share * Likelihood().of("x0", path, node) * variance).sum()
-    information = [0.5 * math.log1p(s**2 * math.exp(2 * path.log_snr(t))) for t in (t0, t1)]
+    information = [0.5 * math.log1p(s**2 * math.exp(2 * path.half_log_snr(t))) for t in (t0, t1)]
     assert float(found) == pytest.approx(information[1] - information[0], rel=1e-9)
 
 

@@ -65,7 +65,7 @@ def dpm_solver_2m(path: GaussianPath, weight: float) -> Any:
     """DPM-Solver++(2M): D = (1 + w) x̂_i − w x̂_{i−1}, with w = weight h_i/h_{i−1}, ½ as published."""
 
     def run(equation: Semilinear, x: Tensor, times: Tensor, noise: Noise | None) -> Tensor:
-        logs = [float(path.log_snr(t)) for t in times.tolist()]
+        logs = [float(path.half_log_snr(t)) for t in times.tolist()]
         before: Tensor | None = None
         for i, (s, t) in enumerate(pairwise(times.tolist())):
             x0 = value = equation.field(s, x)

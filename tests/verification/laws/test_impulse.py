@@ -161,7 +161,7 @@ def test_code_that_is_not_ours() -> None:
         for s, t in pairwise(times):
             x0 = LINE.x0(x, s, path)
             ratio = path.sigma(t) / path.sigma(s)
-            snr = math.exp(2.0 * (path.log_snr(s) - path.log_snr(t)))
+            snr = math.exp(2.0 * (path.half_log_snr(s) - path.half_log_snr(t)))
             mean = path.alpha(t) * (1.0 - snr) * x0 + path.alpha(t) / path.alpha(s) * snr * x
             assert ratio < 1.0
             x = mean + path.sigma(t) * math.sqrt(1.0 - snr) * noise.next(x)

@@ -149,7 +149,7 @@ def test_it_is_deterministic_and_json_and_says_where() -> None:
     assert json.dumps(one.as_json()) == json.dumps(two.as_json())
     assert len(seen) == 7
     text = str(one)
-    assert "bad at -1.9" in text
+    assert "bad at -3.8" in text
     assert "∂_t s + ∇(u·s + ∇·u) = 0" in text
     assert text.startswith("smooth, 2000 samples at each log-SNR")
 

@@ -28,7 +28,7 @@ from fokker.verification.networks.network_clock import NetworkClock
 DATA = MIXTURE.sample(2000, seed=0)
 TABLES = [Table(linear_betas()), Table(squared_cosine_betas())]
 PATHS: list[GaussianPath] = [CondOT(), VP(), Cosine(), VE()]
-BASES = ("t", "sigma", "log_snr", "index")
+BASES = ("t", "sigma", "log_snr", "half_log_snr", "index")
 
 Net = Callable[..., Tensor]
 
@@ -39,7 +39,7 @@ def time_of_sigma(path: GaussianPath, sigma: Tensor) -> Tensor:
         return 1.0 - sigma
     if isinstance(path, VE):
         return 1.0 - sigma / path.sigma_max
-    return torch.as_tensor(path.time(0.5 * torch.log((1.0 - sigma) * (1.0 + sigma) / sigma**2)))
+    return torch.as_tensor(path.time(torch.log((1.0 - sigma) * (1.0 + sigma) / sigma**2)))
 
 
 def time_of(path: GaussianPath, base: str, falls: bool, value: Tensor) -> Tensor:
@@ -51,6 +51,8 @@ def time_of(path: GaussianPath, base: str, falls: bool, value: Tensor) -> Tensor
             return time_of_sigma(path, value if falls else path.sigma(0.0) - value)
         case "log_snr":
             return torch.as_tensor(path.time(-value if falls else value))
+        case "half_log_snr":
+            return torch.as_tensor(path.time(2.0 * (-value if falls else value)))
     return path.at(value if falls else path.steps - 1 - value)
 
 

@@ -76,7 +76,7 @@ def unadjusted_langevin() -> list[Check | Bound]:
         checks.append(Check(c**2 / (1.0 - a**2), 1.0 / (1.0 - 0.25 * epsilon), 1e-12, f"ε = {epsilon:g}, s = 1"))
     denoiser, level, size = gaussian(0.0, 0.7).denoiser(VE(2.0)), 0.5, 0.3
     variance, delta = 0.49 + level**2, size * level**2
-    t = float(VE(2.0).time(-math.log(level)))
+    t = float(VE(2.0).time(-2.0 * math.log(level)))
     _, a, c = affine_map(flow(denoiser, "x0"), Langevin(None, 1, size), [t, 0.9]).tolist()
     checks.append(Check(c**2 / (1.0 - a**2), variance / (1.0 - 0.5 * delta / variance), 1e-12, "the corrector"))
     equation, times, solver = annealed_langevin(denoiser, level, 0.25, 2, 1, 0.05, denoise=False)

@@ -72,7 +72,7 @@ def limit_of_noising() -> list[Check]:
     values of T, and after a time 10 of unit diffusion, where it is 10.25."""
     data, path, found = normal(0.0, 0.5), VP(), []
     for elapsed in (0.1, 1.0, 5.0, 10.0):
-        t = float(path.time(-0.5 * math.log(math.expm1(elapsed))))
+        t = float(path.time(-math.log(math.expm1(elapsed))))
         found.append(Check(spread(data, t, path), 1.0 - 0.75 * math.exp(-elapsed), 1e-12, f"VP, T = {elapsed:g}"))
     return [*found, Check(spread(data, 0.0, VE(math.sqrt(10.0))), 10.25, 1e-10, "VE at time 10")]
 
@@ -88,7 +88,7 @@ def law_on_paths() -> list[Check]:
     √(v v') (1.33188/√(v v'))^κ. A method of weak order 2 errs by C h² + O(h³); extrapolated from 100 and 200 steps
     O(h³) is left, with steps of 0.006 in the log-SNR and rates up to 3, (0.018)³ = 6e-6: 1e-5."""
     path, data, found = VP(), normal(0.0, 2.0), []
-    late, early = (float(path.time(-0.5 * math.log(math.expm1(elapsed)))) for elapsed in (2.0, 0.5))
+    late, early = (float(path.time(-math.log(math.expm1(elapsed)))) for elapsed in (2.0, 0.5))
     v_late, v_early = (1.0 + 3.0 * math.exp(-elapsed) for elapsed in (2.0, 0.5))
     true = math.exp(-0.75) * v_early
     for kappa in (0.0, 0.5, 1.0, 2.0):

@@ -93,7 +93,7 @@ def ordered_densities() -> list[Check | Bound]:
     """Two noised densities on a line: the integral of their difference is 0 to rounding of the trapezoidal rule, 1e-12,
     so that where one is larger by 0.1 the other must be elsewhere. The levels: a count of rising pairs."""
     path, (x, weight) = VE(1.0), line(-9.0, 9.0, 1801)
-    first, second = (MIXTURE.log_prob(x, float(path.time(-math.log(r))), path).exp() for r in (0.3, 0.6))
+    first, second = (MIXTURE.log_prob(x, float(path.time(-2.0 * math.log(r))), path).exp() for r in (0.3, 0.6))
     u = (torch.arange(10, dtype=torch.float64) + 0.5) / 10.0
     levels = GeometricVE(0.1, 10.0)
     sigmas = torch.as_tensor(levels.sigma(Geometric(10.0, 0.1, 10).quantile(levels, u)))

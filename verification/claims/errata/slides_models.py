@@ -95,7 +95,7 @@ def boundary_of_consistency() -> list[Check | Bound]:
     Without an expectation the loss is a number of the draw: for f off by 0.1 x, the squares of two draws differ.
     """
     path, data, first = VE(80.0), gaussian(MEAN, DEVIATION), 0.3
-    end = float(path.time(-math.log(first)))
+    end = float(path.time(-2.0 * math.log(first)))
     start = math.hypot(DEVIATION, 80.0)
 
     def deviation(t: float) -> float:

@@ -3,7 +3,7 @@
 Each claim measures two things: by how much the printed form fails, and that the corrected one holds. Where only a name,
 an index or the order of definitions is wrong there is nothing to compute.
 
-The tutorial's time runs from the data to noise, t = 1 − (the time here), and its λ is log(α²/σ²), twice the log-SNR.
+The tutorial's time runs from the data to noise, t = 1 − (the time here), and its λ is log(α²/σ²), the log-SNR.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def printed_chain(n: int, sign: float) -> tuple[float, float]:
 
     def run(z: Tensor, noise: Noise) -> Tensor:
         for i, (s, t) in enumerate(pairwise(times)):
-            c = -math.expm1(2.0 * (float(path.log_snr(s)) - float(path.log_snr(t))))
+            c = -math.expm1(float(path.log_snr(s)) - float(path.log_snr(t)))
             alpha, sigma = float(path.alpha(t)), float(path.sigma(t))
             guided = z + sign * sigma**2 * data.score(z, s, path)
             z = alpha * (1.0 - c) / float(path.alpha(s)) * z + c * guided

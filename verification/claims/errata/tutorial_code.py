@@ -118,12 +118,12 @@ def modulus_of_the_strata() -> list[Bound | Check]:
     erratum=True,
 )
 def shifted_range() -> list[Bound | Check]:
-    """The tutorial's λ is twice the log-SNR here. A schedule that is shifted as a whole, as printed, reaches from
+    """A schedule that is shifted as a whole, as printed, reaches from
     −17.77 to 12.23, in closed form to 1e-12; one that is truncated after the shift keeps its interval, exactly."""
     shift = math.log(64.0 / 256.0)
 
     def ends(path: GaussianPath) -> tuple[float, float]:
-        return 2.0 * float(path.log_snr(0.0)), 2.0 * float(path.log_snr(1.0))
+        return float(path.log_snr(0.0)), float(path.log_snr(1.0))
 
     (low, high), kept = ends(Shifted(Cosine(), shift)), ends(Cosine(shift=shift))
     return [

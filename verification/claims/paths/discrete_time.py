@@ -125,8 +125,8 @@ def when_a_step_exists() -> list[Check]:
             posterior(path, s, t)
         except ValueError:
             refused += 1
-    s, t = 0.5, 0.5 + 1e-10 / float(path.d_log_snr(0.5))
-    h = float(path.log_snr(t)) - float(path.log_snr(s))
+    s, t = 0.5, 0.5 + 1e-10 / float(path.d_half_log_snr(0.5))
+    h = float(path.half_log_snr(t)) - float(path.half_log_snr(s))
     short = float(posterior(path, s, t).removed) / (2.0 * h * (1.0 - h)) - 1.0
     return [
         Check(float(disagree.sum()), 0.0, 0.0, "pairs where the three conditions disagree, of 3540"),

@@ -66,7 +66,7 @@ def sigmoids() -> list[Check]:
     found = []
     paths: tuple[GaussianPath, ...] = (Cosine(), VP(), Table(linear_betas()))
     for path in paths:
-        level = 2.0 * torch.as_tensor(path.log_snr(t))
+        level = torch.as_tensor(path.log_snr(t))
         signal, noise = (torch.as_tensor(f(t)) ** 2 for f in (path.alpha, path.sigma))
         apart = torch.stack([torch.sigmoid(level) - signal, torch.sigmoid(-level) - noise])
         found.append(Check(apart.abs().max().item(), 0.0, 4e-15, called(path)))
@@ -86,11 +86,11 @@ def cosine_schedule() -> list[Check | Bound]:
     between it rises."""
     s = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
     whole, cut = Cosine(-math.inf, math.inf), Cosine()
-    apart = 2.0 * torch.as_tensor(whole.log_snr(1.0 - s)) + 2.0 * (0.5 * math.pi * s).tan().log()
+    apart = torch.as_tensor(whole.log_snr(1.0 - s)) + 2.0 * (0.5 * math.pi * s).tan().log()
     t = torch.linspace(0.0, 1.0, 1001, dtype=torch.float64)
     moved = (torch.as_tensor(cut.alpha(t)) - (0.5 * math.pi * (1.0 - t)).cos()).abs().max().item()
-    ends = [2.0 * float(cut.log_snr(end)) for end in (0.0, 1.0)]
-    rise = torch.as_tensor(cut.log_snr(t)).diff().min().item()
+    ends = [float(cut.log_snr(end)) for end in (0.0, 1.0)]
+    rise = torch.as_tensor(cut.half_log_snr(t)).diff().min().item()
     return [
         Check(apart.abs().max().item(), 0.0, 1e-12, "the log-SNR"),
         Check(moved, math.sin(math.atan(math.exp(-7.5))), 1e-14, "how far the cut moves α"),

@@ -120,7 +120,8 @@ def schedules() -> list[Check | Bound]:
     checks: list[Check | Bound] = []
     for path in EVERY:
         slopes = []
-        for value, slope in ((path.alpha, path.d_alpha), (path.sigma, path.d_sigma), (path.log_snr, path.d_log_snr)):
+        half = path.half_log_snr, path.d_half_log_snr
+        for value, slope in ((path.alpha, path.d_alpha), (path.sigma, path.d_sigma), half):
             at = t.clone().requires_grad_()
             out = torch.as_tensor(value(at))
             exact = torch.zeros_like(t) if not out.requires_grad else torch.autograd.grad(out.sum(), at)[0]

@@ -97,13 +97,13 @@ def distillation_and_training() -> list[Check]:
     The conditional mean over a mixture, with 40 nodes for the noise of each component: rounding, 1e-12.
     """
     data, x = gaussian(MEAN, DEVIATION), column([-3.0, 0.2, 1.0, 2.5])
-    start, deltas, errors = float(EDM.time(-math.log(2.0))), (0.1, 0.05, 0.025), []
+    start, deltas, errors = float(EDM.time(-2.0 * math.log(2.0))), (0.1, 0.05, 0.025), []
     for delta in deltas:
-        end = float(EDM.time(-math.log(2.0 - delta)))
+        end = float(EDM.time(-2.0 * math.log(2.0 - delta)))
         stepped = solve(flow(data.denoiser(EDM)), x, [start, end], Euler()).x
         errors.append(rms(data.flow_map(stepped, end, 1.0, EDM) - data.flow_map(x, start, 1.0, EDM)))
     noise, points, (z, w) = 0.8, column([-1.7, 0.1, 1.4]), hermite(40)
-    t = float(EDM.time(-math.log(noise)))
+    t = float(EDM.time(-2.0 * math.log(noise)))
     # x | x_t is a mixture again: of N(m_k + c_k (x_t − m_k)/(c_k + t²), c_k t²/(c_k + t²)), by Bayes' rule.
     means, spreads = MIXTURE.means[:, 0], MIXTURE.covs[:, 0, 0]
     total = spreads + noise**2

@@ -37,7 +37,7 @@ def one_step_three_names() -> list[Check]:
         denoiser = MIXTURE.denoiser(path)
         x0, eps = (denoiser.predict(kind, s, x) for kind in ("x0", "eps"))
         (a, b), (alpha, sigma) = ((float(path.alpha(u)), float(path.sigma(u))) for u in (s, t))
-        h = float(path.log_snr(t)) - float(path.log_snr(s))
+        h = float(path.half_log_snr(t)) - float(path.half_log_snr(s))
         made = solve(flow(denoiser, "x0"), x, [s, t], DDIM).x
         forms = (
             alpha * x0 + sigma * eps,

@@ -169,7 +169,7 @@ def what_the_prior_costs() -> list[Check]:
     `log_likelihood` has the prior N(0, σ²) of the path, σ² = 1 − ᾱ, in place of N(0, 1). Both log-densities are
     quadratic, so that three nodes give the expectation; steps within 2e-6: 1e-5.
     """
-    path, (z, w) = Cosine(-1.0, math.inf), hermite(3)
+    path, (z, w) = Cosine(-2.0, math.inf), hermite(3)
     data, x = gaussian(MEAN, DEVIATION), column(MEAN + DEVIATION * z)
     left = 1.0 / (1.0 + math.exp(2.0))
     kept = left * DEVIATION**2 + 1.0 - left
