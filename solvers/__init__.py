@@ -9,14 +9,13 @@ from .around import (
     Restart as Restart,
 )
 from .backends import SciPy as SciPy, TorchDiffEq as TorchDiffEq, TorchSDE as TorchSDE
+from .clock import Clock as Clock, FunctionClock as FunctionClock, PlainClock as PlainClock, Rates as Rates
 from .equation import (
     ODE as ODE,
     SDE as SDE,
     Equation as Equation,
     Noising as Noising,
-    Rates as Rates,
     Semilinear as Semilinear,
-    Time as Time,
 )
 from .exponential import (
     DPM_SOLVER_2 as DPM_SOLVER_2,
@@ -27,6 +26,7 @@ from .exponential import (
     ExponentialTableau as ExponentialTableau,
     interpolated as interpolated,
 )
+from .field import Field as Field, Time as Time
 from .loop import Adaptive as Adaptive, Solver as Solver, Step as Step, Stepper as Stepper
 from .noise import (
     BrownianTree as BrownianTree,

@@ -15,106 +15,109 @@ and G rather than r is what is given, because S and G stay finite where r does n
     dx = [(S'/S) x + S r' N] dt + S √q' dW,        S r' = G' − (S'/S) G,
 
 so that every classical solver takes it too, and in its own clock, z = x / S, it is the plain ODE dz/dr = N.
-
-Time is a Python float in every call, but where samples are at different times (`Adaptive(per_sample=True)`,
-`Picard`): there it is a float64 tensor of shape (B, 1, …, 1) on the host, to be cast with `t.to(x)`, and a field
-whose samples carry data of their own (labels) says by `rows` which of them are left.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol, Self
 
 import torch
 from torch import Tensor
 
-__all__ = ["ODE", "SDE", "Calculus", "Equation", "Field", "Noising", "NoiseType", "Rates", "Semilinear", "Time"]
+from .clock import Clock, Rates
+from .field import Field, Function, Time, as_field, column
 
-Time = float | Tensor
-Field = Callable[[Any, Tensor], Tensor]
-Rows = Callable[[Tensor], Any]
-Spends = Callable[[Any], "int | Tensor"]
+__all__ = ["ODE", "SDE", "Calculus", "Equation", "Noising", "NoiseType", "Semilinear"]
+
 NoiseType = Literal["diagonal", "additive", "scalar", "general"]
 Calculus = Literal["ito", "stratonovich"]
+Wrap = Callable[[Field], Field]
 
 
 class Equation(ABC):
     """What solvers need to know of an equation."""
 
-    drift: Field
-    """f(t, x), of x's shape."""
-    cost: int = 1
-    """Evaluations of the network in one call of the costly field, per sample: the most that one takes."""
-    spends: Spends | None = None
-    """What a call at time t takes, an int, or int64 of the times' shape; None: `cost` at every time."""
-    rows: Rows | None = None
-    """The same equation for the samples of these indices (int64, repeated ones too); None: the same for all."""
+    field: Field
+    """The costly field, whose calls are counted."""
+    drift: Function
+    """f(t, x), of x's shape, for a float t, or for one time a sample, float64 (B,)."""
 
     @property
     @abstractmethod
     def stochastic(self) -> bool: ...
 
     @abstractmethod
-    def watched(self, watch: Callable[[Field], Field]) -> Equation:
-        """The same equation with its costly field passed through `watch` (how evaluations are counted)."""
+    def wrapped(self, wrap: Wrap) -> Self:
+        """The same equation with `wrap` of its fields in their place."""
 
     def variance(self, times: Tensor) -> Tensor:
         """q: the variance clock of the driving Brownian motion, at float64 times."""
         return times
 
-    def of_rows(self, index: Tensor) -> Equation:
-        """The equation of these samples alone."""
-        equation: Equation = self if self.rows is None else self.rows(index)
-        return equation
+    def of_rows(self, index: Tensor) -> Self:
+        """The equation of the samples of these indices: int64 of any length, repeated ones too."""
+        return self.wrapped(lambda field: field.of_rows(index))
 
 
 @dataclass(frozen=True)
 class ODE(Equation):
     """dx = f(t, x) dt.
 
-    drift(t, x): t a float, x of shape (B, ...), returns x's shape.
+    Args:
+        drift: f(t, x), a function or a `Field`; t a float, x of shape (B, ...), the value of x's shape and dtype.
+
+    Raises:
+        TypeError: drift cannot be called.
     """
 
-    drift: Field
-    cost: int = 1
-    rows: Rows | None = None
-    spends: Spends | None = None
+    drift: Function
+    field: Field = dataclasses.field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "field", as_field(self.drift))
 
     @property
     def stochastic(self) -> bool:
         return False
 
-    def watched(self, watch: Callable[[Field], Field]) -> ODE:
-        return replace(self, drift=watch(self.drift), rows=_watched_rows(self.rows, watch))
+    def wrapped(self, wrap: Wrap) -> Self:
+        return replace(self, drift=wrap(self.field))
 
 
 @dataclass(frozen=True)
 class SDE(Equation):
     """dx = f(t, x) dt + g(t, x) dW, Ito or Stratonovich.
 
-    drift(t, x) returns x's shape. diffusion(t, x) returns, by `noise`,
-    "diagonal": x's shape (or what broadcasts to it), multiplied with dW of x's shape elementwise;
-    "additive": the same, independent of x; "scalar": x's shape, multiplied with one dW a sample;
-    "general": shape (B, d, m), applied to dW of shape (B, m), for x of shape (B, d).
+    Args:
+        drift: f(t, x), a function or a `Field`; t a float, x of shape (B, ...), the value of x's shape and dtype.
+        diffusion: g(t, x), in the shape that `noise` says.
+        noise: "diagonal", g of x's shape (or what broadcasts to it), multiplied with dW of x's shape elementwise;
+            "additive", the same, independent of x; "scalar", g of x's shape, multiplied with one dW a sample;
+            "general", g of shape (B, d, m), applied to dW of shape (B, m), for x of shape (B, d).
+        calculus: "ito" or "stratonovich".
+
+    Raises:
+        TypeError: drift cannot be called.
+        ValueError: noise or calculus is unknown.
     """
 
-    drift: Field
+    drift: Function
     diffusion: Callable[[float, Tensor], Tensor | float]
     noise: NoiseType = "diagonal"
     calculus: Calculus = "ito"
-    cost: int = 1
-    rows: Rows | None = None
-    spends: Spends | None = None
+    field: Field = dataclasses.field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.noise not in ("diagonal", "additive", "scalar", "general"):
             raise ValueError(f"Unknown noise {self.noise!r}; choose one of diagonal, additive, scalar, general.")
         if self.calculus not in ("ito", "stratonovich"):
             raise ValueError(f"Unknown calculus {self.calculus!r}; choose ito or stratonovich.")
+        object.__setattr__(self, "field", as_field(self.drift))
 
     @property
     def stochastic(self) -> bool:
@@ -124,16 +127,8 @@ class SDE(Equation):
         """L in dx = f dt + L dW_q: g, as q is t."""
         return self.diffusion(t, x)
 
-    def watched(self, watch: Callable[[Field], Field]) -> SDE:
-        return replace(self, drift=watch(self.drift), rows=_watched_rows(self.rows, watch))
-
-
-class Rates(NamedTuple):
-    """The derivatives of a semilinear equation at one time, or at several: S'/S, S r' and S √|q'|."""
-
-    linear: Any
-    forcing: Any
-    intensity: Any = 0.0
+    def wrapped(self, wrap: Wrap) -> Self:
+        return replace(self, drift=wrap(self.field))
 
 
 class Noising(Protocol):
@@ -150,43 +145,52 @@ class Noising(Protocol):
 
 @dataclass(frozen=True)
 class Semilinear(Equation):
-    """d(x / S) = N dr + dW_q, given by the field N, the scale S, the gain S r and, if stochastic, the power S² q.
+    """d(x / S) = N dr + dW_q, given by the field N and the clock, which knows S, S r and S² q.
 
-    field(t, x): N, of x's shape, for a float t. scale(t), gain(t), power(t): elementwise functions of a float64
-    tensor of times. logarithmic: N is a smooth function of log|r| rather than of r; exponential methods interpolate
-    in that variable. rates(t): the derivatives for a float t or a float64 tensor; by default they are computed from
-    scale, gain and power by automatic differentiation, exactly. time(r): the inverse of the clock, elementwise on
-    float64, needed by `in_clock`, by `ExponentialRK` and by the start-up of multistep methods above third order.
+    Args:
+        field: N(t, x), a function or a `Field`; t a float, x of shape (B, ...), the value of x's shape and dtype.
+        clock: S, S r and S² q as functions of time.
+        score: ∇ log p_t(x), for solvers that add noise of their own.
+        noising: the process whose marginals the equation keeps, for the same solvers.
+        basis: (a, b) at a time, with N = a x + b M for a field M that the equations of one model share; by it `same`
+            compares methods that hold different quantities.
 
-    noising, score: the process whose marginals the equation keeps, and ∇ log p_t(x), needed by solvers which add
-    noise of their own. basis(t): (a, b) with N = a x + b M for a field M that the equations of one model share, by
-    which `same` compares methods that hold different quantities.
+    Raises:
+        TypeError: a field cannot be called, or the clock is no `Clock`.
     """
 
     field: Field
-    scale: Callable[[Tensor], Tensor]
-    gain: Callable[[Tensor], Tensor]
-    power: Callable[[Tensor], Tensor] | None = None
-    logarithmic: bool = False
-    rates: Callable[[Any], Rates] | None = None
-    time: Callable[[Tensor], Tensor] | None = None
-    cost: int = 1
-    rows: Rows | None = None
-    noising: Noising | None = None
+    clock: Clock
     score: Field | None = None
+    noising: Noising | None = None
     basis: Callable[[float], tuple[float, float]] | None = None
-    spends: Spends | None = None
+
+    def __init__(
+        self,
+        field: Field | Function,
+        clock: Clock,
+        score: Field | Function | None = None,
+        noising: Noising | None = None,
+        basis: Callable[[float], tuple[float, float]] | None = None,
+    ) -> None:
+        if not isinstance(clock, Clock):
+            raise TypeError(f"clock is a {type(clock).__name__}; give a Clock, such as FunctionClock(scale, gain).")
+        given = {"field": as_field(field), "clock": clock, "score": None if score is None else as_field(score)}
+        for name, value in (given | {"noising": noising, "basis": basis}).items():
+            object.__setattr__(self, name, value)
 
     @property
     def stochastic(self) -> bool:
-        return self.power is not None
+        return self.clock.stochastic
 
     def drift(self, t: Time, x: Tensor) -> Tensor:
-        """(S'/S) x + S r' N. Raises ValueError where a coefficient is infinite."""
-        rates = self._finite_rates(t)
-        if isinstance(t, Tensor):
-            linear, forcing = (torch.as_tensor(rate).to(x) for rate in (rates.linear, rates.forcing))
+        """(S'/S) x + S r' N. Raises ValueError where a coefficient is infinite at a float t."""
+        if isinstance(t, Tensor):  # what is not finite is found in the state, and named by its sample
+            t = t.flatten()
+            rates = self.clock.rates(t)
+            linear, forcing = (column(torch.as_tensor(rate).to(x), x) for rate in (rates.linear, rates.forcing))
             return linear * x + forcing * self.field(t, x)
+        rates = self._finite_rates(t)
         forced = rates.forcing * self.field(t, x) if rates.forcing != 1.0 else self.field(t, x)
         return rates.linear * x + forced if rates.linear != 0.0 else forced
 
@@ -197,51 +201,25 @@ class Semilinear(Equation):
 
     def loading(self, t: float, x: Tensor) -> float:
         """L in dx = f dt + L dW_q: S."""
-        return self.scale(torch.tensor(t, dtype=torch.float64)).item()
-
-    def clock(self, times: Tensor) -> Tensor:
-        """r = (S r) / S at float64 times; infinite where S vanishes."""
-        return self.gain(times) / self.scale(times)
+        return self.clock.scale(torch.tensor(t, dtype=torch.float64)).item()
 
     def variance(self, times: Tensor) -> Tensor:
-        if self.power is None:
-            return times
-        scale, power = self.scale(times), self.power(times)
-        return torch.where(scale == 0.0, torch.copysign(scale.new_tensor(math.inf), power), power / scale**2)
+        return self.clock.variance(times)
 
     def in_clock(self) -> ODE:
-        """dz/dr = N(t(r), S z) with z = x / S: the equation in its own clock, for deterministic equations."""
-        if self.power is not None:
+        """dz/dr = N(t(r), S z) with z = x / S: the equation in its own clock.
+
+        Raises ValueError for a stochastic equation.
+        """
+        if self.stochastic:
             raise ValueError("A stochastic equation has no deterministic form in its clock; use flow(denoiser).")
-        if self.time is None:
-            raise ValueError("in_clock() needs the inverse of the clock; give Semilinear(..., time=...).")
+        return ODE(_InClock(self.field, self.clock))
 
-        inverse, spends, rows = self.time, self.spends, self.rows
+    def wrapped(self, wrap: Wrap) -> Self:
+        return replace(self, field=wrap(self.field), score=None if self.score is None else wrap(self.score))
 
-        def there(r: Time) -> Time:
-            """t(r), a float for a float."""
-            return inverse(r) if isinstance(r, Tensor) else inverse(torch.tensor(r, dtype=torch.float64)).item()
-
-        def drift(r: Time, z: Tensor) -> Tensor:
-            t = there(r)
-            scale = self.scale(torch.as_tensor(t, dtype=torch.float64))
-            return self.field(t, (scale.to(z) if isinstance(r, Tensor) else scale.item()) * z)
-
-        return ODE(
-            drift,
-            self.cost,
-            None if rows is None else lambda index: rows(index).in_clock(),
-            None if spends is None else lambda r: spends(there(r)),
-        )
-
-    def watched(self, watch: Callable[[Field], Field]) -> Semilinear:
-        score = None if self.score is None else watch(self.score)
-        return replace(self, field=watch(self.field), score=score, rows=_watched_rows(self.rows, watch))
-
-    def _finite_rates(self, t: Time) -> Rates:
-        rates = self._differentiated(t) if self.rates is None else self.rates(t)
-        if isinstance(t, Tensor):
-            return rates  # what is not finite is found in the state, and named by its sample
+    def _finite_rates(self, t: float) -> Rates:
+        rates = self.clock.rates(t)
         if not all(map(math.isfinite, rates)):
             raise ValueError(
                 f"The drift of this equation is singular at t = {t:g}; keep the times away from it, hold another "
@@ -249,29 +227,26 @@ class Semilinear(Equation):
             )
         return rates
 
-    def _differentiated(self, t: Time) -> Rates:
-        times = torch.as_tensor(t, dtype=torch.float64)
-        scale, d_scale = _with_derivative(self.scale, times)
-        gain, d_gain = _with_derivative(self.gain, times)
-        linear = d_scale / scale
-        forcing = d_gain - linear * gain
-        intensity = torch.zeros_like(times)
-        if self.power is not None:
-            power, d_power = _with_derivative(self.power, times)
-            intensity = (d_power - 2.0 * linear * power).sqrt()
-        rates = Rates(linear, forcing, intensity)
-        return rates if isinstance(t, Tensor) else Rates(*(rate.item() for rate in rates))
 
+@dataclass(frozen=True)
+class _InClock(Field):
+    """N(t(r), S z), a function of r and z."""
 
-def _watched_rows(rows: Rows | None, watch: Callable[[Field], Field]) -> Rows | None:
-    return None if rows is None else lambda index: rows(index).watched(watch)
+    field: Field
+    clock: Clock
 
+    def _time(self, r: Time) -> Time:
+        times = self.clock.time(torch.as_tensor(r, dtype=torch.float64))
+        return times if isinstance(r, Tensor) else times.item()
 
-def _with_derivative(function: Callable[[Tensor], Tensor], times: Tensor) -> tuple[Tensor, Tensor]:
-    """The function and its derivative at float64 times, elementwise."""
-    with torch.inference_mode(False), torch.enable_grad():
-        at = times.detach().clone().requires_grad_()
-        value = function(at)
-        if not value.requires_grad:  # a constant
-            return value, torch.zeros_like(at)
-        return value.detach(), torch.autograd.grad(value.sum(), at)[0]
+    def __call__(self, r: Time, z: Tensor) -> Tensor:
+        t = self._time(r)
+        if isinstance(t, Tensor):
+            return self.field(t, column(self.clock.scale(t), z).to(z) * z)
+        return self.field(t, self.clock.scale(torch.tensor(t, dtype=torch.float64)).item() * z)
+
+    def evaluations(self, r: Time) -> int | Tensor:
+        return self.field.evaluations(self._time(r))
+
+    def of_rows(self, index: Tensor) -> Field:
+        return replace(self, field=self.field.of_rows(index))

@@ -9,38 +9,43 @@ and checks, once, that the field returns what a state needs.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import total_ordering
 
 import torch
 from torch import Tensor
 from torch.autograd.forward_ad import unpack_dual
 
+from .field import Field, Time
+
 __all__ = ["NFE", "BudgetExhausted", "Ledger", "Solution", "SolveError"]
 
 
-class NFE(int):
-    """The number of function evaluations of a solve, per sample, with its parts as attributes.
+@total_ordering
+@dataclass(frozen=True, eq=False)
+class NFE:
+    """The number of function evaluations of a solve, per sample. It compares and prints like its `forward`.
 
-    forward: evaluations of the network; of the sample that took most, where samples differ. rejected: those of them
-    that were spent on rejected steps. branches: the most evaluations in one call of the field (guidance has two),
-    which are counted. depth: calls of the field, one after the other: less than `forward` where a call evaluates
-    branches, or several times at once. jvp, vjp: Jacobian-vector and vector-Jacobian products (directions that are
-    batched by vmap count once). per_sample: evaluations of each sample, int64 (B,). The account goes on after the
-    solve: a backward pass adds its products, and the evaluations that it repeats.
+    forward: evaluations of the network; of the sample that took most, where samples differ. per_sample: evaluations of
+    each sample, int64 (B,). rejected: those of `forward` that were spent on rejected steps. branches: the most
+    evaluations in one call of the field (guidance has two), which are counted. depth: calls of the field, one after the
+    other: less than `forward` where a call evaluates branches, or several times at once. jvp, vjp: Jacobian-vector and
+    vector-Jacobian products (directions that are batched by vmap count once); what a backward pass adds after the solve
+    is in the `nfe` that is asked for after it.
     """
 
-    rejected: int
-    branches: int
-    depth: int
-    jvp: int
-    vjp: int
+    forward: int
     per_sample: Tensor
+    rejected: int = 0
+    branches: int = 1
+    depth: int = 0
+    jvp: int = 0
+    vjp: int = 0
 
-    @property
-    def forward(self) -> int:
-        return int(self)
+    @classmethod
+    def of(cls, per_sample: Tensor, **parts: int) -> NFE:
+        """The account of these evaluations, int64 (B,), with `rejected`, `branches`, `depth`, `jvp` and `vjp`."""
+        return cls(int(per_sample.max()) if len(per_sample) else 0, per_sample, **parts)
 
     @property
     def total(self) -> int:
@@ -51,13 +56,22 @@ class NFE(int):
         """How many samples took how many evaluations."""
         return dict(sorted(Counter(self.per_sample.tolist()).items()))
 
-    @classmethod
-    def of(cls, per_sample: Tensor, **parts: int) -> NFE:
-        """An account of these evaluations, int64 (B,), with `rejected`, `branches`, `depth`, `jvp` and `vjp`."""
-        nfe = cls(int(per_sample.max()) if len(per_sample) else 0)
-        nfe.per_sample = per_sample
-        vars(nfe).update(parts)
-        return nfe
+    def __int__(self) -> int:
+        return self.forward
+
+    __index__ = __int__
+
+    def __eq__(self, other: object) -> bool:
+        return self.forward == int(other) if isinstance(other, NFE | int) else NotImplemented
+
+    def __lt__(self, other: object) -> bool:
+        return self.forward < int(other) if isinstance(other, NFE | int) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.forward)
+
+    def __str__(self) -> str:
+        return str(self.forward)
 
 
 class BudgetExhausted(Exception):
@@ -67,10 +81,10 @@ class BudgetExhausted(Exception):
 class Ledger:
     """Counts evaluations, refuses those beyond the budget, and checks the field's first value.
 
-    Where samples are at times of their own, a call is entered as what it takes of the sample that it takes most of.
+    If samples have different times, a call counts the largest number of evaluations of any sample.
 
-    copies: states of one sample in the batch of a call. per_sample: what each sample took, where they differ; the
-    loop that knows which samples it evaluates keeps it.
+    copies: how often each sample is repeated in the batch of a call. per_sample: what each sample took, where they
+    differ; the loop that knows which samples it evaluates keeps it.
     """
 
     def __init__(self, budget: int | None = None, batch: int = 0) -> None:
@@ -82,50 +96,62 @@ class Ledger:
 
     @property
     def nfe(self) -> NFE:
-        nfe = NFE(self.forward)
-        nfe.rejected, nfe.branches, nfe.depth = self.rejected, self.branches, self.depth
-        nfe.jvp, nfe.vjp = self.jvp, self.vjp
         each = torch.full((self.batch,), self.forward) if self.per_sample is None else self.per_sample.clone()
-        nfe.per_sample = each
-        return nfe
+        return NFE(self.forward, each, self.rejected, self.branches, self.depth, self.jvp, self.vjp)
 
-    def watch(
-        self,
-        function: Callable[[Any, Tensor], Tensor],
-        cost: int,
-        spends: Callable[[Any], int | Tensor] | None = None,
-    ) -> Callable[[Any, Tensor], Tensor]:
-        """`function`, each call of which is entered as `cost` evaluations, or as `spends(t)`, which is no more."""
-        self.branches = cost
+    def watch(self, field: Field) -> Field:
+        """The field, each call of which is entered."""
+        return _Watched(field, self)
 
-        def watched(t: Any, x: Tensor) -> Tensor:
-            each = cost if spends is None else spends(t)
-            spent = self._most(each) if isinstance(each, Tensor) else each * self.copies
-            if self.budget is not None and self.forward + spent > self.budget:
-                raise BudgetExhausted
-            first = self.depth == 0
-            self.forward += spent
-            self.depth += 1
-            if unpack_dual(x).tangent is not None:  # type: ignore[no-untyped-call]  # torch's
-                self.jvp += spent
-            value = function(t, x)
-            if first and (value.shape != x.shape or value.dtype != x.dtype):
-                raise ValueError(
-                    f"The equation's field returned {value.dtype} of shape {tuple(value.shape)} for a state of "
-                    f"{x.dtype} and shape {tuple(x.shape)}; return the state's dtype and shape."
-                )
-            if value.requires_grad:
-                value.register_hook(lambda _: self._pulled_back(spent))  # type: ignore[no-untyped-call]  # torch's
-            return value
+    def enter(self, each: int | Tensor) -> int:
+        """Enters a call that takes `each` evaluations of every sample, and returns how many it enters.
 
-        return watched
+        Raises BudgetExhausted where they are too many.
+        """
+        if isinstance(each, Tensor):
+            spent, branches = int(each.reshape(self.copies, -1).sum(0).max()), int(each.max())
+        else:
+            spent, branches = each * self.copies, each
+        if self.budget is not None and self.forward + spent > self.budget:
+            raise BudgetExhausted
+        self.forward += spent
+        self.depth += 1
+        self.branches = max(self.branches, branches)
+        return spent
 
-    def _most(self, each: Tensor) -> int:
-        """Of what each state of a batch takes, the most that those of one sample take together."""
-        return int(each.reshape(self.copies, -1).sum(0).max())
+
+@dataclass(frozen=True)
+class _Watched(Field):
+    """A field whose calls are entered into a ledger, and which hands the times of samples on as (B,)."""
+
+    field: Field
+    ledger: Ledger
+
+    def __call__(self, t: Time, x: Tensor) -> Tensor:
+        if isinstance(t, Tensor):
+            t = t.flatten()
+        first = self.ledger.depth == 0
+        spent = self.ledger.enter(self.field.evaluations(t))
+        if unpack_dual(x).tangent is not None:  # type: ignore[no-untyped-call]  # torch's
+            self.ledger.jvp += spent
+        value = self.field(t, x)
+        if first and (value.shape != x.shape or value.dtype != x.dtype):
+            raise ValueError(
+                f"The equation's field returned {value.dtype} of shape {tuple(value.shape)} for a state of "
+                f"{x.dtype} and shape {tuple(x.shape)}; return the state's dtype and shape."
+            )
+        if value.requires_grad:
+            value.register_hook(lambda _: self._pulled_back(spent))  # type: ignore[no-untyped-call]  # torch's
+        return value
+
+    def evaluations(self, t: Time) -> int | Tensor:
+        return self.field.evaluations(t)
+
+    def of_rows(self, index: Tensor) -> Field:
+        return replace(self, field=self.field.of_rows(index))
 
     def _pulled_back(self, spent: int) -> None:
-        self.vjp += spent
+        self.ledger.vjp += spent
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def solve(
     if checkpoint and noise is not None and not noise.replays:
         raise ValueError("A step that is taken again must see the same noise; use BrownianTree instead of WhiteNoise.")
     ledger = Ledger(max_nfe, len(x))
-    watched = equation.watched(lambda function: ledger.watch(function, equation.cost, equation.spends))
+    watched = equation.wrapped(ledger.watch)
     with Progress(steps.t0, steps.t1, progress) as bar:
         task = Task(watched, x, steps, noise, ledger, _saved(save, steps), bar, checkpoint)
         try:
@@ -149,12 +149,12 @@ def _check_adaptive(
 
 
 def _check_budget(equation: Equation, grid: Grid, solver: Solver, max_nfe: int) -> None:
-    declared, spends = solver.evaluations(grid.n), equation.spends
-    least = equation.cost if spends is None else min(int(spends(t)) for t in grid.times)
+    declared, each = solver.evaluations(grid.n), [int(equation.field.evaluations(t)) for t in grid.times]
+    least, most = min(each), max(each)
     if declared is not None and declared * least > max_nfe:
         raise ValueError(
-            f"{grid.n} steps of {_name(solver)} take {'at least ' if least < equation.cost else ''}{declared * least} "
-            f"evaluations, more than max_nfe = {max_nfe}; {solver.steps(max_nfe // equation.cost)} steps fit."
+            f"{grid.n} steps of {_name(solver)} take {'at least ' if least < most else ''}{declared * least} "
+            f"evaluations, more than max_nfe = {max_nfe}; {solver.steps(max_nfe // most)} steps fit."
         )
 
 

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from ...generative.sampling import Published
+from ...generative.sampling import Sampler
 from ...solvers import Solver
 from ...solvers.common import write_whole
 from ...verification.certificates import Certificate, certify, default_problems, method
@@ -88,7 +88,7 @@ def certify_method(
     made: list[Certificate] = []
     with _bar() as told:
         for done, problem in enumerate(problems, start=1):
-            name = "" if isinstance(found, Solver | Published) else text
+            name = "" if isinstance(found, Solver | Sampler) else text
             made.append(certify(found, problem, declared=declared, name=name))
             told(done, len(problems), made[-1].problem)
     console = Console(soft_wrap=True)

@@ -29,6 +29,7 @@ from fokker.solvers import (
     ExponentialAdams,
     ExponentialRK,
     Heun,
+    PlainClock,
     Semilinear,
     Solver,
     Tsit5,
@@ -101,7 +102,7 @@ def measure(
 def equation(name: str, solver: Solver) -> Equation:
     net = FIELDS[name].net
     if solver.semilinear:
-        return Semilinear(lambda t, x: net(x), torch.ones_like, lambda t: t, time=lambda r: r)
+        return Semilinear(lambda t, x: net(x), PlainClock())
     return ODE(lambda t, x: net(x))
 
 

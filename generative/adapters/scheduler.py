@@ -29,7 +29,7 @@ from torch import Tensor
 from ...solvers import unroll
 from ..denoiser import Denoiser
 from ..paths import Table
-from ..sampling import Sampler, chosen, steps
+from ..sampling import AnySampler, chosen, steps
 from .conventions import conventions, fields_of, scheduler_class
 from .diffusers import from_diffusers
 from .running import Answer, Drawn, Run
@@ -51,7 +51,7 @@ class FokkerScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
 
         pipe.scheduler = FokkerScheduler.from_config(pipe.scheduler.config, sampler="unipc")
 
-    sampler: as for `sample`: the name of a published sampler (`named`), a `Published` row of your own, which is a
+    sampler: as for `sample`: the name of a published sampler (`named`), a `Sampler` of your own, which is a
     solver, what it holds and a grid, a solver, or None for what is measured to be best. model_class, model: the class
     of the scheduler whose configuration says what the network is, and that configuration (see `from_diffusers`).
     integers: round the times of the grid to indices of the table. Times between them are fractions of an index, which
@@ -70,7 +70,7 @@ class FokkerScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
 
     def __init__(
         self,
-        sampler: Sampler = None,
+        sampler: AnySampler = None,
         model_class: str = "DDPMScheduler",
         integers: bool = False,
         **model: Any,
@@ -91,7 +91,7 @@ class FokkerScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         return (scheduler, {}) if return_unused_kwargs else scheduler
 
     @classmethod
-    def for_denoiser(cls, denoiser: Denoiser, sampler: Sampler = None, *, integers: bool = False) -> FokkerScheduler:
+    def for_denoiser(cls, denoiser: Denoiser, sampler: AnySampler = None, *, integers: bool = False) -> FokkerScheduler:
         """For a network with the path, prediction and clock of a denoiser, whose own network is not called.
 
         Raises ValueError for a guided denoiser, as guidance is what the pipeline does.
@@ -107,7 +107,7 @@ class FokkerScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         return scheduler
 
     def _begin(
-        self, denoiser: Denoiser, answer: Answer, sampler: Sampler, integers: bool, shift: float = 1.0
+        self, denoiser: Denoiser, answer: Answer, sampler: AnySampler, integers: bool, shift: float = 1.0
     ) -> None:
         if integers and not isinstance(denoiser.path, Table):
             raise ValueError(f"integers=True needs a table, but the path is {denoiser.path}; leave it out.")
@@ -227,7 +227,8 @@ class FokkerScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         x = sample.to(working)
         self._answer.output = model_output.to(working)
         time, score = run.time, run.kind == "score"
-        value = self.equation.score(time, x) if score and self.equation.score else self.equation.field(time, x)
+        field = self.equation.score if score and self.equation.score is not None else self.equation.field
+        value = field(time, x)
         denoised = self._denoised(time, x)
         following = run.advance(x, value, self.equation, Drawn(generator)).to(sample.dtype)
         if not return_dict:

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from ..denoiser import Denoiser
 from ..paths import Shifted, Table
-from ..sampling import Published, ends
+from ..sampling import Sampler, ends
 
 __all__ = ["inverted", "spaced"]
 
 
-def spaced(denoiser: Denoiser, row: Published, n: int, *, shift: float = 1.0, integers: bool = False) -> Tensor:
+def spaced(denoiser: Denoiser, row: Sampler, n: int, *, shift: float = 1.0, integers: bool = False) -> Tensor:
     """The times of n steps of a sampler, from noise to data: float64, n + 1 of them.
 
     On a table the sampler's grid runs between its ends, and one last step goes from index 0 to the clean sample.

@@ -191,6 +191,19 @@ class Denoiser:
         """p x₀-hat + q ε-hat. Raises ValueError where the network's prediction does not determine it."""
         return self.conversion_to(p, q, t)(x, self.output(t, x))
 
+    def determines(self, p: Real, q: Real, t: float) -> bool:
+        """Whether p x₀-hat + q ε-hat exists at t: the prediction determines it, and what the network sees is finite."""
+        clean = (1.0, 0.0)
+        try:
+            source = coefficients(self.predicts, self.path, t)
+            ways = [(source, (p, q))] if self.threshold is None else [(source, clean), (clean, (p, q))]
+            numbers = [number for start, end in ways for number in conversion(start, end, self.path, t)]
+            frame = self.precondition
+            seen = [self._clock(t)] if frame is None else frame.scales(self.path.alpha(t), self.path.sigma(t))
+            return all(math.isfinite(number) for number in (*numbers, *seen))
+        except (ValueError, ZeroDivisionError):
+            return False
+
     def conversion_to(self, p: Real, q: Real, t: Real) -> Callable[[Tensor, Tensor], Tensor]:
         """The map of x and `output(t, x)` to p x₀-hat + q ε-hat, through the threshold if there is one.
 

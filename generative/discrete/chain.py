@@ -28,8 +28,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from ...solvers import Equation, Noise, Solution, Step, Stepper, solve
-from ...solvers.equation import Field
+from ...solvers import Equation, Field, Noise, Solution, Step, Stepper, Time, solve
 from ...solvers.loop import Grid, combined
 from ..denoiser import Denoiser, per_sample
 from ..paths import GaussianPath, Real, Table, exp, expm1, log, ratio
@@ -143,21 +142,19 @@ def chain_times(path: GaussianPath, times: Times | None = None) -> Tensor:
 
 @dataclass(frozen=True)
 class _Chain(Equation):
-    """p(x_t | x_s) as what `solve` takes: predict(t, x) is x₀-hat, or with a learned variance (v is None), for x twice
-    in axis 1, x₀-hat and v one after the other there."""
+    """p(x_t | x_s) as what `solve` takes: field(t, x) is x₀-hat, or with a learned variance (v is None), for x twice in
+    axis 1, x₀-hat and v one after the other there."""
 
     path: GaussianPath
-    predict: Field
+    field: Field
     v: float | None
-    cost: int
-    spends: Callable[[Real], int | Tensor]
 
     @property
     def stochastic(self) -> bool:
         return True
 
-    def watched(self, watch: Callable[[Field], Field]) -> _Chain:
-        return replace(self, predict=watch(self.predict))
+    def wrapped(self, wrap: Callable[[Field], Field]) -> _Chain:
+        return replace(self, field=wrap(self.field))
 
     def variance(self, times: Tensor) -> Tensor:
         """The clock of the reverse equation, so that the two see the same path."""
@@ -197,9 +194,9 @@ class _Draws(Stepper):
         rows, number = state
         from_x, from_x0, deviation, spread = rows[number]
         if equation.v is not None:
-            x0 = equation.predict(t0, x)
+            x0 = equation.field(t0, x)
         else:
-            x0, v = equation.predict(t0, torch.cat([x, x], 1)).chunk(2, 1)
+            x0, v = equation.field(t0, torch.cat([x, x], 1)).chunk(2, 1)
         x1 = combined(from_x * x, [from_x0], [x0])
         if deviation != 0.0:
             xi = cast(Noise, noise).normal(t0, t1, equation.variance, x)
@@ -228,7 +225,7 @@ def ancestral(
     "learned" where the denoiser learned none, and `SolveError` for a state that is not finite.
     """
     v = share(variance)
-    chain = _Chain(denoiser.path, _network(denoiser, v), v, denoiser.cost, denoiser.spends)
+    chain = _Chain(denoiser.path, _Network(denoiser, learned=v is None), v)
     return solve(
         chain, x, chain_times(denoiser.path, times), _Draws(), noise, save=save, max_nfe=max_nfe, progress=progress
     )
@@ -242,7 +239,20 @@ def learned(denoiser: Denoiser, t: Real, x: Tensor) -> tuple[Tensor, Tensor]:
     return denoiser.conversion_to(1.0, 0.0, t)(x, output), 0.5 * (variance + 1.0)
 
 
-def _network(denoiser: Denoiser, v: float | None) -> Field:
-    if v is not None:
-        return lambda t, x: denoiser.predict("x0", t, x)
-    return lambda t, doubled: torch.cat(learned(denoiser, t, doubled.chunk(2, 1)[0]), 1)
+@dataclass(frozen=True)
+class _Network(Field):
+    """x₀-hat, or, of a learned variance, x₀-hat and v for the state twice."""
+
+    denoiser: Denoiser
+    learned: bool
+
+    def __call__(self, t: Time, x: Tensor) -> Tensor:
+        if not self.learned:
+            return self.denoiser.predict("x0", t, x)
+        return torch.cat(learned(self.denoiser, t, x.chunk(2, 1)[0]), 1)
+
+    def evaluations(self, t: Time) -> int | Tensor:
+        return self.denoiser.spends(t)
+
+    def of_rows(self, index: Tensor) -> _Network:
+        return replace(self, denoiser=self.denoiser.of_rows(index))

@@ -6,6 +6,7 @@ The marginals of an equation are its contract. How its coefficients are computed
 from __future__ import annotations
 
 from . import grids as grids, noise_level as noise_level, process as process
+from .holds import HOLDS as HOLDS, Hold as Hold, hold_of as hold_of
 from .interpolant import Interpolant as Interpolant, minibatch_ot as minibatch_ot
 from .noise_level import (
     constant as constant,
@@ -13,4 +14,4 @@ from .noise_level import (
     reversal as reversal,
     safe_interval as safe_interval,
 )
-from .process import HOLDS as HOLDS, flow as flow, reverse_sde as reverse_sde
+from .process import flow as flow, reverse_sde as reverse_sde

@@ -24,7 +24,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Generator, Tensor
 
-from ...solvers import ODE, Time
+from ...solvers import ODE, Field, Time
 from ..denoiser import per_sample
 from ..paths import GaussianPath, stratified
 
@@ -76,11 +76,7 @@ class Interpolant:
 
     def flow(self, net: Net) -> ODE:
         """dx/dt = net(x, t), from the source at t = 0 to the data at t = 1."""
-
-        def drift(t: Time, x: Tensor) -> Tensor:
-            return net(x, t.flatten().to(x) if isinstance(t, Tensor) else x.new_full((len(x),), t))
-
-        return ODE(drift)
+        return ODE(_Velocity(net))
 
     def __getattr__(self, name: str) -> NoReturn:
         if name in ("score", "log_snr", "half_log_snr", "transition", "time"):
@@ -90,6 +86,16 @@ class Interpolant:
                 "predicts='velocity')."
             )
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+@dataclass(frozen=True)
+class _Velocity(Field):
+    """net(x, t) as a field; the network sees t of shape (B,) in x's dtype."""
+
+    net: Net
+
+    def __call__(self, t: Time, x: Tensor) -> Tensor:
+        return self.net(x, t.to(x) if isinstance(t, Tensor) else x.new_full((len(x),), t))
 
 
 def minibatch_ot(source: Tensor, data: Tensor) -> Tensor:

@@ -22,12 +22,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ...solvers import SDE, Time
+from ...solvers import SDE, Field, Time
 from ..denoiser import Denoiser
 from ..paths import GaussianPath, Real, ratio, sin, sqrt
 
@@ -178,7 +179,7 @@ def diffusion_sde(
             f"{t1:g}; give these as t0 and t1, or take steps of {_stable_step(rates, step, t1):.3g}."
         )
     denoiser.conversion_to(*_row(path, g, t0), t0)  # raises where the prediction does not determine the drift
-    return _sde(denoiser, g)
+    return SDE(_Drift(denoiser, g), lambda t, x: float(g(t)), noise="additive")
 
 
 def _stable_step(rates: dict[float, float], step: float, t1: float) -> float:
@@ -201,18 +202,18 @@ def _row(path: GaussianPath, g: NoiseLevel, t: Real) -> tuple[Real, Real]:
     return path.d_alpha(t), path.d_sigma(t) - 0.5 * g(t) ** 2 / sigma
 
 
-def _sde(denoiser: Denoiser, g: NoiseLevel) -> SDE:
-    def at(t: Time) -> Real:
-        return t.flatten() if isinstance(t, Tensor) else t
+@dataclass(frozen=True)
+class _Drift(Field):
+    """velocity + ½ g² score."""
 
-    def drift(t: Time, x: Tensor) -> Tensor:
-        return denoiser.combination(*_row(denoiser.path, g, at(t)), at(t), x)
+    denoiser: Denoiser
+    g: NoiseLevel
 
-    return SDE(
-        drift,
-        lambda t, x: float(g(t)),
-        noise="additive",
-        cost=denoiser.cost,
-        rows=lambda index: _sde(denoiser.of_rows(index), g),
-        spends=lambda t: denoiser.spends(at(t)),
-    )
+    def __call__(self, t: Time, x: Tensor) -> Tensor:
+        return self.denoiser.combination(*_row(self.denoiser.path, self.g, t), t, x)
+
+    def evaluations(self, t: Time) -> int | Tensor:
+        return self.denoiser.spends(t)
+
+    def of_rows(self, index: Tensor) -> _Drift:
+        return replace(self, denoiser=self.denoiser.of_rows(index))

@@ -19,7 +19,7 @@ from ...solvers import Adaptive, Solver, solve
 from ...solvers.common import Array
 from ...solvers.loop import Grid
 from ..denoiser import per_sample
-from .change_of_variables import ChangeOfVariables, clock, time_of
+from .change_of_variables import ChangeOfVariables, clock, scale, time_of
 from .quadrature import clenshaw_curtis, composite, refinement
 
 __all__ = ["AlongFlow"]
@@ -118,7 +118,7 @@ class AlongFlow:
 
     def flow(self, times: Adaptive | Tensor, nodes: Tensor, rows: Tensor) -> Tensor:
         """z of these samples at the nodes, (n, B, …), of which the last is the end."""
-        z = self.x[rows.to(self.x.device)] / float(self.change.scale(self.steps.t0))
+        z = self.x[rows.to(self.x.device)] / float(scale(self.change.path, self.steps.t0))
         solution = solve(self.change.of_rows(rows).flow(), z, times, self.solver, save=nodes)
         self.spent[rows] += solution.nfe.per_sample
         self.rejected += solution.nfe.rejected
@@ -128,9 +128,10 @@ class AlongFlow:
     def traces(self, r: Tensor, z: Tensor, rows: Tensor) -> Tensor:
         """The integrand at the nodes r (n,) on the states z (n, B, …): (n, B, k)."""
         each, samples = r.repeat_interleave(len(rows)), rows.repeat(len(r))
-        scale = torch.as_tensor(self.change.scale(time_of(self.change.path, each)))
+        path = self.change.path
+        size = torch.as_tensor(scale(path, time_of(path, each)))
         points = z.flatten(0, 1)
-        found, spent = self.change.integrand(each, per_sample(scale, points) * points, samples)
+        found, spent = self.change.integrand(each, per_sample(size, points) * points, samples)
         taken = spent.reshape(len(r), -1).sum(0)
         self.spent[rows] += taken
         self.products[rows] += taken * self.change.trace.directions
@@ -142,7 +143,7 @@ class AlongFlow:
         """The estimates of log p(x), (B, k), and x at the other end, from z there."""
         steps, change = self.steps, self.change
         x = self.x if rows is None else self.x[rows.to(self.x.device)]
-        other = float(change.scale(steps.t1)) * end
+        other = float(scale(change.path, steps.t1)) * end
         along = torch.einsum("n,nbk->bk", torch.from_numpy(weights).to(traces), traces)
         changed = change.reference(steps.t0, steps.t1) + along
         noise, sign = (other, 1.0) if self.to_noise else (x, -1.0)

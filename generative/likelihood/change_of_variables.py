@@ -22,12 +22,12 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ...solvers import Rates, Semilinear, Time
+from ...solvers import Field, PlainClock, Semilinear, Time
 from ..denoiser import Denoiser, per_sample
 from ..paths import GaussianPath, Real, log
 from .trace import Products, Trace
 
-__all__ = ["ChangeOfVariables", "clock", "even_times", "time_of"]
+__all__ = ["ChangeOfVariables", "clock", "even_times", "scale", "time_of"]
 
 
 def clock(path: GaussianPath, t: Real) -> Real:
@@ -46,6 +46,28 @@ def even_times(path: GaussianPath, n: int) -> Tensor:
     t = torch.as_tensor(time_of(path, r))
     t[0], t[-1] = 0.0, 1.0
     return t
+
+
+def scale(path: GaussianPath, t: Real) -> Real:
+    """S = α + σ."""
+    return path.alpha(t) + path.sigma(t)
+
+
+@dataclass(frozen=True)
+class _InClock(Field):
+    """N = x₀-hat − ε-hat at the time t(r) and the state S z."""
+
+    denoiser: Denoiser
+
+    def __call__(self, r: Time, z: Tensor) -> Tensor:
+        t = time_of(self.denoiser.path, r)
+        return self.denoiser.combination(1.0, -1.0, t, per_sample(scale(self.denoiser.path, t), z) * z)
+
+    def evaluations(self, r: Time) -> int | Tensor:
+        return self.denoiser.spends(time_of(self.denoiser.path, r))
+
+    def of_rows(self, index: Tensor) -> _InClock:
+        return _InClock(self.denoiser.of_rows(index))
 
 
 @dataclass(frozen=True)
@@ -67,10 +89,6 @@ class ChangeOfVariables:
     def of_rows(self, index: Tensor) -> ChangeOfVariables:
         return replace(self, denoiser=self.denoiser.of_rows(index), trace=self.trace.of_rows(index))
 
-    def scale(self, t: Real) -> Real:
-        """S."""
-        return self.path.alpha(t) + self.path.sigma(t)
-
     def reference(self, start: float, end: float) -> float:
         """(d/2) log(v_end/v_start)."""
         v0, v1 = (float(self.path.alpha(t) ** 2 + self.path.sigma(t) ** 2) for t in (start, end))
@@ -78,24 +96,7 @@ class ChangeOfVariables:
 
     def flow(self) -> Semilinear:
         """dz/dr = N, for z of shape (B, …)."""
-
-        def at(r: Time) -> Real:
-            return time_of(self.path, r.flatten() if isinstance(r, Tensor) else r)
-
-        def field(r: Time, z: Tensor) -> Tensor:
-            t = at(r)
-            return self.denoiser.combination(1.0, -1.0, t, per_sample(self.scale(t), z) * z)
-
-        return Semilinear(
-            field,
-            scale=torch.ones_like,
-            gain=lambda r: r,
-            rates=lambda r: Rates(0.0, 1.0),
-            time=lambda r: r,
-            cost=self.denoiser.cost,
-            spends=lambda r: self.denoiser.spends(at(r)),
-            rows=lambda index: self.of_rows(index).flow(),
-        )
+        return Semilinear(_InClock(self.denoiser), PlainClock())
 
     def integrand(self, r: Tensor, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """S tr(∂N/∂x − n I) at points x (P, …) of the samples `rows` (P,) at r (P,), float64: (P, k).

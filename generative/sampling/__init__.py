@@ -7,14 +7,17 @@ measurement. The rest may be changed freely.
 from __future__ import annotations
 
 from .annealed_langevin import annealed_langevin as annealed_langevin
-from .budget import (
-    Sampler as Sampler,
+from .encode import RoundTrip as RoundTrip, decode as decode, encode as encode, round_trip as round_trip
+from .interpolate import interpolate as interpolate, slerp as slerp
+from .named import PUBLISHED as PUBLISHED, named as named
+from .plan import (
+    AnySampler as AnySampler,
+    Plan as Plan,
     chosen as chosen,
     default_sampler as default_sampler,
     ends as ends,
+    plan as plan,
     steps as steps,
 )
-from .encode import RoundTrip as RoundTrip, decode as decode, encode as encode, round_trip as round_trip
-from .interpolate import interpolate as interpolate, slerp as slerp
-from .named import PUBLISHED as PUBLISHED, Published as Published, named as named
 from .sample import check_network as check_network, sample as sample, sample_chunks as sample_chunks
+from .sampler import Sampler as Sampler

@@ -21,17 +21,17 @@ Sources: Song et al. (2011.13456), section 4.3; Song, Meng and Ermon, DDIM (2010
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ...solvers import Solution, solve
 from ..denoiser import Condition, Denoiser, Label
-from .budget import Sampler, chosen, ends, planned
-from .named import Published
+from .plan import AnySampler, Plan, chosen, plan
 from .sample import conditioned
+from .sampler import Sampler
 
 __all__ = ["RoundTrip", "decode", "encode", "round_trip"]
 
@@ -45,7 +45,7 @@ def encode(
     label: Label | Condition | None = None,
     guidance: float | Tensor | None = None,
     *,
-    sampler: Sampler = None,
+    sampler: AnySampler = None,
     times: Tensor | Sequence[float] | None = None,
     progress: bool = False,
 ) -> Tensor:
@@ -58,7 +58,8 @@ def encode(
 
     Raises ValueError for a stochastic sampler, for both nfe and times, and what `sample` raises of network and budget.
     """
-    return _travelled(denoiser, x, nfe, label, guidance, sampler, times, progress, to_data=False)
+    made = _plan(conditioned(denoiser, x, len(x), label, guidance), sampler, nfe, times)
+    return made.solve(x, to_data=False, progress=progress).x
 
 
 def decode(
@@ -68,7 +69,7 @@ def decode(
     label: Label | Condition | None = None,
     guidance: float | Tensor | None = None,
     *,
-    sampler: Sampler = None,
+    sampler: AnySampler = None,
     times: Tensor | Sequence[float] | None = None,
     progress: bool = False,
 ) -> Tensor:
@@ -76,50 +77,28 @@ def decode(
 
     For z = σ ξ it is what `sample` makes of the same noise, where the field is regular at both ends.
     """
-    return _travelled(denoiser, z, nfe, label, guidance, sampler, times, progress, to_data=True)
+    made = _plan(conditioned(denoiser, z, len(z), label, guidance), sampler, nfe, times)
+    return made.solve(z, progress=progress).x
 
 
-def _travelled(
-    denoiser: Denoiser,
-    x: Tensor,
-    nfe: int | None,
-    label: Label | Condition | None,
-    guidance: float | Tensor | None,
-    sampler: Sampler,
-    times: Tensor | Sequence[float] | None,
-    progress: bool,
-    *,
-    to_data: bool,
-) -> Tensor:
-    denoiser = conditioned(denoiser, x, len(x), label, guidance)
+def _plan(
+    denoiser: Denoiser, sampler: AnySampler, nfe: int | None, times: Tensor | Sequence[float] | None = None
+) -> Plan:
+    """A plan that may be followed both ways, of that many evaluations or at these times."""
     if times is None:
-        row = deterministic(sampler, (NFE if nfe is None else nfe) // denoiser.cost)
-        times = _times(denoiser, row, NFE if nfe is None else nfe)
-    elif nfe is None:
-        times = torch.as_tensor(times, dtype=torch.float64)
-        row = deterministic(sampler, len(times) - 1)
-    else:
+        budget = NFE if nfe is None else nfe
+        return plan(denoiser, _deterministic(sampler, budget // denoiser.cost), budget, both_ways=True)
+    if nfe is not None:
         raise ValueError(f"Both nfe = {nfe} and {len(times)} times were given; give one of them.")
-    return _solved(denoiser, x, row, times, progress, to_data=to_data).x
+    given = torch.as_tensor(times, dtype=torch.float64)
+    return Plan(denoiser, _deterministic(sampler, len(given) - 1), given, float(given.min()))
 
 
-def deterministic(sampler: Sampler, nfe: int) -> Published:
-    row = chosen(sampler, nfe)
-    if row.stochastic:
-        raise ValueError(f"{row.name} draws noise, and there is no way back from it; choose a deterministic sampler.")
-    return row
-
-
-def _times(denoiser: Denoiser, row: Published, nfe: int) -> Tensor:
-    return planned(denoiser, row, nfe, *ends(denoiser, row))
-
-
-def _solved(
-    denoiser: Denoiser, x: Tensor, row: Published, times: Tensor, progress: bool = False, *, to_data: bool
-) -> Solution:
-    ascending = bool(times[-1] > times[0])
-    way = times if ascending == to_data else times.flip(0)
-    return solve(row.equation(denoiser), x, way, row.solver, progress=progress)
+def _deterministic(sampler: AnySampler, nfe: int) -> Sampler:
+    found = chosen(sampler, nfe)
+    if found.stochastic:
+        raise ValueError(f"{found.name} draws noise, and there is no way back from it; choose a deterministic sampler.")
+    return found
 
 
 @dataclass(frozen=True)
@@ -146,10 +125,7 @@ class RoundTrip:
         kept = [(math.log(n), math.log(error)) for n, error in self._above()]
         if len(kept) < 2:
             return math.nan
-        xs, ys = zip(*kept, strict=True)
-        centre, level = sum(xs) / len(xs), sum(ys) / len(ys)
-        slope: float = sum((x - centre) * (y - level) for x, y in kept) / sum((x - centre) ** 2 for x in xs)
-        return -slope
+        return -statistics.linear_regression(*zip(*kept, strict=True)).slope
 
     def _above(self) -> list[tuple[int, float]]:
         pairs = zip(self.steps, self.errors, strict=True)
@@ -184,7 +160,7 @@ def round_trip(
     label: Label | Condition | None = None,
     guidance: float | Tensor | None = None,
     *,
-    sampler: Sampler = None,
+    sampler: AnySampler = None,
 ) -> RoundTrip:
     """How well x, (B, ...), is found again after `encode` and `decode` with each of `budgets` evaluations a direction.
 
@@ -194,21 +170,20 @@ def round_trip(
         raise ValueError("round_trip needs at least one budget, such as budgets=(10, 20, 40).")
     budgets = sorted(budgets)
     denoiser = conditioned(denoiser, x, len(x), label, guidance)
-    row = deterministic(sampler, budgets[-1] // denoiser.cost)
-    grids = [_times(denoiser, row, nfe) for nfe in budgets]
+    row = _deterministic(sampler, budgets[-1] // denoiser.cost)
+    plans = [_plan(denoiser, row, budget) for budget in budgets]
     nfe, errors = [], []
     with torch.no_grad():
-        for times in grids:
-            encoded = _solved(denoiser, x, row, times, to_data=False)
-            decoded = _solved(denoiser, encoded.x, row, times, to_data=True)
+        for made in plans:
+            decoded = made.solve(made.solve(x, to_data=False).x)
             nfe.append(int(decoded.nfe))
             errors.append((decoded.x - x).double().square().mean().sqrt().item())
     order = row.solver.order
     return RoundTrip(
         row.name,
         x.dtype,
-        (grids[-1][0].item(), grids[-1][-1].item()),
-        tuple(len(times) - 1 for times in grids),
+        (plans[-1].times[0].item(), plans[-1].times[-1].item()),
+        tuple(len(made.times) - 1 for made in plans),
         tuple(nfe),
         tuple(errors),
         torch.finfo(x.dtype).eps * x.double().square().mean().sqrt().item(),

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from ..denoiser import Condition, Denoiser, Label
-from .budget import Sampler
 from .encode import decode, encode
+from .plan import AnySampler
 from .sample import conditioned
 
 __all__ = ["interpolate", "slerp"]
@@ -61,7 +61,7 @@ def interpolate(
     label: Label | Condition | None = None,
     guidance: float | Tensor | None = None,
     *,
-    sampler: Sampler = None,
+    sampler: AnySampler = None,
 ) -> Tensor:
     """From x_a to x_b, each (B, ...): `steps` samples at even s from 0 to 1, (steps, B, ...).
 

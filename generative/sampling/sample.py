@@ -17,12 +17,12 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ...solvers import BrownianTree, solve, standard_normal
+from ...solvers import BrownianTree, standard_normal
 from ...solvers.common import Progress
 from ...solvers.noise import per_sample_keys
 from ..denoiser import CFG, Condition, Denoiser, Label, for_batch
 from ..networks import Network
-from .budget import Sampler, chosen, ends, planned
+from .plan import AnySampler, chosen, plan
 
 __all__ = ["conditioned", "sample", "sample_chunks"]
 
@@ -38,7 +38,7 @@ def sample(
     guidance: float | Tensor | None = None,
     seed: int | Sequence[int] = 0,
     *,
-    sampler: Sampler = None,
+    sampler: AnySampler = None,
     chunk: int | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
@@ -57,12 +57,12 @@ def sample(
     Raises ValueError for what the network contradicts (shape, dtype, device, a label that it does not have), a budget
     below one step, guidance without a label, an unknown sampler and another number of labels or seeds than samples.
     """
-    chunks = sample_chunks(
-        denoiser, shape, nfe, label, guidance, seed,
-        sampler=sampler, chunk=chunk, dtype=dtype, device=device, progress=progress,
-    )  # fmt: skip
+    like = torch.empty(0, *shape[1:], dtype=dtype, device=device)
+    denoiser = conditioned(denoiser, like, shape[0], label, guidance)
     samples, made = torch.empty(tuple(shape), dtype=dtype, device=device), 0
-    for x in chunks:
+    for x in sample_chunks(
+        denoiser, shape, nfe, seed, sampler=sampler, chunk=chunk, dtype=dtype, device=device, progress=progress
+    ):
         samples[made : made + len(x)] = x
         made += len(x)
     return samples
@@ -72,11 +72,9 @@ def sample_chunks(
     denoiser: Denoiser,
     shape: Sequence[int],
     nfe: int = 20,
-    label: Label | Condition | None = None,
-    guidance: float | Tensor | None = None,
     seed: int | Sequence[int] = 0,
     *,
-    sampler: Sampler = None,
+    sampler: AnySampler = None,
     chunk: int | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
@@ -84,7 +82,8 @@ def sample_chunks(
 ) -> Iterator[Tensor]:
     """The samples of `sample`, `chunk` at a time and in order, for those who do not keep them all.
 
-    Raises what `sample` raises, at the call and not at the first chunk.
+    The denoiser brings its labels and guidance along: sample_chunks(CFG(denoiser.given(3), 2.0), ...). The other
+    arguments are those of `sample`, and so is what is raised, at the call and not at the first chunk.
     """
     batch, *rest = shape
     if batch < 1:
@@ -92,20 +91,17 @@ def sample_chunks(
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk = {chunk} makes no samples; give a number of at least 1.")
     like = torch.empty(0, *rest, dtype=dtype, device=device)
-    denoiser = conditioned(denoiser, like, batch, label, guidance)
-    row = chosen(sampler, nfe // denoiser.cost)
-    start, end = ends(denoiser, row)
-    times = planned(denoiser, row, nfe, start, 1.0 if row.solver.semilinear else end)
+    whole = plan(conditioned(denoiser, like, batch), chosen(sampler, nfe // denoiser.cost), nfe)
     keys = per_sample_keys(seed, batch, like.device)
     size = chunk or max(1, min(SAMPLES_AT_ONCE, NUMBERS_AT_ONCE // max(1, math.prod(rest))))
 
     @torch.no_grad()
     def made(index: Tensor) -> Tensor:
         own, x = keys[index.to(keys.device)], like.new_empty(len(index), *rest)
-        x = denoiser.path.sigma(start) * standard_normal(x, own)
-        equation = row.equation(denoiser.of_rows(index))
-        noise = BrownianTree(x, times[0].item(), times[-1].item(), own) if row.stochastic else None
-        return solve(equation, x, times, row.solver, noise, max_nfe=nfe, progress=progress and size >= batch).x
+        x = denoiser.path.sigma(whole.start) * standard_normal(x, own)
+        first, last = whole.times[0].item(), whole.times[-1].item()
+        noise = BrownianTree(x, first, last, own) if whole.sampler.stochastic else None
+        return whole.of_rows(index).solve(x, noise, max_nfe=nfe, progress=progress and size >= batch).x
 
     def chunks() -> Iterator[Tensor]:
         with Progress(0.0, batch, progress and size < batch) as bar:
@@ -118,7 +114,11 @@ def sample_chunks(
 
 
 def conditioned(
-    denoiser: Denoiser, x: Tensor, batch: int, label: Label | Condition | None, guidance: float | Tensor | None
+    denoiser: Denoiser,
+    x: Tensor,
+    batch: int,
+    label: Label | Condition | None = None,
+    guidance: float | Tensor | None = None,
 ) -> Denoiser:
     """The denoiser for a batch of samples like x, (any, ...), with labels and guidance, checked against its network.
 

@@ -24,7 +24,8 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor
 
-from ..equation import Field, Noising, Semilinear
+from ..equation import Noising, Semilinear
+from ..field import Field
 from ..loop import Grid, Step, Stepper, combined
 from ..noise import Noise
 from .renoising import Renoising, check_one_step, check_way

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from ..equation import Semilinear
-from ..loop import Adaptive, Record, Solver, Stepper, Task, column, first_nonfinite, nonfinite, spent
+from ..loop import Adaptive, Record, Solver, Stepper, Task, columns, first_nonfinite, nonfinite, spent
 from ..scheme import ProgramStep, Scheme, Symbol, normals, unroll
 from ..solution import BudgetExhausted, Solution, SolveError
 
@@ -142,18 +142,18 @@ class _Sweep:
         differences = values.diff(n=order, dim=0)
         differences = torch.cat([differences, differences[-1:].expand(order, *differences.shape[1:])])
         share = np.abs(gains) / (2**order * math.factorial(order + 1))
-        return differences * column(share, values).to(values)
+        return differences * columns(share, values).to(values)
 
     def _values(self, kind: str, times: Sequence[float], arguments: Sequence[Tensor]) -> Sequence[Tensor]:
         """The field (or the score) at several states of every sample, in one call."""
         task, copies, batch = self.task, len(times), len(self.task.x)
         equation = task.equation.of_rows(torch.arange(batch).repeat(copies))
-        field = equation.drift if not isinstance(equation, Semilinear) else equation.field
+        field = equation.field
         if kind == "score" and isinstance(equation, Semilinear) and equation.score is not None:
             field = equation.score
         task.ledger.copies = copies
         states = torch.cat(list(arguments))
-        return field(column(np.repeat(times, batch), states), states).chunk(copies)
+        return field(columns(np.repeat(times, batch), states), states).chunk(copies)
 
     def _draw(self, begin: int, steps: Sequence[ProgramStep]) -> None:
         """The normals of the steps that are new in the window; those of the steps that have left it are dropped."""

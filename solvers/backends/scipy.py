@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy import integrate
 from torch import Tensor
 
-from ..equation import Time
+from ..field import Time
 from ..loop import Adaptive, Record, Solver, Task, first_nonfinite, place
 from ..solution import BudgetExhausted, Solution, SolveError
 

@@ -15,7 +15,7 @@ import torch
 from ..common import Array
 from ..equation import Semilinear
 
-__all__ = ["Coordinates", "coordinates", "exponent", "reached", "time_of"]
+__all__ = ["Coordinates", "coordinates", "exponent", "on_the_way", "propagator", "time_of"]
 
 
 class Coordinates(NamedTuple):
@@ -29,14 +29,25 @@ class Coordinates(NamedTuple):
 
 def coordinates(equation: Semilinear, times: Array) -> Coordinates:
     tensor = torch.from_numpy(np.ascontiguousarray(times))
-    scale, gain = equation.scale(tensor), equation.gain(tensor)
-    power = torch.zeros_like(tensor) if equation.power is None else equation.power(tensor)
-    clock = equation.clock(tensor)
-    node = clock.abs().log() if equation.logarithmic else clock
-    return Coordinates(*(value.numpy() for value in (scale, gain, power, node)))
+    clock = equation.clock
+    r = clock.r(tensor)
+    node = r.abs().log() if clock.logarithmic else r
+    found = clock.scale(tensor), clock.gain(tensor), clock.power(tensor), node
+    return Coordinates(*(value.numpy() for value in found))
 
 
-def reached(start: Coordinates, end: Coordinates) -> tuple[Array, Array, Array]:
+def on_the_way(equation: Semilinear, times: Array) -> Coordinates:
+    """The coordinates at the times of a solve. Raises ValueError where the scale vanishes before the end."""
+    at = coordinates(equation, times)
+    if (at.scale[:-1] == 0.0).any():
+        raise ValueError(
+            f"The equation's scale S vanishes at t = {times[int((at.scale == 0.0).argmax())]:g}, so that no step can "
+            "start there; hold another quantity (x0 or velocity start at alpha = 0), or start later."
+        )
+    return at
+
+
+def propagator(start: Coordinates, end: Coordinates) -> tuple[Array, Array, Array]:
     """ρ, G_t − ρ G_s and √(P_t − ρ² P_s)."""
     ratio = end.scale / start.scale
     return ratio, end.gain - ratio * start.gain, np.sqrt(np.maximum(end.power - ratio**2 * start.power, 0.0))
@@ -44,13 +55,11 @@ def reached(start: Coordinates, end: Coordinates) -> tuple[Array, Array, Array]:
 
 def exponent(equation: Semilinear, step: Array) -> Array:
     """z of the weight e^{−z(1−θ)} of N within a step of that length in the node variable."""
-    return step if equation.logarithmic else np.zeros_like(step)
+    return step if equation.clock.logarithmic else np.zeros_like(step)
 
 
 def time_of(equation: Semilinear, node: Array, gain: Array) -> Array:
     """The times at which the node variable has these values; the gain gives the sign of r."""
-    if equation.time is None:
-        raise ValueError("Stages within a step need the inverse of the clock; give Semilinear(..., time=...).")
-    clock = np.copysign(np.exp(node), gain) if equation.logarithmic else node
-    times: Array = equation.time(torch.from_numpy(np.ascontiguousarray(clock))).numpy()
+    r = np.copysign(np.exp(node), gain) if equation.clock.logarithmic else node
+    times: Array = equation.clock.time(torch.from_numpy(np.ascontiguousarray(r))).numpy()
     return times

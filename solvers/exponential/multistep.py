@@ -36,7 +36,7 @@ from torch import Tensor
 from ..equation import Semilinear
 from ..loop import Grid, Step, Stepper, combined
 from ..noise import Noise
-from .stages import climb
+from .stages import run_stages
 from .weights import PlannedStep, adams_plan
 
 __all__ = ["ExponentialAdams"]
@@ -90,7 +90,7 @@ class ExponentialAdams(Stepper):
         planned = plan[number]
         values = (equation.field(t0, x) if present is None else present, *past)[: self.values]
         if planned.start_up is not None:
-            x1, _ = climb(planned.start_up, equation, t0, x, values[0], None)
+            x1, _ = run_stages(planned.start_up, equation, t0, x, values[0], None)
             return Step(x1, _State(plan, number + 1, values))
         kept = planned.ratio * x
         if planned.noise > 0.0 and noise is not None:

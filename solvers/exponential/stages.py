@@ -25,14 +25,15 @@ import numpy as np
 from torch import Tensor
 
 from ..common import Array
-from ..equation import Semilinear, Time
-from ..loop import Adaptive, Grid, Step, Stepper, column, combined
+from ..equation import Semilinear
+from ..field import Time
+from ..loop import Adaptive, Grid, Step, Stepper, columns, combined
 from ..noise import Noise
-from .coordinates import coordinates, exponent, reached, time_of
+from .coordinates import coordinates, exponent, on_the_way, propagator, time_of
 from .moments import interpolation_weights
 from .tableau import EULER, FOURTH, MIDPOINT, THIRD, ExponentialTableau
 
-__all__ = ["ExponentialRK", "PlannedStages", "climb", "plan_stages"]
+__all__ = ["ExponentialRK", "PlannedStages", "run_stages", "plan_stages"]
 
 TABLEAUS = {2: MIDPOINT, 3: THIRD, 4: FOURTH}
 
@@ -71,7 +72,7 @@ def plan_stages(
     Raises ValueError where the scale vanishes at the start of a step, and for an equation without `time`.
     """
     t = np.array(times)
-    regular = np.isfinite(_nodes(equation, t))
+    regular = np.isfinite(on_the_way(equation, t).node)
     regular = regular[:-1] & regular[1:]
     planned: list[PlannedStages | None] = [None] * (len(t) - 1)
     for chosen, method in ((regular, tableau), (~regular, EULER)):
@@ -86,17 +87,6 @@ def plan_stages(
     return tuple(step for step in planned if step is not None)
 
 
-def _nodes(equation: Semilinear, t: Array) -> Array:
-    """The node variable at the times of a solve. Raises ValueError where the scale vanishes before the end."""
-    at = coordinates(equation, t)
-    if (at.scale[:-1] == 0.0).any():
-        raise ValueError(
-            f"The equation's scale S vanishes at t = {t[int((at.scale == 0.0).argmax())]:g}, so that no step can start "
-            "there; hold another quantity (x0 or velocity start at alpha = 0), or start later."
-        )
-    return at.node
-
-
 def _plan(equation: Semilinear, t0: Array, t1: Array, tableau: ExponentialTableau) -> PlannedStages:
     """The steps from t0 to t1, every number an array of shape (n,)."""
     start, finish = coordinates(equation, t0), coordinates(equation, t1)
@@ -109,13 +99,13 @@ def _plan(equation: Semilinear, t0: Array, t1: Array, tableau: ExponentialTablea
         at[c] = time, coordinates(equation, time)
     way = sorted({*tableau.c, 1.0})
     between = pairwise(way) if equation.stochastic else ()
-    legs = tuple(Leg(at[c][0], *reached(at[b][1], at[c][1])[::2]) for b, c in between)
+    legs = tuple(Leg(at[c][0], *propagator(at[b][1], at[c][1])[::2]) for b, c in between)
 
     weights = tableau.weights(z)
     weights = weights / weights.sum(-1, keepdims=True)
 
     def stage(c: float, row: int, count: int) -> Stage:
-        ratio, gained, _ = reached(start, at[c][1])
+        ratio, gained, _ = propagator(start, at[c][1])
         return Stage(at[c][0], ratio, tuple(gained * weights[:, row, :count].T), way.index(c) - 1)
 
     inner = tuple(stage(c, i - 1, i) for i, c in enumerate(tableau.c) if i)
@@ -134,7 +124,7 @@ def _each(plan: PlannedStages, number: Callable[[Array], Any], time: Callable[[A
     return PlannedStages(tuple(map(of, plan.stages)), of(plan.end), tuple(map(number, plan.error)), legs)
 
 
-def climb(
+def run_stages(
     planned: PlannedStages, equation: Semilinear, t0: Any, x: Tensor, first: Tensor, noise: Noise | None
 ) -> tuple[Tensor, list[Tensor]]:
     """The state at the end of a step, and the values of N at its stages, from the first one."""
@@ -193,7 +183,7 @@ class ExponentialRK(Stepper):
     ) -> tuple[tuple[PlannedStages, ...], int] | None:
         if isinstance(times, Grid):
             return plan_stages(equation, times.times, self.tableau), 0
-        if not np.isfinite(_nodes(equation, np.array([times.t0, times.t1]))).all():
+        if not np.isfinite(on_the_way(equation, np.array([times.t0, times.t1])).node).all():
             raise ValueError(
                 f"Adaptive steps of {self!r} need a finite log|r| (or r) at t = {times.t0:g} and {times.t1:g}; hold "
                 "the velocity, or keep away from the end, or give a grid."
@@ -211,11 +201,11 @@ class ExponentialRK(Stepper):
     ) -> Step:
         if state is not None:
             plan, i = state
-            x1, _ = climb(plan[i], equation, t0, x, equation.field(t0, x), noise)
+            x1, _ = run_stages(plan[i], equation, t0, x, equation.field(t0, x), noise)
             return Step(x1, (plan, i + 1))
         number, time = _readers(t0, x)
         planned = _each(_plan(equation, _array(t0), _array(t1), self.tableau), number, time)
-        x1, values = climb(planned, equation, t0, x, equation.field(t0, x), noise)
+        x1, values = run_stages(planned, equation, t0, x, equation.field(t0, x), noise)
 
         def at(t: Time) -> Tensor:
             nodes, ratio, weights = self._between(equation, *map(_array, (t0, t1, t)))
@@ -227,7 +217,7 @@ class ExponentialRK(Stepper):
         """The state at t: the stages at which N is interpolated, ρ, and their weights (n, stages)."""
         start, there, finish = (coordinates(equation, time) for time in (t0, t, t1))
         way = there.node - start.node
-        ratio, gained, _ = reached(start, there)
+        ratio, gained, _ = propagator(start, there)
         nodes = np.array([self.tableau.c[stage] for stage in self.tableau.dense])
         nodes = nodes * ((finish.node - start.node) / way)[:, None]
         return self.tableau.dense, ratio, interpolation_weights(nodes, exponent(equation, way)) * gained[:, None]
@@ -240,5 +230,5 @@ def _array(t: Time) -> Array:
 def _readers(t: Time, x: Tensor) -> tuple[Callable[[Array], Any], Callable[[Array], Any]]:
     """What makes of an array a number and a time: floats, or columns of one a sample."""
     if isinstance(t, Tensor):
-        return lambda values: column(values, x).to(x), lambda values: column(values, x)
+        return lambda values: columns(values, x).to(x), lambda values: columns(values, x)
     return lambda values: float(values[0]), lambda values: float(values[0])

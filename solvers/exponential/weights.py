@@ -13,7 +13,7 @@ import numpy as np
 
 from ..common import Array, Mask
 from ..equation import Semilinear
-from .coordinates import Coordinates, coordinates, exponent, reached
+from .coordinates import Coordinates, exponent, on_the_way, propagator
 from .moments import interpolation_weights
 from .stages import PlannedStages, plan_stages
 from .tableau import FOURTH, THIRD
@@ -40,27 +40,16 @@ def adams_plan(
 
     Raises ValueError where the scale vanishes at the start of a step.
     """
-    at = coordinates(equation, np.array(times))
-    scale, node, n = at.scale, at.node, len(times) - 1
-    if (scale[:-1] == 0.0).any():
-        t = times[int((scale[:-1] == 0.0).argmax())]
-        raise ValueError(
-            f"The equation's scale S vanishes at t = {t:g}, so that no step can start there; hold another quantity "
-            "(x0 or velocity start at alpha = 0), or start later."
-        )
-    ratio, gained, noise = reached(Coordinates(*(part[:-1] for part in at)), Coordinates(*(part[1:] for part in at)))
+    at = on_the_way(equation, np.array(times))
+    node, n = at.node, len(times) - 1
+    ratio, gained, noise = propagator(Coordinates(*(part[:-1] for part in at)), Coordinates(*(part[1:] for part in at)))
     known = _known_values(node, values)[:-1]
     with np.errstate(invalid="ignore"):
         step = np.diff(node)
     regular, order = known >= values, values + corrector
     alone = ~regular & np.isfinite(step) & (known + 2 < order) & (not equation.stochastic)
-    if alone.any() and equation.time is None:
-        raise ValueError(
-            f"A multistep method of order {order} starts with a one-step method, which needs the inverse of the clock; "
-            "give Semilinear(..., time=...), or lower the order."
-        )
     corrected = (corrector | ~regular) & np.isfinite(node[1:]) & (np.arange(n) < n - 1)
-    usable = np.where(step == np.inf, 1, known) if equation.logarithmic else known
+    usable = np.where(step == np.inf, 1, known) if equation.clock.logarithmic else known
     behind = np.where(np.isfinite(node[:-1]), usable, 0)  # what a corrector may use besides the value ahead
     z = exponent(equation, step)
     predictors = _weights(node, z, gained, usable, np.ones(n, dtype=bool), ahead=0)

@@ -10,4 +10,4 @@ from __future__ import annotations
 from .base import Solver as Solver, Step as Step, Stepper as Stepper, Task as Task, combined as combined
 from .diagnosis import first_nonfinite as first_nonfinite, nonfinite as nonfinite, place as place, spent as spent
 from .record import Record as Record, Save as Save
-from .times import Adaptive as Adaptive, Grid as Grid, column as column
+from .times import Adaptive as Adaptive, Grid as Grid, columns as columns

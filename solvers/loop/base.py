@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from ..common import Progress
-from ..equation import Calculus, Equation, NoiseType, Time
+from ..equation import Calculus, Equation, NoiseType
+from ..field import Time
 from ..noise import Noise
 from ..solution import BudgetExhausted, Ledger, Solution, SolveError
 from .control import Follow, Shared, Underflow

@@ -18,7 +18,7 @@ from ..common import Array, Mask
 from ..solution import BudgetExhausted, Solution, SolveError
 from .control import Controller, Underflow
 from .diagnosis import spent, underflow
-from .times import Adaptive, column
+from .times import Adaptive, columns
 
 if TYPE_CHECKING:
     from .base import Step, Stepper, Task
@@ -53,7 +53,7 @@ class _Samples:
             passed = accepted & ((t0 < t) & (t <= t1) | (t1 <= t) & (t < t0))
             if passed.any() and step.at is not None:
                 inside = np.where(passed, t, t1)
-                states = torch.where(_mask(t1 == inside, step.x), step.x, step.at(column(inside, step.x)))
+                states = torch.where(_mask(t1 == inside, step.x), step.x, step.at(columns(inside, step.x)))
                 self.saved[i] = _put(self.saved[i], rows[passed], states[torch.from_numpy(passed)])
 
     def solution(self, status: str = "completed") -> Solution:
@@ -86,7 +86,7 @@ def integrate_per_sample(stepper: Stepper, task: Task, times: Adaptive) -> Solut
         return SolveError(message, samples.solution(status))
 
     try:
-        start = column(np.full(len(x), times.t0), x)
+        start = columns(np.full(len(x), times.t0), x)
         state = stepper.init(equation, x, times)
         order = stepper.error_order(equation)
         slope = stepper.slope(equation, start, x, state)
@@ -94,7 +94,7 @@ def integrate_per_sample(stepper: Stepper, task: Task, times: Adaptive) -> Solut
         samples.spent += ledger.forward
         while len(rows):
             t0, t1, before = control.t, control.propose(), ledger.forward
-            step = advance(equation, column(t0, x), column(t1, x), x, state, None)
+            step = advance(equation, columns(t0, x), columns(t1, x), x, state, None)
             if step.error is None:
                 raise TypeError("A method without an error estimate cannot step adaptively; give it a grid of times.")
             accepted = control.judge(times.norms(step.error, x, step.x))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..equation import Time
+from ..field import Time
 from ..solution import Solution
 
 __all__ = ["Record", "Save"]

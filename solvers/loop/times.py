@@ -28,9 +28,9 @@ import torch
 from torch import Tensor
 
 from ..common import Array
-from ..equation import Field, Time
+from ..field import Function, Time, column
 
-__all__ = ["EXPONENTS", "Adaptive", "Grid", "column"]
+__all__ = ["EXPONENTS", "Adaptive", "Grid", "columns"]
 
 Control = Literal["I", "PI", "PID"]
 EXPONENTS: dict[Control, tuple[float, float, float]] = {
@@ -41,9 +41,9 @@ EXPONENTS: dict[Control, tuple[float, float, float]] = {
 """β₁, β₂, β₃."""
 
 
-def column(values: Array, x: Tensor) -> Tensor:
+def columns(values: Array, x: Tensor) -> Tensor:
     """A float64 host tensor of shape (B, 1, …, 1) beside x of shape (B, …)."""
-    return torch.from_numpy(values.copy()).reshape(-1, *(1,) * (x.ndim - 1))
+    return column(torch.from_numpy(values.copy()), x)
 
 
 @dataclass(frozen=True)
@@ -138,9 +138,9 @@ class Adaptive:
 
     def time(self, values: Array, x: Tensor) -> Time:
         """Times of the groups, as the equation wants them: a float, or one a sample."""
-        return column(values, x) if self.per_sample else float(values[0])
+        return columns(values, x) if self.per_sample else float(values[0])
 
-    def first_steps(self, drift: Field, x: Tensor, slope: Tensor, order: float) -> Array:
+    def first_steps(self, drift: Function, x: Tensor, slope: Tensor, order: float) -> Array:
         """A step h with a local error near 1 % of what is allowed, for each group, from one Euler step."""
         size, speed = self.norms(x, x, x), self.norms(slope, x, x)
         length, sign = abs(self.t1 - self.t0), math.copysign(1.0, self.t1 - self.t0)

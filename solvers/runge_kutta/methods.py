@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor
 
-from ..equation import Equation, Time
+from ..equation import Equation
+from ..field import Time
 from ..loop import Adaptive, Grid, Step, Stepper, combined
 from ..noise import Noise
 from .tableau import ButcherTableau

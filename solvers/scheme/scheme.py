@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..common import write_whole
-from ..equation import ODE, Equation, Field, Semilinear
+from ..equation import ODE, Equation, Semilinear
+from ..field import Function
 from ..loop import combined
 from ..noise import Noise
 from ..solution import Ledger, Solution
@@ -114,7 +115,7 @@ class Scheme:
 
     def run(
         self,
-        equation: Equation | Field,
+        equation: Equation | Function,
         x: Tensor,
         noise: Noise | None = None,
         *,
@@ -130,8 +131,8 @@ class Scheme:
         if self.draws and noise is None:
             raise ValueError(f"{self.name} draws noise; give WhiteNoise(seed), or BrownianTree(x, t0, t1, seed).")
         ledger = Ledger(None, len(x))
-        watched = equation.watched(lambda function: ledger.watch(function, equation.cost, equation.spends))
-        fields = {"field": watched.field if isinstance(watched, Semilinear) else watched.drift}
+        watched = equation.wrapped(ledger.watch)
+        fields = {"field": watched.field}
         if any(evaluation.kind == "score" for evaluation in self.evaluations):
             if not isinstance(watched, Semilinear) or watched.score is None:
                 raise ValueError(f"{self.name} needs a score; give an equation that has one, such as flow(denoiser).")

@@ -7,12 +7,14 @@ the steps make of them is the method: see `Scheme`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, cast
 
 from torch import Tensor
 
-from ..equation import Equation, Field, Noising, Semilinear
+from ..equation import Equation, Noising, Semilinear
+from ..field import Field, Time
 from ..loop import Grid, Solver, Stepper
 from ..noise import Noise
 from .linear_form import LinearForm
@@ -33,7 +35,7 @@ def unroll(equation: Equation, times: Tensor | Sequence[float], solver: Solver) 
         raise TypeError(f"{solver!r} needs a Semilinear equation, but got {type(equation).__name__}.")
     grid = Grid.of(times)
     recorder = _Recorder(equation)
-    watched = equation.watched(recorder.watch)
+    watched = equation.wrapped(recorder.watch)
     x: Any = LinearForm.symbol("x", 0)
     state = solver.init(watched, x, grid)
     states = []
@@ -57,16 +59,13 @@ class _Recorder:
         self.evaluations: list[Evaluation] = []
         self.draws: list[Draw] = []
 
-    def watch(self, function: Field) -> Field:
-        score = isinstance(self.equation, Semilinear) and function is self.equation.score
-        kind = "score" if score else "field"
+    def watch(self, field: Field) -> Field:
+        score = isinstance(self.equation, Semilinear) and field is self.equation.score
+        return _Symbolic(self, "score" if score else "field")
 
-        def symbolic(t: float, x: Any) -> Any:
-            form = cast(LinearForm, x)
-            self.evaluations.append(Evaluation(self.step, float(t), form.terms, kind, self._basis(kind, float(t))))
-            return LinearForm.symbol("N", len(self.evaluations) - 1)
-
-        return symbolic
+    def evaluate(self, kind: str, t: float, form: LinearForm) -> LinearForm:
+        self.evaluations.append(Evaluation(self.step, t, form.terms, kind, self._basis(kind, t)))
+        return LinearForm.symbol("N", len(self.evaluations) - 1)
 
     def normal(self, t0: float, t1: float, clock: Callable[[Tensor], Tensor], like: Any) -> Any:
         return self._draw("normal", t0, t1)
@@ -90,3 +89,14 @@ class _Recorder:
         noising = cast(Noising, self.equation.noising)
         alpha, sigma = float(noising.alpha(t)), float(noising.sigma(t))
         return -1.0 / (alpha**2 + sigma**2), alpha / sigma
+
+
+@dataclass(frozen=True)
+class _Symbolic(Field):
+    """A field that writes down what it is asked, and answers with a symbol."""
+
+    recorder: _Recorder
+    kind: str
+
+    def __call__(self, t: Time, x: Any) -> Any:
+        return self.recorder.evaluate(self.kind, float(t), x)

@@ -62,7 +62,7 @@ def test_evaluations_declared_are_evaluations_counted(solver: Solver, steps: int
         calls += 1
         return problem.field(t, x)
 
-    equation = Semilinear(field, problem.scale, problem.gain, logarithmic=True, time=problem.time)
+    equation = Semilinear(field, problem.clock)
     solution = solve(equation, INITIAL, torch.linspace(0.0, 1.0, steps + 1), solver)
     assert solution.nfe == solution.nfe.forward == calls == solver.evaluations(steps)
     assert solver.evaluations(solver.steps(calls)) == calls

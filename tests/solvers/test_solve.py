@@ -21,10 +21,14 @@ from fokker.solvers import (
     Euler,
     EulerMaruyama,
     ExponentialAdams,
+    Field,
+    FunctionClock,
     Heun,
+    PlainClock,
     Semilinear,
     SolveError,
     Solver,
+    Time,
     TorchDiffEq,
     WhiteNoise,
     solve,
@@ -95,7 +99,7 @@ def test_a_semilinear_equation_differentiates_itself() -> None:
 
 def test_a_drift_that_is_infinite_is_refused() -> None:
     """r = √t: S r' is infinite at t = 0, while S'/S is not."""
-    equation = Semilinear(lambda t, x: x, torch.ones_like, torch.sqrt)
+    equation = Semilinear(lambda t, x: x, FunctionClock(torch.ones_like, torch.sqrt))
     with pytest.raises(ValueError, match=r"drift of this equation is singular at t = 0; keep the times away"):
         equation.drift(0.0, X)
 
@@ -190,7 +194,15 @@ def test_a_budget_is_never_exceeded() -> None:
 
 def test_evaluations_are_those_of_the_network() -> None:
     """Of a field that takes three a call; its products with Jacobians too. In its clock an equation costs the same."""
-    three = ODE(lambda t, x: -x, cost=3)
+
+    class Three(Field):
+        def __call__(self, t: Time, x: torch.Tensor) -> torch.Tensor:
+            return -x
+
+        def evaluations(self, t: Time) -> int:
+            return 3
+
+    three = ODE(Three())
     x = X.clone().requires_grad_()
     solution = solve(three, x, GRID, Heun())
     solution.x.sum().backward()
@@ -202,8 +214,7 @@ def test_evaluations_are_those_of_the_network() -> None:
     with pytest.raises(SolveError, match="max_nfe = 20 evaluations were spent") as failure:
         solve(three, X, Adaptive(0.0, 1.0, rtol=1e-9, atol=1e-9), Dopri5(), max_nfe=20)
     assert failure.value.solution.nfe == 18
-    clocked = Semilinear(lambda t, x: x, torch.ones_like, lambda t: t, time=lambda r: r, cost=3).in_clock()
-    assert clocked.cost == 3
+    assert Semilinear(Three(), PlainClock()).in_clock().field.evaluations(0.5) == 3
 
 
 @pytest.mark.parametrize("solver", [Heun(), RK4(), Dopri5()], ids=repr)
@@ -268,7 +279,10 @@ BAD_INPUT: dict[str, tuple[Bad, type[Exception], str]] = {
     ),
     "a seed too few": (lambda: BrownianTree(X, 0.0, 1.0, seed=[1, 2]), ValueError, "2 seeds were given for 3 samples"),
     "a scale that vanishes": (
-        lambda: solve(Semilinear(lambda t, x: x, lambda t: t, lambda t: 1.0 - t), X, GRID, ExponentialAdams(1)),
+        lambda: solve(Semilinear(
+            lambda t, x: x,
+            FunctionClock(lambda t: t, lambda t: 1.0 - t),
+        ), X, GRID, ExponentialAdams(1)),
         ValueError,
         "scale S vanishes at t = 0",
     ),

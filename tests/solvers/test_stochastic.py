@@ -28,6 +28,7 @@ from fokker.solvers import (
     BrownianTree,
     EulerMaruyama,
     ExponentialAdams,
+    FunctionClock,
     LeimkuhlerMatthews,
     Milstein,
     Semilinear,
@@ -48,7 +49,8 @@ Clock = Callable[[Tensor], Tensor]
 def kept_level() -> Semilinear:
     """OU with S = 1 and N = −θx, so that every solver has something to approximate; W_q is σ times Brownian motion."""
     return Semilinear(
-        lambda t, x: -OU.theta * x, torch.ones_like, lambda t: t, lambda t: OU.sigma**2 * t, time=lambda r: r
+        lambda t, x: -OU.theta * x,
+        FunctionClock(torch.ones_like, lambda t: t, lambda t: OU.sigma**2 * t, time_of=lambda r: r),
     )
 
 

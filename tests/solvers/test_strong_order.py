@@ -21,6 +21,7 @@ from fokker.solvers import (
     BrownianTree,
     Equation,
     EulerMaruyama,
+    FunctionClock,
     Milstein,
     Semilinear,
     Solver,
@@ -52,7 +53,8 @@ def swelling(t: float, x: Tensor) -> float:
 LINEAR: dict[str, Equation] = {
     # S = 1 and N = −θx, so that every solver has something to approximate; q = σ² t.
     "kept level": Semilinear(
-        lambda t, x: -THETA * x, torch.ones_like, lambda t: t, lambda t: SIGMA**2 * t, time=lambda r: r
+        lambda t, x: -THETA * x,
+        FunctionClock(torch.ones_like, lambda t: t, lambda t: SIGMA**2 * t, time_of=lambda r: r),
     ),
     "swelling noise": SDE(lambda t, x: -THETA * x, swelling, noise="additive"),
     # S = e^{−θt} and q = σ² (e^{2θt} − 1)/2θ.
@@ -110,7 +112,8 @@ NONLINEAR: dict[str, Equation] = {
     "sde": SDE(turning, swelling, noise="additive"),
     # r = sin t and q = e^t / 4: nothing is the same at the two ends of a step.
     "semilinear": Semilinear(
-        turning, scale, lambda t: scale(t) * torch.sin(t), lambda t: 0.25 * scale(t) ** 2 * torch.exp(t)
+        turning,
+        FunctionClock(scale, lambda t: scale(t) * torch.sin(t), lambda t: 0.25 * scale(t) ** 2 * torch.exp(t)),
     ),
 }
 

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from ...generative.paths import CondOT
-from ...generative.sampling import Published, named
+from ...generative.sampling import Sampler, named
 from ...solvers import SolveError, Solver, Stepper
 from ..oracles import Law
 from ..statistics import local_slopes, rms
@@ -48,7 +48,7 @@ AnyProblem = Problem | PathProblem | LawProblem
 
 
 def certify(
-    method: Solver | Published | str | Run,
+    method: Solver | Sampler | str | Run,
     problem: AnyProblem | None = None,
     *,
     declared: float | None = None,
@@ -69,7 +69,7 @@ def certify(
     """
     if isinstance(method, str):
         method = named(method)
-    if isinstance(method, Published):
+    if isinstance(method, Sampler):
         row, method = method, method.solver
         given: AnyProblem = (
             keeping(CondOT(), row.hold, row.eta)

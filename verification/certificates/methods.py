@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from ... import solvers
-from ...generative.sampling import PUBLISHED, Published
+from ...generative.sampling import PUBLISHED, Sampler
 from ...solvers import ButcherTableau, ExponentialTableau, Solver
 from ..dotted import dotted
 from .stochastic_problems import Run
@@ -27,7 +27,7 @@ WRITE = 'write a published sampler, a solver such as "ExponentialAdams(3)", or "
 ARGUMENTS = "(equation, x, times, noise)"
 
 
-def method(text: str) -> Solver | Published | Run:
+def method(text: str) -> Solver | Sampler | Run:
     """What the text names.
 
     Raises ValueError for a name that is not known, an argument that is not literal, or one that the solver does not

@@ -22,7 +22,8 @@ from torch import Tensor
 
 from ...generative.equations import flow, grids
 from ...generative.paths import GaussianPath
-from ...solvers import ODE, Equation, Semilinear, Time
+from ...solvers import ODE, Equation, FunctionClock, Semilinear, Time
+from ...solvers.field import column
 from ..oracles import GaussianMixture
 
 __all__ = ["INITIAL", "PROBLEMS", "SPEEDS", "Problem", "sampling", "uniform"]
@@ -63,6 +64,7 @@ def _logistic() -> Problem:
 
     def drift(t: Time, x: Tensor) -> Tensor:
         speeds = SPEEDS.to(x.dtype)
+        t = column(t, x) if isinstance(t, Tensor) else t
         return 2.0 * speeds * (speeds * t).cos() * x * (1.0 - x)
 
     def solution(x: Tensor, s: float, t: float) -> Tensor:
@@ -82,7 +84,7 @@ def _riccati(logarithmic: bool) -> Problem:
         return torch.exp(t - 1.0) if logarithmic else torch.sin(t)
 
     def field(t: Time, x: Tensor) -> Tensor:
-        time, speeds = torch.as_tensor(t, dtype=torch.float64), SPEEDS.to(x.dtype)
+        time, speeds = torch.as_tensor(column(t, x) if isinstance(t, Tensor) else t, dtype=torch.float64), SPEEDS.to(x.dtype)
         return -0.25 * speeds * (speeds * clock(time)).cos() * (x / scale(time)) ** 2
 
     def solution(x: Tensor, s: float, t: float) -> Tensor:
@@ -91,13 +93,9 @@ def _riccati(logarithmic: bool) -> Problem:
         z = x / scale(start)
         return scale(end) * z / (1.0 + turned * z)
 
-    equation = Semilinear(
-        field,
-        scale,
-        lambda t: scale(t) * clock(t),
-        logarithmic=logarithmic,
-        time=(lambda r: r.log() + 1.0) if logarithmic else torch.asin,
-    )
+    inverse = (lambda r: r.log() + 1.0) if logarithmic else torch.asin
+    shown = FunctionClock(scale, lambda t: scale(t) * clock(t), None, inverse, logarithmic)
+    equation = Semilinear(field, shown)
     return Problem(f"riccati, {'log r' if logarithmic else 'r'}", equation, solution, INITIAL)
 
 

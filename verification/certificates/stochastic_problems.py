@@ -28,7 +28,7 @@ from torch import Tensor
 
 from ...generative.equations import flow, grids, reverse_sde
 from ...generative.paths import GaussianPath
-from ...solvers import BrownianTree, Equation, Noise, Semilinear
+from ...solvers import BrownianTree, Equation, FunctionClock, Noise, Semilinear
 from ..laws import impulse_response
 from ..oracles import Gaussian, Law, marginal, reversed_transition
 from .problems import CLEAN, NOISY, uniform
@@ -89,10 +89,7 @@ def curved() -> PathProblem:
     tree = BrownianTree(x, 0.0, 1.0, seed=2, area=True)
     equation = Semilinear(
         lambda t, x: rate * (1.0 + 0.5 * math.sin(3.0 * t)) * torch.exp(-x) + 0.3 * math.cos(2.0 * t),
-        torch.ones_like,
-        lambda t: t,
-        lambda t: t,
-        time=lambda r: r,
+        FunctionClock(torch.ones_like, lambda t: t, lambda t: t, lambda r: r),
     )
     t, h = uniform(cells).reshape(-1, 1, 1), 1.0 / cells
     w, u = _integrals(tree, equation, x, t.flatten().tolist(), torch.full((cells, 1, 1), h, dtype=torch.float64))
@@ -117,7 +114,7 @@ def reversing(path: GaussianPath, hold: str = "x0", eta: float = 1.0) -> PathPro
     w, u = _integrals(tree, equation, x, times.tolist(), q.diff(dim=0))
     maps = [reversed_transition(DATA, path, eta, s, stop) for s in times[:-1].tolist()]
     means = torch.tensor([float(each.matrix) for each in maps] + [1.0], dtype=torch.float64)
-    kernel = (means * equation.scale(times)).reshape(-1, 1, 1)
+    kernel = (means * equation.clock.scale(times)).reshape(-1, 1, 1)
     # κ is linear in q on a cell: ∫ κ dW = κ₁ ΔW − (Δκ/Δq) U, with U = ∫ (W − W₀) dq.
     driven = (kernel[1:] * w - kernel.diff(dim=0) / q.diff(dim=0) * u).sum(0)
     exact = maps[0].matrix * x + maps[0].offset + driven

@@ -18,7 +18,17 @@ from torch import Tensor
 from ...generative.denoiser import Denoiser
 from ...generative.equations import flow, grids, reverse_sde
 from ...generative.paths import GaussianPath
-from ...solvers import BrownianTree, Equation, ExponentialRK, Semilinear, Solver, solve, standard_normal
+from ...solvers import (
+    BrownianTree,
+    Equation,
+    ExponentialRK,
+    Field,
+    Semilinear,
+    Solver,
+    Time,
+    solve,
+    standard_normal,
+)
 from ..oracles import Oracle
 from ..statistics import rms
 
@@ -113,9 +123,25 @@ def _solved(
     equation: Equation, x: Tensor, times: Tensor, solver: Solver, tree: BrownianTree | None, dtype: torch.dtype
 ) -> Tensor:
     """The end of a solve in this dtype around a field in float64, on the same path in each."""
-    rounded = equation.watched(lambda field: lambda t, y: field(t, y.double()).to(y.dtype))
+    rounded = equation.wrapped(_InDouble)
     noise = None if tree is None else _Rounded(tree)
     return solve(rounded, x.to(dtype), times, solver, noise).x.double()
+
+
+@dataclass(frozen=True)
+class _InDouble(Field):
+    """A field in float64 for states of another dtype."""
+
+    field: Field
+
+    def __call__(self, t: Time, x: Tensor) -> Tensor:
+        return self.field(t, x.double()).to(x.dtype)
+
+    def evaluations(self, t: Time) -> int | Tensor:
+        return self.field.evaluations(t)
+
+    def of_rows(self, index: Tensor) -> _InDouble:
+        return _InDouble(self.field.of_rows(index))
 
 
 class _Rounded:

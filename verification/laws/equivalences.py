@@ -20,7 +20,7 @@ from torch import Tensor
 from ...generative.denoiser import Denoiser
 from ...generative.equations import grids
 from ...generative.paths import GaussianPath
-from ...generative.sampling import PUBLISHED, Published, ends
+from ...generative.sampling import PUBLISHED, Sampler, ends
 from ...solvers import Scheme, same, unroll
 
 __all__ = ["Equivalence", "Equivalences", "equivalences"]
@@ -111,7 +111,7 @@ class Equivalences:
 def equivalences(
     path: GaussianPath,
     steps: int = 8,
-    samplers: Mapping[str, Published] = PUBLISHED,
+    samplers: Mapping[str, Sampler] = PUBLISHED,
     *,
     t0: float = 0.1,
     t1: float = 0.9,
@@ -144,11 +144,11 @@ def equivalences(
     return Equivalences(str(path), steps, tuple(pairs), excluded)
 
 
-def _table(row: Published, denoiser: Denoiser, times: Tensor) -> Scheme:
+def _table(row: Sampler, denoiser: Denoiser, times: Tensor) -> Scheme:
     return unroll(row.equation(denoiser), times, row.solver)
 
 
-def _own(row: Published, denoiser: Denoiser, steps: int) -> Tensor:
+def _own(row: Sampler, denoiser: Denoiser, steps: int) -> Tensor:
     """The grid of `sample`: to t = 1 itself where the solver can take a step to σ = 0."""
     start, end = ends(denoiser, row)
     return row.grid(denoiser.path, steps, t0=start, t1=1.0 if row.solver.semilinear else end)

@@ -153,7 +153,7 @@ def _of_runs(run: Run, dim: int) -> ImpulseResponse:
 
 def _of_table(scheme: Scheme, equation: Equation, dim: int) -> ImpulseResponse:
     """From the table: every symbol as its coefficients of (x_T, 1, ξ₁, …), of shape (dim, columns)."""
-    fields = {"field": equation.field if isinstance(equation, Semilinear) else equation.drift}
+    fields = {"field": equation.field}
     if isinstance(equation, Semilinear) and equation.score is not None:
         fields["score"] = equation.score
     width = dim + 1 + dim * len(scheme.draws)

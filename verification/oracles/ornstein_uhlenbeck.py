@@ -21,10 +21,37 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from ...solvers import Noise, Rates, Semilinear
+from ...solvers import Clock, Noise, Rates, Semilinear, Time
 from .gaussian import Gaussian
 
 __all__ = ["OrnsteinUhlenbeck"]
+
+
+@dataclass(frozen=True)
+class _Clock(Clock):
+    """S = e^{−θt}, S r = 1 − e^{−θt}, S² q = (σ²/2θ) (1 − e^{−2θt})."""
+
+    theta: float
+    sigma: float
+
+    @property
+    def stochastic(self) -> bool:
+        return True
+
+    def scale(self, t: Tensor) -> Tensor:
+        return torch.exp(-self.theta * t)
+
+    def gain(self, t: Tensor) -> Tensor:
+        return -torch.expm1(-self.theta * t)
+
+    def power(self, t: Tensor) -> Tensor:
+        return -(self.sigma**2 / (2.0 * self.theta)) * torch.expm1(-2.0 * self.theta * t)
+
+    def rates(self, t: Time) -> Rates:
+        return Rates(-self.theta, self.theta, self.sigma)
+
+    def time(self, r: Tensor) -> Tensor:
+        return r.log1p() / self.theta
 
 
 @dataclass(frozen=True)
@@ -66,15 +93,7 @@ class OrnsteinUhlenbeck:
 
     def equation(self) -> Semilinear:
         """The process as an equation for every stochastic solver. N = 0 is the level to which it returns."""
-        theta, variance = self.theta, self._stationary_variance
-        return Semilinear(
-            field=lambda t, x: torch.zeros_like(x),
-            scale=lambda t: torch.exp(-theta * t),
-            gain=lambda t: -torch.expm1(-theta * t),
-            power=lambda t: -variance * torch.expm1(-2.0 * theta * t),
-            rates=lambda t: Rates(-theta, theta, self.sigma),
-            time=lambda r: r.log1p() / theta,
-        )
+        return Semilinear(lambda t, x: torch.zeros_like(x), _Clock(self.theta, self.sigma))
 
     def path(self, x: Tensor, times: Sequence[float], noise: Noise) -> Tensor:
         """The solution from x at times[0], at every one of the times: shape (len(times), B, ...).

@@ -18,7 +18,7 @@ from fokker.generative import CFG, CondOT, Denoiser, adapters, named
 from fokker.generative.adapters import FokkerScheduler, from_diffusers
 from fokker.generative.adapters.library import library
 from fokker.generative.equations import grids
-from fokker.generative.sampling import PUBLISHED, Published
+from fokker.generative.sampling import PUBLISHED, Sampler
 from fokker.solvers import ExponentialRK
 
 diffusers = pytest.importorskip("diffusers")
@@ -427,7 +427,7 @@ def test_the_initial_noise_is_that_of_the_first_time() -> None:
 
 
 def test_a_row_of_ones_own() -> None:
-    row = Published("mine", ExponentialRK(3), "velocity", grids.quadratic, "nowhere")
+    row = Sampler(ExponentialRK(3), name="mine")
     scheduler = FokkerScheduler.for_denoiser(MIXTURE.denoiser(CondOT()), row)
     scheduler.set_timesteps(9)
     assert scheduler.sampler is row
@@ -491,7 +491,7 @@ def test_misuse_is_refused() -> None:
         FokkerScheduler(beta_strt=0.1)
     with pytest.raises(ValueError, match="calls its network 2 times"):
         FokkerScheduler.for_denoiser(CFG(Denoiser(lambda x, t, y: x, CondOT(), predicts="x0", label=1), 2.0, null=0))
-    early = Published("early", Churn(ExponentialRK(2), churn=40.0), "eps", grids.log_snr, "nowhere")
+    early = Sampler(Churn(ExponentialRK(2), churn=40.0), "eps", grid=grids.log_snr, name="early")
     with pytest.raises(ValueError, match="does not begin with an evaluation of the initial state"):
         FokkerScheduler(sampler=early).set_timesteps(12)
 

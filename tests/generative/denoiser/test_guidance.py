@@ -80,7 +80,7 @@ def test_the_guided_law_of_gaussian_classes(path: GaussianPath, weight: float) -
     denoiser = GaussianClasses([one], population=population).denoiser(path).given(0)
     equation = flow(CFG(denoiser, weight), hold="v")
     t0 = float(path.time(-8.0))
-    start = equation.clock(torch.tensor([t0], dtype=torch.float64)).item()
+    start = equation.clock.r(torch.tensor([t0], dtype=torch.float64)).item()
     scale = math.hypot(path.alpha(t0), path.sigma(t0))
     z = path.sigma(t0) / scale * torch.tensor([[-1.0], [0.0], [1.0]], dtype=torch.float64)
     ends = solve(equation.in_clock(), z, Adaptive(start, math.pi / 2.0, rtol=1e-11, atol=1e-11), Dopri5()).x

@@ -241,6 +241,6 @@ def test_samples_keep_their_labels_and_are_counted() -> None:
     assert torch.equal(made.of_rows(index).drift(0.4, x[index]), made.drift(0.4, x)[index])
     times = grids.uniform(CondOT(), 5)
     assert solve(made, x, times, EulerMaruyama(), WhiteNoise(0)).nfe == 10
-    at = torch.tensor([0.2, 0.4, 0.6], dtype=torch.float64).reshape(3, 1)
+    at = torch.tensor([0.2, 0.4, 0.6], dtype=torch.float64)
     each = torch.cat([made.of_rows(torch.tensor([i])).drift(at[i].item(), x[i : i + 1]) for i in range(3)])
     torch.testing.assert_close(made.drift(at, x), each, rtol=1e-12, atol=1e-12)

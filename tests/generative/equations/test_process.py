@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from toy import GAUSSIAN, MIXTURE, PATHS, states
 
 from fokker.generative import CFG, VP, CondOT, Cosine, Denoiser, GaussianPath, flow, reverse_sde
 from fokker.generative.equations import grids
-from fokker.solvers import RK4, SDE, Adaptive, Dopri5, ExponentialAdams, Semilinear, solve
+from fokker.solvers import RK4, SDE, Adaptive, Dopri5, ExponentialAdams, Field, Semilinear, Time, solve
 from fokker.verification import GaussianMixture
 
 HOLDS = ["x0", "eps", "velocity", "v"]
@@ -52,12 +52,12 @@ def test_rates_are_the_derivatives_of_scale_gain_and_power(path: GaussianPath, h
     def slope(value: Tensor) -> Tensor:
         return torch.autograd.grad(value.sum(), times, allow_unused=True, materialize_grads=True)[0]
 
-    scale, gain = made.scale(times) + 0.0 * times, made.gain(times) + 0.0 * times
+    scale, gain = made.clock.scale(times) + 0.0 * times, made.clock.gain(times) + 0.0 * times
     linear = slope(scale) / scale
     forcing = slope(gain) - linear * gain
-    power = made.power(times) + 0.0 * times if made.power is not None else 0.0 * times
+    power = made.clock.power(times) + 0.0 * times
     intensity = (slope(power) - 2.0 * linear * power).clamp(min=0.0).sqrt()
-    rates = torch.tensor([made.rates(t) for t in TIMES], dtype=torch.float64)
+    rates = torch.tensor([made.clock.rates(t) for t in TIMES], dtype=torch.float64)
     expected = torch.stack([linear, forcing, intensity], 1).detach()
     torch.testing.assert_close(rates, expected, rtol=1e-9, atol=1e-9)
 
@@ -67,9 +67,9 @@ def test_rates_are_the_derivatives_of_scale_gain_and_power(path: GaussianPath, h
 def test_time_is_the_inverse_of_the_clock(path: GaussianPath, hold: str, eta: float) -> None:
     made = equation(MIXTURE.denoiser(path), hold, eta)
     times = torch.tensor(TIMES, dtype=torch.float64)
-    clock = made.clock(times)
+    clock = made.clock.r(times)
     assert (clock.diff() > 0.0).all() or (clock.diff() < 0.0).all()
-    torch.testing.assert_close(made.time(clock), times, rtol=1e-9, atol=0.0)
+    torch.testing.assert_close(made.clock.time(clock), times, rtol=1e-9, atol=0.0)
 
 
 @each_path
@@ -79,7 +79,7 @@ def test_in_its_clock_the_flow_is_the_field_alone(path: GaussianPath, hold: str)
     made = flow(MIXTURE.denoiser(path), hold)
     x, t = states(path, 0.4), 0.4
     time = torch.tensor([t], dtype=torch.float64)
-    drift = made.in_clock().drift(made.clock(time).item(), x / made.scale(time))
+    drift = made.in_clock().drift(made.clock.r(time).item(), x / made.clock.scale(time))
     torch.testing.assert_close(drift, made.field(t, x), rtol=1e-9, atol=1e-9)
 
 
@@ -145,7 +145,8 @@ def test_the_equation_of_some_samples(hold: str, eta: float, logarithmic: bool) 
     assert torch.equal(some.field(0.4, x[index]), made.field(0.4, x)[index])
     assert torch.equal(some.drift(0.4, x[index]), made.drift(0.4, x)[index])
     assert some.diffusion(0.4, x[index]) == made.diffusion(0.4, x)
-    assert (some.stochastic, some.logarithmic) == (made.stochastic, made.logarithmic) == (eta > 0.0, logarithmic)
+    for one in (some, made):
+        assert (one.stochastic, one.clock.logarithmic) == (eta > 0.0, logarithmic)
 
 
 def test_an_evaluation_costs_what_the_denoiser_says() -> None:
@@ -153,13 +154,13 @@ def test_an_evaluation_costs_what_the_denoiser_says() -> None:
         return x
 
     denoiser = Denoiser(net, CondOT(), predicts="velocity", label=1)
-    assert flow(denoiser).cost == 1
-    assert flow(CFG(denoiser, 2.0, null=0)).cost == 2
-    assert reverse_sde(CFG(denoiser, 2.0, null=0)).cost == 2
+    assert flow(denoiser).field.evaluations(0.5) == 1
+    assert flow(CFG(denoiser, 2.0, null=0)).field.evaluations(0.5) == 2
+    assert reverse_sde(CFG(denoiser, 2.0, null=0)).field.evaluations(0.5) == 2
 
 
 def test_a_call_takes_at_its_time_what_the_denoiser_says() -> None:
-    """For one time, and for times of (B, 1, …) as solvers have them; in some rows, and in the clock."""
+    """For one time, and for one for each sample; in some rows, and in the clock."""
 
     def net(x: Tensor, time: Tensor, label: Tensor) -> Tensor:
         return x
@@ -168,11 +169,11 @@ def test_a_call_takes_at_its_time_what_the_denoiser_says() -> None:
     guided = CFG(denoiser, 2.0, null=0, interval=(-1.0, 1.0))
     times = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
     for made in (flow(guided), reverse_sde(guided), flow(guided).of_rows(torch.tensor([2, 0, 1]))):
-        assert [made.spends(t) for t in times.tolist()] == made.spends(times.reshape(3, 1, 1)).tolist() == [1, 2, 1]
-        assert made.cost == 2
+        each = [made.field.evaluations(t) for t in times.tolist()]
+        assert each == made.field.evaluations(times).tolist() == [1, 2, 1]
     made = flow(guided)
-    assert made.in_clock().spends(made.clock(times)).tolist() == [1, 2, 1]
-    assert flow(denoiser).spends(0.5) == 1
+    assert made.in_clock().field.evaluations(made.clock.r(times)).tolist() == [1, 2, 1]
+    assert flow(denoiser).field.evaluations(0.5) == 1
 
 
 def test_the_account_knows_the_branches_of_guidance() -> None:
@@ -192,7 +193,7 @@ def test_the_account_knows_the_branches_of_guidance() -> None:
     for i, label in enumerate([1, 2, 5, 2]):
         alone = solve(flow(CFG(denoiser.given(label), 2.0, null=0)), x[i : i + 1], times, Dopri5())
         torch.testing.assert_close(together.x[i], alone.x[0], rtol=0.0, atol=1e-13)
-        assert together.nfe.per_sample[i] == alone.nfe
+        assert alone.nfe == int(together.nfe.per_sample[i])
     assert together.nfe == 2 * together.nfe.depth
 
 
@@ -200,18 +201,29 @@ def test_a_stochastic_equation_knows_its_samples() -> None:
     """The rows of a watched equation are watched."""
     calls = []
 
-    def watch(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        def watched(t: float, x: Tensor) -> Tensor:
+    @dataclass(frozen=True)
+    class Watched(Field):
+        field: Field
+
+        def __call__(self, t: Time, x: Tensor) -> Tensor:
             calls.append(len(x))
-            return function(t, x)
+            return self.field(t, x)
 
-        return watched
+        def of_rows(self, index: Tensor) -> Field:
+            return Watched(self.field.of_rows(index))
 
-    def noisy(scale: Tensor) -> SDE:
-        return SDE(lambda t, x: scale * x, lambda t, x: 1.0, noise="additive", rows=lambda index: noisy(scale[index]))
+    @dataclass(frozen=True)
+    class Scaled(Field):
+        scale: Tensor
+
+        def __call__(self, t: Time, x: Tensor) -> Tensor:
+            return self.scale * x
+
+        def of_rows(self, index: Tensor) -> Field:
+            return Scaled(self.scale[index])
 
     scale, index = torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([2, 0, 2])
-    some = noisy(scale).watched(watch).of_rows(index)
+    some = SDE(Scaled(scale), lambda t, x: 1.0, noise="additive").wrapped(Watched).of_rows(index)
     assert torch.equal(some.drift(0.0, torch.ones(3, 1)), scale[index])
     assert calls == [3]
 

@@ -15,7 +15,7 @@ from toy import ENDS, GAUSSIAN, MIXTURE, states
 
 from fokker.generative import VE, VP, CondOT, Cosine, Denoiser, GaussianPath, flow, log_likelihood
 from fokker.generative.likelihood import Hutchinson
-from fokker.generative.likelihood.change_of_variables import ChangeOfVariables, clock, even_times, time_of
+from fokker.generative.likelihood.change_of_variables import ChangeOfVariables, clock, even_times, scale, time_of
 from fokker.generative.likelihood.trace import estimator
 from fokker.solvers import RK4, Adaptive, Heun, Tsit5, solve
 from fokker.verification import Gaussian, GaussianMixture
@@ -73,9 +73,9 @@ def test_the_flow_is_that_of_the_denoiser(path: GaussianPath) -> None:
     x, t0, t1 = states(path, 0.2), 0.2, 0.9
     one = change(MIXTURE.denoiser(path), x)
     r0, r1 = float(clock(path, t0)), float(clock(path, t1))
-    z = solve(one.flow(), x / one.scale(t0), Adaptive(r0, r1, rtol=1e-9, atol=1e-9), Tsit5()).x
+    z = solve(one.flow(), x / scale(one.path, t0), Adaptive(r0, r1, rtol=1e-9, atol=1e-9), Tsit5()).x
     other = solve(flow(MIXTURE.denoiser(path)), x, Adaptive(t0, t1, rtol=1e-9, atol=1e-9), Tsit5()).x
-    torch.testing.assert_close(one.scale(t1) * z, other, rtol=0.0, atol=1e-6)
+    torch.testing.assert_close(scale(one.path, t1) * z, other, rtol=0.0, atol=1e-6)
 
 
 @each_path
@@ -178,7 +178,7 @@ def log_determinant(denoiser: Denoiser, path: GaussianPath, x: Tensor, n: int) -
     times = torch.linspace(float(clock(path, 1.0)), float(clock(path, 0.0)), n + 1, dtype=torch.float64)
 
     def mapped(y: Tensor) -> Tensor:
-        return one.scale(0.0) * solve(one.flow(), y[None] / one.scale(1.0), times, RK4()).x[0]
+        return scale(one.path, 0.0) * solve(one.flow(), y[None] / scale(one.path, 1.0), times, RK4()).x[0]
 
     eigenvalues = torch.linalg.eigvals(torch.stack([torch.func.jacrev(mapped)(y) for y in x]))
     return eigenvalues.prod(-1).real.log()

@@ -17,7 +17,7 @@ from toy import MIXTURE, PATHS, Draws, states
 
 from fokker.generative import VE, VP, CondOT, GaussianPath, named
 from fokker.generative.equations import grids
-from fokker.generative.sampling import PUBLISHED, Published
+from fokker.generative.sampling import PUBLISHED, Sampler
 from fokker.generative.sampling.named import ALIASES
 from fokker.solvers import ExponentialAdams, WhiteNoise, same, solve, unroll
 
@@ -271,8 +271,8 @@ def test_settings_are_those_of_the_papers() -> None:
     assert repr(churned) == "Churn(ExponentialRK(EDM_HEUN), 40, 0.05, 50, 1.003)"
     assert repr(corrected) == "Langevin(ExponentialAdams(1), 1, 0.05)"
     assert (named("edm-stochastic").hold, named("predictor-corrector").eta) == ("eps", 1.0)
-    row = Published("", ExponentialAdams(2), "eps", grids.uniform, "", eta=0.5, logarithmic=False)
-    assert row.equation(MIXTURE.denoiser(VP())).logarithmic is False
+    row = Sampler(ExponentialAdams(2), "eps", 0.5, grids.uniform, logarithmic=False)
+    assert row.equation(MIXTURE.denoiser(VP())).clock.logarithmic is False
 
 
 def test_names() -> None:

@@ -117,7 +117,7 @@ def test_a_stochastic_sampler_is_driven_by_the_path_of_its_seed(name: str) -> No
 
 def test_chunks_are_the_samples_in_order_and_made_when_asked_for() -> None:
     denoiser = elementwise()
-    chunks = sample_chunks(denoiser, (7, 3), nfe=2, label=range(7), chunk=3, **DOUBLE)
+    chunks = sample_chunks(denoiser.given(range(7)), (7, 3), nfe=2, chunk=3, **DOUBLE)
     assert denoiser.net.rows == 0
     first = next(chunks)
     assert denoiser.net.rows == 3 * 2
@@ -319,9 +319,11 @@ def test_what_contradicts_the_network_is_refused_at_the_call(
     net: Any, shape: tuple[int, ...], given: dict[str, Any], message: str
 ) -> None:
     denoiser = Denoiser(net, CondOT(), predicts="velocity")
-    for draw in (sample, sample_chunks):
+    with pytest.raises(ValueError, match=message):
+        sample(denoiser, shape, **given)
+    if not {"label", "guidance"} & given.keys():
         with pytest.raises(ValueError, match=message):
-            draw(denoiser, shape, **given)
+            sample_chunks(denoiser, shape, **given)
 
 
 @pytest.mark.parametrize("sampler", [Euler, 3])

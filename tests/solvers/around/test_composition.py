@@ -24,6 +24,7 @@ from fokker.solvers import (
     Halving,
     Heun,
     Langevin,
+    PlainClock,
     Restart,
     Semilinear,
     SolveError,
@@ -32,6 +33,7 @@ from fokker.solvers import (
     solve,
     unroll,
 )
+from fokker.solvers.field import as_field
 
 ONE = ExponentialAdams(1)
 
@@ -110,7 +112,7 @@ def test_a_failure_after_a_restart_keeps_what_was_done() -> None:
 X = states(CondOT(), 0.1)
 FLOW = flow(MIXTURE.denoiser(CondOT()))
 TIMES = [0.1, 0.5, 0.9]
-BARE = Semilinear(lambda t, x: x, torch.ones_like, lambda t: t)
+BARE = Semilinear(lambda t, x: x, PlainClock())
 BAD_INPUT: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     "eta": (lambda: Ancestral(ONE, 1.2), ValueError, r"eta between 0 .* but got 1\.2"),
     "a multistep method": (lambda: Ancestral(ExponentialAdams(2)), TypeError, "Ancestral goes around a one-step"),
@@ -174,7 +176,7 @@ def test_bad_input_gets_one_clear_sentence(case: str) -> None:
 
 def test_bad_input_is_found_before_any_evaluation() -> None:
     evaluated = []
-    watched = FLOW.watched(lambda function: lambda t, x: evaluated.append(t) or function(t, x))
+    watched = FLOW.wrapped(lambda field: as_field(lambda t, x: evaluated.append(t) or field(t, x)))
     for solver in (Restart(ONE, [0.1, 0.6], 1), Langevin(None, 1, 0.1)):
         with pytest.raises(ValueError, match=r"add it|start later"):
             solve(watched, X, [0.0, 0.5], solver, WhiteNoise(0))

@@ -36,7 +36,7 @@ def test_scipy_is_solve_ivp(method: str, span: tuple[float, float]) -> None:
     steps = solve(ODE(drift), x, Adaptive(*span, **tolerances), SciPy(method), save=True)
     assert torch.equal(steps.x, solution.x)
     between = {sum(abs(s - span[0]) < abs(t - span[0]) for s in steps.ts.tolist()) for t in save[1:-1]}
-    assert solution.nfe == steps.nfe + (3 * len(between) if method == "DOP853" else 0)
+    assert solution.nfe == int(steps.nfe) + (3 * len(between) if method == "DOP853" else 0)
     assert steps.ts.tolist() == solve_ivp(vector_field, span, x.flatten().numpy(), method, **tolerances).t.tolist()
 
 

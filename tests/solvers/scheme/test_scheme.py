@@ -26,6 +26,8 @@ from fokker.solvers import (
     EulerMaruyama,
     ExponentialAdams,
     ExponentialRK,
+    Field,
+    FunctionClock,
     Heun,
     Langevin,
     Scheme,
@@ -33,6 +35,7 @@ from fokker.solvers import (
     Solver,
     Step,
     Stepper,
+    Time,
     TorchDiffEq,
     TorchSDE,
     WhiteNoise,
@@ -40,7 +43,6 @@ from fokker.solvers import (
     solve,
     unroll,
 )
-from fokker.solvers.equation import Field
 from fokker.solvers.scheme import Form, Symbol
 from fokker.solvers.scheme.linear_form import LinearForm
 from fokker.solvers.scheme.scheme import Draw, Evaluation
@@ -49,10 +51,12 @@ TIMES = [0.0, 0.07, 0.2, 0.31, 0.5, 0.63, 0.8, 0.9, 1.0]
 OWN = [solver for solver in FIXED_STEP if isinstance(solver, Stepper)]
 NOISY = Semilinear(
     lambda t, x: torch.sin(x + t),
-    lambda t: torch.exp(-t),
-    lambda t: torch.exp(-t) * (1.0 + t),
-    lambda t: 0.3 * t,
-    time=lambda r: r - 1.0,
+    FunctionClock(
+        lambda t: torch.exp(-t),
+        lambda t: torch.exp(-t) * (1.0 + t),
+        lambda t: 0.3 * t,
+        time_of=lambda r: r - 1.0,
+    ),
 )
 
 
@@ -127,7 +131,7 @@ def test_rows_in_terms_of_the_model() -> None:
     generator = torch.Generator().manual_seed(0)
     x = states(path, UNEVEN[0])
     normals = [torch.randn(x.shape, dtype=torch.float64, generator=generator) for _ in scheme.draws]
-    run = scheme.run(equation.watched(watch), x, Draws(normals), save=True)
+    run = scheme.run(equation.wrapped(watch), x, Draws(normals), save=True)
     rows, _ = scheme.expanded()
     for i in range(8):
         state = rows.start[i] * x + sum(b * M for b, M in zip(rows.values[i], models, strict=True))
@@ -150,7 +154,14 @@ def test_a_file_keeps_everything(tmp_path: Path) -> None:
 
 
 def test_a_run_keeps_the_account_of_its_equation() -> None:
-    equation = ODE(lambda t, x: -x, cost=2)
+    class Twice(Field):
+        def __call__(self, t: Time, x: Tensor) -> Tensor:
+            return -x
+
+        def evaluations(self, t: Time) -> int:
+            return 2
+
+    equation = ODE(Twice())
     nfe = unroll(equation, TIMES, Heun()).run(equation, INITIAL).nfe
     assert (nfe, nfe.depth, nfe.per_sample.tolist()) == (32, 16, [32] * 9)
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from fokker.generative import VE, VP, CondOT, GaussianPath
-from fokker.generative.sampling import PUBLISHED, Published
+from fokker.generative.sampling import PUBLISHED, Sampler
 from fokker.solvers import ExponentialAdams
 from fokker.verification.laws import Equivalences, equivalences
 
@@ -67,8 +67,8 @@ def test_every_pair_is_compared_and_what_has_no_table_is_named(found: dict[str, 
 
 def test_a_sampler_of_ones_own_is_recognised() -> None:
     ddim = PUBLISHED["ddim"]
-    copy = Published(**{field: getattr(ddim, field) for field in ddim.__dataclass_fields__} | {"name": "copy"})
-    other = Published(
+    copy = Sampler(**{field: getattr(ddim, field) for field in ddim.__dataclass_fields__} | {"name": "copy"})
+    other = Sampler(
         **{field: getattr(ddim, field) for field in ddim.__dataclass_fields__}
         | {"name": "other", "solver": ExponentialAdams(2)}
     )

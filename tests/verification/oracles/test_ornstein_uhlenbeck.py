@@ -59,7 +59,7 @@ def test_equation_is_the_process() -> None:
     times = torch.tensor([0.0, 0.4, 1.5], dtype=torch.float64)
     variance = 0.64 * torch.expm1(2.6 * times) / 2.6
     torch.testing.assert_close(equation.variance(times), variance, rtol=1e-13, atol=0.0)
-    inverse = equation.time(equation.clock(times)).tolist()
+    inverse = equation.clock.time(equation.clock.r(times)).tolist()
     assert inverse == pytest.approx(times.tolist(), rel=1e-13)
 
 

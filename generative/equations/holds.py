@@ -1,0 +1,212 @@
+"""The quantity that an exponential solver holds over a step: the rows of one table, as clocks.
+
+Along x_t = α x₀ + σ ε, with λ = log(α/σ) and κ = η², one family of equations shares its marginals for every η,
+
+    dx = [velocity + κ σ² λ' score] dt + σ √(2 κ λ') dW.
+
+Each of them is semilinear, d(x / S) = N dr + dW_q, in several ways: the hold names N = p x₀-hat + q ε-hat.
+
+    hold        S                  gain S r        power S² q     N
+    x0          σ e^{−κλ}          α               σ²             x₀-hat
+    eps         α                  (1 + κ) σ       −κ σ²          ε-hat
+    velocity    α + σ              α               (η = 0)        x₀-hat − ε-hat
+    v           √(α² + σ²)         S atan2(α, σ)   (η = 0)        (σ x₀-hat − α ε-hat) / S
+
+x0 and eps are smooth in log r, an affine function of λ; velocity and v in r itself, which is bounded. With
+D = α' σ − α σ' the rates are S'/S, S r' and S √|q'| = σ √(2 κ λ') = √(2 κ σ D/α).
+
+Sources: Lu et al., DPM-Solver++ (2211.01095), prop. 4.1 (x0); Zhang and Chen, DEIS (2204.13902), eq. 11 (eps); Song et
+al. (2011.13456), eqs. 6 and 13 (the family).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ...solvers import Clock, Rates, Time
+from ..paths import GaussianPath, Real, hypot, ratio, sqrt
+
+Scalar = float | Tensor
+
+__all__ = ["HOLDS", "X0", "Eps", "Hold", "V", "Velocity", "hold_of"]
+
+
+@dataclass(frozen=True)
+class Hold(Clock):
+    """A row of the table: the clock of N = p x₀-hat + q ε-hat on a path.
+
+    kappa: κ = η² of the noise. in_log: whether N is interpolated in log r (True) or r; None is what suits the hold.
+    """
+
+    path: GaussianPath
+    kappa: float = 0.0
+    in_log: bool | None = None
+
+    name: ClassVar[str]
+    has_noise: ClassVar[bool]
+    """Whether there is a stochastic form. What has one is smooth in log r."""
+
+    @property
+    def logarithmic(self) -> bool:
+        return self.has_noise if self.in_log is None else self.in_log
+
+    @property
+    def stochastic(self) -> bool:
+        return self.kappa > 0.0
+
+    @abstractmethod
+    def row(self, t: Time) -> tuple[Scalar, Scalar]:
+        """(p, q) of N = p x₀ + q ε."""
+
+    @abstractmethod
+    def half_log_snr(self, r: Tensor) -> Tensor:
+        """The λ at which the clock shows r."""
+
+    def time(self, r: Tensor) -> Tensor:
+        return self.path.time(2.0 * self.half_log_snr(r))
+
+    def basis(self, t: float) -> tuple[float, float]:
+        """(a, b) with N = a x + b M, M = (σ x₀ − α ε)/(α² + σ²): the system that is regular at every time."""
+        (p, q), alpha, sigma = self.row(t), self.path.alpha(t), self.path.sigma(t)
+        return (p * alpha + q * sigma) / (alpha**2 + sigma**2), p * sigma - q * alpha
+
+    def _rotation(self, t: Real) -> Real:
+        """D = α' σ − α σ'."""
+        return self.path.d_alpha(t) * self.path.sigma(t) - self.path.alpha(t) * self.path.d_sigma(t)
+
+    def _intensity(self, t: Real) -> Real:
+        """√(2 κ σ D/α)."""
+        if not self.kappa:
+            return 0.0 * t
+        return sqrt(2.0 * self.kappa * ratio(self.path.sigma(t) * self._rotation(t), self.path.alpha(t)))
+
+
+@dataclass(frozen=True)
+class X0(Hold):
+    """N = x₀-hat: DDIM, DPM-Solver++."""
+
+    name = "x0"
+    has_noise = True
+
+    def row(self, t: Time) -> tuple[Scalar, Scalar]:
+        return 1.0, 0.0
+
+    def scale(self, t: Tensor) -> Tensor:
+        sigma = self.path.sigma(t)
+        return sigma * torch.exp(-self.kappa * self.path.half_log_snr(t)) if self.kappa else sigma
+
+    def gain(self, t: Tensor) -> Tensor:
+        return self.path.alpha(t)
+
+    def power(self, t: Tensor) -> Tensor:
+        return self.path.sigma(t) ** 2 if self.kappa else torch.zeros_like(t)
+
+    def half_log_snr(self, r: Tensor) -> Tensor:
+        return r.log() / (1.0 + self.kappa)
+
+    def rates(self, t: Time) -> Rates:
+        alpha, sigma, rotation = self.path.alpha(t), self.path.sigma(t), self._rotation(t)
+        noise = self.kappa * ratio(rotation, alpha * sigma) if self.kappa else 0.0
+        linear = ratio(self.path.d_sigma(t), sigma) - noise
+        return Rates(linear, (1.0 + self.kappa) * ratio(rotation, sigma), self._intensity(t))
+
+
+@dataclass(frozen=True)
+class Eps(Hold):
+    """N = ε-hat: DPM-Solver, DEIS; EDM's equation in σ/α."""
+
+    name = "eps"
+    has_noise = True
+
+    def row(self, t: Time) -> tuple[Scalar, Scalar]:
+        return 0.0, 1.0
+
+    def scale(self, t: Tensor) -> Tensor:
+        return self.path.alpha(t)
+
+    def gain(self, t: Tensor) -> Tensor:
+        return (1.0 + self.kappa) * self.path.sigma(t)
+
+    def power(self, t: Tensor) -> Tensor:
+        return -self.kappa * self.path.sigma(t) ** 2
+
+    def half_log_snr(self, r: Tensor) -> Tensor:
+        return ((1.0 + self.kappa) / r).log()
+
+    def rates(self, t: Time) -> Rates:
+        alpha = self.path.alpha(t)
+        forcing = -(1.0 + self.kappa) * ratio(self._rotation(t), alpha)
+        return Rates(ratio(self.path.d_alpha(t), alpha), forcing, self._intensity(t))
+
+
+@dataclass(frozen=True)
+class Velocity(Hold):
+    """N = x₀-hat − ε-hat: on the straight path the velocity itself."""
+
+    name = "velocity"
+    has_noise = False
+
+    def row(self, t: Time) -> tuple[Scalar, Scalar]:
+        return 1.0, -1.0
+
+    def scale(self, t: Tensor) -> Tensor:
+        return self.path.alpha(t) + self.path.sigma(t)
+
+    def gain(self, t: Tensor) -> Tensor:
+        return self.path.alpha(t)
+
+    def half_log_snr(self, r: Tensor) -> Tensor:
+        return (r / (1.0 - r)).log()
+
+    def rates(self, t: Time) -> Rates:
+        total = self.path.alpha(t) + self.path.sigma(t)
+        return Rates((self.path.d_alpha(t) + self.path.d_sigma(t)) / total, self._rotation(t) / total)
+
+
+@dataclass(frozen=True)
+class V(Hold):
+    """N = (σ x₀-hat − α ε-hat) / √(α² + σ²), the velocity of the rotation by the angle atan2(α, σ)."""
+
+    name = "v"
+    has_noise = False
+
+    def row(self, t: Time) -> tuple[Scalar, Scalar]:
+        alpha, sigma = self.path.alpha(t), self.path.sigma(t)
+        norm = hypot(sigma, alpha)
+        return sigma / norm, -alpha / norm
+
+    def scale(self, t: Tensor) -> Tensor:
+        return torch.hypot(self.path.alpha(t), self.path.sigma(t))
+
+    def gain(self, t: Tensor) -> Tensor:
+        return self.scale(t) * torch.atan2(self.path.alpha(t), self.path.sigma(t))
+
+    def half_log_snr(self, r: Tensor) -> Tensor:
+        return r.tan().log()
+
+    def rates(self, t: Time) -> Rates:
+        alpha, sigma = self.path.alpha(t), self.path.sigma(t)
+        norm = hypot(alpha, sigma)
+        linear = (alpha * self.path.d_alpha(t) + sigma * self.path.d_sigma(t)) / norm**2
+        return Rates(linear, self._rotation(t) / norm)
+
+
+HOLDS: dict[str, type[Hold]] = {hold.name: hold for hold in (X0, Eps, Velocity, V)}
+"""By name."""
+
+
+def hold_of(path: GaussianPath, name: str, kappa: float = 0.0, in_log: bool | None = None) -> Hold:
+    """The hold of that name on a path.
+
+    Raises ValueError for an unknown name, and for noise where the hold has no stochastic form.
+    """
+    if name not in HOLDS:
+        raise ValueError(f"Unknown hold {name!r}; choose one of {', '.join(HOLDS)}.")
+    if kappa and not HOLDS[name].has_noise:
+        raise ValueError(f"hold={name!r} has no stochastic form; use hold='x0' or hold='eps', or flow(denoiser).")
+    return HOLDS[name](path, kappa, in_log)

@@ -1,0 +1,156 @@
+"""The clock of a semilinear equation d(x / S) = N dr + dW_q: what of it is known in closed form.
+
+    scale        S(t)
+    gain         G(t) = S r, finite where r is not (σ = 0, α = 0)
+    power        P(t) = S² q, of a stochastic equation
+
+They are elementwise functions of float64 times. What solvers need besides follows from them,
+
+    r = G / S,        q = P / S²,        S'/S,        S r' = G' − (S'/S) G,        S √q' = √(P' − 2 (S'/S) P),
+
+the derivatives by automatic differentiation unless a clock knows them.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .field import Time
+
+__all__ = ["Clock", "FunctionClock", "PlainClock", "Rates"]
+
+
+class Rates(NamedTuple):
+    """The derivatives of a semilinear equation at one time, or at several: S'/S, S r' and S √|q'|."""
+
+    linear: Any
+    forcing: Any
+    intensity: Any = 0.0
+
+
+class Clock(ABC):
+    """S, S r and S² q at float64 times of any shape, elementwise.
+
+    stochastic: whether noise drives the equation. logarithmic: N is a smooth function of log|r| rather than of r;
+    exponential methods interpolate it in that variable.
+    """
+
+    @property
+    def stochastic(self) -> bool:
+        return False
+
+    @property
+    def logarithmic(self) -> bool:
+        return False
+
+    @abstractmethod
+    def scale(self, t: Tensor) -> Tensor:
+        """S."""
+
+    @abstractmethod
+    def gain(self, t: Tensor) -> Tensor:
+        """S r."""
+
+    def power(self, t: Tensor) -> Tensor:
+        """S² q, zero where nothing drives the equation."""
+        return torch.zeros_like(t)
+
+    def time(self, r: Tensor) -> Tensor:
+        """The t at which the clock shows r: the inverse, for stages within a step. Raises ValueError if none is known.
+
+        `Semilinear.in_clock`, `ExponentialRK` and the start-up of `ExponentialAdams` above third order ask for it.
+        """
+        raise ValueError(
+            f"A stage within a step needs the inverse of the clock, but {type(self).__name__} has none; give it "
+            "time(r), or use ExponentialAdams up to order 3."
+        )
+
+    def rates(self, t: Time) -> Rates:
+        """S'/S, S r' and S √|q'|: floats for a float, tensors of t's shape for a tensor."""
+        times = torch.as_tensor(t, dtype=torch.float64)
+        scale, d_scale = _with_derivative(self.scale, times)
+        gain, d_gain = _with_derivative(self.gain, times)
+        linear = d_scale / scale
+        forcing = d_gain - linear * gain
+        intensity = torch.zeros_like(times)
+        if self.stochastic:
+            power, d_power = _with_derivative(self.power, times)
+            intensity = (d_power - 2.0 * linear * power).sqrt()
+        rates = Rates(linear, forcing, intensity)
+        return rates if isinstance(t, Tensor) else Rates(*(rate.item() for rate in rates))
+
+    def r(self, t: Tensor) -> Tensor:
+        """What the clock shows at t; infinite where S vanishes."""
+        return self.gain(t) / self.scale(t)
+
+    def variance(self, t: Tensor) -> Tensor:
+        """q: the variance of the driving Brownian motion at t, or t itself where nothing drives the equation."""
+        if not self.stochastic:
+            return t
+        scale, power = self.scale(t), self.power(t)
+        return torch.where(scale == 0.0, torch.copysign(scale.new_tensor(math.inf), power), power / scale**2)
+
+
+@dataclass(frozen=True)
+class PlainClock(Clock):
+    """r = t and S = 1, so that dx/dt = N."""
+
+    def scale(self, t: Tensor) -> Tensor:
+        return torch.ones_like(t)
+
+    def gain(self, t: Tensor) -> Tensor:
+        return t
+
+    def time(self, r: Tensor) -> Tensor:
+        return r
+
+    def rates(self, t: Time) -> Rates:
+        return Rates(0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class FunctionClock(Clock):
+    """A clock given by functions: S, S r, for a stochastic equation S² q, and, if it is known, the inverse t(r)."""
+
+    scale_of: Callable[[Tensor], Tensor]
+    gain_of: Callable[[Tensor], Tensor]
+    power_of: Callable[[Tensor], Tensor] | None = None
+    time_of: Callable[[Tensor], Tensor] | None = None
+    in_log: bool = False
+
+    @property
+    def logarithmic(self) -> bool:
+        return self.in_log
+
+    def scale(self, t: Tensor) -> Tensor:
+        return self.scale_of(t)
+
+    def gain(self, t: Tensor) -> Tensor:
+        return self.gain_of(t)
+
+    @property
+    def stochastic(self) -> bool:
+        return self.power_of is not None
+
+    def power(self, t: Tensor) -> Tensor:
+        return super().power(t) if self.power_of is None else self.power_of(t)
+
+    def time(self, r: Tensor) -> Tensor:
+        return super().time(r) if self.time_of is None else self.time_of(r)
+
+
+def _with_derivative(function: Callable[[Tensor], Tensor], times: Tensor) -> tuple[Tensor, Tensor]:
+    """The function and its derivative at float64 times, elementwise."""
+    with torch.inference_mode(False), torch.enable_grad():
+        at = times.detach().clone().requires_grad_()
+        value = function(at)
+        if not value.requires_grad:  # a constant
+            return value, torch.zeros_like(at)
+        return value.detach(), torch.autograd.grad(value.sum(), at)[0]
