@@ -27,7 +27,7 @@ from diffusers.utils import BaseOutput
 from torch import Tensor
 
 from ...solvers import unroll
-from ..denoiser import Denoiser
+from ..denoiser import Conditions, Denoiser
 from ..paths import Table
 from ..sampling import AnySampler, chosen, steps
 from .conventions import conventions, fields_of, scheduler_class
@@ -102,7 +102,7 @@ class FokkerScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         scheduler.register_to_config(sampler=sampler, integers=integers, path=repr(denoiser.path))
         answering, answer = copy(denoiser), Answer()
         answering.net, answering.learned_variance = answer.as_network, False
-        answering.label, answering.condition = None, {}
+        answering.conditions = Conditions()
         scheduler._begin(answering, answer, sampler, integers)
         return scheduler
 

@@ -1,7 +1,7 @@
-"""A network with its conventions: what it predicts, on which path, at which clock, under which guidance.
+"""A network with its conventions: what it predicts, on which path, on which clock, under which guidance.
 
-`Denoiser` is what every other room holds. The conversions between predictions may be changed freely: each is checked
-against a 2×2 solve.
+Every other room takes a `Denoiser` and asks it for predictions. A new rule of guidance is a subclass of `CFG` that
+overrides `combine`. The conversions between predictions may be changed freely: tests check each against a 2×2 solve.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 from . import preconditioning as preconditioning, prediction as prediction
 from .cfg import CFG as CFG, AutoGuidance as AutoGuidance
 from .classifier import ClassifierGuidance as ClassifierGuidance
-from .conditioning import Condition as Condition, Label as Label, for_batch as for_batch
-from .denoiser import Clock as Clock, Denoiser as Denoiser
+from .clocks import Clock as Clock
+from .conditioning import Condition as Condition, Conditions as Conditions, Label as Label, for_batch as for_batch
+from .denoiser import Denoiser as Denoiser
 from .preconditioning import EDM as EDM
 from .prediction import (
     KINDS as KINDS,

@@ -1,7 +1,7 @@
 """Guidance by a classifier of noisy states.
 
-With log p_t(c|x) known at every time, Bayes' rule gives the score of the conditional law, or, with a weight w, of the
-law tilted by p_t(c|x)^w at that time:
+If log p_t(c|x) is known at every time, Bayes' rule gives the score of the conditional law, or, with a weight w, that of
+the law of x_t tilted by p_t(c|x)^w:
 
     s̃ = s + w ∇ log p_t(c|x).
 
@@ -20,8 +20,9 @@ import torch
 from torch import Tensor
 
 from ..paths import Real
-from .conditioning import Condition, Label, checked_label, label_rows
-from .denoiser import Clock, Denoiser, make_clock, network_times
+from .clocks import Clock, make_clock, network_times
+from .conditioning import Condition, Conditions, Label, checked_label
+from .denoiser import Denoiser
 from .guided import Guided
 from .prediction import coefficients, per_sample
 
@@ -31,15 +32,27 @@ __all__ = ["ClassifierGuidance"]
 class ClassifierGuidance(Guided):
     """A denoiser whose score is moved by w ∇ log p_t(c|x).
 
-    log_prob: log_prob(x, time) or log_prob(x, time, label), of shape (B,), one of each sample alone; its gradient is
-    taken by automatic differentiation, and can itself be differentiated. weight: w, or a tensor (B,) with one a
-    sample; 1 is Bayes' rule. label: the class that log_prob is asked for, an int, or one a sample; `given` sets it,
-    and the denoiser's own if that has one. time: the classifier's clock, as that of a `Denoiser`.
+    `cost` counts the network alone. Every call of the denoiser takes one value and one gradient of the classifier in
+    addition: a solve takes `nfe.depth` of them, one after the other.
 
-    `cost` counts the network alone. Every call of the denoiser takes one value and one gradient of the classifier
-    beside it: a solve takes `nfe.depth` of them, one after the other.
+    Args:
+        denoiser: the denoiser.
+        log_prob: log_prob(x, time) or log_prob(x, time, label) -> (B,). Each value depends on its own sample alone.
+            Automatic differentiation takes the gradient, which can itself be differentiated.
+        weight: w, a number, or floating-point numbers (B,) with one a sample. 1 is Bayes' rule.
+        label: the class c, an int, or integers (B,). None calls log_prob without a label. `given` sets it, and also the
+            label of the denoiser if that has one.
+        time: the clock of log_prob, as that of a `Denoiser`.
 
-    Raises ValueError at α = 0 for a network that predicts another kind than eps or score, which would divide by α.
+    Raises:
+        ValueError: for an unknown clock, for labels that the classifier does not know and for another weight. A call
+            raises one at α = 0 unless the network predicts eps or score: the gradient would be divided by α.
+
+    Example:
+        >>> denoiser = Denoiser(lambda x, time: torch.zeros_like(x), CondOT(), predicts="score")
+        >>> guided = ClassifierGuidance(denoiser, lambda x, time: -x.square().sum(1), weight=3.0)
+        >>> guided.output(0.5, torch.ones(1, 2))
+        tensor([[-6., -6.]])
     """
 
     def __init__(
@@ -53,28 +66,28 @@ class ClassifierGuidance(Guided):
     ) -> None:
         super().__init__([denoiser], weight)
         self.log_prob, self.cost = log_prob, denoiser.cost
-        self._class = checked_label(label, log_prob)
-        self._class_clock = make_clock(denoiser.path, time)
+        self._class_conditions = Conditions(checked_label(label, log_prob))
+        self._classifier_clock = make_clock(denoiser.path, time)
 
-    def spends(self, t: Real) -> int | Tensor:
-        return self.parts[0].spends(t)
+    def evaluations(self, t: Real) -> int | Tensor:
+        return self.parts[0].evaluations(t)
 
     def given(self, label: Label | Condition | None) -> Self:
         if isinstance(label, Mapping):
             return super().given(label)
         made = copy(self) if self.label is None else super().given(label)
-        made._class = checked_label(label, self.log_prob)
+        made._class_conditions = Conditions(checked_label(label, self.log_prob))
         return made
 
-    def mapped(self, change: Callable[[Tensor], Tensor]) -> Self:
-        made = super().mapped(change)
-        made._class = change(self._class) if isinstance(self._class, Tensor) else self._class
+    def map_rows(self, change: Callable[[Tensor], Tensor]) -> Self:
+        made = super().map_rows(change)
+        made._class_conditions = self._class_conditions.map_rows(change)
         return made
 
     def output_and_variance(self, t: Real, x: Tensor) -> tuple[Tensor, Tensor | None]:
         gain = self._gain(t)
         output, variance = self.parts[0].output_and_variance(t, x)
-        return output + per_sample(gain, x) * self._weight(x) * self._gradient(t, x), variance
+        return output + per_sample(gain, x) * self.weight_for(x) * self._gradient(t, x), variance
 
     def _gain(self, t: Real) -> Real:
         """σ² p/α − σ q."""
@@ -90,11 +103,11 @@ class ClassifierGuidance(Guided):
 
     def _gradient(self, t: Real, x: Tensor) -> Tensor:
         """∇ log p_t(c|x), (B, ...)."""
-        times, batch = network_times("The classifier's clock", self._class_clock(t), t, x), len(x)
-        asked = () if self._class is None else (label_rows(self._class, batch, x),)
+        times = network_times("The classifier's clock", self._classifier_clock(t), t, x)
+        (labels, _), batch = self._class_conditions.arguments(x), len(x)
 
         def total(x: Tensor) -> Tensor:
-            value = self.log_prob(x, times, *asked)
+            value = self.log_prob(x, times, *labels)
             if value.shape != (batch,):
                 raise ValueError(
                     f"log_prob returned shape {tuple(value.shape)} for {batch} samples; return one number for each."

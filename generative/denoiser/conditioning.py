@@ -1,12 +1,14 @@
-"""What a network is told besides the state and the time: class labels, and keyword arguments of its own.
+"""The conditions of a network: what it is given besides the state and the time.
 
-A label is one int for all samples, or an int64 tensor with one a sample. Of a condition, a tensor with axes has one
-row a sample, or a single row, which is repeated for all; nested mappings are followed, and all else passes as it is.
+A condition is a class label, or a keyword argument of the network. A label is one int for all samples, or an int64
+tensor (B,). A keyword argument that is a tensor with axes has one row a sample, or a single row for all samples;
+mappings are searched for such tensors, and every other value reaches the network unchanged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,14 +16,12 @@ from torch import Tensor
 
 __all__ = [
     "Condition",
+    "Conditions",
     "Label",
     "check_negative",
     "checked_condition",
     "checked_label",
-    "each_tensor",
     "for_batch",
-    "joined",
-    "label_rows",
     "rows",
 ]
 
@@ -29,11 +29,63 @@ Label = int | Sequence[int] | Tensor
 Condition = Mapping[str, Any]
 
 
-def checked_label(label: Label | None, net: Any = None) -> int | Tensor | None:
-    """The label as it is kept: an int, or an int64 tensor (B,). Values are read from host tensors alone.
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """The label and the keyword arguments of a network, for one sample or for a batch.
 
-    The labels that a network knows are 0, …, classes − 1 and null_label, as far as it declares them as attributes;
-    without `classes`, null_label is the last.
+    Args:
+        label: an int, an int64 tensor (B,) or (1,), or None for a network without labels.
+        keywords: names and values of the network's further arguments.
+
+    Example:
+        >>> Conditions(torch.tensor([3, 1, 2])).map_rows(lambda value: value[:2]).label
+        tensor([3, 1])
+    """
+
+    label: int | Tensor | None = None
+    keywords: Condition = field(default_factory=dict)
+
+    def map_rows(self, change: Callable[[Tensor], Tensor]) -> Conditions:
+        """The conditions with `change(tensor)` in place of every tensor that has rows."""
+        label = change(self.label) if isinstance(self.label, Tensor) else self.label
+        return Conditions(label, _each_tensor(self.keywords, lambda _, value: change(value)))
+
+    def with_first(self, n: int, others: Conditions, x: Tensor) -> Conditions:
+        """The conditions of the states x, (B, ...), with those of `others` in place of the first n rows.
+
+        A label or a keyword that only one of the two has stays as it is here.
+        """
+        label = self.label
+        if label is not None and others.label is not None:
+            label = torch.cat([_labels(others.label, n, x), _labels(label, len(x), x)[n:]])
+        return Conditions(label, _with_first(self.keywords, n, others.keywords, len(x)))
+
+    def arguments(self, x: Tensor) -> tuple[tuple[Tensor, ...], dict[str, Any]]:
+        """The arguments of a network after the states x, (B, ...), and the time: positional ones, and keywords.
+
+        Raises:
+            ValueError: for tensors that have neither one row nor B.
+        """
+        labels = () if self.label is None else (_labels(self.label, len(x), x),)
+        return labels, _each_tensor(self.keywords, lambda name, value: for_batch(f"condition {name!r}", value, len(x)))
+
+
+def checked_label(label: Label | None, net: Any = None) -> int | Tensor | None:
+    """The label as `Conditions` keep it.
+
+    A network knows the labels 0, …, classes − 1 and null_label, as far as it declares these two attributes; without
+    `classes`, null_label is the last label. The values of a tensor are checked only where they lie on the host.
+
+    Args:
+        label: an int, or integers of shape (B,).
+        net: the network.
+
+    Returns:
+        An int, an int64 tensor (B,), or None.
+
+    Raises:
+        ValueError: for another shape, and for labels that the network does not know.
+        TypeError: for labels that are no integers.
     """
     if label is None:
         return None
@@ -63,7 +115,11 @@ def _check_range(labels: Tensor, classes: object, null: object) -> None:
 
 
 def checked_condition(condition: Condition | None) -> dict[str, Any]:
-    """The condition as it is kept. Raises TypeError unless it maps names to values."""
+    """The keyword arguments as `Conditions` keep them.
+
+    Raises:
+        TypeError: for anything but a mapping of names to values.
+    """
     if condition is None:
         return {}
     if not isinstance(condition, Mapping) or not all(isinstance(name, str) for name in condition):
@@ -71,41 +127,12 @@ def checked_condition(condition: Condition | None) -> dict[str, Any]:
     return dict(condition)
 
 
-def each_tensor(condition: Condition, change: Callable[[str, Tensor], Tensor]) -> dict[str, Any]:
-    """The condition with `change(name, tensor)` in place of every tensor that has axes."""
-
-    def changed(name: str, value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return each_tensor(value, change)
-        return change(name, value) if isinstance(value, Tensor) and value.ndim else value
-
-    return {name: changed(name, value) for name, value in condition.items()}
-
-
-def rows(value: Tensor, index: Tensor) -> Tensor:
-    """The rows of these samples; a single row stays the same for all."""
-    return value if len(value) == 1 else value[index.to(value.device)]
-
-
-def for_batch(what: str, value: Tensor, batch: int) -> Tensor:
-    """One row for each sample. Raises ValueError if there are neither as many rows, nor one."""
-    if len(value) not in (1, batch):
-        raise ValueError(
-            f"{what} has {len(value)} rows for {batch} samples; give one a sample, or one for all (a tensor without "
-            "rows can be bound to the network)."
-        )
-    return value.expand(batch, *value.shape[1:])
-
-
-def label_rows(label: int | Tensor, batch: int, x: Tensor) -> Tensor:
-    """One label for each sample, int64 (B,), beside x."""
-    if isinstance(label, int):
-        return torch.full((batch,), label, dtype=torch.int64, device=x.device)
-    return for_batch("label", label.to(x.device, non_blocking=True), batch)
-
-
 def check_negative(condition: Condition, negative: Condition) -> None:
-    """Raises ValueError unless `negative` has rows of the same shape for some of the condition's tensors."""
+    """Checks that every tensor of `negative` has a tensor of `condition` to replace, with rows of one shape.
+
+    Raises:
+        ValueError: otherwise.
+    """
     for name, value in negative.items():
         mine = condition.get(name)
         if isinstance(mine, Mapping) and isinstance(value, Mapping):
@@ -122,15 +149,57 @@ def check_negative(condition: Condition, negative: Condition) -> None:
             )
 
 
-def joined(condition: Condition, other: Condition, first: int, batch: int) -> dict[str, Any]:
-    """The condition of `batch` samples with the rows of `other` for the first ones, where it has any."""
+def rows(value: Tensor, index: Tensor) -> Tensor:
+    """The rows `index`, (n,), of a tensor (B, ...); a single row for all samples is returned unchanged."""
+    return value if len(value) == 1 else value[index.to(value.device)]
 
-    def both(name: str, mine: Any) -> Any:
-        if name not in other:
+
+def for_batch(what: str, value: Tensor, batch: int) -> Tensor:
+    """One row for each sample: (1, ...) or (B, ...) -> (B, ...).
+
+    Args:
+        what: the name of the tensor, for the message of an error.
+        value: the tensor.
+        batch: B.
+
+    Raises:
+        ValueError: for another number of rows.
+    """
+    if len(value) not in (1, batch):
+        raise ValueError(
+            f"{what} has {len(value)} rows for {batch} samples; give one a sample, or one for all (a tensor without "
+            "rows can be bound to the network)."
+        )
+    return value.expand(batch, *value.shape[1:])
+
+
+def _labels(label: int | Tensor, batch: int, x: Tensor) -> Tensor:
+    """One label for each sample, int64 (B,), on the device of x."""
+    if isinstance(label, int):
+        return torch.full((batch,), label, dtype=torch.int64, device=x.device)
+    return for_batch("label", label.to(x.device, non_blocking=True), batch)
+
+
+def _each_tensor(condition: Condition, change: Callable[[str, Tensor], Tensor]) -> dict[str, Any]:
+    """The condition with `change(name, tensor)` in place of every tensor that has axes."""
+
+    def changed(name: str, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return _each_tensor(value, change)
+        return change(name, value) if isinstance(value, Tensor) and value.ndim else value
+
+    return {name: changed(name, value) for name, value in condition.items()}
+
+
+def _with_first(condition: Condition, n: int, others: Condition, batch: int) -> dict[str, Any]:
+    """The condition of `batch` samples with the tensors of `others` in place of the first n rows."""
+
+    def joined(name: str, mine: Any) -> Any:
+        if name not in others:
             return mine
         if isinstance(mine, Mapping):
-            return joined(mine, other[name], first, batch)
-        head = for_batch(f"negative {name!r}", other[name].to(mine), first)
-        return torch.cat([head, for_batch(f"condition {name!r}", mine, batch)[first:]])
+            return _with_first(mine, n, others[name], batch)
+        head = for_batch(f"negative {name!r}", others[name].to(mine), n)
+        return torch.cat([head, for_batch(f"condition {name!r}", mine, batch)[n:]])
 
-    return {name: both(name, mine) for name, mine in condition.items()}
+    return {name: joined(name, mine) for name, mine in condition.items()}

@@ -1,9 +1,9 @@
-"""A denoiser made of others: what all guidance shares.
+"""A denoiser that is made of others: what every guidance shares.
 
     ỹ = (1 − w) y_start + w y_end,
 
-with one weight, or one for each sample. Whatever belongs to single samples (labels, conditions, weights) goes along
-when samples are picked, repeated or joined.
+with one weight w for all samples, or one a sample. When samples are picked or repeated, their labels, conditions and
+weights are picked or repeated with them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..paths import Real
-from .conditioning import Condition, Label, for_batch
+from .conditioning import Condition, Conditions, Label, for_batch
 from .denoiser import Denoiser
 from .prediction import per_sample
 
@@ -25,9 +25,16 @@ __all__ = ["Guided"]
 
 
 class Guided(Denoiser):
-    """A denoiser made of others of one path, the first of which is seen from outside.
+    """A denoiser made of others on one path. Its network, conventions and conditions are those of the first part.
 
-    Its threshold acts on what is made of them, after guidance; theirs is set aside.
+    The threshold is applied to the guided prediction; thresholds of the other parts are ignored.
+
+    Args:
+        parts: the denoisers.
+        weight: w, a finite number, or a floating-point tensor (B,) or (1,).
+
+    Raises:
+        ValueError: for another weight.
     """
 
     def __init__(self, parts: Sequence[Denoiser], weight: float | Tensor) -> None:
@@ -50,35 +57,40 @@ class Guided(Denoiser):
         return self.threshold is None and all(part.smooth for part in self.parts)
 
     def given(self, label: Label | Condition | None) -> Self:
-        """As `Denoiser.given`, for all parts; one without labels (a condition) beside a first that has some stays."""
+        """As `Denoiser.given`, for every part. If the first part has labels (keywords), parts without stay without."""
 
-        def told(denoiser: Denoiser) -> bool:
-            return bool(denoiser.condition) if isinstance(label, Mapping) else denoiser.label is not None
+        def conditional(part: Denoiser) -> bool:
+            return bool(part.condition) if isinstance(label, Mapping) else part.label is not None
 
-        return self._of([part if told(self) and not told(part) else part.given(label) for part in self.parts])
+        some = conditional(self)
+        return self._with_parts([part if some and not conditional(part) else part.given(label) for part in self.parts])
 
-    def mapped(self, change: Callable[[Tensor], Tensor]) -> Self:
-        made = self._of([part.mapped(change) for part in self.parts])
+    def map_rows(self, change: Callable[[Tensor], Tensor]) -> Self:
+        made = self._with_parts([part.map_rows(change) for part in self.parts])
         made.weight = change(self.weight) if isinstance(self.weight, Tensor) else self.weight
         return made
 
-    def joined(self, label: int | Tensor | None, condition: Condition, first: int, x: Tensor) -> Self:
-        return self._of([part.joined(label, condition, first, x) for part in self.parts])
+    def map_conditions(self, change: Callable[[Conditions], Conditions]) -> Self:
+        return self._with_parts([part.map_conditions(change) for part in self.parts])
 
-    def _of(self, parts: Sequence[Denoiser]) -> Self:
+    def _with_parts(self, parts: Sequence[Denoiser]) -> Self:
         made = copy(self)
-        made.parts, made.label, made.condition = tuple(parts), parts[0].label, parts[0].condition
+        made.parts, made.conditions = tuple(parts), parts[0].conditions
         return made
 
-    def _weight(self, x: Tensor) -> Real:
-        """w, to multiply x."""
+    def weight_for(self, x: Tensor) -> Real:
+        """The weight in the shape that multiplies x, (B, ...): a float, or (B, 1, ...).
+
+        Raises:
+            ValueError: for a number of weights that is neither 1 nor B.
+        """
         if not isinstance(self.weight, Tensor):
             return self.weight
         return per_sample(for_batch("weight", self.weight, len(x)), x)
 
-    def _between(self, start: Tensor, end: Tensor) -> Tensor:
+    def _extrapolated(self, start: Tensor, end: Tensor) -> Tensor:
         """(1 − w) start + w end, exact for w = 0 and w = 1."""
-        return torch.lerp(start, end, self._weight(start))
+        return torch.lerp(start, end, self.weight_for(start))
 
     def __repr__(self) -> str:
         weight = f"{self.weight:g}" if isinstance(self.weight, float) else "weights"
@@ -92,7 +104,7 @@ def _unthresholded(denoiser: Denoiser) -> Denoiser:
 
 
 def _checked_weight(weight: float | Tensor) -> float | Tensor:
-    """A finite number, or a floating-point tensor of them, one a sample or one; read from host tensors alone."""
+    """A finite float, or a floating-point tensor (B,) or (1,), whose values are checked only on the host."""
     if not isinstance(weight, Tensor):
         weight = float(weight)
         if not math.isfinite(weight):

@@ -1,4 +1,4 @@
-"""A network whose input, output and skip connection are scaled so that each is of the size of one.
+"""The frame of EDM: input, output and skip connection of a network are scaled so that each has standard deviation one.
 
 In the coordinates x̃ = x/α and σ̃ = σ/α, where the path only adds noise,
 
@@ -10,7 +10,7 @@ with s the standard deviation of the data. With n = √(σ² + α² s²), the st
 
     x₀-hat = (α s²/n²) x + (σ s/n) F(x/n, c_noise),
 
-which divides by nothing that vanishes: at σ = 0 it is x/α, at α = 0 it is s F(x/σ, ∞), and c_noise alone is infinite.
+where no divisor vanishes: at σ = 0 it is x/α, at α = 0 it is s F(x/σ, ∞), and c_noise alone is infinite.
 
 Source: Karras et al., Elucidating the Design Space (2206.00364), eq. 7 and table 1.
 """
@@ -30,7 +30,7 @@ __all__ = ["EDM", "Scales"]
 
 
 class Scales(NamedTuple):
-    """x₀-hat = skip x + output F(input x, clock): floats, or tensors of the times' shape."""
+    """The coefficients of x₀-hat = skip x + output F(input x, clock): floats, or tensors (B,)."""
 
     skip: Real
     output: Real
@@ -40,9 +40,19 @@ class Scales(NamedTuple):
 
 @dataclass(frozen=True)
 class EDM:
-    """The preconditioning of EDM, for any path. sigma_data: s above, in units of the data.
+    """The preconditioning of EDM, for any path: the frame in which a network is trained and called.
 
-    Raises ValueError unless sigma_data is positive and finite.
+    `training.weightings.EDM` is the weight of the training loss that belongs to it.
+
+    Args:
+        sigma_data: s, the standard deviation of the data, in units of the data.
+
+    Raises:
+        ValueError: unless sigma_data is positive and finite.
+
+    Example:
+        >>> EDM(sigma_data=0.5).scales(alpha=1.0, sigma=0.5).skip
+        0.5
     """
 
     sigma_data: float = 0.5
@@ -52,9 +62,13 @@ class EDM:
             raise ValueError(f"EDM needs a finite sigma_data > 0, but got {self.sigma_data}; give that of the data.")
 
     def scales(self, alpha: Real, sigma: Real) -> Scales:
-        """The four coefficients in the path's own coordinates.
+        """The coefficients for a state x = α x₀ + σ ε.
 
-        Where σ = 0 the network has no weight, so that any clock will do: it sees 0 there, not −∞.
+        Where σ = 0 the network has the weight 0, so that its clock does not matter: it sees 0 and not −∞.
+
+        Args:
+            alpha: α, a float or (B,).
+            sigma: σ, a float or (B,).
         """
         variance = sigma**2 + (alpha * self.sigma_data) ** 2
         norm = sqrt(variance)

@@ -9,35 +9,67 @@ Every kind of prediction is a combination y = p x₀ + q ε with known coefficie
     velocity   α'     σ'       dx/dt along the path, the field of flow matching
     score      0     −1/σ      ∇ log p_t by Tweedie's formula
 
-Together with x = α x₀ + σ ε this is a 2×2 linear system; all conversions are its solution. Its determinant
-α q − σ p is the conditioning: where it vanishes (ε from x₀ at σ = 0, x₀ from ε at α = 0) the conversion
-does not exist, and it is refused.
+Together with x = α x₀ + σ ε this is a 2×2 linear system. Every conversion is its solution. Where its determinant
+α q − σ p vanishes (ε from x₀ at σ = 0, x₀ from ε at α = 0) the conversion does not exist, and an error says so.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 from torch import Tensor
 
 from ..paths import GaussianPath, Real
 
-__all__ = ["KINDS", "check_kind", "coefficients", "conversion", "per_sample"]
+__all__ = ["KINDS", "Conversion", "check_kind", "coefficients", "conversion", "per_sample"]
 
 KINDS = ("x0", "eps", "v", "velocity", "score")
 
 
+class Conversion(NamedTuple):
+    """The map y_target = a x + b y_source from one prediction to another at one time, or at one time a sample.
+
+    Args:
+        from_x: a, a float or (B,).
+        from_source: b, a float or (B,).
+    """
+
+    from_x: Real
+    from_source: Real
+
+    def __call__(self, x: Tensor, source: Tensor) -> Tensor:
+        """y_target of the states x and of y_source, each (B, ...); y_source itself where a = 0 and b = 1."""
+        if not isinstance(self.from_x, Tensor) and self == (0.0, 1.0):
+            return source
+        return per_sample(self.from_x, x) * x + per_sample(self.from_source, x) * source
+
+
 def check_kind(kind: str) -> str:
+    """The kind itself.
+
+    Raises:
+        ValueError: for a kind that is not in `KINDS`.
+    """
     if kind not in KINDS:
         raise ValueError(f"Unknown kind of prediction {kind!r}; choose one of {', '.join(KINDS)}.")
     return kind
 
 
 def coefficients(kind: str, path: GaussianPath, t: Real) -> tuple[Real, Real]:
-    """(p, q) of y = p x₀ + q ε.
+    """The pair (p, q) of the prediction y = p x₀ + q ε.
 
-    Raises ValueError for an unknown kind, for the score where σ = 0, and for the velocity where σ' is infinite (`t` a
-    float; a tensor gives infinities there).
+    Args:
+        kind: one of `KINDS`.
+        path: the path.
+        t: the time, a float or (B,).
+
+    Returns:
+        p and q, floats or (B,).
+
+    Raises:
+        ValueError: for an unknown kind; for a float t, for the score where σ = 0 and for the velocity where σ' is
+            infinite. For a tensor the values there are infinite.
     """
     match check_kind(kind):
         case "x0":
@@ -61,30 +93,55 @@ def coefficients(kind: str, path: GaussianPath, t: Real) -> tuple[Real, Real]:
             return 0.0, -1.0 / sigma
 
 
-def conversion(
-    source: tuple[Real, Real], target: tuple[Real, Real], path: GaussianPath, t: Real
-) -> tuple[Real, Real]:
-    """(a, b) with y_target = a x + b y_source, each prediction given by its (p, q).
+def conversion(source: tuple[Real, Real], target: tuple[Real, Real], path: GaussianPath, t: Real) -> Conversion:
+    """The map from one prediction to another, a x + b y_source.
 
-    Raises ValueError where the conversion is singular (`t` a float; a tensor gives infinities there).
+    Args:
+        source: (p, q) of the prediction at hand.
+        target: (p, q) of the prediction wanted.
+        path: the path.
+        t: the time, a float or (B,).
+
+    Returns:
+        (a, b), which is also called with x and y_source.
+
+    Raises:
+        ValueError: for a float t where source and x do not determine target. For a tensor the values there are
+            infinite.
+
+    Example:
+        With x = 0.5 x₀ + 0.5 ε, x₀ = 2 x − ε:
+
+        >>> from fokker.generative import CondOT
+        >>> path, t = CondOT(), 0.5
+        >>> conversion(coefficients("eps", path, t), coefficients("x0", path, t), path, t)
+        Conversion(from_x=2.0, from_source=-1.0)
     """
     alpha, sigma = path.alpha(t), path.sigma(t)
     (p, q), (p_target, q_target) = source, target
     determinant = alpha * q - sigma * p
     if not isinstance(determinant, Tensor):
         if p * q_target == q * p_target:  # the same combination, up to a factor
-            return 0.0, q_target / q if q else p_target / p
+            return Conversion(0.0, q_target / q if q else p_target / p)
         if determinant == 0.0:
             raise ValueError(
                 f"A prediction of {p:g} x0 + {q:g} eps does not determine {p_target:g} x0 + {q_target:g} eps at "
                 f"t = {t:g}, where alpha = {alpha:g} and sigma = {sigma:g}; start or end at another time, hold "
                 "another quantity, or train another kind of prediction."
             )
-    return (p_target * q - q_target * p) / determinant, (q_target * alpha - p_target * sigma) / determinant
+    return Conversion((p_target * q - q_target * p) / determinant, (q_target * alpha - p_target * sigma) / determinant)
 
 
 def per_sample(coefficient: Real, x: Tensor) -> Real:
-    """A coefficient of shape (B,) reshaped to multiply x of shape (B, ...); a float stays as it is."""
+    """A coefficient in the shape that multiplies x.
+
+    Args:
+        coefficient: a float, which is returned unchanged, or (B,) or (1,).
+        x: (B, ...).
+
+    Returns:
+        The float, or a tensor (B, 1, ...) in the dtype and on the device of x.
+    """
     if not isinstance(coefficient, Tensor):
         return coefficient
     return coefficient.to(x).reshape(-1, *(1,) * (x.ndim - 1))

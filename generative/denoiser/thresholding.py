@@ -1,13 +1,13 @@
 """Thresholds keep the denoised sample x₀-hat within the range of the data.
 
-A guided x₀-hat leaves the range that the data have, and steps built on it go further astray. A threshold brings every
-component back, of each sample apart:
+A guided x₀-hat leaves the range of the data, and a step that is built on it leads further away. A threshold brings
+every component back, for each sample separately:
 
     static       x₀ ← clip(x₀, −b, b)
     dynamic      s = max(b, q-quantile of |x₀|),    x₀ ← clip(x₀, −s, s) b/s
 
-The thresholded field has kinks, and does not commute with affine maps: a solver keeps its accuracy no longer, and not
-its order. A denoiser says so by `smooth`.
+The thresholded field has kinks and does not commute with affine maps: a solver loses its order. `Denoiser.smooth` says
+whether there is a threshold.
 
 Source: Saharia et al., Imagen (2205.11487), section 2.3, with b = 1.
 """
@@ -24,7 +24,18 @@ __all__ = ["Dynamic", "Static", "Threshold"]
 
 @dataclass(frozen=True)
 class Static:
-    """Clips x₀-hat to [−bound, bound]. Raises ValueError unless bound is positive and finite."""
+    """Clips x₀-hat to [−bound, bound].
+
+    Args:
+        bound: b, in units of the data.
+
+    Raises:
+        ValueError: unless bound is positive and finite.
+
+    Example:
+        >>> Static(1.0)(torch.tensor([[-3.0, 0.5]]))
+        tensor([[-1.0000,  0.5000]])
+    """
 
     bound: float = 1.0
 
@@ -37,11 +48,21 @@ class Static:
 
 @dataclass(frozen=True)
 class Dynamic:
-    """Clips each x₀-hat to a quantile of its own components, and scales what is left to [−bound, bound].
+    """Clips each x₀-hat to a quantile of its own components, and scales the result to [−bound, bound].
 
-    quantile: in (0, 1], interpolated linearly between order statistics; samples whose quantile is within the bound
-    are clipped to the bound, and not scaled. largest: a bound of the quantile. Raises ValueError for a quantile or a
-    bound out of range.
+    A sample whose quantile is below the bound is clipped to the bound and not scaled.
+
+    Args:
+        quantile: q in (0, 1], interpolated linearly between order statistics.
+        bound: b, in units of the data.
+        largest: an upper bound of the quantile, in units of the data.
+
+    Raises:
+        ValueError: for a quantile or a bound out of range.
+
+    Example:
+        >>> Dynamic(quantile=1.0)(torch.tensor([[-4.0, 2.0]]))
+        tensor([[-1.0000,  0.5000]])
     """
 
     quantile: float = 0.995

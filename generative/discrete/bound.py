@@ -221,7 +221,7 @@ def _chosen(steps: int, terms: int | None, x0: Tensor, noise: Noise) -> tuple[Te
 
 def _spent(denoiser: Denoiser, chain: Chain, which: Tensor) -> int:
     """Network evaluations of the sample that takes most."""
-    spends = torch.as_tensor(denoiser.spends(chain.times)).expand(chain.steps + 1)
+    spends = torch.as_tensor(denoiser.evaluations(chain.times)).expand(chain.steps + 1)
     return int(spends[which].sum(1).amax() + spends[-1])
 
 

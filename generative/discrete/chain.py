@@ -252,7 +252,7 @@ class _Network(Field):
         return torch.cat(learned(self.denoiser, t, x.chunk(2, 1)[0]), 1)
 
     def evaluations(self, t: Time) -> int | Tensor:
-        return self.denoiser.spends(t)
+        return self.denoiser.evaluations(t)
 
     def of_rows(self, index: Tensor) -> _Network:
         return replace(self, denoiser=self.denoiser.of_rows(index))

@@ -213,7 +213,7 @@ class _Drift(Field):
         return self.denoiser.combination(*_row(self.denoiser.path, self.g, t), t, x)
 
     def evaluations(self, t: Time) -> int | Tensor:
-        return self.denoiser.spends(t)
+        return self.denoiser.evaluations(t)
 
     def of_rows(self, index: Tensor) -> _Drift:
         return replace(self, denoiser=self.denoiser.of_rows(index))

@@ -33,7 +33,7 @@ class Held(Field):
         return self.denoiser.combination(*self.hold.row(t), t, x)
 
     def evaluations(self, t: Time) -> int | Tensor:
-        return self.denoiser.spends(t)
+        return self.denoiser.evaluations(t)
 
     def of_rows(self, index: Tensor) -> Held:
         return replace(self, denoiser=self.denoiser.of_rows(index))
@@ -49,7 +49,7 @@ class Score(Field):
         return self.denoiser.predict("score", t, x)
 
     def evaluations(self, t: Time) -> int | Tensor:
-        return self.denoiser.spends(t)
+        return self.denoiser.evaluations(t)
 
     def of_rows(self, index: Tensor) -> Score:
         return Score(self.denoiser.of_rows(index))

@@ -64,7 +64,7 @@ class _InClock(Field):
         return self.denoiser.combination(1.0, -1.0, t, per_sample(scale(self.denoiser.path, t), z) * z)
 
     def evaluations(self, r: Time) -> int | Tensor:
-        return self.denoiser.spends(time_of(self.denoiser.path, r))
+        return self.denoiser.evaluations(time_of(self.denoiser.path, r))
 
     def of_rows(self, index: Tensor) -> _InClock:
         return _InClock(self.denoiser.of_rows(index))
@@ -112,7 +112,7 @@ class ChangeOfVariables:
             _, products = part.linearised((1.0, -1.0), t, at, unit)
             trace = part.trace(products, at)
             found.append(per_sample(alpha + sigma, trace) * trace)
-            spent.append(part.denoiser.spends(t) * torch.ones(len(some), dtype=torch.int64))
+            spent.append(part.denoiser.evaluations(t) * torch.ones(len(some), dtype=torch.int64))
         return torch.cat(found), torch.cat(spent)
 
     def prior_mismatch(self, x: Tensor, t: float) -> tuple[Tensor, int]:
@@ -131,7 +131,7 @@ class ChangeOfVariables:
         mean = self.denoiser.predict("x0", t, torch.zeros_like(x)).flatten(1).double()
         linear = 0.5 * alpha / sigma**2 * (flat.double() * (x0.double() + mean)).sum(1)
         constant = 0.5 * (alpha / sigma) ** 2 * mean.square().sum(1) + 0.5 * alpha * trace.mean(1)
-        return linear - constant, int(self.denoiser.spends(t))
+        return linear - constant, int(self.denoiser.evaluations(t))
 
     def linearised(self, row: tuple[Real, Real], t: Real, x: Tensor, unit: Real) -> tuple[Tensor, Products]:
         """p x₀-hat + q ε-hat at x (B, d), and the products vᵀ J of its derivative J there, less `unit` vᵀ."""

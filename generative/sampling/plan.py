@@ -89,13 +89,13 @@ def plan(denoiser: Denoiser, sampler: Sampler, nfe: int, *, both_ways: bool = Fa
     def grid(n: int) -> Tensor:
         return sampler.grid(denoiser.path, n, t0=start, t1=end)
 
-    cheapest = min(int(denoiser.spends(t)) for t in grid(least).tolist())
+    cheapest = min(int(denoiser.evaluations(t)) for t in grid(least).tolist())
     if cheapest == denoiser.cost or not isinstance(sampler.solver, Stepper):
         return Plan(denoiser, sampler, grid(least), start)
     equation = sampler.equation(denoiser)
 
     def spent(n: int) -> int:
-        return sum(int(denoiser.spends(call.time)) for call in unroll(equation, grid(n), sampler.solver).evaluations)
+        return sum(int(denoiser.evaluations(call.time)) for call in unroll(equation, grid(n), sampler.solver).evaluations)
 
     numbers = range(least, sampler.solver.steps(nfe // cheapest) + 1)
     fitting = bisect_right(numbers, nfe, key=spent)

@@ -131,7 +131,7 @@ def conditioned(
         if denoiser.label is None and not denoiser.condition:
             raise ValueError("guidance needs a label to guide towards; give label=..., or leave guidance out.")
         denoiser = CFG(denoiser, guidance)
-    return denoiser.mapped(lambda rows: for_batch("label, condition or weight", rows, batch).to(x.device))
+    return denoiser.map_rows(lambda rows: for_batch("label, condition or weight", rows, batch).to(x.device))
 
 
 def check_network(net: object, x: Tensor) -> None:

@@ -127,7 +127,10 @@ class MinSNR(Weighting):
 
 @dataclass(frozen=True)
 class EDM(Weighting):
-    """(σ² + s²) / (σ s)² on the x₀-error, σ over α: the weight 1 on the preconditioned network's own error."""
+    """(σ² + s²) / (σ s)² on the x₀-error, σ over α: the weight 1 on the preconditioned network's own error.
+
+    `denoiser.EDM` is the preconditioning itself.
+    """
 
     sigma_data: float = 0.5
 

@@ -84,7 +84,8 @@ def _riccati(logarithmic: bool) -> Problem:
         return torch.exp(t - 1.0) if logarithmic else torch.sin(t)
 
     def field(t: Time, x: Tensor) -> Tensor:
-        time, speeds = torch.as_tensor(column(t, x) if isinstance(t, Tensor) else t, dtype=torch.float64), SPEEDS.to(x.dtype)
+        times = column(t, x) if isinstance(t, Tensor) else t
+        time, speeds = torch.as_tensor(times, dtype=torch.float64), SPEEDS.to(x.dtype)
         return -0.25 * speeds * (speeds * clock(time)).cos() * (x / scale(time)) ** 2
 
     def solution(x: Tensor, s: float, t: float) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import pytest
@@ -88,6 +89,17 @@ def test_clocks_that_do_not_fit_are_refused() -> None:
         Denoiser(Spy(), CondOT(), predicts="eps", time="lambda")
     with pytest.raises(ValueError, match="The network's clock, 'log_snr', is inf at t = 1; start or end"):
         Denoiser(Spy(), CondOT(), predicts="x0", time="log_snr").output(1.0, X)
+
+
+@pytest.mark.parametrize("time", ["t", "1-t", "sigma", "log_snr", "half_log_snr", "index"])
+def test_a_denoiser_with_a_named_clock_can_be_pickled(time: str) -> None:
+    denoiser = Denoiser(Spy(), TABLE, predicts="eps", time=time, label=[0, 1, 2, 3], threshold=Static())
+    conversion = denoiser.conversion_to(1.0, 0.0, 0.5)
+    read, converted = pickle.loads(pickle.dumps((denoiser, conversion)))  # noqa: S301, written in this line
+    assert torch.equal(read.predict("x0", 0.5, X), denoiser.predict("x0", 0.5, X))
+    assert torch.equal(read.net.time, denoiser.net.time)
+    assert torch.equal(read.net.label, denoiser.net.label)
+    assert torch.equal(converted(X, X), conversion(X, X))
 
 
 def test_only_gaussian_paths_have_denoisers() -> None:
@@ -203,6 +215,28 @@ def test_a_learned_variance_is_the_second_half(kind: str) -> None:
     assert plain.output_and_variance(0.5, X)[1] is None
 
 
+@pytest.mark.parametrize("predicts", KINDS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_output_becomes_every_kind_before_the_threshold_and_back(predicts: str, kind: str) -> None:
+    times = torch.tensor([0.2, 0.4, 0.6, 0.9], dtype=torch.float64)
+    plain, limited = (Denoiser(Spy(), VP(), predicts=predicts, threshold=limit) for limit in (None, Static(0.1)))
+    for t in (0.6, times):
+        output = limited.output(t, X)
+        prediction = limited.from_output(kind, t, X, output)
+        torch.testing.assert_close(prediction, plain.predict(kind, t, X), rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(limited.to_output(kind, t, X, prediction), output, rtol=1e-12, atol=1e-12)
+        if kind == predicts:
+            assert prediction is output
+
+
+def test_an_output_that_does_not_determine_a_kind_is_refused() -> None:
+    denoiser = Denoiser(Spy(), CondOT(), predicts="velocity")
+    with pytest.raises(ValueError, match="t = 1, where alpha = 1 and sigma = 0"):
+        denoiser.to_output("x0", 1.0, X, X)
+    with pytest.raises(ValueError, match="'epsilon'; choose one of"):
+        denoiser.from_output("epsilon", 0.5, X, X)
+
+
 # One by one.
 
 FACES = {
@@ -249,4 +283,4 @@ def test_derivatives_go_through(face: str) -> None:
 
 def test_the_exact_denoiser_is_one_evaluation_at_every_time() -> None:
     denoiser = GAUSSIAN.denoiser(VP())
-    assert denoiser.cost == denoiser.spends(0.3) == 1
+    assert denoiser.cost == denoiser.evaluations(0.3) == 1

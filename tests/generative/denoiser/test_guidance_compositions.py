@@ -55,7 +55,7 @@ def test_autoguidance_leads_from_the_bad_model_through_the_good_one(kind: str) -
         guided = AutoGuidance(MIXTURE.denoiser(path), bad, weight)
         expected = (1.0 - weight) * y_bad + weight * y_good
         assert (guided.predict(kind, t, x) - expected).norm() < 1e-10 * (x.norm() + expected.norm())
-        assert (guided.cost, guided.spends(t)) == (2, 2)
+        assert (guided.cost, guided.evaluations(t)) == (2, 2)
 
 
 def test_the_threshold_of_the_good_model_acts_on_what_is_guided() -> None:

@@ -12,7 +12,7 @@ from toy import states
 
 from fokker.generative import CFG, VP, CondOT, Denoiser, flow, reverse_sde, variational_bound
 from fokker.generative.denoiser import AutoGuidance
-from fokker.generative.denoiser.denoiser import make_clock
+from fokker.generative.denoiser.clocks import make_clock
 from fokker.generative.equations import grids
 from fokker.solvers import (
     ODE,
@@ -78,24 +78,24 @@ def test_outside_there_is_the_conditional_model_alone() -> None:
         spent = (net.states - before) // len(X)
         expected = always if inside(t) else guided.denoiser
         assert torch.equal(output, expected.output(t, X))
-        assert spent == guided.spends(t) == (2 if inside(t) else 1)
-    assert (guided.cost, always.spends(0.2), guided.smooth) == (2, 2, False)
+        assert spent == guided.evaluations(t) == (2 if inside(t) else 1)
+    assert (guided.cost, always.evaluations(0.2), guided.smooth) == (2, 2, False)
 
 
 def test_both_bounds_are_inside() -> None:
     """log(α/σ) of CondOT at t = 1/2 is 0, exactly."""
     denoiser = Denoiser(Counted(), CondOT(), predicts="v", label=1)
-    assert CFG(denoiser, 2.0, null=0, interval=(0.0, 1.0)).spends(0.5) == 2
-    assert CFG(denoiser, 2.0, null=0, interval=(-1.0, 0.0)).spends(0.5) == 2
-    assert CFG(denoiser, 2.0, null=0, interval=(0.1, math.inf)).spends(1.0) == 2
-    assert CFG(denoiser, 2.0, null=0, interval=(0.1, math.inf)).spends(0.5) == 1
+    assert CFG(denoiser, 2.0, null=0, interval=(0.0, 1.0)).evaluations(0.5) == 2
+    assert CFG(denoiser, 2.0, null=0, interval=(-1.0, 0.0)).evaluations(0.5) == 2
+    assert CFG(denoiser, 2.0, null=0, interval=(0.1, math.inf)).evaluations(1.0) == 2
+    assert CFG(denoiser, 2.0, null=0, interval=(0.1, math.inf)).evaluations(0.5) == 1
 
 
 def test_times_per_sample_take_two_evaluations_only_where_there_is_guidance() -> None:
     net = Counted()
     guided, times = made(net), torch.linspace(0.3, 0.95, 8, dtype=torch.float64)
     output, each = guided.output(times, X), [1 + inside(t) for t in times.tolist()]
-    assert guided.spends(times).tolist() == each
+    assert guided.evaluations(times).tolist() == each
     assert (net.states, net.calls) == (sum(each), 1)
     assert 8 < sum(each) < 16
     for i, t in enumerate(times.tolist()):
@@ -118,9 +118,9 @@ def test_a_bound_spends_what_the_network_sees() -> None:
 def test_evaluations_add_up_over_parts() -> None:
     bad = Denoiser(Counted(), PATH, predicts="v", label=1)
     both = AutoGuidance(made(), bad, 2.0)
-    assert (both.cost, both.spends(0.2), both.spends(0.65)) == (3, 2, 3)
+    assert (both.cost, both.evaluations(0.2), both.evaluations(0.65)) == (3, 2, 3)
     twice = CFG(made(), 2.0, null=0, interval=(-math.inf, LOW))
-    assert (twice.cost, twice.spends(0.2), twice.spends(0.65), twice.spends(0.99)) == (4, 2, 2, 1)
+    assert (twice.cost, twice.evaluations(0.2), twice.evaluations(0.65), twice.evaluations(0.99)) == (4, 2, 2, 1)
 
 
 @pytest.mark.parametrize(

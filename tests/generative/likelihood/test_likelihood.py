@@ -606,7 +606,7 @@ def test_the_account_is_what_the_network_saw(
         denoiser = CFG(denoiser, 1.5, **guidance)
     x = random_mixture(4).sample(3, 1)
     result = log_likelihood(denoiser, x, times, Tsit5() if isinstance(times, Adaptive) else Heun(), trace, 2)
-    tried = sum(int(denoiser.spends(t)) for t in (0.0, 1.0))
+    tried = sum(int(denoiser.evaluations(t)) for t in (0.0, 1.0))
     if "interval" in (guidance or {}) and isinstance(times, Adaptive):
         assert net.rows - tried <= result.nfe.total  # samples at different times: a call counts as its costliest one
     else:
