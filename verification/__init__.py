@@ -1,7 +1,7 @@
 """Exactness: laws that are known, what solvers and samplers make of them, and the theory as a catalogue that runs.
 
     oracles        Gaussian, GaussianMixture, GaussianClasses, Empirical, PointMass, Uniform, Laplace, Student,
-                   OrnsteinUhlenbeck; perturbed by an error of known size: Bias, White, Smooth, Lag, Rounding
+                   OrnsteinUhlenbeck; `perturbed` by an error of known size: Bias, White, Smooth, Lag, Rounding
     certify        the order of a solver, of a published sampler, of anyone's code
     impulse_response, error_budget, equivalences
                    the exact law of a sampler's output; where its error comes from; which samplers are one
@@ -39,5 +39,6 @@ from .oracles import (
     Uniform as Uniform,
     White as White,
     guided_law as guided_law,
+    perturbed as perturbed,
 )
 from .report import Report as Report, verify as verify

@@ -1,11 +1,11 @@
-"""Networks of neighbouring libraries as denoisers, and our samplers as theirs.
+"""Networks of other libraries as denoisers, and our samplers as schedulers of diffusers.
 
     from_diffusers(model, scheduler)     diffusers: any model with the configuration of any of its Gaussian schedulers
     from_velocity(net, path)             flow_matching, torchcfm, and velocity fields of either order of arguments
     from_k_diffusion(denoiser)           k-diffusion: denoisers D(x, σ)
-    FokkerScheduler                      the way back: a sampler as a diffusers scheduler
+    FokkerScheduler                      a sampler as a diffusers scheduler
 
-None of these libraries is imported before it is needed; `pip install "fokker[adapters]"` installs what is.
+No library is imported before it is needed; `pip install "fokker[adapters]"` installs them.
 """
 
 from __future__ import annotations

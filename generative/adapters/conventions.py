@@ -1,7 +1,7 @@
-"""What a configuration of a diffusers scheduler says of the network that it belongs to.
+"""The convention of a network, read off the configuration of its diffusers scheduler.
 
-It says on what the network was trained, and how it is sampled from. Only the first matters here. In the conventions of
-Fokker, with i the index into a table of T values,
+A configuration describes how the network was trained and how it is sampled. Only the training matters here. In the
+conventions of Fokker, with i the index into a table of T values,
 
     schedulers            path                  the network sees                and returns
     of a table of β       Table(β)              x, i                            eps, x0 or v
@@ -9,8 +9,8 @@ Fokker, with i the index into a table of T values,
     of EDM                VE, EDM(σ_data)       x/√(σ² + σ_data²), log(σ)/4     F, or −F if "v_prediction"
     of the VE equation    VE                    x, σ                            the score
 
-Schedulers that step x/α (Euler, Heun, LMS, …) and those that step x feed a network the same numbers, so that all
-schedulers of a table are one row. How steps are placed and taken is left out: that is for solvers and grids.
+Schedulers that step x/α (Euler, Heun, LMS, …) and schedulers that step x give a network the same input, so that all
+schedulers of a table share one row. Solvers and grids decide how steps are placed and taken.
 
 Sources: Ho et al. (2006.11239); Salimans and Ho (2202.00512); Lin et al. (2305.08891); Karras et al. (2206.00364);
 Song et al. (2011.13456); Esser et al. (2403.03206).
@@ -51,7 +51,7 @@ MODEL = frozenset(
         "sample_max_value",
     }
 )  # fmt: skip
-"""The fields of a configuration that say what a network is."""
+"""The fields of a configuration that describe the network."""
 
 STEPPING = frozenset(
     {
@@ -64,17 +64,24 @@ STEPPING = frozenset(
         "use_dynamic_shifting", "use_exponential_sigmas", "use_karras_sigmas", "use_lu_lambdas", "variance_type",
     }
 )  # fmt: skip
-"""Those that say where steps are placed and how they are taken, and are left out."""
+"""The fields that describe how steps are placed and taken; they are ignored."""
 
 KINDS = {"epsilon": "eps", "sample": "x0", "original_sample": "x0", "v_prediction": "v"}
 
 
 @dataclass(frozen=True)
 class Conventions:
-    """What a scheduler's configuration says of a network.
+    """The convention of a network, as its scheduler's configuration describes it.
 
-    sign: of what the network returns, by that of the prediction. clock: from the preconditioner's clock to the
-    network's. shift: the time shift s of a flow, which changes the grid alone: σ becomes s σ / (1 + (s − 1) σ).
+    Attributes:
+        path: the path of the training.
+        predicts: the kind of prediction.
+        time: the clock of the network.
+        sign: −1 if the network returns the negative prediction, otherwise 1.
+        precondition: the frame around the network, if there is one.
+        clock: maps the clock of the preconditioning to the clock of the network.
+        threshold: the threshold of x₀-hat, if there is one.
+        shift: the time shift s of a flow, which changes only the grid: σ becomes s σ / (1 + (s − 1) σ).
     """
 
     path: GaussianPath
@@ -88,14 +95,15 @@ class Conventions:
 
 
 def conventions(scheduler: Any) -> Conventions:
-    """What a scheduler, or its configuration, says of a network. Raises as `from_diffusers` does."""
+    """The convention that a scheduler, or its configuration, describes. Raises as `from_diffusers` does."""
     return SCHEDULERS[scheduler_class(scheduler)](fields_of(scheduler))
 
 
 def scheduler_class(scheduler: Any) -> str:
-    """The name of a scheduler's class, or of that which a configuration belongs to.
+    """The class name of a scheduler, or of the scheduler to which a configuration belongs.
 
-    A configuration in memory may name none; then it is one that takes exactly these fields. Raises as `from_diffusers`.
+    A configuration in memory may lack the name; then a class that takes exactly its fields is chosen. Raises as
+    `from_diffusers` does.
     """
     config: Mapping[str, Any] = getattr(scheduler, "config", scheduler)
     if not isinstance(config, Mapping):
@@ -116,7 +124,7 @@ def scheduler_class(scheduler: Any) -> str:
 
 
 def fields_of(scheduler: Any) -> dict[str, Any]:
-    """Every field that a scheduler's class takes: as it is given, or its default. Raises as `from_diffusers` does."""
+    """All fields of a scheduler's class, with the given values or the defaults. Raises as `from_diffusers` does."""
     name = scheduler_class(scheduler)
     given = _given(getattr(scheduler, "config", scheduler))
     if unknown := sorted(given.keys() - MODEL - STEPPING):
@@ -128,19 +136,19 @@ def fields_of(scheduler: Any) -> dict[str, Any]:
 
 
 def _given(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a configuration, without notes of diffusers, and without what `FokkerScheduler` adds."""
+    """The fields of a configuration, without those that diffusers notes and `FokkerScheduler` adds."""
     own = ("model_class", "sampler", "integers")
     return {field: value for field, value in config.items() if not field.startswith("_") and field not in own}
 
 
 def _parameters(name: str) -> dict[str, Any]:
-    """What a scheduler's class takes, with the defaults."""
+    """The fields that a scheduler's class takes, with their defaults."""
     parameters = list(signature(getattr(library("diffusers"), name).__init__).parameters.values())[1:]
     return {each.name: each.default for each in parameters if each.kind is not Parameter.VAR_KEYWORD}
 
 
 def _choice(settings: dict[str, Any], field: str, choices: Mapping[str, Any]) -> Any:
-    """What the value of a field means. Raises ValueError for a value that is not known."""
+    """The meaning of a field's value. Raises ValueError for an unknown value."""
     value = str(settings.get(field))
     if value not in choices:
         raise ValueError(f"{field} = {value!r} is not known here; it may be {', '.join(choices)}.")
@@ -209,18 +217,18 @@ def _of_edm(settings: dict[str, Any]) -> Conventions:
 
 
 def _of_cosine(settings: dict[str, Any]) -> Conventions:
-    """The same, whose network sees an angle."""
+    """EDM for a network whose clock is an angle."""
     return replace(_of_edm(settings), clock=lambda c: (4.0 * c).exp().atan() * (2.0 / math.pi))
 
 
 def _of_euler(settings: dict[str, Any]) -> Conventions:
-    """EulerDiscrete with continuous times: EDM for data of unit variance. Without bounds σ/α is that of the table."""
-    sigma_max = settings["sigma_max"] or math.exp(-float(Table(_betas(settings)).half_log_snr(0.0)))
+    """EulerDiscrete with continuous times: EDM for data of unit variance, with the σ/α of the table by default."""
+    sigma_max = settings["sigma_max"] or math.exp(-Table(_betas(settings)).half_log_snr(0.0))
     return Conventions(VE(sigma_max), "x0", "t", -1.0, EDM(1.0))
 
 
 def _of_angle(settings: dict[str, Any]) -> Conventions:
-    """IPNDM: a v-network whose clock is the angle of (α, σ) in quarter turns, from data."""
+    """IPNDM: a network for v, whose clock is the angle of (α, σ) in quarter turns from the data."""
     if settings["trained_betas"] is not None:
         raise ValueError("IPNDMScheduler with trained_betas is not known here; leave trained_betas out.")
     return Conventions(Cosine(-math.inf, math.inf), "v", "1-t")
@@ -231,7 +239,7 @@ def _of_ve(settings: dict[str, Any]) -> Conventions:
 
 
 def _threshold(settings: dict[str, Any]) -> Threshold | None:
-    """diffusers divides by the quantile between 1 and sample_max_value."""
+    """The threshold of a configuration; that of diffusers divides by a quantile between 1 and sample_max_value."""
     if settings.get("thresholding"):
         largest = settings["sample_max_value"]
         return Static(1.0) if largest <= 1.0 else Dynamic(settings["dynamic_thresholding_ratio"], 1.0, largest)
@@ -256,4 +264,4 @@ SCHEDULERS: dict[str, Callable[[dict[str, Any]], Conventions]] = {
     "IPNDMScheduler": _of_angle,
     "ScoreSdeVeScheduler": _of_ve,
 }
-"""The schedulers of diffusers whose networks live on a Gaussian path, and how each configuration is read."""
+"""The schedulers of diffusers with a Gaussian path, each with the function that reads its configuration."""

@@ -17,16 +17,20 @@ def from_diffusers(
 ) -> Denoiser:
     """A model of diffusers as a denoiser.
 
-    model: called as model(x, timestep=..., return_dict=False), with class_labels=... if there is a label and with the
-    condition (encoder_hidden_states=..., ...). A model that returns twice the channels has learned its variance,
-    which is left out. scheduler: a scheduler, or its configuration (`scheduler.config`, or what is in
-    scheduler_config.json). label, condition: as for `Denoiser`.
+    The network sees an index of a table as a whole number in the state's dtype, and a time between two indices as a
+    fraction. With `clip_sample` or `thresholding` predictions are thresholded; give {**scheduler.config, "clip_sample":
+    False} to avoid this.
 
-    Indices of a table reach the network as whole numbers, in the state's dtype; times between them as fractions. With
-    `clip_sample` or `thresholding` predictions go through the threshold; to leave it out give {**scheduler.config,
-    "clip_sample": False}.
+    Args:
+        model: called as model(x, timestep=..., return_dict=False), with class_labels=... if there is a label, and with
+            the condition (encoder_hidden_states=..., ...). A model that returns twice the channels has learned a
+            variance, which is not used.
+        scheduler: a scheduler, or its configuration (`scheduler.config`, or the content of scheduler_config.json).
+        label: as for `Denoiser`.
+        condition: as for `Denoiser`.
 
-    Raises ValueError for schedulers without a Gaussian path, and for fields of a configuration that are not known.
+    Raises:
+        ValueError: the scheduler has no Gaussian path, or the configuration has an unknown field.
     """
     said = conventions(scheduler)
     return Denoiser(

@@ -1,10 +1,11 @@
 """Denoisers of the k-diffusion library.
 
-There a network stands inside a wrapper that makes it a denoiser of a path that only adds noise,
+A wrapper of k-diffusion makes any network (Karras' preconditioner, ε or v on a table) a denoiser of a path that only
+adds noise,
 
-    D(x₀ + σ ε, σ) = x₀-hat,
+    D(x₀ + σ ε, σ) = x₀-hat.
 
-whatever it predicts itself (Karras' preconditioner, ε or v on a table). That is a denoiser on `VE` whose clock is σ.
+This is a denoiser on `VE` whose clock is σ.
 
 Source: Karras et al., Elucidating the Design Space (2206.00364), section 2.
 """
@@ -24,10 +25,15 @@ __all__ = ["from_k_diffusion"]
 def from_k_diffusion(
     denoiser: Callable[..., Tensor], *, condition: Condition | None = None, sigma_max: float | None = None
 ) -> Denoiser:
-    """A denoiser D(x, sigma, **condition) of k-diffusion, x of shape (B, ...) and sigma of shape (B,).
+    """A denoiser of k-diffusion as a `Denoiser`.
 
-    condition: what its samplers take as extra_args. sigma_max: the noise at t = 0; by default the last σ of the
-    denoiser's own table, or 80. Raises TypeError for what cannot be called.
+    Args:
+        denoiser: D(x, sigma, **condition), for x (B, ...) and sigma (B,).
+        condition: the extra_args of its samplers.
+        sigma_max: σ at t = 0; None for the last σ of the denoiser's own table, or 80 if it has none.
+
+    Raises:
+        TypeError: the denoiser cannot be called.
     """
     if not callable(denoiser):
         raise TypeError(f"denoiser is a {type(denoiser).__name__}; give a wrapper D(x, sigma) of k-diffusion.")

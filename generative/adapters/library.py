@@ -1,4 +1,4 @@
-"""A library that is imported when it is needed."""
+"""Import of an optional library when it is needed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["library"]
 
 
 def library(name: str) -> Any:
-    """The module of that name. Raises ImportError where it is not installed, with what installs it."""
+    """The module of this name. Raises ImportError, with the command that installs it, if it is not installed."""
     try:
         return import_module(name)
     except ModuleNotFoundError as error:

@@ -1,10 +1,10 @@
-"""A table that is run row by row, as the values of its field arrive.
+"""Runs an unrolled sampler row by row, as the values of its field arrive.
 
 With N_j the value at the j-th evaluation, of the state X_j,
 
     X_{j+1} = Σ a x_i + Σ b N_k + Σ c ξ_k        (`solvers.scheme`)
 
-is a sum of what is there already.
+is a sum of known tensors.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["Answer", "Drawn", "Run"]
 
 
 class Answer:
-    """Stands in for a model of diffusers: it notes what it is asked, and answers with the output that is at hand."""
+    """A stand-in for a model of diffusers. It records its arguments and returns the output that it was given."""
 
     output: Tensor | None = None
     x: Tensor
@@ -38,7 +38,7 @@ class Answer:
 
 
 class Drawn:
-    """Noise from a pipeline's generator, or one generator a sample."""
+    """Noise from a pipeline's generator, or from one generator for each sample."""
 
     replays = False
 
@@ -57,7 +57,7 @@ class Drawn:
 
 
 class Run:
-    """A table on its way: how many evaluations have been made, and what the rows to come are made of."""
+    """The state of a run: the number of evaluations so far, and the tensors that later rows need."""
 
     def __init__(self, scheme: Scheme) -> None:
         self.scheme, self.program = scheme, scheme.program
@@ -76,7 +76,7 @@ class Run:
 
     @property
     def time(self) -> float:
-        """Of the evaluation that is next."""
+        """The time of the next evaluation."""
         return self.scheme.evaluations[min(self.made, self.scheme.nfe - 1)].time
 
     @property
@@ -84,7 +84,17 @@ class Run:
         return self.scheme.evaluations[self.made].kind
 
     def advance(self, x: Tensor, value: Tensor, equation: Any, noise: Drawn) -> Tensor:
-        """Take N at x, and go on to the argument of the next evaluation, or to the end."""
+        """Goes on to the argument of the next evaluation, or to the end.
+
+        Args:
+            x: the argument of the evaluation that was made.
+            value: N at x.
+            equation: the equation that is solved, for the noise's clock.
+            noise: draws the normals of the next step.
+
+        Returns:
+            The next argument, or the final state.
+        """
         if self.made == 0:
             self._draw(x, equation, noise)
         *_, row, place = self.program[self.step].evaluations[self.stage]

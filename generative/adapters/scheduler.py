@@ -1,16 +1,16 @@
 """A sampler as a diffusers scheduler.
 
-A pipeline calls its network itself, and hands what that returns to the scheduler, one evaluation after the other. So it
-wants a sampler turned inside out, and that is what a table is (`solvers.unroll`): the times t_j of all evaluations are
-known beforehand, and with N_j made of the j-th output at X_j,
+A pipeline calls its network itself and passes each output to the scheduler. So a scheduler is a sampler turned inside
+out, which is what the table of `solvers.unroll` is: the times t_j of all evaluations are known beforehand, and with N_j
+computed from the j-th output at X_j,
 
     X_{j+1} = Σ a x_i + Σ b N_k + Σ c ξ_k
 
-is a sum of what is there already. The scheduler runs the table row by row as outputs arrive; a method of several stages
-is a scheduler like any other, whose timesteps are those of its stages.
+is a sum of known tensors. The scheduler runs the table row by row as outputs arrive. A method with several stages has a
+timestep for each stage.
 
-What an output means, its clock, its scale, its threshold, is not written down again: N_j comes from the equation of a
-denoiser whose network answers with the output that has been handed over.
+The meaning of an output (its kind, clock, scale and threshold) is written down once: N_j comes from the equation of a
+denoiser whose network returns the output that the pipeline has passed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from diffusers.utils import BaseOutput
 from torch import Tensor
 
 from ...solvers import unroll
-from ..denoiser import Conditions, Denoiser
+from ..denoiser import Conditions, Denoiser, per_sample
 from ..paths import Table
 from ..sampling import AnySampler, chosen, steps
 from .conventions import conventions, fields_of, scheduler_class
@@ -40,7 +40,7 @@ __all__ = ["FokkerScheduler", "SchedulerStep"]
 
 @dataclass
 class SchedulerStep(BaseOutput):  # type: ignore[misc]  # diffusers carries no types
-    """What a step returns: the state of the next evaluation, at the end the sample, and x₀-hat if it is determined."""
+    """The result of a step: the state of the next evaluation, or the sample at the end; x₀-hat if it is determined."""
 
     prev_sample: Tensor
     pred_original_sample: Tensor | None = None
@@ -51,19 +51,21 @@ class FokkerScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
 
         pipe.scheduler = FokkerScheduler.from_config(pipe.scheduler.config, sampler="unipc")
 
-    sampler: as for `sample`: the name of a published sampler (`named`), a `Sampler` of your own, which is a
-    solver, what it holds and a grid, a solver, or None for what is measured to be best. model_class, model: the class
-    of the scheduler whose configuration says what the network is, and that configuration (see `from_diffusers`).
-    integers: round the times of the grid to indices of the table. Times between them are fractions of an index, which
-    a network that embeds times by sines takes as they are, though it was trained on whole ones alone; the stages of a
-    method lie between the times of its grid.
+    set_timesteps(n) allows n evaluations of the network, so that n means the same cost for every sampler. The
+    pipeline's state is that of the denoiser's path, x = α x₀ + σ ε for a table, whatever the scale of the replaced
+    scheduler. On a table the grid runs from the last index to index 0, and one more step from there to the clean
+    sample. The shift of a flow shifts the grid.
 
-    set_timesteps(n) allows n evaluations of the network, so that n means the same cost for every sampler. The state of
-    a pipeline is that of the denoiser's path: x = α x₀ + σ ε for a table, whatever the scale of the scheduler replaced.
-    On a table the grid runs from the last index to index 0, and a last step from there to the clean sample. The shift
-    of a flow shifts it.
+    Args:
+        sampler: as for `sample`.
+        model_class: the name of the scheduler's class whose configuration describes the network.
+        integers: round the times of the grid to indices of the table. Otherwise times are fractions of an index. A
+            network that embeds times by sines accepts fractions, though it was trained on whole indices alone. The
+            stages of a method lie between the times of the grid in both cases.
+        model: the fields of that configuration (see `from_diffusers`).
 
-    Raises ValueError for an unknown sampler, for what `from_diffusers` refuses, and where the two do not fit.
+    Raises:
+        ValueError: an unknown sampler, a configuration that `from_diffusers` refuses, or a sampler that does not fit.
     """
 
     order = 1
@@ -82,7 +84,13 @@ class FokkerScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
 
     @classmethod
     def from_config(cls, config: Any = None, return_unused_kwargs: bool = False, **changes: Any) -> Any:
-        """From a scheduler of diffusers, its configuration, or that of one of these, and what is changed in it."""
+        """A scheduler for the network of another scheduler.
+
+        Args:
+            config: a scheduler of diffusers, its configuration, or that of a `FokkerScheduler`.
+            return_unused_kwargs: return ({}) as well, as diffusers asks for.
+            changes: values that replace those of the configuration, such as sampler="unipc".
+        """
         settings: Mapping[str, Any] = getattr(config, "config", config)
         fields = {name: value for name, value in settings.items() if not name.startswith("_")}
         if "model_class" not in fields:
@@ -92,9 +100,9 @@ class FokkerScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
 
     @classmethod
     def for_denoiser(cls, denoiser: Denoiser, sampler: AnySampler = None, *, integers: bool = False) -> FokkerScheduler:
-        """For a network with the path, prediction and clock of a denoiser, whose own network is not called.
+        """A scheduler for a network with the path, prediction and clock of a denoiser.
 
-        Raises ValueError for a guided denoiser, as guidance is what the pipeline does.
+        The denoiser's own network is not called. Raises ValueError for a guided denoiser: the pipeline guides.
         """
         if denoiser.cost != 1:
             raise ValueError(f"{denoiser!r} calls its network {denoiser.cost} times; give it without guidance.")
@@ -114,7 +122,7 @@ class FokkerScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         self.denoiser, self._answer, self._sampler = denoiser, answer, sampler
         self._integers, self._shift = integers, shift
         self._choose(1000)
-        self.init_noise_sigma = float(denoiser.path.sigma(0.0))
+        self.init_noise_sigma = denoiser.path.sigma(0.0)
         self.num_inference_steps: int | None = None
         self.timesteps = torch.empty(0)
         self.times: Tensor | None = None
@@ -132,10 +140,11 @@ class FokkerScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         super().save_config(save_directory, push_to_hub, **options)
 
     def set_timesteps(self, num_inference_steps: int, device: torch.device | str | None = None) -> None:
-        """Prepare a run with at most that many evaluations of the network.
+        """Prepares a run with at most `num_inference_steps` evaluations of the network.
 
-        `timesteps` are then the clock of the network at each of them, and `times` the grid. Raises ValueError for too
-        few, for integers that coincide, and for a sampler that adds noise before its first evaluation.
+        Then `timesteps` are the values of the network's clock at the evaluations, and `times` is the grid. Raises
+        ValueError for too few evaluations, for integers that coincide, and for a sampler that adds noise before its
+        first evaluation.
         """
         self._choose(num_inference_steps)
         self.num_inference_steps, self._device = num_inference_steps, device
@@ -145,7 +154,7 @@ class FokkerScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
     def _plan(self, times: Tensor) -> None:
         scheme = unroll(self.equation, times, self.sampler.solver)
         self._run = Run(scheme)
-        self.times, self.init_noise_sigma = times, float(self.denoiser.path.sigma(times[0].item()))
+        self.times, self.init_noise_sigma = times, self.denoiser.path.sigma(times[0].item())
         clocks = [self._clock(evaluation.time) for evaluation in scheme.evaluations]
         values = torch.cat(clocks)
         whole = isinstance(self.denoiser.path, Table) and bool((values == values.round()).all())
@@ -154,7 +163,7 @@ class FokkerScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         self._begin_index: int | None = None
 
     def _clock(self, t: Any) -> Tensor:
-        """What the network sees as its time, (B,) float32 for a float t, or of t's shape and dtype."""
+        """The time as the network sees it: (1,) float32 for a float t, otherwise of t's shape and dtype."""
         state = torch.zeros(1, 1) if not isinstance(t, Tensor) else t.new_zeros(len(t), 1)
         self._answer.output = None
         self.denoiser.output(t, state)
@@ -162,7 +171,7 @@ class FokkerScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
 
     @property
     def step_index(self) -> int | None:
-        """The number of evaluations that have been made."""
+        """The number of evaluations so far."""
         return None if self.times is None else self._run.made
 
     @property
@@ -170,9 +179,9 @@ class FokkerScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         return self._begin_index
 
     def set_begin_index(self, begin_index: int = 0) -> None:
-        """Start with this one of the timesteps, from a state of its time: for pipelines that start from an image.
+        """Starts with a later timestep, from a state at its time: for pipelines that start from an image.
 
-        Raises ValueError for an evaluation within a step, and for a sampler that would start with others.
+        Raises ValueError for a timestep within a step, and for a sampler that would start with other timesteps.
         """
         if begin_index == 0:
             self._begin_index = 0
@@ -189,7 +198,7 @@ class FokkerScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         self.timesteps, self.times, self._begin_index = timesteps, times, begin_index
 
     def scale_model_input(self, sample: Tensor, timestep: Any = None) -> Tensor:
-        """The state as the network sees it, at the evaluation that is next."""
+        """The state as the network sees it at the next evaluation."""
         self._check_planned()
         self._answer.output = None
         self.denoiser.output(self._run.time, sample)
@@ -206,13 +215,23 @@ class FokkerScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         eta: float = 0.0,
         use_clipped_model_output: bool | None = None,
     ) -> SchedulerStep | tuple[Tensor, Tensor | None]:
-        """From the network's output at a state to the state of the next evaluation, at the end to the sample.
+        """Goes from the network's output at a state to the state of the next evaluation, or to the sample.
 
-        model_output, sample: of one shape (B, ...); twice the channels if the network has learned its variance, which
-        is left out. What a pipeline has made of the state of a step is what the step starts from; the state of a stage
-        within it counts in that stage alone. generator: for stochastic samplers, one, or one a sample. eta,
-        use_clipped_model_output: what some pipelines pass to DDIM; eta must be 0, as the noise is the sampler's, and
-        the other changes nothing. Raises ValueError where a step is not the one that is due.
+        If a pipeline changes the state, a step starts from the changed one; a change to a stage within a step counts in
+        this stage alone.
+
+        Args:
+            model_output: the output, (B, ...); twice the channels if the network has learned a variance, which is not
+                used.
+            timestep: the timestep that is due.
+            sample: the state, (B, ...).
+            generator: for stochastic samplers, one, or one for each sample.
+            return_dict: return a `SchedulerStep`; otherwise its two fields as a tuple.
+            eta: passed by some pipelines to DDIM; must be 0, because the sampler decides on the noise.
+            use_clipped_model_output: passed by some pipelines to DDIM; ignored.
+
+        Raises:
+            ValueError: another timestep is due, eta is not 0, or the run has ended.
         """
         self._check_planned()
         if eta != 0.0:
@@ -242,15 +261,11 @@ class FokkerScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
             return None
 
     def add_noise(self, original_samples: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """α x₀ + σ ε at the times where the network's clock shows `timesteps`, of shape (B,) or one for all."""
+        """α x₀ + σ ε at the times where the network's clock has the values `timesteps`, (B,) or one for all."""
         shown = torch.as_tensor(timesteps, dtype=torch.float64, device="cpu").reshape(-1)
         t = inverted(self._clock, shown)
         path, like = self.denoiser.path, original_samples
-        alpha, sigma = (
-            torch.as_tensor(coefficient).to(like).reshape(-1, *(1,) * (like.ndim - 1))
-            for coefficient in (path.alpha(t), path.sigma(t))
-        )
-        return alpha * original_samples + sigma * noise.to(like)
+        return per_sample(path.alpha(t), like) * like + per_sample(path.sigma(t), like) * noise.to(like)
 
     def _check_due(self, timestep: float | Tensor) -> None:
         if isinstance(timestep, Tensor) and timestep.device.type != "cpu":

@@ -1,4 +1,4 @@
-"""Where the steps of a scheduler lie, and which time a network's clock shows."""
+"""The grid of a scheduler, and the inverse of a network's clock."""
 
 from __future__ import annotations
 
@@ -16,11 +16,22 @@ __all__ = ["inverted", "spaced"]
 
 
 def spaced(denoiser: Denoiser, row: Sampler, n: int, *, shift: float = 1.0, integers: bool = False) -> Tensor:
-    """The times of n steps of a sampler, from noise to data: float64, n + 1 of them.
+    """The times of n steps of a sampler, from noise to data.
 
-    On a table the sampler's grid runs between its ends, and one last step goes from index 0 to the clean sample.
-    shift: s, where the steps are those of the path whose σ is s σ / (1 + (s − 1) σ) on `CondOT`. integers: on whole
-    indices of the table; raises ValueError where two of them coincide.
+    On a table the sampler's grid ends at index 0, and one more step goes from there to the clean sample.
+
+    Args:
+        denoiser: the network.
+        row: the sampler.
+        n: the number of steps.
+        shift: s; the steps are those of the path whose σ is s σ / (1 + (s − 1) σ) on `CondOT`.
+        integers: round the times to indices of the table.
+
+    Returns:
+        float64, (n + 1,).
+
+    Raises:
+        ValueError: two times are rounded to the same index.
     """
     path = denoiser.path
     start, end = ends(denoiser, row)
@@ -28,26 +39,26 @@ def spaced(denoiser: Denoiser, row: Sampler, n: int, *, shift: float = 1.0, inte
         end = 1.0
     if shift != 1.0:
         shifted = Shifted(path, -math.log(shift))
-        first, last = (float(shifted.time(path.log_snr(t))) for t in (start, end))
-        times = torch.as_tensor(shifted.inner_time(row.grid(shifted, n, t0=first, t1=last)))
+        first, last = (shifted.time(path.log_snr(t)) for t in (start, end))
+        times = shifted.inner_time(row.grid(shifted, n, t0=first, t1=last))
         times[0], times[-1] = start, end
         return times
     if not isinstance(path, Table) or end != 1.0:
         return row.grid(path, n, t0=start, t1=end)
     times = row.grid(path, n - 1, t0=start, t1=path.at(0)) if n > 1 else torch.tensor([start], dtype=torch.float64)
     if integers:
-        indices = torch.as_tensor(path.index(times)).round()
+        indices = path.index(times).round()
         if bool((indices.diff() == 0.0).any()):
             raise ValueError(
                 f"{n} steps of {row.name} do not fall on different indices of the table; take fewer, or leave integers "
                 "out."
             )
-        times = torch.as_tensor(path.at(indices))
+        times = path.at(indices)
     return torch.cat([times, torch.ones(1, dtype=torch.float64)])
 
 
 def inverted(clock: Callable[[Tensor], Tensor], shown: Tensor) -> Tensor:
-    """The times in [0, 1] at which a monotone clock shows these values, by bisection to the last digit."""
+    """The times in [0, 1] at which a monotone clock has the values `shown`, by bisection to the last digit."""
     low, high = torch.zeros_like(shown), torch.ones_like(shown)
     early, late = clock(low.new_tensor([0.25, 0.75])).unbind()
     sign = torch.sign(late - early)

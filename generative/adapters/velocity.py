@@ -1,15 +1,15 @@
 """Velocity fields: flow_matching, torchcfm, and any u(x, t) or u(t, x).
 
-Both libraries run from noise (t = 0) to data (t = 1), as Fokker does, and regress x_t' on its conditional mean, so that
-their networks are velocities of a Gaussian path as soon as noise and data are drawn independently of each other:
+Both libraries run from noise (t = 0) to data (t = 1), as Fokker does, and train a network on x_t'. So the network is
+the velocity of a Gaussian path if noise and data are drawn independently of each other:
 
     flow_matching   a scheduler                    x_t = α_t x₀ + σ_t ε
     torchcfm        ConditionalFlowMatcher(s)      α = t, σ = √((1 − t)² + s²)
                     TargetConditionalFlowMatcher   α = t, σ = 1 − (1 − s) t
                     VariancePreserving…(0)         α = sin(πt/2), σ = cos(πt/2)
 
-For the first of torchcfm's, x_t = t x₀ + (1 − t) ε₁ + s ε₂ = t x₀ + σ ε. Of ε₁ one expects (1 − t)/σ ε = −σ' ε, so that
-the conditional mean of its target x₀ − ε₁ is x₀-hat + σ' ε-hat: the velocity of that path.
+The first path of torchcfm, x_t = t x₀ + (1 − t) ε₁ + s ε₂ = t x₀ + σ ε, is `NoisyCondOT`. The conditional mean of ε₁ is
+(1 − t)/σ ε = −σ' ε, so that of the target x₀ − ε₁ is x₀-hat + σ' ε-hat: the velocity of this path.
 
 Sources: Lipman et al. (2210.02747), eqs. 20-23; Tong et al. (2302.00482), section 3; Lipman et al. (2412.06264).
 """
@@ -26,9 +26,9 @@ import torch
 from torch import Tensor
 
 from ..denoiser import Condition, Denoiser, Label
-from ..paths import VP, CondOT, Cosine, GaussianPath, Real, exp, hypot, sqrt
+from ..paths import VP, CondOT, Cosine, GaussianPath, NoisyCondOT, Real, exp
 
-__all__ = ["NoisyCondOT", "Scheduled", "from_velocity", "path_of"]
+__all__ = ["Scheduled", "from_velocity", "path_of"]
 
 Order = Literal["x, t", "t, x"]
 TIMES = frozenset({"t", "time", "times", "timestep", "timesteps"})
@@ -43,17 +43,22 @@ def from_velocity(
     label: Label | None = None,
     condition: Condition | None = None,
 ) -> Denoiser:
-    """A velocity field as a denoiser: net(x, t, **condition), or net(t, x, **condition).
+    """A velocity field as a denoiser.
 
-    path: a Gaussian path, a scheduler or an `AffineProbPath` of flow_matching, or a matcher of torchcfm; by default
-    `CondOT`. order: "x, t" or "t, x"; by default what the names of the network's parameters say. scalar: the network
-    wants t without axes, as torchdiffeq calls it, instead of one time a sample. label, condition: as for `Denoiser`;
-    a label is the network's third argument.
+    A network that was trained on a coupling of noise and data (torchcfm's optimal transport) is a velocity, but not of
+    a Gaussian path. Give CondOT() for it, and use only flow(denoiser), whose drift it is.
 
-    A network trained on a coupling of noise and data (torchcfm's optimal transport) is a velocity as well, but of no
-    Gaussian path: give CondOT(), and ask of the denoiser no more than flow(denoiser), whose drift it is.
+    Args:
+        net: net(x, t, **condition) or net(t, x, **condition).
+        path: a Gaussian path, a scheduler or an `AffineProbPath` of flow_matching, or a matcher of torchcfm; None for
+            `CondOT`.
+        order: "x, t" or "t, x"; None to read it off the names of the network's parameters.
+        scalar: whether the network takes one t without axes, as torchdiffeq calls it, instead of t of shape (B,).
+        label: as for `Denoiser`; the network's third argument.
+        condition: as for `Denoiser`.
 
-    Raises ValueError for an order that the names do not tell, and for a path that is not known.
+    Raises:
+        ValueError: the names do not tell the order, or the path is unknown.
     """
     order = _order(net) if order is None else order
     if order not in ("x, t", "t, x"):
@@ -64,7 +69,7 @@ def from_velocity(
 
 
 class _Reordered:
-    """net as a function of x and times of shape (B,)."""
+    """The network as a function of x and of times (B,), in this order."""
 
     def __init__(self, net: Callable[..., Tensor], order: Order, scalar: bool) -> None:
         self.net, self.order, self.scalar = net, order, scalar
@@ -82,7 +87,7 @@ class _Reordered:
 
 
 def _order(net: Callable[..., Tensor]) -> Order:
-    """From the names of the first two parameters."""
+    """Reads the order off the names of the first two parameters."""
     function = net.forward if isinstance(net, torch.nn.Module) else net
     try:
         names = [parameter.name.lower() for parameter in inspect.signature(function).parameters.values()][:2]
@@ -98,7 +103,7 @@ def _order(net: Callable[..., Tensor]) -> Order:
 
 
 def path_of(what: Any) -> GaussianPath:
-    """The path of a scheduler, of an affine path or of a matcher. Raises ValueError for what is none of them."""
+    """The path of a scheduler, an affine path or a matcher. Raises ValueError for anything else."""
     if what is None:
         return CondOT()
     if isinstance(what, GaussianPath):
@@ -126,41 +131,10 @@ def path_of(what: Any) -> GaussianPath:
 
 
 @dataclass(frozen=True)
-class NoisyCondOT(GaussianPath):
-    """α = t, σ = √((1 − t)² + s²): the straight line between noise and data under noise of its own, `std` = s > 0.
-
-    At t = 1 the noise that remains is s, so that the largest log-SNR is log(1 + 1/s²), beyond which there is no time.
-    """
-
-    std: float
-
-    def __post_init__(self) -> None:
-        if not 0.0 < self.std < math.inf:
-            raise ValueError(f"NoisyCondOT needs a finite std > 0, but got {self.std}; without noise it is CondOT().")
-
-    def alpha(self, t: Real) -> Real:
-        return t
-
-    def sigma(self, t: Real) -> Real:
-        return hypot(1.0 - t, self.std)
-
-    def d_alpha(self, t: Real) -> Real:
-        return 0.0 * t + 1.0
-
-    def d_sigma(self, t: Real) -> Real:
-        return (t - 1.0) / self.sigma(t)
-
-    def time(self, log_snr: Real) -> Real:
-        """The root of (1 − e^{−2λ}) t² − 2 t + 1 + s² = 0 that vanishes with α."""
-        constant = 1.0 + self.std**2
-        return constant / (1.0 + sqrt(1.0 - constant + constant * exp(-log_snr)))
-
-
-@dataclass(frozen=True)
 class Scheduled(GaussianPath):
-    """The path of a scheduler of flow_matching: a function of a tensor t to alpha_t, sigma_t and their derivatives.
+    """The path of a scheduler of flow_matching.
 
-    scheduler.snr_inverse(α/σ) is the inverse of its log-SNR.
+    scheduler(t) gives alpha_t, sigma_t and their derivatives for a tensor t; scheduler.snr_inverse(α/σ) gives the time.
     """
 
     scheduler: Any

@@ -25,7 +25,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ..paths import Real
+from ..paths import Scalar
 from .clocks import make_clock
 from .conditioning import Condition, Conditions, Label, check_negative, checked_condition, checked_label
 from .denoiser import Denoiser
@@ -95,7 +95,7 @@ class CFG(Guided):
     def smooth(self) -> bool:
         return self.interval is None and super().smooth
 
-    def evaluations(self, t: Real) -> int | Tensor:
+    def evaluations(self, t: Scalar) -> int | Tensor:
         return (1 + self._inside(t)) * self.denoiser.evaluations(t)
 
     def given(self, label: Label | Condition | None) -> Self:
@@ -108,7 +108,7 @@ class CFG(Guided):
         made.negative = self.negative.map_rows(change)
         return made
 
-    def combine(self, t: Real, x: Tensor, unconditional: Tensor, conditional: Tensor) -> Tensor:
+    def combine(self, t: Scalar, x: Tensor, unconditional: Tensor, conditional: Tensor) -> Tensor:
         """The guided output (1 − w) y(x, ∅) + w y(x, c), rescaled: the rule, which a subclass overrides.
 
         It is called for exactly the n samples that are guided, with their weights in `self.weight`, before the
@@ -147,7 +147,7 @@ class CFG(Guided):
         ratio = torch.where(found > 0.0, wanted / found, 1.0)  # a constant output stays what it is
         return guided * torch.lerp(torch.ones_like(ratio), ratio, self.rescale)
 
-    def output_and_variance(self, t: Real, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    def output_and_variance(self, t: Scalar, x: Tensor) -> tuple[Tensor, Tensor | None]:
         inside = self._inside(t)
         index = inside.expand(len(x)).nonzero().flatten() if isinstance(inside, Tensor) else None
         guided = (len(x) if inside else 0) if index is None else len(index)
@@ -155,7 +155,7 @@ class CFG(Guided):
             return self.denoiser.output_and_variance(t, x)
         return self._both_branches(t, x, None if guided == len(x) else index)
 
-    def _both_branches(self, t: Real, x: Tensor, index: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def _both_branches(self, t: Scalar, x: Tensor, index: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """The guided output of the samples `index` (None: of all), and the conditional output of the others.
 
         One call of the network takes the guided samples under the negative conditions, followed by all samples under
@@ -182,7 +182,7 @@ class CFG(Guided):
             output = conditional.index_copy(0, index.to(x.device), output)
         return output, None if variance is None else variance[n:]
 
-    def _inside(self, t: Real) -> bool | Tensor:
+    def _inside(self, t: Scalar) -> bool | Tensor:
         """Whether there is guidance at t."""
         if self.interval is None:
             return True
@@ -227,11 +227,11 @@ class AutoGuidance(Guided):
             raise ValueError(f"The good model is on {good.path}, the bad one on {bad.path}; guide along one path.")
         self.cost = good.cost + bad.cost
 
-    def evaluations(self, t: Real) -> int | Tensor:
+    def evaluations(self, t: Scalar) -> int | Tensor:
         good, bad = self.parts
         return good.evaluations(t) + bad.evaluations(t)
 
-    def output_and_variance(self, t: Real, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    def output_and_variance(self, t: Scalar, x: Tensor) -> tuple[Tensor, Tensor | None]:
         good, bad = self.parts
         output, variance = good.output_and_variance(t, x)
         return self._extrapolated(bad.predict(good.predicts, t, x), output), variance

@@ -19,7 +19,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ..paths import Real
+from ..paths import Scalar
 from .clocks import Clock, make_clock, network_times
 from .conditioning import Condition, Conditions, Label, checked_label
 from .denoiser import Denoiser
@@ -69,7 +69,7 @@ class ClassifierGuidance(Guided):
         self._class_conditions = Conditions(checked_label(label, log_prob))
         self._classifier_clock = make_clock(denoiser.path, time)
 
-    def evaluations(self, t: Real) -> int | Tensor:
+    def evaluations(self, t: Scalar) -> int | Tensor:
         return self.parts[0].evaluations(t)
 
     def given(self, label: Label | Condition | None) -> Self:
@@ -84,12 +84,12 @@ class ClassifierGuidance(Guided):
         made._class_conditions = self._class_conditions.map_rows(change)
         return made
 
-    def output_and_variance(self, t: Real, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    def output_and_variance(self, t: Scalar, x: Tensor) -> tuple[Tensor, Tensor | None]:
         gain = self._gain(t)
         output, variance = self.parts[0].output_and_variance(t, x)
         return output + per_sample(gain, x) * self.weight_for(x) * self._gradient(t, x), variance
 
-    def _gain(self, t: Real) -> Real:
+    def _gain(self, t: Scalar) -> Scalar:
         """σ² p/α − σ q."""
         (p, q), alpha, sigma = coefficients(self.predicts, self.path, t), self.path.alpha(t), self.path.sigma(t)
         if not isinstance(p, Tensor) and p == 0.0:
@@ -101,7 +101,7 @@ class ClassifierGuidance(Guided):
             )
         return sigma**2 * p / alpha - sigma * q
 
-    def _gradient(self, t: Real, x: Tensor) -> Tensor:
+    def _gradient(self, t: Scalar, x: Tensor) -> Tensor:
         """∇ log p_t(c|x), (B, ...)."""
         times = network_times("The classifier's clock", self._classifier_clock(t), t, x)
         (labels, _), batch = self._class_conditions.arguments(x), len(x)

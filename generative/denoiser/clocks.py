@@ -17,11 +17,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..paths import GaussianPath, Real, Table
+from ..paths import GaussianPath, Scalar, Table
 
 __all__ = ["Clock", "NamedClock", "make_clock", "network_times"]
 
-Clock = Callable[[Real], Real]
+Clock = Callable[[Scalar], Scalar]
 NAMES = ("t", "1-t", "sigma", "log_snr", "half_log_snr", "index")
 WHOLE = 1e-6
 """An index that is this close to a whole number is rounded: 1 − (1 − (i + 1)/T) differs from (i + 1)/T by rounding."""
@@ -54,16 +54,16 @@ class NamedClock:
                 f"Only a Table of betas has the clock 'index', but the path is {self.path}; choose another clock."
             )
 
-    def __call__(self, t: Real) -> Real:
+    def __call__(self, t: Scalar) -> Scalar:
         if self.name == "t":
             return t
         if self.name == "1-t":
             return 1.0 - t
-        value: Real = getattr(self.path, self.name)(t)
+        value: Scalar = getattr(self.path, self.name)(t)
         return _whole(value) if self.name == "index" else value
 
 
-def _whole(index: Real) -> Real:
+def _whole(index: Scalar) -> Scalar:
     """The index of a table, rounded if it is close to a whole number; 0 beyond the cleanest level."""
     if not isinstance(index, Tensor):
         return max(float(round(index)) if abs(index - round(index)) < WHOLE else index, 0.0)
@@ -76,7 +76,7 @@ def make_clock(path: GaussianPath, time: str | Clock) -> Clock:
     return time if callable(time) else NamedClock(path, time)
 
 
-def network_times(what: str, clock: Real, t: Real, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+def network_times(what: str, clock: Scalar, t: Scalar, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """The value of a clock as a network sees it: (B,), on the device of x.
 
     Args:

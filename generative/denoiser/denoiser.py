@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, Self
 import torch
 from torch import Tensor
 
-from ..paths import GaussianPath, Real
+from ..paths import GaussianPath, Scalar
 from .clocks import Clock, make_clock, network_times
 from .conditioning import Condition, Conditions, Label, checked_condition, checked_label, rows
 from .preconditioning import EDM
@@ -34,8 +34,8 @@ __all__ = ["Denoiser"]
 class Denoiser:
     """A network `net(x, time)` or `net(x, time, label)`, with the path on which it was trained and what it predicts.
 
-    `cost` is the number of network evaluations of one call, per sample. `evaluations(t)` is that of a call at time t, which
-    is at most `cost`.
+    `cost` is the largest number of network evaluations of one call, per sample; `evaluations(t)` is that of a call at
+    time t.
 
     Args:
         net: the network: x of shape (B, ...) and times (B,), in the dtype of x, to a tensor of the shape of x.
@@ -107,7 +107,7 @@ class Denoiser:
         """Whether predictions are as smooth in x and t as the network is. If not, solvers lose their order."""
         return self.threshold is None
 
-    def evaluations(self, t: Real) -> int | Tensor:
+    def evaluations(self, t: Scalar) -> int | Tensor:
         """Network evaluations of one call at time t: an int, or, for times (B,), int64 of shape (B,) or one for all."""
         return self.cost
 
@@ -140,7 +140,7 @@ class Denoiser:
         changed.conditions = change(self.conditions)
         return changed
 
-    def output(self, t: Real, x: Tensor) -> Tensor:
+    def output(self, t: Scalar, x: Tensor) -> Tensor:
         """The prediction of kind `predicts`, before the threshold.
 
         Args:
@@ -152,7 +152,7 @@ class Denoiser:
         """
         return self.output_and_variance(t, x)[0]
 
-    def output_and_variance(self, t: Real, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    def output_and_variance(self, t: Scalar, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """`output`, and the learned variance as the network returned it: two tensors of the shape of x.
 
         The variance is None for a network that learned none.
@@ -191,7 +191,7 @@ class Denoiser:
         prediction, variance = output.chunk(2, dim=1)
         return prediction, variance
 
-    def predict(self, kind: str, t: Real, x: Tensor) -> Tensor:
+    def predict(self, kind: str, t: Scalar, x: Tensor) -> Tensor:
         """The prediction of a kind, after the threshold if there is one.
 
         Args:
@@ -209,7 +209,7 @@ class Denoiser:
             return self.output(t, x)
         return self.combination(*coefficients(kind, self.path, t), t, x)
 
-    def combination(self, p: Real, q: Real, t: Real, x: Tensor) -> Tensor:
+    def combination(self, p: Scalar, q: Scalar, t: Scalar, x: Tensor) -> Tensor:
         """p x₀-hat + q ε-hat, after the threshold if there is one.
 
         Args:
@@ -226,7 +226,7 @@ class Denoiser:
         """
         return self.conversion_to(p, q, t)(x, self.output(t, x))
 
-    def determines(self, p: Real, q: Real, t: float) -> bool:
+    def determines(self, p: Scalar, q: Scalar, t: float) -> bool:
         """Whether p x₀-hat + q ε-hat exists at t: the output determines it, and all that the network sees is finite."""
         try:
             found = self.conversion_to(p, q, t)
@@ -237,7 +237,7 @@ class Denoiser:
         except (ValueError, ZeroDivisionError):
             return False
 
-    def conversion_to(self, p: Real, q: Real, t: Real) -> Conversion | Thresholded:
+    def conversion_to(self, p: Scalar, q: Scalar, t: Scalar) -> Conversion | Thresholded:
         """The map from x and `output(t, x)` to p x₀-hat + q ε-hat, with the threshold if there is one.
 
         Raises:
@@ -250,7 +250,7 @@ class Denoiser:
         to_x0, from_x0 = conversion(source, x0, self.path, t), conversion(x0, (p, q), self.path, t)
         return Thresholded(to_x0, self.threshold, from_x0)
 
-    def from_output(self, kind: str, t: Real, x: Tensor, output: Tensor) -> Tensor:
+    def from_output(self, kind: str, t: Scalar, x: Tensor, output: Tensor) -> Tensor:
         """The prediction of a kind that belongs to an output, before the threshold: for rules of guidance in x₀ or ε.
 
         Args:
@@ -267,11 +267,11 @@ class Denoiser:
         """
         return self._converted(self.predicts, kind, t, x, output)
 
-    def to_output(self, kind: str, t: Real, x: Tensor, prediction: Tensor) -> Tensor:
+    def to_output(self, kind: str, t: Scalar, x: Tensor, prediction: Tensor) -> Tensor:
         """The prediction of kind `predicts` that belongs to one of another kind: the inverse of `from_output`."""
         return self._converted(kind, self.predicts, t, x, prediction)
 
-    def _converted(self, source: str, target: str, t: Real, x: Tensor, prediction: Tensor) -> Tensor:
+    def _converted(self, source: str, target: str, t: Scalar, x: Tensor, prediction: Tensor) -> Tensor:
         if source == target:
             return prediction
         row, wanted = (coefficients(kind, self.path, t) for kind in (source, target))

@@ -16,7 +16,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ..paths import Real
+from ..paths import Scalar
 from .conditioning import Condition, Conditions, Label, for_batch
 from .denoiser import Denoiser
 from .prediction import per_sample
@@ -78,7 +78,7 @@ class Guided(Denoiser):
         made.parts, made.conditions = tuple(parts), parts[0].conditions
         return made
 
-    def weight_for(self, x: Tensor) -> Real:
+    def weight_for(self, x: Tensor) -> Scalar:
         """The weight in the shape that multiplies x, (B, ...): a float, or (B, 1, ...).
 
         Raises:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Generic, NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,7 +29,7 @@ from ..paths import Real, log, ratio, sqrt
 __all__ = ["EDM", "Scales"]
 
 
-class Scales(NamedTuple):
+class Scales(NamedTuple, Generic[Real]):
     """The coefficients of x₀-hat = skip x + output F(input x, clock): floats, or tensors (B,)."""
 
     skip: Real
@@ -61,7 +61,7 @@ class EDM:
         if not 0.0 < self.sigma_data < math.inf:
             raise ValueError(f"EDM needs a finite sigma_data > 0, but got {self.sigma_data}; give that of the data.")
 
-    def scales(self, alpha: Real, sigma: Real) -> Scales:
+    def scales(self, alpha: Real, sigma: Real) -> Scales[Real]:
         """The coefficients for a state x = α x₀ + σ ε.
 
         Where σ = 0 the network has the weight 0, so that its clock does not matter: it sees 0 and not −∞.

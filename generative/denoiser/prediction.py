@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from ..paths import GaussianPath, Real
+from ..paths import GaussianPath, Real, Scalar
 
 __all__ = ["KINDS", "Conversion", "check_kind", "coefficients", "conversion", "per_sample"]
 
@@ -35,8 +35,8 @@ class Conversion(NamedTuple):
         from_source: b, a float or (B,).
     """
 
-    from_x: Real
-    from_source: Real
+    from_x: Scalar
+    from_source: Scalar
 
     def __call__(self, x: Tensor, source: Tensor) -> Tensor:
         """y_target of the states x and of y_source, each (B, ...); y_source itself where a = 0 and b = 1."""
@@ -56,7 +56,7 @@ def check_kind(kind: str) -> str:
     return kind
 
 
-def coefficients(kind: str, path: GaussianPath, t: Real) -> tuple[Real, Real]:
+def coefficients(kind: str, path: GaussianPath, t: Scalar) -> tuple[Scalar, Scalar]:
     """The pair (p, q) of the prediction y = p x₀ + q ε.
 
     Args:
@@ -93,7 +93,9 @@ def coefficients(kind: str, path: GaussianPath, t: Real) -> tuple[Real, Real]:
             return 0.0, -1.0 / sigma
 
 
-def conversion(source: tuple[Real, Real], target: tuple[Real, Real], path: GaussianPath, t: Real) -> Conversion:
+def conversion(
+    source: tuple[Scalar, Scalar], target: tuple[Scalar, Scalar], path: GaussianPath, t: Scalar
+) -> Conversion:
     """The map from one prediction to another, a x + b y_source.
 
     Args:

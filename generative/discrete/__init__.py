@@ -1,6 +1,6 @@
 """DDPM's discrete chain: its steps, its bound in bits/dim, and the losses that the bound implies.
 
-Everything here follows from the posterior of the chain; any form that gives the same numbers will do.
+Everything here follows from the posterior of a step. The formulas may be rewritten as long as the numbers stay.
 """
 
 from __future__ import annotations

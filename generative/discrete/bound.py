@@ -4,17 +4,18 @@ With latents x_{t_0}, …, x_{t_n} from noise to the cleanest time with σ > 0, 
 
     −log p(x₀) ≤ L = KL(q(x_{t_0} | x₀) ‖ N(0, P² I)) + Σ_i KL(q(x_{t_{i+1}} | x_{t_i}, x₀) ‖ p) − log p(x₀ | x_{t_n}),
 
-each under the expectation over ε in x_t = α x₀ + σ ε, of which one draw a term is taken. In the names of `discrete`,
-with the reverse variance B^v β̃^{1−v} and D = log(B/β̃), a step costs, summed over components,
+each under the expectation over ε in x_t = α x₀ + σ ε, estimated by one draw for each term. With the symbols of `chain`,
+the reverse variance B^v β̃^{1−v} and D = log(B/β̃), the term of a step is, summed over components,
 
     KL = ½ [v D + expm1(−v D) + (SNR_{t_{i+1}} − SNR_{t_i}) e^{−v D} (x₀ − x₀-hat)²],
 
-and the same error in ε-hat instead has the weight B²/(2 σ_p² a² σ_s²), DDPM's β²/(2 σ_p² (1 − β)(1 − ᾱ)). L is tight
-where the reverse kernels are exact. Else its excess on smooth data is O(1/T) for v = 1, but stays at γ/2 = 0.2886 nats
-a dimension for v = 0, whose variances near the data are too small.
+and the squared error of ε-hat has the weight B²/(2 σ_p² a² σ_s²), which is DDPM's β²/(2 σ_p² (1 − β)(1 − ᾱ)). L is
+tight if the reverse kernels are exact. Otherwise the excess on smooth data is O(1/T) for v = 1. For v = 0 it stays at
+γ/2 = 0.2886 nats a dimension, because the variances near the data are too small.
 
-The decoder is N(x₀-hat, B^v β̃'^{1−v} I), B = σ² at t_n and β̃' that of the step before, since its own vanishes; as a
-density, or for data on K grey levels −1, …, 1 as the mass of the level's cell, open at both extremes.
+The decoder is N(x₀-hat, B^v β̃'^{1−v} I) with B = σ² at t_n. The last step has β̃ = 0, so β̃' is that of the step before.
+The decoder gives a density, or for data on K grey levels −1, …, 1 the mass of a level's cell, which is open at both
+extremes.
 
 Sources: Ho et al. (2006.11239), eqs. 5, 12, 13; Nichol and Dhariwal (2102.09672), section 3; Kingma et al.
 (2107.00630), eqs. 11-14.
@@ -40,11 +41,16 @@ __all__ = ["Bound", "Chain", "variational_bound"]
 
 @dataclass(frozen=True)
 class Bound:
-    """The terms of L, in nats, each summed over the components of a sample: tensors whose first axis is the batch.
+    """The terms of L in nats, each summed over the components of a sample.
 
-    prior: (B,). steps: (B, k), the terms of the steps that were evaluated, and `which`, int64 (B, k), their numbers, 0
-    the noisiest. weight: each of them stands for so many. decoder: (B,), −log p(x₀ | x_{t_n}). dims: components of a
-    sample. nfe: network evaluations, of the sample that takes most.
+    Attributes:
+        prior: the KL of the prior, (B,).
+        steps: the KL of each evaluated step, (B, k).
+        which: the numbers of these steps, int64 (B, k), 0 the noisiest.
+        weight: how many steps each evaluated step stands for.
+        decoder: −log p(x₀ | x_{t_n}), (B,).
+        dims: the number of components of a sample.
+        nfe: network evaluations; the largest number of any sample.
     """
 
     prior: Tensor
@@ -57,7 +63,7 @@ class Bound:
 
     @property
     def transitions(self) -> Tensor:
-        """The terms of all steps together, (B,); of a subset an unbiased estimate."""
+        """The sum of the terms of all steps, (B,); an unbiased estimate of it from a subset."""
         return self.weight * self.steps.sum(1)
 
     @property
@@ -67,15 +73,15 @@ class Bound:
 
     @property
     def bits_per_dim(self) -> Tensor:
-        """L in bits a component, (B,); with the continuous decoder of a density."""
+        """L in bits for each component, (B,)."""
         return self.total / (self.dims * math.log(2.0))
 
     @property
     def standard_error(self) -> Tensor:
-        """Of `transitions` as an estimate over the steps and their ε, (B,), from pairs of neighbouring terms.
+        """The standard error of `transitions` over the draws of steps and ε, (B,), from pairs of neighbouring terms.
 
-        Its square is unbiased for a subset, whose strata hold a pair each; for all steps it is too large, by the
-        squared differences of their expectations. The spread of one draw of the decoder is not in it.
+        The square is unbiased for a subset, where each stratum holds a pair. For all steps it is too large by the
+        squared differences of the expectations. The spread of the decoder's single draw is not included.
         """
         differences = self.steps.diff(dim=1)
         odd_one_out = differences[:, -1:] if self.steps.shape[1] % 2 else differences[:, :0]
@@ -87,25 +93,32 @@ class Bound:
 class Chain:
     """The latents of a chain and its steps, float64 on the host.
 
-    times: (n + 1,), those with σ > 0. posterior: of its n steps. decoder_log_variance: for v = 0 and v = 1.
+    Attributes:
+        path: the path of the chain.
+        times: the times with σ > 0, (n + 1,).
+        posterior: that of the n steps.
+        decoder_log_variance: the logarithm of the decoder's variance for v = 0 and for v = 1.
     """
 
     path: GaussianPath
     times: Tensor
-    posterior: Posterior
+    posterior: Posterior[Tensor]
     decoder_log_variance: tuple[float, float]
 
     @classmethod
     def of(cls, denoiser: Denoiser, times: Tensor | Sequence[float] | None) -> Chain:
-        """Raises ValueError for a network that does not tell x₀ at the first of the times (ε at α = 0), and for times
-        that make no chain."""
+        """The chain of a denoiser along `times`.
+
+        Raises ValueError for a network that does not determine x₀ at the first time (ε at α = 0), and for times that
+        make no chain.
+        """
         path, latents = denoiser.path, chain_times(denoiser.path, times)
-        denoiser.conversion_to(1.0, 0.0, float(latents[0]))
-        if path.sigma(float(latents[-1])) == 0.0:
+        denoiser.conversion_to(1.0, 0.0, latents[0].item())
+        if path.sigma(latents[-1].item()) == 0.0:
             latents = latents[:-1]
-        large = 2.0 * math.log(path.sigma(float(latents[-1])))
+        large = 2.0 * math.log(path.sigma(latents[-1].item()))
         steps = posterior(path, latents[:-1], latents[1:])
-        small = math.log(float(torch.as_tensor(steps.variance)[-1])) if len(latents) > 1 else large
+        small = math.log(steps.variance[-1].item()) if len(latents) > 1 else large
         return cls(path, latents, steps, (small, large))
 
     @property
@@ -114,23 +127,42 @@ class Chain:
         return len(self.times) - 1
 
     def noisy(self, index: Tensor, x0: Tensor, eps: Tensor) -> Tensor:
-        """x_t at the latents `index`, (R,), of x0 and eps, (R, ...)."""
+        """x_t = α x₀ + σ ε at the latents `index` (R,), for x0 and eps (R, ...)."""
         t = self.times[index]
         return per_sample(self.path.alpha(t), x0) * x0 + per_sample(self.path.sigma(t), x0) * eps
 
     def step_terms(self, index: Tensor, v: Tensor | float, error: Tensor) -> Tensor:
-        """The KL of steps `index`, host int64 (R,), for x₀ − x₀-hat, (R, ...), summed over components: (R,)."""
-        spread, gain = (torch.as_tensor(value)[index] for value in (self.posterior.spread, self.posterior.gain))
+        """The KL of steps, summed over components.
+
+        Args:
+            index: the numbers of the steps, int64 on the host, (R,).
+            v: the reverse variance's exponent: one float, or a tensor like `error`.
+            error: x₀ − x₀-hat, (R, ...).
+
+        Returns:
+            Nats, (R,).
+        """
+        spread, gain = self.posterior.spread[index], self.posterior.gain[index]
         if isinstance(v, Tensor):
-            spread, gain = (torch.as_tensor(per_sample(value, error)) for value in (spread, gain))
+            spread, gain = per_sample(spread, error), per_sample(gain, error)
         lifted = v * spread
         fixed, slope = lifted + torch.expm1(-lifted), gain * torch.exp(-lifted)
         if not isinstance(v, Tensor):  # so far in float64
-            fixed, slope = (torch.as_tensor(per_sample(value, error)) for value in (fixed, slope))
+            fixed, slope = per_sample(fixed, error), per_sample(slope, error)
         return 0.5 * _total(fixed + slope * error.square())
 
     def decoder_terms(self, v: Tensor | float, x0: Tensor, mean: Tensor, levels: int | None) -> Tensor:
-        """−log p(x₀ | x_{t_n}), (R,), for x₀-hat `mean`; of the cell of one of `levels`, or of the density."""
+        """−log p(x₀ | x_{t_n}), summed over components.
+
+        Args:
+            v: the variance's exponent: one float, or a tensor like `x0`.
+            x0: the data, (R, ...).
+            mean: x₀-hat, like `x0`.
+            levels: the number of grey levels for the mass of a cell; None for the density.
+
+        Returns:
+            Nats, (R,).
+        """
         small, large = self.decoder_log_variance
         log_variance = torch.as_tensor(small + v * (large - small), dtype=x0.dtype, device=x0.device)
         if levels is not None:
@@ -156,17 +188,26 @@ def variational_bound(
     chunk: int = 1,
     differentiable: bool = False,
 ) -> Bound:
-    """The bound on −log p(x₀) of clean samples x0, (B, ...), for the chain of `ancestral` with the same arguments.
+    """The variational bound on −log p(x₀) for the chain of `ancestral` with the same arguments.
 
-    noise: `WhiteNoise`, or a `BrownianTree` like x0, whose draws do not depend on the batch. times: from noise to data,
-    by default those of a `Table`; a last time with σ = 0 is the data itself. levels: grey levels from −1 to 1 of the
-    data, which make L a bound on the probability of x0; None takes the density. terms: evaluate so many of the n steps
-    instead of all, an even number: two in each of terms/2 equal strata, a stratum a range of steps, so that
-    `transitions` is unbiased. prior: P, by default √(α² + σ²) at the first time, which is 1 on a variance-preserving
-    path. chunk: steps in one call of the network, on chunk · B samples, which is what memory grows with.
-    differentiable: keep the graph for a backward pass, and with it the memory of all calls.
+    The bound takes n + 1 network evaluations for each sample, or terms + 1.
 
-    terms + 1 (or n + 1) network evaluations a sample. Raises ValueError for arguments that do not fit.
+    Args:
+        denoiser: the network.
+        x0: clean samples, (B, ...).
+        noise: `WhiteNoise`, or a `BrownianTree` like x0, whose draws do not depend on the batch.
+        times: from noise to data, by default those of a `Table`. A last time with σ = 0 is the data itself.
+        variance: "small", "large", a number v from 0 to 1, or "learned".
+        levels: the number of grey levels, from −1 to 1, of data on levels, which makes L a bound on the probability of
+            x0; None for a bound on the density.
+        terms: how many of the n steps to evaluate, an even number; None for all. Two are drawn in each of terms/2 equal
+            ranges of steps, so that `transitions` is unbiased.
+        prior: P, by default √(α² + σ²) at the first time, which is 1 on a variance-preserving path.
+        chunk: how many steps one call of the network evaluates, on chunk · B samples. Memory grows with it.
+        differentiable: keep the graph for a backward pass, and the memory of all calls.
+
+    Raises:
+        ValueError: arguments that do not fit.
     """
     v, chain, batch = share(variance), Chain.of(denoiser, times), len(x0)
     if levels is not None:
@@ -209,7 +250,7 @@ def variational_bound(
 
 
 def _chosen(steps: int, terms: int | None, x0: Tensor, noise: Noise) -> tuple[Tensor, float]:
-    """The steps to evaluate, host int64 (B, k), and the weight of each."""
+    """The steps to evaluate, int64 on the host (B, k), and the weight of each."""
     batch = len(x0)
     if terms is None:
         return torch.arange(steps).expand(batch, steps), 1.0
@@ -220,13 +261,14 @@ def _chosen(steps: int, terms: int | None, x0: Tensor, noise: Noise) -> tuple[Te
 
 
 def _spent(denoiser: Denoiser, chain: Chain, which: Tensor) -> int:
-    """Network evaluations of the sample that takes most."""
+    """The largest number of network evaluations of any sample."""
     spends = torch.as_tensor(denoiser.evaluations(chain.times)).expand(chain.steps + 1)
     return int(spends[which].sum(1).amax() + spends[-1])
 
 
 def _prior_term(chain: Chain, x0: Tensor, prior: float | None) -> Tensor:
-    alpha, sigma = (float(of(float(chain.times[0]))) for of in (chain.path.alpha, chain.path.sigma))
+    start = chain.times[0].item()
+    alpha, sigma = chain.path.alpha(start), chain.path.sigma(start)
     deviation = math.hypot(alpha, sigma) if prior is None else prior
     if not 0.0 < deviation < math.inf:
         raise ValueError(f"prior must be a positive deviation, but is {prior}.")

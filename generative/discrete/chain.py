@@ -1,4 +1,4 @@
-"""Diffusion in discrete time: the posterior of a step, and the chain of reverse steps that it leads to.
+"""Diffusion in discrete time: the posterior of a step, and the chain of reverse steps that follows from it.
 
 From the noisier time s to the cleaner t, with the transition x_s | x_t ~ N(a x_t, B I), a = α_s/α_t, and
 
@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Generic, cast
 
 import torch
 from torch import Tensor
@@ -42,10 +42,16 @@ Times = Tensor | Sequence[float]
 
 
 @dataclass(frozen=True)
-class Posterior:
-    """q(x_t | x_s, x₀) of one step, or of several (tensors), from the noisier s to the cleaner t.
+class Posterior(Generic[Real]):
+    """q(x_t | x_s, x₀) of one step (floats), or of several (tensors), from the noisier s to the cleaner t.
 
-    removed: c. alpha, sigma: at t; noisier_alpha, noisier_sigma: at s. log_snr: of t.
+    Attributes:
+        removed: c.
+        alpha: α_t.
+        sigma: σ_t.
+        noisier_alpha: α_s.
+        noisier_sigma: σ_s.
+        log_snr: log(α_t²/σ_t²).
     """
 
     removed: Real
@@ -67,17 +73,17 @@ class Posterior:
 
     @property
     def from_x(self) -> Real:
-        """What μ̃ keeps of x_s beside x₀; finite where α_s = 0 or σ_t = 0."""
+        """The coefficient of x_s in μ̃, beside x₀; finite where α_s = 0 or σ_t = 0."""
         return self.noisier_alpha / self.alpha * (self.sigma / self.noisier_sigma) ** 2
 
     @property
     def from_x0(self) -> Real:
-        """What μ̃ takes of x₀."""
+        """The coefficient of x₀ in μ̃."""
         return self.alpha * self.removed
 
     @property
     def spread(self) -> Real:
-        """log(B/β̃) = 2 log(σ_s/σ_t), over which the reverse variance can be chosen; infinite where σ_t = 0."""
+        """log(B/β̃) = 2 log(σ_s/σ_t), the logarithmic range of the reverse variance; infinite where σ_t = 0."""
         return 2.0 * (log(self.noisier_sigma) - log(self.sigma))
 
     @property
@@ -96,13 +102,20 @@ class Posterior:
 
     def reverse_variance(self, v: float) -> Real:
         """B^v β̃^{1−v}."""
-        return self.transition**v * self.variance ** (1.0 - v)
+        variance: Real = self.transition**v * self.variance ** (1.0 - v)
+        return variance
 
 
-def posterior(path: GaussianPath, s: Real, t: Real) -> Posterior:
-    """The posterior of the step from s to t, floats or tensors of one shape.
+def posterior(path: GaussianPath, s: Real, t: Real) -> Posterior[Real]:
+    """The posterior of the step from s to t.
 
-    Raises ValueError unless the log-SNR rises strictly from s to t.
+    Args:
+        path: the path of the chain.
+        s: the noisier time, or the times of several steps, a tensor.
+        t: the cleaner time, of the same type and shape.
+
+    Raises:
+        ValueError: the log-SNR does not rise strictly from s to t.
     """
     before, after = path.log_snr(s), path.log_snr(t)
     falls = ~torch.as_tensor(after > before)
@@ -129,7 +142,7 @@ def share(variance: str | float) -> float | None:
 
 
 def chain_times(path: GaussianPath, times: Times | None = None) -> Tensor:
-    """Times of a chain from noise to data, float64 on the host: those given, or all of a `Table` and t = 1.
+    """The times of a chain from noise to data, float64 on the host: the given ones, or all of a `Table` and t = 1.
 
     Raises ValueError for a path without times of its own, and for times that are not strictly monotone.
     """
@@ -137,13 +150,16 @@ def chain_times(path: GaussianPath, times: Times | None = None) -> Tensor:
         return torch.tensor(Grid.of(times).times, dtype=torch.float64)
     if not isinstance(path, Table):
         raise ValueError(f"{path} has no times of its own; give them, for example grids.uniform(path, 100).")
-    return torch.as_tensor(path.at(torch.arange(path.steps - 1, -2, -1)))
+    return path.at(torch.arange(path.steps - 1, -2, -1))
 
 
 @dataclass(frozen=True)
 class _Chain(Equation):
-    """p(x_t | x_s) as what `solve` takes: field(t, x) is x₀-hat, or with a learned variance (v is None), for x twice in
-    axis 1, x₀-hat and v one after the other there."""
+    """p(x_t | x_s) as an equation for `solve`.
+
+    field(t, x) is x₀-hat. With a learned variance (v is None) it takes x twice along axis 1 and returns x₀-hat and v
+    there, one after the other.
+    """
 
     path: GaussianPath
     field: Field
@@ -157,12 +173,12 @@ class _Chain(Equation):
         return replace(self, field=wrap(self.field))
 
     def variance(self, times: Tensor) -> Tensor:
-        """The clock of the reverse equation, so that the two see the same path."""
-        return cast(Tensor, exp(self.path.log_snr(times)))
+        """The clock of the reverse equation, so that both have the same Brownian path."""
+        return self.path.log_snr(times).exp()
 
 
 class _Draws(Stepper):
-    """One draw of p(x_t | x_s) a step."""
+    """Draws from p(x_t | x_s) at each step."""
 
     order = 1
     weak_order = 1.0
@@ -178,8 +194,8 @@ class _Draws(Stepper):
         t = torch.tensor(times.times, dtype=torch.float64)
         step = posterior(equation.path, t[:-1], t[1:])
         variance = step.reverse_variance(equation.v or 0.0)
-        noise = torch.where(torch.as_tensor(step.sigma) > 0.0, torch.as_tensor(variance).sqrt(), 0.0)
-        columns = (torch.as_tensor(column).tolist() for column in (step.from_x, step.from_x0, noise, step.spread))
+        noise = torch.where(step.sigma > 0.0, variance.sqrt(), 0.0)
+        columns = (column.tolist() for column in (step.from_x, step.from_x0, noise, step.spread))
         return tuple(zip(*columns, strict=True)), 0
 
     def step(  # type: ignore[override]  # likewise
@@ -215,14 +231,26 @@ def ancestral(
     max_nfe: int | None = None,
     progress: bool = False,
 ) -> Solution:
-    """Draw from the chain p(x_t | x_s) along `times`, from x at the first of them, (B, ...); one evaluation a step.
+    """Draws from the chain p(x_t | x_s), with one evaluation a step: ancestral sampling, of weak order 1.
 
-    noise: `WhiteNoise` or `BrownianTree`. times: from noise to data, by default all of a `Table` and t = 1; a subset of
-    them is the strided chain of Nichol and Dhariwal (2102.09672), section 4. variance: "small", "large", a number v
-    between them, or "learned". save, max_nfe, progress: as in `solve`, of which this is one case.
+    Args:
+        denoiser: the network.
+        x: the states at the first time, (B, ...).
+        noise: `WhiteNoise` or `BrownianTree`.
+        times: from noise to data, by default all of a `Table` and t = 1. A subset of them is the strided chain of
+            Nichol and Dhariwal (2102.09672), section 4.
+        variance: "small", "large", a number v from 0 to 1, or "learned".
+        save: as in `solve`.
+        max_nfe: as in `solve`.
+        progress: as in `solve`.
 
-    Of weak order 1. Raises ValueError for times that do not go from noise to data, for an unknown variance, for
-    "learned" where the denoiser learned none, and `SolveError` for a state that is not finite.
+    Returns:
+        The solution, as `solve` returns it.
+
+    Raises:
+        ValueError: times that do not go from noise to data, an unknown variance, or "learned" for a denoiser that
+            learned none.
+        SolveError: a state that is not finite.
     """
     v = share(variance)
     chain = _Chain(denoiser.path, _Network(denoiser, learned=v is None), v)
@@ -232,7 +260,16 @@ def ancestral(
 
 
 def learned(denoiser: Denoiser, t: Real, x: Tensor) -> tuple[Tensor, Tensor]:
-    """x₀-hat and the v that the network learned, each of x's shape: networks return 2v − 1."""
+    """x₀-hat and the learned v, each of x's shape. The network returns 2v − 1.
+
+    Args:
+        denoiser: a denoiser with a learned variance.
+        t: one time, or one for each sample, (B,).
+        x: the states, (B, C, ...).
+
+    Raises:
+        ValueError: the denoiser learned no variance.
+    """
     output, variance = denoiser.output_and_variance(t, x)
     if variance is None:
         raise ValueError(f"{denoiser!r} has not learned a variance; choose variance='small' or 'large'.")

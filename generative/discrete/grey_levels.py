@@ -1,4 +1,4 @@
-"""The mass of a normal law on cells of grey levels: the decoder of images with whole numbers for pixels.
+"""The mass of a normal law on the cells of grey levels: the decoder of images whose pixels are integers.
 
 K levels x_k = −1 + 2k/(K − 1) have cells of half-width w = 1/(K − 1), the two outermost open, and under N(m, s²) the
 mass
@@ -21,11 +21,20 @@ import math
 import torch
 from torch import Tensor
 
+from ..likelihood import Dequantisation
+
 __all__ = ["check_levels", "grey_levels_log_prob"]
 
 
 def grey_levels_log_prob(x: Tensor, mean: Tensor, deviation: Tensor, levels: int) -> Tensor:
-    """log p_k of the levels x under N(mean, deviation²), elementwise; differentiable in mean and deviation."""
+    """log p_k of the levels x under N(mean, deviation²), elementwise; differentiable in mean and deviation.
+
+    Args:
+        x: values on the levels, −1, …, 1.
+        mean: m, like x.
+        deviation: s, like x or a scalar.
+        levels: K.
+    """
     half = 1.0 / (levels - 1)
     width, z = half / deviation, (x - mean) / deviation
     right = z > 0.0
@@ -38,12 +47,12 @@ def grey_levels_log_prob(x: Tensor, mean: Tensor, deviation: Tensor, levels: int
 
 
 def check_levels(x: Tensor, levels: int) -> None:
-    """Raises ValueError for data that does not lie on its grey levels."""
+    """Raises ValueError for data that do not lie on K = `levels` grey levels from −1 to 1."""
     if not isinstance(levels, int) or levels < 2:
         raise ValueError(f"levels must be a whole number of grey levels, 2 at least, but is {levels!r}.")
-    number = 0.5 * (x + 1.0) * (levels - 1)
-    off = (number - number.round().clamp(0, levels - 1)).abs().amax().item()
-    if not off < 0.01:
+    cells = Dequantisation.centred(levels, -1.0, 1.0)
+    off = (x - cells.centre(cells.level(x))).abs().amax().item()
+    if not off < 0.01 * cells.width:
         raise ValueError(
             f"The data does not lie on {levels} grey levels from -1 to 1; scale it there, without dequantisation, or "
             "leave levels out for a density."

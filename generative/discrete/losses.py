@@ -1,10 +1,10 @@
-"""What a chain in discrete time is trained on, of each sample: one step of it, drawn from all n + 1 of them.
+"""The losses of a chain in discrete time: for each sample one of the n + 1 steps, drawn at random.
 
     bound     (n + 1) × the step's own term of the variational bound
     hybrid    ‖ε − ε-hat‖²/dim + weight × bound/dim, with the bound's x₀-hat held constant
 
-The last step is the decoder; the prior's term knows no network. Step numbers are stratified over the batch. The simple
-loss ‖ε − ε-hat‖²/dim alone is `regression_loss` with the times `Steps(n + 1)`.
+The last step is the decoder. The term of the prior does not depend on the network. The numbers of the steps are
+stratified over the batch. The simple loss ‖ε − ε-hat‖²/dim alone is `regression_loss` with the times `Steps(n + 1)`.
 
 Sources: Ho et al. (2006.11239), eq. 5; Nichol and Dhariwal (2102.09672), eq. 16.
 """
@@ -30,7 +30,7 @@ Times = Tensor | Sequence[float]
 
 @dataclass(frozen=True)
 class _Drawn:
-    """For each sample a latent of the chain, its number, host int64 (B,), and its ε."""
+    """For each sample the number of a latent of the chain, int64 on the host (B,), its ε and its state."""
 
     chain: Chain
     index: Tensor
@@ -50,7 +50,17 @@ class _Drawn:
         return self.chain.times[self.index]
 
     def bound(self, x0: Tensor, x0_hat: Tensor, v: Tensor | float, levels: int | None) -> Tensor:
-        """(n + 1) times the term of each sample, (B,)."""
+        """(n + 1) times the term of each sample.
+
+        Args:
+            x0: the data, (B, ...).
+            x0_hat: the prediction, like x0.
+            v: the reverse variance's exponent: one float, or a tensor like x0.
+            levels: as in `variational_bound`.
+
+        Returns:
+            Nats, (B,).
+        """
         chain, last = self.chain, self.index == self.chain.steps
         decoder = chain.decoder_terms(v, x0, x0_hat, levels)
         if chain.steps == 0:
@@ -68,9 +78,21 @@ def bound_loss(
     levels: int | None = None,
     generator: Generator | None = None,
 ) -> Tensor:
-    """An unbiased estimate of each sample's `variational_bound` without its prior, in nats, (B,): one evaluation.
+    """An unbiased estimate of `variational_bound` without its prior term, by one evaluation for each sample.
 
-    variance, levels: as there. Raises ValueError as it does.
+    Args:
+        denoiser: the network.
+        x0: clean samples, (B, ...).
+        times: as in `variational_bound`.
+        variance: as in `variational_bound`.
+        levels: as in `variational_bound`.
+        generator: draws the steps and ε; None for torch's own.
+
+    Returns:
+        Nats, (B,).
+
+    Raises:
+        ValueError: as `variational_bound` does.
     """
     v = share(variance)
     if levels is not None:
@@ -90,16 +112,29 @@ def hybrid_loss(
     levels: int | None = None,
     generator: Generator | None = None,
 ) -> Tensor:
-    """The loss of a network with a learned variance, of each sample, (B,): one evaluation.
+    """The loss of a network with a learned variance, by one evaluation for each sample.
 
-    The bound, in nats a component, teaches the variance alone; the simple loss the prediction. Raises ValueError for a
-    denoiser that learns no variance, and as `bound_loss` does.
+    The bound trains only the variance; the simple loss trains the prediction.
+
+    Args:
+        denoiser: a network with a learned variance.
+        x0: clean samples, (B, ...).
+        times: as in `variational_bound`.
+        weight: the weight of the bound, in nats for each component.
+        levels: as in `variational_bound`.
+        generator: draws the steps and ε; None for torch's own.
+
+    Returns:
+        (B,).
+
+    Raises:
+        ValueError: a denoiser that learned no variance, and as `bound_loss` does.
     """
     if levels is not None:
         check_levels(x0, levels)
     drawn = _Drawn.of(denoiser, x0, times, generator)
     x0_hat, v = learned(denoiser, drawn.times, drawn.x)
     t, path = drawn.times, denoiser.path
-    back = per_sample(torch.as_tensor(path.alpha(t)) / torch.as_tensor(path.sigma(t)), x0)
+    back = per_sample(path.alpha(t) / path.sigma(t), x0)
     simple = (back * (x0 - x0_hat)).square().flatten(1).mean(1)
     return simple + weight / x0[0].numel() * drawn.bound(x0, x0_hat.detach(), v, levels)

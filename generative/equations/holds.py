@@ -29,9 +29,7 @@ import torch
 from torch import Tensor
 
 from ...solvers import Clock, Rates, Time
-from ..paths import GaussianPath, Real, hypot, ratio, sqrt
-
-Scalar = float | Tensor
+from ..paths import GaussianPath, Real, Scalar, hypot, ratio, sqrt
 
 __all__ = ["HOLDS", "X0", "Eps", "Hold", "V", "Velocity", "hold_of"]
 
@@ -72,7 +70,7 @@ class Hold(Clock):
 
     def basis(self, t: float) -> tuple[float, float]:
         """(a, b) with N = a x + b M, M = (σ x₀ − α ε)/(α² + σ²): the system that is regular at every time."""
-        (p, q), alpha, sigma = self.row(t), self.path.alpha(t), self.path.sigma(t)
+        (p, q), alpha, sigma = map(float, self.row(t)), self.path.alpha(t), self.path.sigma(t)
         return (p * alpha + q * sigma) / (alpha**2 + sigma**2), p * sigma - q * alpha
 
     def _rotation(self, t: Real) -> Real:

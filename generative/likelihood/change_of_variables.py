@@ -24,7 +24,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ...solvers import Field, PlainClock, Semilinear, Time
 from ..denoiser import Denoiser, per_sample
-from ..paths import GaussianPath, Real, log
+from ..paths import GaussianPath, Real, Scalar, log
 from .trace import Products, Trace
 
 __all__ = ["ChangeOfVariables", "clock", "even_times", "scale", "time_of"]
@@ -133,7 +133,7 @@ class ChangeOfVariables:
         constant = 0.5 * (alpha / sigma) ** 2 * mean.square().sum(1) + 0.5 * alpha * trace.mean(1)
         return linear - constant, int(self.denoiser.evaluations(t))
 
-    def linearised(self, row: tuple[Real, Real], t: Real, x: Tensor, unit: Real) -> tuple[Tensor, Products]:
+    def linearised(self, row: tuple[Scalar, Scalar], t: Scalar, x: Tensor, unit: Scalar) -> tuple[Tensor, Products]:
         """p x₀-hat + q ε-hat at x (B, d), and the products vᵀ J of its derivative J there, less `unit` vᵀ."""
 
         def function(flat: Tensor) -> Tensor:

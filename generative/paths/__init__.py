@@ -1,7 +1,7 @@
 """Gaussian paths x_t = α x₀ + σ ε, discrete schedules, and densities of training times.
 
-A path owes exact values, derivatives and inverses at both ends; a test holds every path to that. Add one without asking
-anyone.
+A path needs exact values, derivatives and inverses at both ends; a test checks every path that is registered. Paths
+may be added without asking anyone.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from . import time_densities as time_densities
 from .elementary import (
     Real as Real,
+    Scalar as Scalar,
     exp as exp,
     expm1 as expm1,
     hypot as hypot,
@@ -18,7 +19,7 @@ from .elementary import (
     sqrt as sqrt,
 )
 from .path import VE as VE, VP as VP, CondOT as CondOT, Cosine as Cosine, GaussianPath as GaussianPath
-from .schedules import GeometricVE as GeometricVE, Polynomial as Polynomial, SubVP as SubVP
+from .schedules import GeometricVE as GeometricVE, NoisyCondOT as NoisyCondOT, Polynomial as Polynomial, SubVP as SubVP
 from .shifted import Shifted as Shifted
 from .table import (
     Table as Table,

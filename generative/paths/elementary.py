@@ -1,23 +1,26 @@
 """Elementary functions of a float or of a tensor, with the limits a noise schedule needs.
 
-A schedule is evaluated on Python floats inside solvers (float64 on the host, no device round trip) and on
-tensors in training; one formula serves both. At the ends of a path the logarithm of zero is −∞ and the
-exponential of ∞ is ∞, as they are for tensors, where Python's `math` would raise.
+A solver evaluates a schedule on Python floats (float64 on the host, without a trip to the device), training evaluates
+it on tensors; one formula serves both. At the ends of a path the logarithm of zero is −∞ and the exponential of ∞ is ∞:
+tensors do this already, Python's `math` would raise an error.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
+from collections.abc import Callable
+from typing import TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
 
 __all__ = [
     "Real",
+    "Scalar",
     "asinh",
     "atan",
     "cos",
+    "derivative",
     "exp",
     "expm1",
     "hypot",
@@ -30,7 +33,19 @@ __all__ = [
     "sqrt",
 ]
 
-Real: TypeAlias = "float | Tensor"
+Scalar: TypeAlias = "float | Tensor"
+"""A float or a tensor, where the type says no more. (0.0, −1/σ) is a pair of scalars, whatever the type of σ is."""
+
+Real = TypeVar("Real", float, Tensor, Scalar)
+"""The type of a function's argument and of its value: a float gives a float, a tensor a tensor, a scalar a scalar."""
+
+
+def derivative(function: Callable[[Tensor], Tensor], t: Real) -> Real:
+    """The derivative of an elementwise function at t, by automatic differentiation; of a float in float64."""
+    if not isinstance(t, Tensor):
+        return derivative(function, torch.tensor(t, dtype=torch.float64)).item()
+    slope: Tensor = torch.func.grad(lambda at: function(at).sum())(t)
+    return slope
 
 
 def exp(x: Real) -> Real:
@@ -79,7 +94,8 @@ def asinh(x: Real) -> Real:
 
 
 def hypot(x: Real, y: Real) -> Real:
-    return (x * x + y * y) ** 0.5
+    length: Real = (x * x + y * y) ** 0.5
+    return length
 
 
 def minimum(x: Real, bound: float) -> Real:

@@ -20,14 +20,32 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
+from inspect import isabstract
+from typing import Any, ClassVar
 
-from .elementary import Real, atan, exp, expm1, hypot, log, ratio, sin, softplus, sqrt
+from .elementary import Real, atan, derivative, exp, expm1, hypot, log, ratio, sin, softplus, sqrt
 
 __all__ = ["VE", "VP", "CondOT", "Cosine", "GaussianPath", "LinearBeta"]
 
 
 class GaussianPath(ABC):
-    """x_t = α_t x₀ + σ_t ε. A schedule gives α, σ, their derivatives and the inverse of its log-SNR."""
+    """x_t = α_t x₀ + σ_t ε. A path gives α, σ and the inverse of its log-SNR; the rest follows.
+
+    Every subclass is registered under the name of its class; a checkpoint records the name and builds the path again.
+    """
+
+    _registry: ClassVar[dict[str, type[GaussianPath]]] = {}
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        known = cls._registry.get(cls.__name__, cls)
+        if known.__module__ == cls.__module__:  # defined again, as in a notebook; no other module takes a name away
+            cls._registry[cls.__name__] = cls
+
+    @staticmethod
+    def registered() -> dict[str, type[GaussianPath]]:
+        """Every path that has been imported and can be built, by the name of its class."""
+        return {name: kind for name, kind in GaussianPath._registry.items() if not isabstract(kind)}
 
     @abstractmethod
     def alpha(self, t: Real) -> Real:
@@ -38,16 +56,16 @@ class GaussianPath(ABC):
         """σ_t, the standard deviation of the noise."""
 
     @abstractmethod
-    def d_alpha(self, t: Real) -> Real:
-        """dα/dt."""
-
-    @abstractmethod
-    def d_sigma(self, t: Real) -> Real:
-        """dσ/dt."""
-
-    @abstractmethod
     def time(self, log_snr: Real) -> Real:
         """The t at which log(α_t²/σ_t²) = `log_snr`: the inverse of `log_snr`."""
+
+    def d_alpha(self, t: Real) -> Real:
+        """dα/dt, by automatic differentiation. A path overrides it for speed, and where α is singular at an end."""
+        return derivative(self.alpha, t)
+
+    def d_sigma(self, t: Real) -> Real:
+        """dσ/dt, by automatic differentiation. A path overrides it for speed, and where σ is singular at an end."""
+        return derivative(self.sigma, t)
 
     def log_snr(self, t: Real) -> Real:
         """log(α_t²/σ_t²) = 2 λ_t, the logarithm of the signal-to-noise ratio (the λ of 2107.00630)."""
@@ -62,7 +80,12 @@ class GaussianPath(ABC):
         return ratio(self.d_alpha(t), self.alpha(t)) - ratio(self.d_sigma(t), self.sigma(t))
 
     def transition(self, t0: Real, t1: Real) -> tuple[Real, Real]:
-        """Scale and standard deviation of x_{t0} given x_{t1}, for t0 < t1 (from cleaner to noisier)."""
+        """The scale a and the standard deviation s of x_{t0} | x_{t1} ~ N(a x_{t1}, s² I), from cleaner to noisier.
+
+        Args:
+            t0: the noisier time.
+            t1: the cleaner time, t1 > t0.
+        """
         scale = self.alpha(t0) / self.alpha(t1)
         return scale, self.sigma(t0) * sqrt(-expm1(2.0 * (self.half_log_snr(t0) - self.half_log_snr(t1))))
 
@@ -71,7 +94,7 @@ class GaussianPath(ABC):
 class CondOT(GaussianPath):
     """The straight line of flow matching: α = t, σ = 1 − (1 − `sigma_min`) t.
 
-    The published σ_min > 0 leaves noise of that size in the data (σ = σ_min at t = 1); 0 is the rectified flow.
+    With the published σ_min > 0 the data keep noise of this size (σ = σ_min at t = 1). 0 is the rectified flow.
 
     Source: Lipman et al. (2210.02747), eq. 20 and section 4.1; Liu et al., Rectified Flow (2209.03003).
     """
@@ -100,12 +123,20 @@ class CondOT(GaussianPath):
 
 @dataclass(frozen=True)
 class Cosine(GaussianPath):
-    """The cosine schedule with truncated log-SNR and a resolution shift.
+    """The cosine schedule with a truncated log-SNR and a resolution shift.
 
-    An angle runs linearly, λ = log tan(angle) + `shift`, α = √sigmoid(2λ), σ = √sigmoid(−2λ), from λ =
-    `log_snr_min` / 2 at t = 0 to λ = `log_snr_max` / 2 at t = 1. Infinite bounds give the untruncated α = sin(πt/2),
-    σ = cos(πt/2). For images of side d trained beside a reference side r, shift = log(r / d). Unlike the
-    published form, the bounds hold for the shifted schedule too, where `Shifted` would move them with all the rest.
+        λ = log tan(angle) + shift,      α = √sigmoid(2λ),      σ = √sigmoid(−2λ),      the angle linear in t.
+
+    Infinite bounds give the untruncated α = sin(πt/2), σ = cos(πt/2). The bounds hold after the shift, unlike those of
+    the published form; `Shifted` moves the ends with everything else.
+
+    Args:
+        log_snr_min: log α²/σ² at t = 0.
+        log_snr_max: log α²/σ² at t = 1.
+        shift: added to λ; log(r / d) for images of side d where the schedule was chosen for images of side r.
+
+    Raises:
+        ValueError: unless log_snr_min < log_snr_max.
 
     Source: Nichol and Dhariwal (2102.09672), eq. 17; Hoogeboom et al., Simple Diffusion (2301.11093), section 3.1.
     """
@@ -122,13 +153,13 @@ class Cosine(GaussianPath):
 
     @cached_property
     def _angles(self) -> tuple[float, float]:
-        """The angle at t = 0 and t = 1."""
+        """The angles at t = 0 and at t = 1."""
         least, largest = 0.5 * self.log_snr_min, 0.5 * self.log_snr_max
         return float(atan(exp(least - self.shift))), float(atan(exp(largest - self.shift)))
 
     @cached_property
     def _complements(self) -> tuple[float, float]:
-        """π/2 less the angle, which vanishes exactly where log_snr_max is infinite."""
+        """π/2 minus the angle at both ends; exactly zero where log_snr_max is infinite."""
         least, largest = 0.5 * self.log_snr_min, 0.5 * self.log_snr_max
         return float(atan(exp(self.shift - least))), float(atan(exp(self.shift - largest)))
 
@@ -227,8 +258,8 @@ class VP(LinearBeta):
 class VE(GaussianPath):
     """The variance-exploding path of EDM: α = 1, σ = `sigma_max` (1 − t), so that σ reaches 0 at t = 1.
 
-    It is EDM's own path, σ(t) = t and s(t) = 1, with its clock turned round. The levels that a sampler visits are a
-    matter of the grid (`grids.karras`), not of the path; `GeometricVE` has the levels in geometric progression.
+    This is EDM's path, σ(t) = t and s(t) = 1, with its clock reversed. The grid (`grids.karras`) chooses the levels
+    that a sampler visits, not the path; the levels of `GeometricVE` are in geometric progression.
 
     Source: Karras et al., Elucidating the Design Space (2206.00364), table 1.
     """

@@ -1,10 +1,12 @@
-"""Further Gaussian paths: sub-variance-preserving, polynomial, and variance-exploding with geometric levels.
+"""Further Gaussian paths.
 
     SubVP          α = e^{−L}     σ = 1 − α²                        λ = −log(2 sinh L)
     Polynomial     α = tⁿ         σ = 1 − tⁿ                        λ = log(tⁿ/(1 − tⁿ))
     GeometricVE    α = 1          σ = σ_max^{1−t} σ_min^t           λ = −log σ, linear in t
+    NoisyCondOT    α = t          σ = √((1 − t)² + s²)              λ = log(t/σ)
 
-Sources: Song et al. (2011.13456), appendix C; Lipman et al., Flow Matching Guide and Code (2412.06264).
+Sources: Song et al. (2011.13456), appendix C; Lipman et al., Flow Matching Guide and Code (2412.06264); Tong
+et al. (2302.00482).
 """
 
 from __future__ import annotations
@@ -12,17 +14,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from .elementary import Real, asinh, exp, expm1, log, ratio, sigmoid
+from .elementary import Real, asinh, exp, expm1, log, ratio, sigmoid, sqrt
 from .path import GaussianPath, LinearBeta
 
-__all__ = ["GeometricVE", "Polynomial", "SubVP"]
+__all__ = ["GeometricVE", "NoisyCondOT", "Polynomial", "SubVP"]
 
 
 @dataclass(frozen=True)
 class SubVP(LinearBeta):
     """The sub-variance-preserving path: α = e^{−L}, σ = 1 − α², L = s β_min/2 + s² (β_max − β_min)/4, s = 1 − t.
 
-    Its variance stays below that of `VP` with the same β. At t = 0 it stops at α = 0.0066, and t < 0 continues it.
+    The variance stays below that of `VP` with the same β. At t = 0 it stops at α = 0.0066, and t < 0 continues it.
 
     Source: Song et al. (2011.13456), section 3.4 and appendix C.
     """
@@ -51,30 +53,33 @@ class Polynomial(GaussianPath):
             raise ValueError(f"Polynomial needs a finite power >= 1, but got {self.power}.")
 
     def alpha(self, t: Real) -> Real:
-        return t**self.power
+        alpha: Real = t**self.power
+        return alpha
 
     def sigma(self, t: Real) -> Real:
         return 0.0 - expm1(self.power * log(t))  # 1 − tⁿ without cancellation near t = 1, and no −0 there
 
     def d_alpha(self, t: Real) -> Real:
-        return self.power * t ** (self.power - 1.0)
+        slope: Real = self.power * t ** (self.power - 1.0)
+        return slope
 
     def d_sigma(self, t: Real) -> Real:
         return -self.d_alpha(t)
 
     def d_half_log_snr(self, t: Real) -> Real:
-        return ratio(self.power, t * self.sigma(t))
+        return ratio(0.0 * t + self.power, t * self.sigma(t))
 
     def time(self, log_snr: Real) -> Real:
-        return sigmoid(0.5 * log_snr) ** (1.0 / self.power)
+        time: Real = sigmoid(0.5 * log_snr) ** (1.0 / self.power)
+        return time
 
 
 @dataclass(frozen=True)
 class GeometricVE(GaussianPath):
     """The variance-exploding path of score matching: α = 1, σ from `sigma_max` at t = 0 to `sigma_min` at t = 1.
 
-    The levels are in geometric progression, so that the log-SNR is linear in t; beyond both ends it goes on. σ_min
-    is never left behind: at t = 1 there is noise of that size. `VE` is EDM's path, which reaches σ = 0.
+    The levels are in geometric progression, so that the log-SNR is linear in t, beyond both ends too. At t = 1 noise
+    of the size σ_min remains. `VE` is EDM's path, which reaches σ = 0.
 
     Source: Song and Ermon (1907.05600), section 4; Song et al. (2011.13456), appendix C.
     """
@@ -110,3 +115,38 @@ class GeometricVE(GaussianPath):
 
     def time(self, log_snr: Real) -> Real:
         return (0.5 * log_snr + math.log(self.sigma_max)) / self._rate
+
+
+@dataclass(frozen=True)
+class NoisyCondOT(GaussianPath):
+    """α = t, σ = √((1 − t)² + s²): the straight line under further noise of the size `std` = s > 0.
+
+    It is the law of x_t = t x₀ + (1 − t) ε₁ + s ε₂. At t = 1 noise of the size s
+    remains: the largest log-SNR is log(1 + 1/s²), and no time has a larger one.
+
+    Source: Tong et al. (2302.00482), section 3.
+    """
+
+    std: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.std < math.inf:
+            raise ValueError(f"NoisyCondOT needs a finite std > 0, but got {self.std}; without noise it is CondOT().")
+
+    def alpha(self, t: Real) -> Real:
+        return t
+
+    def sigma(self, t: Real) -> Real:
+        sigma: Real = ((1.0 - t) * (1.0 - t) + self.std * self.std) ** 0.5
+        return sigma
+
+    def d_alpha(self, t: Real) -> Real:
+        return 0.0 * t + 1.0
+
+    def d_sigma(self, t: Real) -> Real:
+        return (t - 1.0) / self.sigma(t)
+
+    def time(self, log_snr: Real) -> Real:
+        """The root of (1 − e^{−2λ}) t² − 2 t + 1 + s² = 0 that vanishes with α."""
+        constant = 1.0 + self.std**2
+        return constant / (1.0 + sqrt(1.0 - constant + constant * exp(-log_snr)))

@@ -1,16 +1,16 @@
 """The resolution shift as a change of time, for any path.
 
-At time t the shifted path is where the inner path is at the time t' with λ(t') = λ(t) + shift. As t' runs along the
-inner path, (α, σ) of the shifted one has the length h(t') = √(α(t')² + σ(t')²) and the direction that its log-SNR says:
+At time t the shifted path is where the inner path is at the time t' with λ(t') = λ(t) + shift. The vector (α, σ) of the
+shifted path has the length h(t') = √(α(t')² + σ(t')²) of the inner path there, and the direction of its own log-SNR:
 
     (α, σ)_shifted = h(t') (e^{shift/2} α_t, e^{−shift/2} σ_t) / k,       k² = e^{shift} α_t² + e^{−shift} σ_t²
 
-which never goes through the rounding of t' where λ is steep. Its speed, with D = α' σ − α σ' and λ' = D/(α σ), is
+The direction does not pass through t', which is rounded where λ is steep. With D = α' σ − α σ' and λ' = D/(α σ),
 
     dt'/dt = λ'(t)/λ'(t') = D(t)/D(t') · h(t')²/k²,
 
-regular at both ends, but where D itself is not: where σ falls like √(1 − t) (VP at t = 1) D is infinite, and dt'/dt
-tends to e^{−2 shift}; where α rises like tⁿ, n > 1, D vanishes with both derivatives, whatever the speed.
+is regular at both ends unless D is singular there. Where σ falls like √(1 − t) (VP at t = 1), D is infinite and dt'/dt
+tends to e^{−2 shift}. Where α rises like tⁿ, n > 1, D vanishes with both derivatives, whatever the speed.
 
 Sources: Hoogeboom et al., Simple Diffusion (2301.11093), section 3.1; Esser et al. (2403.03206), section 5.3.2.
 """
@@ -33,15 +33,20 @@ __all__ = ["Shifted"]
 class Shifted(GaussianPath):
     """`path` with every λ = log(α/σ) moved by `shift`, and so every log-SNR by twice that.
 
-    For images of side d trained beside a reference side r, shift = log(r / d): negative, noisier, for larger images.
-    The time shift s of Stable Diffusion 3, t' = t / (t + s (1 − t)) on `CondOT`, is shift = −log s. Shifts of shifts
-    add up. What was trained on the path itself goes on seeing its own time with Denoiser(..., time=shifted.inner_time).
+    A network that was trained on the inner path keeps its own time with Denoiser(..., time=shifted.inner_time). The
+    shift of a shifted path is the sum of both shifts. An infinite end stays where it is. At a finite end (VP, VE and
+    tables at t = 0, Cosine and GeometricVE at both) t' lies outside [0, 1] or strictly inside; there the formulas of
+    every path of this library still hold.
 
-    An infinite end stays where it is. From a finite one (VP, VE and tables at t = 0, Cosine and GeometricVE at both)
-    t' leaves [0, 1], or starts within: every path of this library is continued there by its own formula.
+    Args:
+        path: the inner path.
+        shift: added to λ. For images of side d and a path that was chosen for images of side r, log(r / d): negative,
+            noisier, for larger images. The time shift s of Stable Diffusion 3, t' = t / (t + s (1 − t)) on `CondOT`,
+            is −log s.
 
-    Raises TypeError for what is no path; ValueError for a shift that is not finite, and for a path that does not
-    continue to the log-SNR of a shifted end.
+    Raises:
+        TypeError: the path is no `GaussianPath`.
+        ValueError: the shift is not finite, or the path does not reach the log-SNR of a shifted end.
     """
 
     path: GaussianPath

@@ -37,11 +37,12 @@ __all__ = ["Table", "linear_betas", "scaled_linear_betas", "squared_cosine_betas
 class Table(GaussianPath):
     """The path of T values β_0, …, β_{T−1}, from the cleanest to the noisiest (the order of diffusers).
 
-    betas: a sequence of numbers in (0, 1), two at least, kept as a tuple of floats. One more at the end may be 1:
-    that is zero terminal SNR, α = 0 at t = 0. Without it t < 0 continues the last interval, and every log-SNR has
-    its time.
+    Args:
+        betas: at least two numbers in (0, 1), kept as a tuple of floats. One more at the end may be 1, which is zero
+            terminal SNR, α = 0 at t = 0. Without it the last interval continues to t < 0, and every log-SNR has a time.
 
-    Raises ValueError for a table that is no schedule.
+    Raises:
+        ValueError: the betas are no schedule.
     """
 
     betas: tuple[float, ...]
@@ -61,7 +62,7 @@ class Table(GaussianPath):
         return self.steps * (1.0 - t) - 1.0
 
     def at(self, index: Real) -> Real:
-        """The time 1 − (index + 1)/T of an index, an int, a float or a tensor; integer tensors give float64."""
+        """The time 1 − (index + 1)/T of an index: a float of an int or a float, float64 of an integer tensor."""
         if isinstance(index, Tensor) and not index.is_floating_point():
             index = index.double()
         return 1.0 - (index + 1.0) / self.steps
@@ -90,7 +91,7 @@ class Table(GaussianPath):
         return torch.tensor(self._pieces, dtype=torch.float64), torch.tensor(self._negated, dtype=torch.float64)
 
     def _piece(self, s: Real) -> tuple[Real, tuple[Real, ...]]:
-        """The k with s in [k, k + 1], cut to the table, and its piece."""
+        """The k with s in [k, k + 1], limited to the table, and the piece of this interval."""
         if isinstance(s, Tensor):
             k = s.detach().floor().clamp(0, self.steps - 1).long()
             return k, self._tensors[0].to(s)[k].unbind(-1)
@@ -98,7 +99,7 @@ class Table(GaussianPath):
         return whole, self._pieces[whole]
 
     def _above(self, level: Real) -> Real:
-        """The number of knots that are not below a λ, cut to the last interval between two of them."""
+        """The number of knots that are not below a λ, limited to the last interval between two knots."""
         most = len(self._knots) - 1
         if isinstance(level, Tensor):
             falling = -level.detach().contiguous()
@@ -115,7 +116,8 @@ class Table(GaussianPath):
         """ω = α σ λ', the derivative of atan2(α, σ)."""
         alpha, sigma = self.alpha(t), self.sigma(t)
         _, (_, slope, first, last) = self._piece(self.steps * (1.0 - t))
-        return self.steps * (first * alpha**2 - slope * alpha * sigma + last * sigma**2)
+        omega: Real = self.steps * (first * alpha**2 - slope * alpha * sigma + last * sigma**2)
+        return omega
 
     def alpha(self, t: Real) -> Real:
         return sqrt(sigmoid(self.log_snr(t)))
@@ -143,14 +145,32 @@ class Table(GaussianPath):
 
 
 def linear_betas(steps: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> tuple[float, ...]:
-    """Evenly spaced: DDPM (2006.11239, section 4). Raises ValueError for less than two steps, as all of these do."""
+    """Evenly spaced betas, those of DDPM (2006.11239, section 4).
+
+    Args:
+        steps: T, the number of betas.
+        beta_start: the first, at the cleanest level.
+        beta_end: the last, at the noisiest level.
+
+    Raises:
+        ValueError: fewer than two steps.
+    """
     return _evenly(steps, beta_start, beta_end)
 
 
 def scaled_linear_betas(
     steps: int = 1000, beta_start: float = 0.00085, beta_end: float = 0.012
 ) -> tuple[float, ...]:
-    """√β evenly spaced: the latent diffusion models (Rombach et al., 2112.10752, in their public code)."""
+    """Betas with evenly spaced √β, those of latent diffusion (Rombach et al., 2112.10752, in their public code).
+
+    Args:
+        steps: T, the number of betas.
+        beta_start: the first, at the cleanest level.
+        beta_end: the last, at the noisiest level.
+
+    Raises:
+        ValueError: fewer than two steps.
+    """
     return tuple(root**2 for root in _evenly(steps, math.sqrt(beta_start), math.sqrt(beta_end)))
 
 
@@ -162,10 +182,10 @@ def squared_cosine_betas(steps: int = 1000, max_beta: float = 0.999) -> tuple[fl
 
 
 def zero_terminal_snr(betas: Iterable[float]) -> tuple[float, ...]:
-    """The same table with √ᾱ shifted and scaled so that it ends in 0 and starts as before (2305.08891, algorithm 1).
+    """A table whose √ᾱ is shifted and scaled so that it ends in 0 and starts as before (2305.08891, algorithm 1).
 
-    With a = √ᾱ it becomes b = (a − a_{T−1}) a_0 / (a_0 − a_{T−1}), and β_i = 1 − (b_i / b_{i−1})². Raises ValueError
-    for a table that is no schedule.
+    a = √ᾱ becomes b = (a − a_{T−1}) a_0 / (a_0 − a_{T−1}), and β_i = 1 − (b_i / b_{i−1})². Raises ValueError for
+    betas that are no schedule.
     """
     betas = tuple(map(float, betas))
     _check(betas)

@@ -1,17 +1,17 @@
-"""At which times a model is trained.
+"""Densities of the times at which a model is trained.
 
     t = F⁻¹(u),      u ~ U[0, 1),      L = ∫₀¹ ℓ(F⁻¹(u)) du
 
-Every density of times is its quantile function F⁻¹, so that whatever draws u serves all of them: `stratified` puts one
-u in every interval of length 1/B, `independent` does not. F rises from noise to data, and t stays inside [0, 1].
+A density of times is given by its quantile function F⁻¹. Two functions draw u for all densities: `stratified` draws one
+u in every interval of length 1/B, `independent` draws each alone. F rises from noise to data; t stays inside [0, 1].
 
     Uniform        t = start + (end − start) u
     LogitNormal    λ ~ N(mean, std²) within the path's own range of log-SNR, t = time(λ)
     Steps          t = ⌊count u⌋ / count, the integer times of DDPM
     Geometric      σ/α one of `levels` values in geometric progression, the levels of NCSN
 
-These densities are a part of the loss. `Importance` is not: it draws u from a density g that is large where the loss
-is, and every draw counts 1/g, so that L, its gradient and its minimiser stay and the variance alone changes.
+A density changes the loss. `Importance` does not: it draws u from a density g that is large where the loss is large,
+and weighs each draw by 1/g. The loss, its gradient and its minimiser stay the same; only the variance changes.
 """
 
 from __future__ import annotations
@@ -19,12 +19,10 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Generator, Tensor
 
-from .elementary import Real
 from .path import GaussianPath
 
 __all__ = [
@@ -33,17 +31,24 @@ __all__ = [
 
 
 def independent(count: int, generator: Generator | None = None, like: Tensor | None = None) -> Tensor:
-    """`count` independent uniform numbers in [0, 1)."""
+    """`count` independent uniform numbers in [0, 1); the arguments are those of `stratified`."""
     device = None if like is None else like.device
     dtype = None if like is None else like.dtype
     return torch.rand(count, generator=generator, device=device, dtype=dtype)
 
 
 def stratified(count: int, generator: Generator | None = None, like: Tensor | None = None) -> Tensor:
-    """`count` numbers in [0, 1), each uniform, one in every interval of length 1/count, in random order.
+    """Uniform numbers in [0, 1), one in every interval of length 1/count, in random order.
 
-    u_k = (u + k/count) mod 1 with one common u: the loss varies with t by orders of magnitude, and this takes
-    that part of its variance away. Source: Kingma et al. (2107.00630), appendix I.1.
+    u_k = (u + k/count) mod 1 with one common u. The loss varies with t by orders of magnitude; stratified times remove
+    this part of its variance.
+
+    Args:
+        count: how many numbers.
+        generator: draws them; None for torch's own.
+        like: a tensor whose dtype and device they get.
+
+    Source: Kingma et al. (2107.00630), appendix I.1.
     """
     device = None if like is None else like.device
     dtype = None if like is None else like.dtype
@@ -62,7 +67,7 @@ class TimeDensity(ABC):
 
 @dataclass(frozen=True)
 class Uniform(TimeDensity):
-    """Uniform on [start, end]; the interval is cut where a loss would be infinite at an end of the path."""
+    """Uniform on [start, end]. Choose a shorter interval where the loss is infinite at an end of the path."""
 
     start: float = 0.0
     end: float = 1.0
@@ -79,8 +84,8 @@ class Uniform(TimeDensity):
 class LogitNormal(TimeDensity):
     """λ = log(α/σ) normal. On CondOT λ = logit t, and t is logit-normal.
 
-    The normal law is cut to the path's λ at t = 0 and t = 1, so that no time lies outside. EDM's ln σ ~ N(−1.2, 1.2²)
-    is LogitNormal(1.2, 1.2) on VE.
+    The normal law is truncated to the path's λ at t = 0 and t = 1, so that all times are in [0, 1]. EDM's
+    ln σ ~ N(−1.2, 1.2²) is LogitNormal(1.2, 1.2) on VE.
 
     Source: Esser et al. (2403.03206), eq. 19; Karras et al. (2206.00364), table 1.
     """
@@ -96,11 +101,11 @@ class LogitNormal(TimeDensity):
 
     def quantile(self, path: GaussianPath, u: Tensor) -> Tensor:
         low, high = (self._probability(path.half_log_snr(t)) for t in (0.0, 1.0))
-        level = self.mean + self.std * torch.special.ndtri(low + (high - low) * u)
-        return cast(Tensor, path.time(2.0 * level)).clamp(0.0, 1.0)
+        level: Tensor = self.mean + self.std * torch.special.ndtri(low + (high - low) * u)
+        return path.time(2.0 * level).clamp(0.0, 1.0)
 
-    def _probability(self, level: Real) -> float:
-        return 0.5 * math.erfc((self.mean - float(level)) / (self.std * math.sqrt(2.0)))
+    def _probability(self, level: float) -> float:
+        return 0.5 * math.erfc((self.mean - level) / (self.std * math.sqrt(2.0)))
 
 
 @dataclass(frozen=True)
@@ -122,10 +127,20 @@ class Steps(TimeDensity):
 
 @dataclass(frozen=True)
 class Geometric(TimeDensity):
-    """`levels` noise levels σ/α in geometric progression from `largest` down to `smallest`, equally probable.
+    """Noise levels σ/α in geometric progression, equally probable.
 
-    On VE, whose α is 1, they are the σ₁ > … > σ_L of NCSN; with the kind "score" and `weightings.SNR`, which is the
-    weight σ² of the score's error, this is its loss. Source: Song and Ermon (1907.05600), eqs. 5 and 6.
+    On `VE` they are the σ₁ > … > σ_L of NCSN. The kind "score" with `weightings.SNR`, the weight σ² of the score's
+    error, then gives the loss of NCSN.
+
+    Args:
+        largest: the first level, in units of the data.
+        smallest: the last level.
+        levels: how many there are.
+
+    Raises:
+        ValueError: unless 0 < smallest < largest and levels >= 2.
+
+    Source: Song and Ermon (1907.05600), eqs. 5 and 6.
     """
 
     largest: float
@@ -141,17 +156,24 @@ class Geometric(TimeDensity):
     def quantile(self, path: GaussianPath, u: Tensor) -> Tensor:
         share = (self.levels * u).floor() / (self.levels - 1)
         level = -math.log(self.largest) + share * math.log(self.largest / self.smallest)
-        return cast(Tensor, path.time(2.0 * level))
+        return path.time(2.0 * level)
 
 
 class Importance:
-    """A density g of u, learned from the losses that are seen, and the factor 1/g that keeps the mean.
+    """A density g of u that is learned from observed losses, with the factor 1/g that keeps the mean.
 
-    g is constant on `bins` equal intervals, `share` + (1 − share) times the root mean square of the loss there over its
-    mean: ∝ √E[ℓ²] has the least variance of all densities, and `share` bounds the factor by 1/share. Until every
-    interval has been seen g is 1. A loss is forgotten at the rate 1 − `memory` per loss seen in its interval.
+    g is constant on equal intervals: share + (1 − share) r, where r is the root mean square of the losses ℓ in the
+    interval, divided by the mean of these over all intervals. g ∝ √E[ℓ²] has the least variance of all densities. g is
+    1 until every interval has been observed. `moments`, (2, bins), is the state that a training saves: the weight of
+    the observations and the weighted mean of ℓ².
 
-    `moments`, shape (2, bins), is all that changes: the weight of what was seen, and its weighted mean of ℓ².
+    Args:
+        bins: the number of intervals.
+        share: the least value of g, in (0, 1), which bounds the factor by 1/share.
+        memory: the factor, in (0, 1), by which each observation in an interval reduces the weight of the earlier ones.
+
+    Raises:
+        ValueError: a number outside these ranges.
 
     Source: Nichol and Dhariwal (2102.09672), eq. 18, on intervals instead of integer times.
     """
@@ -173,7 +195,7 @@ class Importance:
         return torch.where((weight > 0.0).all(), learned, torch.ones_like(learned))
 
     def warp(self, u: Tensor) -> tuple[Tensor, Tensor]:
-        """Uniform u (B,) in [0, 1) to draws from g, and the factor 1/g of each."""
+        """Maps uniform u (B,) in [0, 1) to draws from g. Returns the draws and the factor 1/g of each."""
         density = self.density.to(u)
         mass = density / self.bins
         upper = mass.cumsum(0)
@@ -183,7 +205,7 @@ class Importance:
         return ((interval + inside) / self.bins).clamp(max=below_one), 1.0 / density[interval]
 
     def observe(self, u: Tensor, loss: Tensor) -> None:
-        """Learns from the losses (B,) at u (B,), before they are multiplied by 1/g."""
+        """Updates g by the losses (B,) at u (B,), before they are multiplied by 1/g."""
         moments = self.moments.to(loss)
         interval = (u * self.bins).long().clamp(0, self.bins - 1)
         count = torch.zeros_like(moments[0]).index_add(0, interval, torch.ones_like(loss))

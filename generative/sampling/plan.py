@@ -95,7 +95,8 @@ def plan(denoiser: Denoiser, sampler: Sampler, nfe: int, *, both_ways: bool = Fa
     equation = sampler.equation(denoiser)
 
     def spent(n: int) -> int:
-        return sum(int(denoiser.evaluations(call.time)) for call in unroll(equation, grid(n), sampler.solver).evaluations)
+        calls = unroll(equation, grid(n), sampler.solver).evaluations
+        return sum(int(denoiser.evaluations(call.time)) for call in calls)
 
     numbers = range(least, sampler.solver.steps(nfe // cheapest) + 1)
     fitting = bisect_right(numbers, nfe, key=spent)

@@ -1,6 +1,7 @@
 """Training: losses, weightings, averages, data, configurations, checkpoints and metrics.
 
-The file format of a checkpoint is part of the interface. Losses and weightings may be added without asking anyone.
+The file format of a checkpoint is part of the public interface. Losses and weightings may be added without asking
+anyone.
 """
 
 from __future__ import annotations

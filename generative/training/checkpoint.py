@@ -1,8 +1,8 @@
-"""A checkpoint is one safetensors file that carries its whole configuration, and so stands alone.
+"""A checkpoint: one safetensors file that contains its whole configuration.
 
-The metadata holds one JSON object: the class and arguments of the network and of the path, what the network
-predicts and on which clock, and how it was trained. Weights are float16 on disk, which moves samples by a few
-1e-4 of the data's range, and float32 after loading. Nothing is ever unpickled.
+The metadata are one JSON object: the class and arguments of the network and of the path, the kind of prediction, the
+clock, and the configuration of the training. Weights are float16 on disk, which moves samples by a few 1e-4 of the
+data's range, and float32 after loading. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -21,29 +21,33 @@ from ...solvers.common import write_whole
 from .. import networks
 from ..denoiser import EDM, Clock, Denoiser
 from ..networks import Network
-from ..paths import VE, VP, CondOT, Cosine, GaussianPath, GeometricVE, Polynomial, Shifted, SubVP, Table
+from ..paths import GaussianPath
 
 __all__ = [
-    "build_network", "build_path", "describe_path", "load", "locate", "read", "save_checkpoint", "shipped", "write",
+    "build", "build_network", "build_path", "describe_path", "load", "locate", "read", "save_checkpoint", "shipped",
+    "write",
 ]
 
 FORMAT = 2
-"""Format 1 differs where it writes log(α/σ) and calls it log-SNR."""
+"""In format 1 the name log-SNR stands for log(α/σ)."""
 WEIGHTS = Path(__file__).parent.parent / "weights"
 NETWORKS = {name: getattr(networks, name) for name in networks.__all__ if name != "Network"}
-PATHS: dict[str, type[GaussianPath]] = {
-    kind.__name__: kind for kind in (CondOT, Cosine, VP, VE, SubVP, Polynomial, GeometricVE, Table, Shifted)
-}
 
 
 def write(file: Path, tensors: dict[str, Tensor], configuration: dict[str, Any]) -> None:
-    """Tensors and configuration as one safetensors file, whole or not at all, even if the machine stops."""
+    """Writes tensors and a configuration as one safetensors file, atomically, even if the machine stops.
+
+    Args:
+        file: where.
+        tensors: by name.
+        configuration: values for JSON.
+    """
     metadata = {"fokker": json.dumps({"format": FORMAT, **configuration})}
     write_whole(file, save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata))
 
 
 def read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What `write` wrote. Raises FileNotFoundError, or ValueError for a file that is not one of ours."""
+    """Reads what `write` wrote. Raises FileNotFoundError, or ValueError for a file that `write` has not written."""
     if not file.is_file():
         raise FileNotFoundError(f"There is no checkpoint {file}.")
     try:
@@ -63,7 +67,7 @@ def read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _of_half_log_snr(configuration: dict[str, Any]) -> dict[str, Any]:
-    """A configuration of format 1 in the words of format 2: the clock λ by its name, the bounds of `Cosine` doubled."""
+    """A configuration of format 1 as one of format 2: the clock λ gets its name, the bounds of `Cosine` are doubled."""
     moved: dict[str, Any] = {
         key: _of_half_log_snr(value) if isinstance(value, dict) else value for key, value in configuration.items()
     }
@@ -72,7 +76,17 @@ def _of_half_log_snr(configuration: dict[str, Any]) -> dict[str, Any]:
     return moved | ({"time": "half_log_snr"} if moved.get("time") == "log_snr" else {})
 
 
-def _build(kinds: dict[str, Any], what: str, configuration: dict[str, Any]) -> Any:
+def build(kinds: dict[str, Any], what: str, configuration: dict[str, Any]) -> Any:
+    """The object that a configuration describes.
+
+    Args:
+        kinds: the classes to choose from, by their names.
+        what: the noun for such an object in an error.
+        configuration: {"class": name, argument: value, …}.
+
+    Raises:
+        ValueError: for an unknown class, and for arguments that the class does not take.
+    """
     arguments = dict(configuration)
     name = arguments.pop("class", None)
     if name not in kinds:
@@ -84,32 +98,37 @@ def _build(kinds: dict[str, Any], what: str, configuration: dict[str, Any]) -> A
 
 
 def build_network(configuration: dict[str, Any]) -> Network:
-    """{"class": "UNet", "size": 8, …} to a network. Raises ValueError for unknown classes and arguments."""
-    network: Network = _build(NETWORKS, "network", configuration)
+    """Makes a network of {"class": "UNet", "size": 8, …}. Raises ValueError for unknown classes and arguments."""
+    network: Network = build(NETWORKS, "network", configuration)
     return network
 
 
 def build_path(configuration: dict[str, Any]) -> GaussianPath:
-    """{"class": "VP", "beta_max": 20.0} to a path; a path inside a path is such an object too.
+    """Makes a path of {"class": "VP", "beta_max": 20.0}; a path inside a path is such an object too.
 
-    Raises ValueError for unknown classes and arguments.
+    Import the class of a path of your own first. Raises ValueError for unknown classes and arguments.
     """
     built = {name: build_path(value) if isinstance(value, dict) else value for name, value in configuration.items()}
-    path: GaussianPath = _build(PATHS, "path", built)
+    path: GaussianPath = build(GaussianPath.registered(), "path", built)
     return path
 
 
 def describe_path(path: GaussianPath) -> dict[str, Any]:
-    """What `build_path` takes. Raises TypeError for a path of another make."""
-    _check_make(PATHS, path)
-    values = {each.name: getattr(path, each.name) for each in dataclasses.fields(path)}  # type: ignore[arg-type]
+    """The configuration for `build_path`. Raises TypeError for a path that `build_path` cannot make from JSON."""
+    names: list[str] = [each.name for each in dataclasses.fields(path)] if dataclasses.is_dataclass(path) else []
+    values = {name: getattr(path, name) for name in names}
     nested = {name: describe_path(value) for name, value in values.items() if isinstance(value, GaussianPath)}
-    return {"class": type(path).__name__, **values, **nested}
-
-
-def _check_make(kinds: dict[str, Any], thing: object) -> None:
-    if type(thing) not in kinds.values():
-        raise TypeError(f"Cannot save a {type(thing).__name__}; give one of {', '.join(kinds)}.")
+    description = {"class": type(path).__name__, **values, **nested}
+    try:
+        again: GaussianPath | None = build_path(json.loads(json.dumps(description)))
+    except (TypeError, ValueError):
+        again = None
+    if again != path:
+        raise TypeError(
+            f"Cannot save a {type(path).__name__}; a path that is saved is a frozen dataclass of numbers, sequences of "
+            "numbers and paths, and no other path has the name of its class."
+        )
+    return description
 
 
 def save_checkpoint(
@@ -122,12 +141,22 @@ def save_checkpoint(
     precondition: EDM | None = None,
     training: dict[str, Any] | None = None,
 ) -> None:
-    """Writes what `load` reads: one of our networks, in half precision, and all that it takes to use it.
+    """Writes a checkpoint for `load`, with weights in half precision.
 
-    `precondition` is what the network was trained inside; `training` is kept as a record. Raises TypeError for a
-    network or a path of another make.
+    Args:
+        file: where.
+        net: a network of this library.
+        path: the path on which it was trained.
+        predicts: the kind of prediction.
+        time: the name of its clock.
+        precondition: the frame around the network, if it was trained inside one.
+        training: the configuration of the training, which is kept as a record.
+
+    Raises:
+        TypeError: a network or a path that `load` could not make again.
     """
-    _check_make(NETWORKS, net)
+    if type(net) not in NETWORKS.values():
+        raise TypeError(f"Cannot save a {type(net).__name__}; give one of {', '.join(NETWORKS)}.")
     configuration = {
         "network": {"class": type(net).__name__, **net.arguments},
         "path": describe_path(path),
@@ -146,7 +175,7 @@ def shipped() -> list[str]:
 
 
 def locate(name_or_path: str | Path) -> Path:
-    """The file of a shipped network, or the file itself. Raises FileNotFoundError if there is neither."""
+    """The file of a shipped network by its name, or the given file. Raises FileNotFoundError if there is neither."""
     names = shipped()
     file = WEIGHTS / f"{name_or_path}.safetensors" if str(name_or_path) in names else Path(name_or_path)
     if not file.is_file():
@@ -163,13 +192,20 @@ def load(
     predicts: str | None = None,
     time: str | Clock | None = None,
 ) -> Denoiser:
-    """A trained network as a Denoiser, by the name of a shipped one ("digits-flow") or from a file.
+    """Loads a trained network as a `Denoiser`, in float32, on the CPU, in evaluation mode and without gradients.
 
-    The network is in float32, on the CPU, in evaluation mode and without gradients. The file says on which path and
-    clock the network was trained and what it predicts; what is stated here as well is compared with it.
+    The file knows the path, the clock and the kind of prediction. Arguments that repeat them are compared with the
+    file.
 
-    Raises FileNotFoundError for an unknown name or file, ValueError for a file that is no checkpoint or whose weights
-    do not fit its configuration, and for a statement that contradicts the file.
+    Args:
+        name_or_path: the name of a shipped network ("digits-flow"), or a file.
+        path: the path that you expect, or None.
+        predicts: the kind of prediction that you expect, or None.
+        time: the clock that you expect, or None.
+
+    Raises:
+        FileNotFoundError: an unknown name or file.
+        ValueError: the file is no checkpoint, its weights do not fit its configuration, or it contradicts an argument.
     """
     file = locate(name_or_path)
     tensors, configuration = read(file)

@@ -1,14 +1,14 @@
-"""Everything that decides a trained network, as a TOML file.
+"""The configuration of a training, a TOML file that determines the network.
 
     data, predicts, steps, batch, learning_rate                            required
     [path], [network]                                                      a class and its arguments; required
     [weighting], [times], [precondition]                                   a class and its arguments
-    ema = 0.999, or {class = "PowerLaw", sigma_rel = 0.1}                  the average that is kept
-    stratify, importance (a number of bins), label_dropout                 what is drawn
+    ema = 0.999, or {class = "PowerLaw", sigma_rel = 0.1}                  the average of the weights
+    stratify, importance (a number of bins), label_dropout                 how times and labels are drawn
     autocast = "bfloat16"                                                  products in half precision
     warmup, seed
 
-What can be refused is refused when the configuration is made: before any training.
+Errors are raised when the configuration is made, before any training.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import torch
 from ..denoiser import preconditioning
 from ..paths import GaussianPath, time_densities
 from . import ema as averages, weightings
-from .checkpoint import _build as build, build_path
+from .checkpoint import build, build_path
 from .losses import check_finite
 
 __all__ = ["CONFIGS", "Training", "configurations"]
@@ -48,7 +48,7 @@ AVERAGES = {"Constant": averages.Constant, "PowerLaw": averages.PowerLaw}
 PRECONDITIONS = {"EDM": preconditioning.EDM}
 AUTOCAST = {"bfloat16": torch.bfloat16}
 LATER = ("weighting", "times", "precondition", "stratify", "importance", "autocast")
-"""What the first version did not know. At its default it is not recorded, so that old files stay what they are."""
+"""Fields that the first version did not have. They are recorded unless at their defaults, so that old files stay."""
 
 
 def configurations() -> list[str]:
@@ -58,7 +58,7 @@ def configurations() -> list[str]:
 
 @dataclass(frozen=True)
 class Training:
-    """The configuration above. Raises ValueError for what does not fit, and for a loss that is infinite."""
+    """The configuration above. Raises ValueError for values that do not fit, and for an infinite loss."""
 
     data: str
     predicts: str
@@ -157,7 +157,7 @@ class Training:
         return cls(**values)
 
     def record(self) -> dict[str, Any]:
-        """What a checkpoint says of how it was trained; JSON."""
+        """The record of the training in a checkpoint, for JSON."""
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         values = dataclasses.asdict(self)
         return {name: value for name, value in values.items() if name not in LATER or value != defaults[name]}

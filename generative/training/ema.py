@@ -1,15 +1,15 @@
-"""The averages of a network's weights that are kept: θ̄_n = β_n θ̄_{n−1} + (1 − β_n) θ_n after the n-th step.
+"""Averages of a network's weights: θ̄_n = β_n θ̄_{n−1} + (1 − β_n) θ_n after the n-th step.
 
     Constant(β)        β_n = min(β, n/(n + 9))
     PowerLaw(σ_rel)    β_n = (1 − 1/n)^{γ+1}
 
-Constant forgets at the rate 1 − β per step; at first it is the sum Σ_i w_i θ_i with w_i ∝ (i+8)!/i!, nearly a power
-law with γ = 8, so that the first weights are soon forgotten. PowerLaw averages over a share of the whole training,
-however long it is: θ̄_n = Σ_i w_i θ_i with
+Constant forgets at the rate 1 − β per step. At first it is the sum Σ_i w_i θ_i with w_i ∝ (i+8)!/i!, nearly a power law
+with γ = 8, so that the first weights soon lose their influence. PowerLaw averages over a fixed share of the whole
+training: θ̄_n = Σ_i w_i θ_i with
 
     w_i = (i^{γ+1} − (i−1)^{γ+1}) / n^{γ+1} ≈ (γ+1) i^γ / n^{γ+1},      σ_rel² = (γ+1) / ((γ+2)² (γ+3)),
 
-σ_rel the standard deviation of that profile over n. Source: Karras et al. (2312.02696), section 3.
+where σ_rel is the standard deviation of this profile divided by n. Source: Karras et al. (2312.02696), section 3.
 """
 
 from __future__ import annotations
@@ -34,7 +34,13 @@ class Average(ABC):
 
     @torch.no_grad()
     def update(self, average: nn.Module, net: nn.Module, step: int) -> None:
-        """θ̄_{n−1} becomes θ̄_n, in place."""
+        """Moves the average from θ̄_{n−1} to θ̄_n, in place.
+
+        Args:
+            average: the network that holds θ̄.
+            net: the network that holds θ_n.
+            step: n, from 1.
+        """
         share = 1.0 - self.decay(step)
         for mean, parameter in zip(average.parameters(), net.parameters(), strict=True):
             mean.lerp_(parameter, share)

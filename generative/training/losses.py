@@ -7,10 +7,10 @@ et al., 2210.02747, eq. 9), "eps" the simple loss of DDPM (Ho et al., 2006.11239
 denoising score matching (Vincent, 2011). The conditional target may stand for the marginal one: the minimiser of a
 square is a conditional mean, and E[y_t | x_t] is the marginal target.
 
-w = 1, or a weighting (`weightings`), which is the same loss for every kind; t has a density (`time_densities`). Whether
-L is finite is a matter of both. The least error of a kind with determinant D is D² Var(x₀ | x_t)/σ², of order D² at
-the ends of a path, and an untrained network's of order 1; so E w D² and E w must be finite. The score is refused up to
-σ = 0, where D² = α²/σ².
+w = 1, or a weighting (`weightings`), which gives the same loss for every kind; t has a density (`time_densities`). Both
+decide whether L is finite. The least error of a kind with determinant D is D² Var(x₀ | x_t)/σ², of order D² at the ends
+of a path; the error of an untrained network is of order 1. So E w D² and E w must be finite. The score is refused if
+times reach σ = 0, where D² = α²/σ² is infinite.
 """
 
 from __future__ import annotations
@@ -29,12 +29,18 @@ __all__ = ["Seen", "check_finite", "regression_loss", "squared_error", "target"]
 
 NEAR_THE_END = (1e-8, 1e-10)
 BEYOND = 1e15
-"""No error counts so much, except for a discrete time that lies at the very end of the path."""
+"""A larger weight is infinite: only a discrete time at the very end of the path has one."""
 WHOLE = Uniform()
 
 
 class Seen(NamedTuple):
-    """What a batch was: u (B,), its times t (B,) and weighted squared errors a dimension (B,), without gradients."""
+    """What a batch was, without gradients.
+
+    Attributes:
+        u: the uniform numbers that gave the times, (B,).
+        t: the times, (B,).
+        loss: the weighted squared errors, the mean over the components of a sample, (B,).
+    """
 
     u: Tensor
     t: Tensor
@@ -48,9 +54,20 @@ def check_finite(
     times: TimeDensity = WHOLE,
     precondition: preconditioning.EDM | None = None,
 ) -> None:
-    """Raises ValueError unless the loss is finite, its times lie in [0, 1] and the kind is known.
+    """Checks that the loss is finite.
 
-    ∫ f(F⁻¹(u)) du converges at an end if u f falls like a power of the distance u to it, which is measured there.
+    ∫ f(F⁻¹(u)) du converges at an end if u f falls like a power of the distance u to the end. The check measures this
+    at two distances.
+
+    Args:
+        path: the path of the training.
+        predicts: the kind of prediction.
+        weighting: None for w = 1.
+        times: the density of t.
+        precondition: the frame of the network, if it has one.
+
+    Raises:
+        ValueError: the loss is infinite, times lie outside [0, 1], or the kind is unknown.
     """
     output = _output(predicts, precondition)
     u = torch.tensor(NEAR_THE_END, dtype=torch.float64)
@@ -72,9 +89,17 @@ def check_finite(
 
 
 def target(output: Output, path: GaussianPath, t: Tensor, x0: Tensor, eps: Tensor) -> Tensor:
-    """What a network is regressed on: p x₀ + q ε, of x0's shape (B, ...), for times t (B,).
+    """The target of the regression, y_t = p x₀ + q ε.
 
-    output: a kind of prediction, or the preconditioning that the network is inside of.
+    Args:
+        output: a kind of prediction, or the preconditioning around the network.
+        path: the path of the training.
+        t: times, (B,).
+        x0: clean samples, (B, ...).
+        eps: the noise, like x0.
+
+    Returns:
+        The target, like x0.
     """
     p, q = row(output, path, t)
     return per_sample(p, x0) * x0 + per_sample(q, eps) * eps
@@ -92,11 +117,23 @@ def squared_error(
     weighting: Weighting | None = None,
     precondition: preconditioning.EDM | None = None,
 ) -> Tensor:
-    """w(t) (net(x_t, t, label) − y_t)², of x0's shape (B, ...), for times t (B,) and noise eps like x0.
+    """w(t) (net(x_t, t, label) − y_t)² in every component.
 
-    What a network returns in half precision is compared with the target in x0's dtype.
+    Outputs in half precision are compared with the target in x0's dtype.
 
-    With `precondition` the network is F in x₀-hat = skip x + gain F(scale x, clock), and y_t what F has to return.
+    Args:
+        net: net(x, t, label).
+        path: the path of the training.
+        predicts: the kind of prediction.
+        t: times, (B,).
+        x0: clean samples, (B, ...).
+        eps: the noise, like x0.
+        label: int64 (B,), or None.
+        weighting: w; None for w = 1.
+        precondition: the network is F in x₀-hat = skip x + gain F(scale x, clock), and y_t what F has to return.
+
+    Returns:
+        A tensor like x0.
     """
     output = _output(predicts, precondition)
     x = per_sample(path.alpha(t), x0) * x0 + per_sample(path.sigma(t), x0) * eps
@@ -105,7 +142,7 @@ def squared_error(
     else:
         t = inside(t)
         scales = precondition.scales(path.alpha(t), path.sigma(t))
-        answer = net(per_sample(scales.input, x) * x, torch.as_tensor(scales.clock).to(x), label)
+        answer = net(per_sample(scales.input, x) * x, scales.clock.to(x), label)
     square = (answer - target(output, path, t, x0, eps)).square()
     return square if weighting is None else per_sample(weighting.of(output, path, t), square) * square
 
@@ -126,15 +163,29 @@ def regression_loss(
     precondition: preconditioning.EDM | None = None,
     observe: Callable[[Seen], None] | None = None,
 ) -> Tensor:
-    """The mean square above, a scalar, on a batch x0 of shape (B, ...) with labels (B,) int64 or none.
+    """The mean of `squared_error` on a batch, with random times and noise: the loss above.
 
-    Each label is replaced by `net.null_label` with probability `label_dropout`, so that one network learns
-    the conditional and the unconditional model (Ho and Salimans, 2207.12598, algorithm 1). weighting: None counts the
-    errors of what the network returns equally. times, draw: the density of t, and what draws u, `stratified` or
-    `independent`. importance: draws u otherwise and corrects for it. precondition: as for a `Denoiser`. observe:
-    is given what was `Seen`.
+    Args:
+        net: net(x, t, label).
+        path: the path of the training.
+        predicts: the kind of prediction.
+        x0: clean samples, (B, ...).
+        label: int64 (B,), or None.
+        generator: draws times, noise and dropped labels; None for torch's own.
+        label_dropout: the probability with which a label becomes `net.null_label`, so that one network learns the
+            conditional and the unconditional model (Ho and Salimans, 2207.12598, algorithm 1).
+        weighting: w; None for w = 1.
+        times: the density of t.
+        draw: draws u, `stratified` or `independent`.
+        importance: draws u from a density of its own, and corrects for it.
+        precondition: as for a `Denoiser`.
+        observe: a function that is called with `Seen`.
 
-    Raises ValueError for an unknown kind of prediction, a loss that is infinite and a dropout outside [0, 1).
+    Returns:
+        A scalar.
+
+    Raises:
+        ValueError: an unknown kind of prediction, an infinite loss, or a dropout outside [0, 1).
     """
     if not 0.0 <= label_dropout < 1.0:
         raise ValueError(f"label_dropout is {label_dropout}; give a probability in [0, 1), whatever the guidance.")

@@ -1,10 +1,10 @@
-"""What is seen of a training: a row a step, as CSV and, if asked for, in TensorBoard.
+"""Training metrics: one row per step, as CSV and, if wanted, in TensorBoard.
 
     step, loss, rate, gradient_norm, ema_decay, and the mean loss of the samples whose λ = log(α/σ) is in each bin
 
-Where a network fails is a question of λ: bins are of width one from −4 to 4, and two more hold what is beyond. A bin
-that the batch did not meet is left empty. After an interruption the rows beyond the step from which training goes on
-are taken back, so that every step has one row.
+Where a network fails depends on λ. The bins have width one from −4 to 4, and two more cover the rest; a bin without
+samples is left empty. After an interruption the rows beyond the step at which training resumes are removed, so that
+every step has one row.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ COLUMNS = ["step", "loss", "rate", "gradient_norm", "ema_decay", *BINS]
 
 
 def loss_by_log_snr(log_snr: Tensor, loss: Tensor) -> list[float | None]:
-    """The mean of the losses (B,) in each bin of log-SNR (B,), lowest first; None where there are none."""
+    """The mean of the losses (B,) in each bin of log-SNR (B,), lowest first; None for an empty bin."""
     interval = torch.bucketize(log_snr, log_snr.new_tensor(EDGES), right=True)
     count = torch.bincount(interval, minlength=len(BINS))
     total = torch.bincount(interval, weights=loss.double(), minlength=len(BINS))
@@ -39,10 +39,16 @@ def loss_by_log_snr(log_snr: Tensor, loss: Tensor) -> list[float | None]:
 
 
 class Metrics:
-    """Rows for the steps after `start`, appended to `file`; with `tensorboard`, a folder, they go there as well.
+    """Appends a row for each step.
 
-    What the file says of later steps is removed. Raises ValueError for a file of other columns, ImportError if
-    TensorBoard is asked for and not installed.
+    Args:
+        file: the CSV file. Rows of steps after `start` are removed from it.
+        start: the step from which training goes on.
+        tensorboard: a folder that gets the rows as well, or None.
+
+    Raises:
+        ValueError: the file has other columns.
+        ImportError: TensorBoard is wanted, but not installed.
     """
 
     def __init__(self, file: Path, start: int = 0, tensorboard: Path | None = None) -> None:
@@ -52,7 +58,14 @@ class Metrics:
         self._rows = csv.writer(self._stream, lineterminator="\n")
 
     def add(self, step: int, values: Sequence[float], log_snr: Tensor, loss: Tensor) -> None:
-        """values: loss, rate, gradient_norm, ema_decay; log_snr and loss: of each sample, (B,)."""
+        """Writes the row of a step.
+
+        Args:
+            step: its number.
+            values: loss, rate, gradient_norm and ema_decay.
+            log_snr: log(α²/σ²) of each sample, (B,).
+            loss: the loss of each sample, (B,).
+        """
         row = [*values, *loss_by_log_snr(log_snr, loss)]
         self._rows.writerow([step, *("" if value is None else repr(float(value)) for value in row)])
         if self._board is not None:
@@ -61,7 +74,7 @@ class Metrics:
                     self._board.add_scalar(name.replace("[", "/["), value, step)
 
     def flush(self) -> None:
-        """All rows so far are on the disk."""
+        """Writes all rows to the disk."""
         self._stream.flush()
         os.fsync(self._stream.fileno())
         if self._board is not None:
@@ -75,7 +88,7 @@ class Metrics:
 
 
 def _kept(file: Path, start: int) -> bytes:
-    """The header, and the rows up to step `start`. A row that was cut short belongs to a later step."""
+    """The header and the rows up to step `start`. An incomplete row can only belong to a later step."""
     header = ",".join(f'"{name}"' if "," in name else name for name in COLUMNS)
     lines = file.read_text().splitlines() if start and file.exists() else []
     if lines and lines[0] != header:
@@ -86,7 +99,7 @@ def _kept(file: Path, start: int) -> bytes:
 
 
 def _writer(folder: Path, first: int) -> Any:
-    """Of a run that writes step `first` next: what the folder says of it and of later steps is void."""
+    """A writer that begins with step `first` and discards what the folder holds of this and later steps."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:

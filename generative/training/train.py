@@ -3,12 +3,11 @@
     θ ← Adam(∇ regression_loss(θ)),      rate_k = rate · min(1, (k+1)/warmup) · ½ (1 + cos(π k / steps))
     θ̄ ← β θ̄ + (1 − β) θ,                 β as the configuration's `ema` says
 
-θ̄ is what is kept. The budget is a number of steps, never a time; all randomness comes from one generator, and
-the whole state (θ, θ̄, Adam's moments, the generator, what importance sampling has learned, k) is written every so
-often, whole or not at all, so that a training that was interrupted, or killed, continues on the trajectory that it
-would have had. Floating-point sums depend on the processor and on the number of threads: fix the latter with
-`torch.set_num_threads(1)`. With `autocast` only the network's products are in half precision; θ, θ̄, Adam's moments
-and the loss stay in float32.
+The result is θ̄. The budget is a number of steps, never a time, and one generator draws everything random. The whole
+state (θ, θ̄, Adam's moments, the generator, the moments of importance sampling, k) is written atomically at regular
+intervals, so that a training that was interrupted or killed continues on the same trajectory. Floating-point sums
+depend on the processor and on the number of threads; fix the latter with `torch.set_num_threads(1)`. With `autocast`
+only the network's products are in half precision; θ, θ̄, Adam's moments and the loss stay in float32.
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ from torch import Generator, Tensor, nn
 
 from ..denoiser import Denoiser
 from ..paths import Importance, independent, stratified
+from . import sheets
 from .checkpoint import build_network, read, save_checkpoint, write
 from .configuration import AUTOCAST, CONFIGS, Training, configurations
 from .data import Images, dataset
@@ -43,7 +43,7 @@ CLIP = 1.0  # the largest norm of a gradient: one bad batch must not spoil an ho
 
 
 class _State:
-    """All that changes during training, as tensors that can be written and read back."""
+    """Everything that changes during training, as tensors that can be written and read back."""
 
     def __init__(self, training: Training) -> None:
         with torch.random.fork_rng(devices=[]):
@@ -99,15 +99,25 @@ def train(
     tensorboard: bool = False,
     sheet_every: int = 0,
 ) -> Path:
-    """Trains and writes the checkpoint `file` (for `load`); returns it.
+    """Trains a network and writes a checkpoint for `load`. Continues from the state beside it if there is one.
 
-    The state is kept beside it in `file` + ".state", every `every` steps and at the end; if it is there,
-    training continues from it. metrics: a row a step in `file` + ".csv"; tensorboard: in `file` + ".tensorboard"
-    as well. sheet_every: so often, and before the first step, samples of the average in the folder `file` + ".sheets".
+    Args:
+        training: the configuration.
+        file: the checkpoint. The state is written to `file` + ".state".
+        every: the number of steps between two writes of the state.
+        progress: show a progress bar.
+        metrics: write a row for each step to `file` + ".csv".
+        tensorboard: write the rows to the folder `file` + ".tensorboard" as well.
+        sheet_every: the number of steps between two sheets of samples of the average, in the folder `file` + ".sheets",
+            the first before the first step; 0 for none.
 
-    Raises ValueError if that state belongs to another configuration, and for a network that does not know the
-    classes of the data, ImportError for TensorBoard if it is not installed, FloatingPointError if the loss stops
-    being finite.
+    Returns:
+        The path of the checkpoint.
+
+    Raises:
+        ValueError: the state belongs to another configuration, or the network has fewer classes than the data.
+        ImportError: TensorBoard is wanted, but not installed.
+        FloatingPointError: the loss stopped being finite.
     """
     file = Path(file)
     resume, record = _beside(file, "state"), training.record()
@@ -198,17 +208,15 @@ def _update(state: _State, training: Training, loss: Tensor, seen: Seen, rows: M
         state.importance.observe(seen.u, seen.loss)
     if rows is not None:
         values = (loss.item(), rate, norm.item(), training.average.decay(state.step))
-        rows.add(state.step, values, torch.as_tensor(training.gaussian_path.log_snr(seen.t)), seen.loss)
+        rows.add(state.step, values, training.gaussian_path.log_snr(seen.t), seen.loss)
 
 
 def _sheet(file: Path, training: Training, images: Images, state: _State) -> None:
-    from .sheets import draw_sheet  # matplotlib, for those alone who want to look
-
     denoiser = Denoiser(
         state.average, training.gaussian_path, predicts=training.predicts, precondition=training.frame
     )
     name = f"{state.step:0{len(str(training.steps))}d}.png"
-    draw_sheet(_beside(file, "sheets") / name, denoiser, tuple(images.train.shape[1:]), state.net.null_label)
+    sheets.draw_sheet(_beside(file, "sheets") / name, denoiser, tuple(images.train.shape[1:]), state.net.null_label)
 
 
 @contextmanager

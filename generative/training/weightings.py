@@ -1,16 +1,15 @@
-"""How much an error counts at each time.
+"""The weight of an error at each time.
 
-Given x_t = α x₀ + σ ε, the errors of all kinds of prediction y = p x₀ + q ε are one error Δ in different units,
+For a given x_t = α x₀ + σ ε, the errors of all kinds of prediction y = p x₀ + q ε are one error Δ in different units,
 
     ŷ − y = −D Δ,      Δ = (x̂₀ − x₀) / σ = −(ε̂ − ε) / α,      D = α q − σ p,
 
-with D the determinant that the conversions divide by. A weighting is one function W(t), the weight of Δ², and
+where D is the determinant by which the conversions divide. A weighting is one function W(t), the weight of Δ², and
 
     W Δ² = (W / D²) ‖ŷ − y‖²
 
-is the same loss whatever the network predicts: (weighting, kind) pairs differ in rounding alone. A preconditioned
-network F, x₀-hat = skip x + (σ s/n) F with n² = σ² + α² s², is one kind more: p = σ/(s n), q = −α s/n, D = −n/s.
-In these units
+is the same loss whatever the network predicts, up to rounding. A preconditioned network F, x₀-hat = skip x + (σ s/n) F
+with n² = σ² + α² s², is one more kind: p = σ/(s n), q = −α s/n, D = −n/s. In these units
 
     weighting            W                  on x₀-error, W/σ²       on ε-error, W/α²
     Unweighted(kind)     D_kind²
@@ -20,7 +19,7 @@ In these units
     EDM(s)               n²/s² = α² + σ²/s²   SNR + 1/s²            1 + 1/(s² SNR)
     Likelihood           α² λ'              ½ dSNR/dt               λ' = g²/(2 σ²)
 
-A constant factor changes nothing but the scale of the loss. `Likelihood` is in nats.
+A constant factor changes only the scale of the loss. `Likelihood` is in nats.
 
 Sources: Ho et al. (2006.11239), eq. 14; Salimans and Ho (2202.00512), section 4; Hang et al. (2303.09556), section 3;
 Karras et al. (2206.00364), table 1; Song et al. (2101.09258), theorem 1; Kingma et al. (2107.00630), section 5.
@@ -31,13 +30,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from ..denoiser import check_kind, coefficients, preconditioning
-from ..paths import GaussianPath, Real, sqrt
+from ..paths import GaussianPath, Scalar, sqrt
 
 __all__ = [
     "EDM", "SNR", "Likelihood", "MinSNR", "Output", "TruncatedSNR", "Unweighted", "Weighting", "determinant", "inside",
@@ -45,7 +44,7 @@ __all__ = [
 ]
 
 Output: TypeAlias = str | preconditioning.EDM
-"""What a network returns: a kind of prediction, or F inside a preconditioning."""
+"""The output of a network: a kind of prediction, or F inside a preconditioning."""
 
 
 def inside(t: Tensor) -> Tensor:
@@ -54,8 +53,8 @@ def inside(t: Tensor) -> Tensor:
     return t.clamp(edge, 1.0 - edge)
 
 
-def row(output: Output, path: GaussianPath, t: Tensor) -> tuple[Real, Real]:
-    """(p, q) of what a network returns, p x₀ + q ε. Raises ValueError for an unknown kind."""
+def row(output: Output, path: GaussianPath, t: Tensor) -> tuple[Scalar, Scalar]:
+    """(p, q) of an output p x₀ + q ε, at times t of any shape. Raises ValueError for an unknown kind."""
     if isinstance(output, str):
         return coefficients(output, path, t)
     alpha, sigma, scale = path.alpha(t), path.sigma(t), output.sigma_data
@@ -64,9 +63,9 @@ def row(output: Output, path: GaussianPath, t: Tensor) -> tuple[Real, Real]:
 
 
 def determinant(output: Output, path: GaussianPath, t: Tensor) -> Tensor:
-    """D = α q − σ p for times of any shape: the size of the network's error in units of Δ."""
+    """D = α q − σ p at times of any shape: the error of the output is −D Δ."""
     p, q = row(output, path, t)
-    return cast(Tensor, path.alpha(t) * q - path.sigma(t) * p)
+    return path.alpha(t) * q - path.sigma(t) * p
 
 
 class Weighting(ABC):
@@ -77,14 +76,14 @@ class Weighting(ABC):
         """W at times of any shape."""
 
     def of(self, output: Output, path: GaussianPath, t: Tensor) -> Tensor:
-        """W / D², the weight of the squared error of what a network returns, for times of any shape in [0, 1]."""
+        """W / D², the weight of the squared error of an output, at times of any shape in [0, 1]."""
         t = inside(t)
         return self.common(path, t) / determinant(output, path, t) ** 2
 
 
 @dataclass(frozen=True)
 class Unweighted(Weighting):
-    """The plain square of the error of this kind, whatever the network predicts."""
+    """The squared error of this kind has the weight 1, whatever the network predicts."""
 
     kind: str
 
@@ -97,23 +96,23 @@ class Unweighted(Weighting):
 
 @dataclass(frozen=True)
 class SNR(Weighting):
-    """The simple loss of DDPM: ε-errors count the same, x₀-errors as α²/σ², errors of the score as σ²."""
+    """The simple loss of DDPM: the weight is 1 on ε-errors, α²/σ² on x₀-errors, σ² on errors of the score."""
 
     def common(self, path: GaussianPath, t: Tensor) -> Tensor:
-        return cast(Tensor, path.alpha(t)) ** 2
+        return path.alpha(t) ** 2
 
 
 @dataclass(frozen=True)
 class TruncatedSNR(Weighting):
-    """The larger of the squared x₀-error and the squared ε-error."""
+    """W = max(α², σ²): the larger of the squared x₀-error and the squared ε-error counts."""
 
     def common(self, path: GaussianPath, t: Tensor) -> Tensor:
-        return torch.maximum(cast(Tensor, path.alpha(t)), cast(Tensor, path.sigma(t))) ** 2
+        return torch.maximum(path.alpha(t), path.sigma(t)) ** 2
 
 
 @dataclass(frozen=True)
 class MinSNR(Weighting):
-    """x₀-errors count as the SNR, up to `gamma`."""
+    """The weight of x₀-errors is the SNR, at most `gamma`."""
 
     gamma: float = 5.0
 
@@ -122,7 +121,7 @@ class MinSNR(Weighting):
             raise ValueError(f"MinSNR needs a finite gamma > 0, but got {self.gamma}.")
 
     def common(self, path: GaussianPath, t: Tensor) -> Tensor:
-        return torch.minimum(cast(Tensor, path.alpha(t)) ** 2, self.gamma * cast(Tensor, path.sigma(t)) ** 2)
+        return torch.minimum(path.alpha(t) ** 2, self.gamma * path.sigma(t) ** 2)
 
 
 @dataclass(frozen=True)
@@ -139,15 +138,15 @@ class EDM(Weighting):
             raise ValueError(f"EDM needs a finite sigma_data > 0, but got {self.sigma_data}.")
 
     def common(self, path: GaussianPath, t: Tensor) -> Tensor:
-        return cast(Tensor, path.alpha(t) ** 2 + (path.sigma(t) / self.sigma_data) ** 2)
+        return path.alpha(t) ** 2 + (path.sigma(t) / self.sigma_data) ** 2
 
 
 @dataclass(frozen=True)
 class Likelihood(Weighting):
-    """½ g² on the score's error, in the sum over dimensions the bound on −log p of the reverse SDE, in nats.
+    """½ g² on the score's error. Summed over components it is the reverse SDE's bound on −log p, in nats.
 
-    λ' is infinite where α or σ vanishes; times must stay away from those ends.
+    λ' is infinite where α = 0 or σ = 0; times must stay away from such an end.
     """
 
     def common(self, path: GaussianPath, t: Tensor) -> Tensor:
-        return cast(Tensor, path.alpha(t) ** 2 * path.d_half_log_snr(t))
+        return path.alpha(t) ** 2 * path.d_half_log_snr(t)

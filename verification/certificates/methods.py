@@ -18,7 +18,7 @@ from typing import Any
 from ... import solvers
 from ...generative.sampling import PUBLISHED, Sampler
 from ...solvers import ButcherTableau, ExponentialTableau, Solver
-from ..dotted import dotted
+from ..import_named import import_named
 from .stochastic_problems import Run
 
 __all__ = ["method"]
@@ -44,7 +44,7 @@ def method(text: str) -> Solver | Sampler | Run:
 
 
 def _function(text: str) -> Run:
-    function: Run = dotted(text)
+    function: Run = import_named(text)
     if not callable(function):
         raise ValueError(f"{text} is of type {type(function).__name__}; give a function {ARGUMENTS}.")
     try:

@@ -1,4 +1,4 @@
-"""Which convention is this network? `probe` regresses its answers on what it might predict, and says what it is."""
+"""Learned networks: `probe` finds the convention of a network, `audit` measures where it is a score of its data."""
 
 from __future__ import annotations
 

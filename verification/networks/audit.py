@@ -1,16 +1,17 @@
-"""Audit of a learned network: where it is a score of its data, and where not.
+"""Audit of a learned network: where it is a score of its data, and where it is not.
 
-At each of a few noise levels the identities of `residuals` are measured, on noised data that it was not trained on.
-Each number has an interval, wide enough that in the whole audit the chance of a single false one is 1 % (Bonferroni):
+The audit measures the identities of `residuals` at several noise levels, on noised data that the network was not
+trained on. Each number has a confidence interval. The probability that any interval of the whole audit misses the truth
+is 1 % (Bonferroni). The verdict on a number is
 
     good          the interval lies within the tolerance
-    bad           it lies beyond
+    bad           the interval lies beyond the tolerance
     not settled   neither: more data would tell
 
-An exact network misses nothing, so that none of its intervals lies beyond zero, whatever the data; for a learned one a
-tolerance says what is small: 1 % of the squared error, of the curl, and of the equation's own size; 5 % for its idea of
-its error. The likelihood is beside them, of data held out and, if there are, of data that it was trained on: a network
-that is likelier on these by more than the interval has memorised some.
+An exact network satisfies all identities, whatever the data. For a learned network the tolerance is 1 % of the squared
+error, of the curl and of the size of ∂_t s, and 5 % of the network's estimate of its error. The audit also gives the
+likelihood of held-out data and, if there are any, of training data: a network for which these are likelier by more than
+the interval has memorised some of them.
 """
 
 from __future__ import annotations
@@ -43,7 +44,16 @@ CHUNK = 256
 
 @dataclass(frozen=True)
 class Entry:
-    """One identity at one log-SNR: by how much it is missed, between low and high with family-wise confidence."""
+    """The residual of one identity at one log-SNR.
+
+    Attributes:
+        identity: its name in `IDENTITIES`.
+        log_snr: log(α²/σ²).
+        value: the residual.
+        low: the lower end of its interval, with family-wise confidence.
+        high: the upper end.
+        tolerance: the largest good residual.
+    """
 
     identity: str
     log_snr: float
@@ -62,18 +72,27 @@ class Entry:
 
     @property
     def two_sided(self) -> bool:
-        """Whether it may be missed in both directions; a share is negative by chance alone."""
+        """Whether the residual can have both signs; a share is negative by chance alone."""
         return self.identity == "calibration"
 
     @property
     def exact(self) -> bool:
-        """Whether an exact network could have given it."""
+        """Whether the residual of an exact network could be this one."""
         return self.low <= 1e-9 and not (self.two_sided and self.high < -1e-9)
 
 
 @dataclass(frozen=True)
 class Likelihood:
-    """The mean log-likelihood of samples, in nats and in bits/dim, with standard errors; what: of which samples."""
+    """The mean log-likelihood of samples, with standard errors.
+
+    Attributes:
+        what: "held out" or "trained on".
+        samples: how many.
+        nats: the mean in nats.
+        nats_error: its standard error.
+        bits_per_dim: the mean of −log p in bits for each component.
+        bits_error: its standard error.
+    """
 
     what: str
     samples: int
@@ -85,7 +104,14 @@ class Likelihood:
 
 @dataclass(frozen=True)
 class Audit:
-    """entries: identity by identity, from the noisiest level on. samples: at each level, every one once."""
+    """The result of an audit.
+
+    Attributes:
+        network: its name.
+        samples: the number of samples at each level.
+        entries: the residuals, from the noisiest level to the cleanest.
+        likelihoods: those of held-out and of training data.
+    """
 
     network: str
     samples: int
@@ -98,14 +124,14 @@ class Audit:
 
     @property
     def exact(self) -> bool:
-        """Whether nothing tells it from an exact network."""
+        """Whether the audit cannot tell the network from an exact one."""
         return all(entry.exact for entry in self.entries)
 
     def of(self, identity: str) -> list[Entry]:
         return [entry for entry in self.entries if entry.identity == identity]
 
     def summary(self, identity: str) -> str:
-        """Where it is good and where not, in a sentence."""
+        """The levels at which an identity is good, bad or not settled, in a sentence."""
         levels = {
             verdict: [f"{entry.log_snr:+.2f}" for entry in self.of(identity) if entry.verdict == verdict]
             for verdict in ("good", "bad", "not settled")
@@ -149,14 +175,23 @@ def audit(
     seed: int = 0,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Audit:
-    """Measure a denoiser on clean samples (M, …) that it was not trained on, scaled as in training.
+    """Measures where a denoiser is a score of its data.
 
-    trained_on: samples that it was trained on. They give the functions and directions of the tests, and their own
-    likelihood; without them every other sample of the data does the former. likelihoods: of so many samples, or 0.
-    dequantisation: of the data, which gives bits/dim their offset. progress: called as progress(done, total, what).
+    A network of torch modules is copied to float64, for the differences in t.
 
-    A network of modules is copied to float64, for the differences in t. Raises ValueError for data that cannot be used
-    or do not fit the network, and for a path on which the noise levels do not exist.
+    Args:
+        denoiser: the network.
+        data: clean samples (M, …) that the network was not trained on, scaled as in training.
+        trained_on: samples that it was trained on, like `data`, which give the functions and directions of the tests
+            and a likelihood of their own. Without them every other sample of `data` gives the functions.
+        dequantisation: that of the data, which gives bits/dim their offset.
+        likelihoods: the number of samples whose likelihood is computed, or 0.
+        name: the name of the network in the report.
+        seed: draws the noise.
+        progress: called as progress(done, total, what).
+
+    Raises:
+        ValueError: the data cannot be used or do not fit the network, or the path lacks a noise level.
     """
     if not (data.is_floating_point() and data.ndim > 1 and len(data) >= 2 * FEWEST):
         raise ValueError(
@@ -175,7 +210,7 @@ def audit(
     for number, log_snr in enumerate(levels):
         told(number, len(levels) + len(sets), f"{name}, log-SNR {log_snr:+.2f}")
         eps = standard_normal(torch.empty_like(x0), seed + number)
-        level = Level(float(exact.path.time(log_snr)), x0, eps)
+        level = Level(exact.path.time(log_snr), x0, eps)
         for identity, (value, error) in identities(exact, level, reference, seed + number).items():
             low, high = value - width * error, value + width * error
             found.append(Entry(identity, log_snr, value, low, high, TOLERANCES[identity]))
@@ -188,7 +223,7 @@ def audit(
 
 
 def _in_double(denoiser: Denoiser) -> Denoiser:
-    """The same denoiser, its network in float64 if it has weights."""
+    """The same denoiser with a copy of its network in float64, if the network has weights."""
     if not isinstance(denoiser.net, nn.Module):
         return denoiser
     other = copy.copy(denoiser)

@@ -1,4 +1,4 @@
-"""What a convention is: what a network predicts, on which path and clock, and how its input is scaled."""
+"""Conventions: what a network predicts, on which path and clock, and how its input is scaled."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ...generative.paths import (
     squared_cosine_betas,
 )
 from .network_clock import NetworkClock
-from .view import Levels, View, levels, tensor
+from .view import Levels, View, levels
 
 __all__ = ["Convention", "conventions", "default_paths", "path_name", "views"]
 
@@ -42,8 +42,16 @@ NAMED = {
 
 @dataclass(frozen=True)
 class Convention:
-    """predicts: one of `prediction.KINDS`, of the network's output times `sign`. over_alpha: the network sees x/α in
-    place of x. precondition: the network is F inside it (and predicts "x0")."""
+    """A convention under which a network may have been trained.
+
+    Attributes:
+        predicts: the kind of prediction, of the output times `sign`; "x0" with a precondition.
+        path: the path.
+        clock: the clock.
+        over_alpha: whether the network sees x/α in place of x.
+        sign: 1 or −1.
+        precondition: the frame around the network, or None.
+    """
 
     predicts: str
     path: GaussianPath
@@ -53,7 +61,7 @@ class Convention:
     precondition: EDM | None = None
 
     def at(self, log_snr: Tensor) -> View | None:
-        """Its view at these log-SNRs (L,), float64; None if the path does not have them all at times in [0, 1]."""
+        """The view at these log-SNRs (L,), float64; None if the path lacks one of them at times in [0, 1]."""
         return self._view(levels(self.path, self.clock, log_snr))
 
     def _view(self, known: Levels | None) -> View | None:
@@ -61,14 +69,12 @@ class Convention:
             return None
         t, rho, alpha, sigma, clock, slope = known
         if self.precondition is None:
-            p, q = (tensor(value, t) for value in coefficients(self.predicts, self.path, t))
+            p, q = (torch.as_tensor(value).expand_as(t) for value in coefficients(self.predicts, self.path, t))
             determinant = rho * p - q
             scale, skip, gain = torch.ones_like(t) if self.over_alpha else alpha, -q / determinant, rho / determinant
         else:
             scales = self.precondition.scales(alpha, sigma)
-            skip, gain, scale = (
-                tensor(value, t) for value in (scales.skip * alpha, scales.output, scales.input * alpha)
-            )
+            skip, gain, scale = scales.skip * alpha, scales.output, scales.input * alpha
         return View(scale, clock, slope, skip, self.sign * gain)
 
     @property
@@ -76,7 +82,7 @@ class Convention:
         return not self.over_alpha and self.sign == 1
 
     def denoiser(self, net: Any) -> Denoiser:
-        """The network behind one face. Its labels are class labels, net(x, time, label)."""
+        """The network as a `Denoiser`; its labels are class labels, net(x, time, label)."""
         if self.precondition is not None:
             adapted = net if self.sign == 1 else _Adapted(net, self)
             return Denoiser(adapted, self.path, predicts="x0", precondition=self.precondition)
@@ -88,7 +94,7 @@ class Convention:
 
     @property
     def line(self) -> str:
-        """The Python that makes it of `net`."""
+        """The Python that makes a `Denoiser` of `net`."""
         sign = "-" if self.sign < 0 else ""
         path = f"path = {path_name(self.path)}\n"
         if self.precondition is not None:
@@ -116,7 +122,7 @@ class Convention:
 
 
 class _Adapted:
-    """The network as a `Denoiser` calls it, with its input's scale and its sign put right."""
+    """The network as a `Denoiser` calls it, with the scale of the input and the sign of the output corrected."""
 
     def __init__(self, net: Any, convention: Convention) -> None:
         self.net, self.convention = net, convention
@@ -126,20 +132,20 @@ class _Adapted:
         if convention.precondition is None:
             if convention.over_alpha:
                 x = x / per_sample(convention.path.alpha(t), x)
-            t = torch.as_tensor(convention.clock(convention.path, t)).to(x)
+            t = convention.clock(convention.path, t).to(x)
         output: Tensor = self.net(x, t, *label)
         return convention.sign * output
 
 
 def path_name(path: GaussianPath) -> str:
-    """The Python of a path, as short as it is known."""
+    """A Python expression for the path."""
     if isinstance(path, Shifted):
         return f"Shifted({path_name(path.path)}, {path.shift:g})"
     return next((name for name, known in NAMED.items() if known == path), repr(path))
 
 
 def default_paths() -> list[GaussianPath]:
-    """The families that are tried: straight, VP linear, cosine, VE in two clocks, and three tables of β."""
+    """The paths that are tried by default: straight, VP linear, cosine, VE in two clocks, and three tables of β."""
     return list(NAMED.values())
 
 
@@ -148,7 +154,10 @@ def conventions(
 ) -> Iterator[Convention]:
     """All combinations of kind, sign, path, clock and frame, the simplest first.
 
-    scales: of the clock t. sigma_data: of EDM's preconditioning.
+    Args:
+        paths: the paths to try.
+        scales: factors of the clock t.
+        sigma_data: those of EDM's preconditioning.
     """
     both = (False, True)
     clocks = [NetworkClock("t", falls, scale) for scale in scales for falls in both]
@@ -168,7 +177,7 @@ def conventions(
 
 
 def views(candidates: Iterable[Convention], log_snr: Tensor) -> list[tuple[Convention, View]]:
-    """With their views, without those that do not reach the levels, or have no finite view of them."""
+    """The candidates with a finite view at every log-SNR (L,), each with this view."""
     known: dict[tuple[GaussianPath, NetworkClock], Levels | None] = {}
     found = []
     for convention in candidates:

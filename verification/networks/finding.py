@@ -1,4 +1,4 @@
-"""What `probe` found: a verdict with its evidence."""
+"""The result of `probe`: a verdict with its evidence."""
 
 from __future__ import annotations
 
@@ -19,8 +19,14 @@ SHOWN = 8
 
 @dataclass(frozen=True)
 class Candidate:
-    """A convention beside the best one. error: its squared error in units of the best one's, the mean over levels.
-    lead: error − 1, over the same samples and noise, with its standard error. draws: at each level."""
+    """A convention in comparison with the best one.
+
+    Attributes:
+        convention: the convention.
+        error: its squared error over that of the best one, on the same samples and noise, the mean over levels.
+        standard_error: that of `error`.
+        draws: the number of draws at each level.
+    """
 
     convention: Convention
     error: float
@@ -29,21 +35,27 @@ class Candidate:
 
     @property
     def lead(self) -> float:
+        """error − 1."""
         return self.error - 1.0
 
 
 @dataclass(frozen=True)
 class Finding:
-    """convention: None if the network cannot be told. reason: why so, or what the verdict rests on. explained: whether
-    any convention explains the output.
+    """A verdict on a network, with its evidence.
 
-    equivalent: other names of the same convention. near: conventions that differ from it by less than a network can
-    tell. rivals: those that explain the output equally well, if there are several, so that there is no verdict. shift:
-    the least and the largest shift of the path's half log-SNR that serve equally well, of those tried; None where none
-    was,
-    the clock not being t. removable: the share of the squared error that functions of the noised data remove, the mean
-    over levels; `levels` has it by log-SNR. candidates: the best first, and every kind, path and clock at its best.
-    tried: how many there were. random: whether the network answers the same question in two ways.
+    Attributes:
+        convention: the verdict; None if there is none.
+        reason: why there is none, or the evidence for it.
+        explained: whether any convention explains the output.
+        equivalent: other names of the same convention.
+        near: conventions that differ from the verdict by less than a network can tell.
+        rivals: the conventions that explain the output equally well, if there are several and hence no verdict.
+        shift: the smallest and the largest tried shift of λ that serve equally well; None unless the clock is t.
+        removable: the share of the squared error that functions of the noised data remove, the mean over levels.
+        levels: the same share for each log-SNR.
+        candidates: the best conventions, best first, and the best one of every kind, path and clock.
+        tried: the number of conventions.
+        random: whether the network gives two answers to the same question.
     """
 
     convention: Convention | None
@@ -79,7 +91,7 @@ class Finding:
 
     @property
     def agreed(self) -> dict[str, str]:
-        """What the verdict, or all rivals if there is none, have in common: kind, path and clock, as far as known."""
+        """The kind, path and clock of the verdict; without a verdict those that all rivals share."""
         left = self.rivals if self.convention is None else (self.convention,)
         parts = {
             "predicts": {f"{'-' if each.sign < 0 else ''}{each.predicts}" for each in left},
@@ -89,7 +101,7 @@ class Finding:
         return {name: values.pop() for name, values in parts.items() if len(values) == 1}
 
     def as_json(self) -> dict[str, Any]:
-        """Numbers and strings alone."""
+        """The finding as numbers and strings."""
         return {
             "verdict": self.verdict,
             "reason": self.reason,

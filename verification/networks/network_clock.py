@@ -1,4 +1,4 @@
-"""What a network may be told of the time: a clock with a direction and a scale.
+"""The clocks that a network may have: a function of time with a direction and a scale.
 
     clock         from data to noise      reversed
     t             1 − t                   t
@@ -7,7 +7,7 @@
     half_log_snr  −λ                      λ
     index         i of a `Table`          T − 1 − i
 
-each times a scale, such as 1000 (1 − t). −λ/4 is that of EDM, log(σ/α)/4.
+each times a scale, such as 1000 (1 − t). −λ/4 = log(σ/α)/4 is the clock of EDM.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ __all__ = ["NetworkClock"]
 
 @dataclass(frozen=True)
 class NetworkClock:
-    """scale × `base`, as it rises (False) or falls (True) from noise to data.
+    """A clock of the table above, times a scale.
 
-    base: "t", "sigma", "log_snr", "half_log_snr" or "index".
+    Attributes:
+        base: "t", "sigma", "log_snr", "half_log_snr" or "index".
+        falls: whether the clock falls from noise to data.
+        scale: the factor.
     """
 
     base: str = "t"
@@ -60,7 +63,7 @@ class NetworkClock:
 
     @property
     def argument(self) -> str:
-        """What to write for `time=` in a `Denoiser`, with the path in the variable `path`."""
+        """The Python for `time=` of a `Denoiser`, with the path in the variable `path`."""
         known = {
             "t": ("t", "1-t"),
             "sigma": ("", "sigma"),

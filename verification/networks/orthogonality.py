@@ -1,20 +1,20 @@
-"""How much of a denoiser's squared error is its own fault.
+"""The share of a denoiser's squared error that a better denoiser would not make.
 
 Let x = α x₀ + σ ε, and let h(x) be meant as E[x₀ | x]. By Pythagoras
 
     E|x₀ − h|² = E|x₀ − E[x₀|x]|² + E|E[x₀|x] − h|²,
 
-where nobody can lower the first term. The second one is bounded from below by the correction Σ_j β_j f_j(x) that helps
-most, with any functions f_j of x. Since h is the conditional mean exactly if E⟨x₀ − h, f⟩ = 0 for all f, the removable
-share of the error,
+where no denoiser can lower the first term. The best correction Σ_j β_j f_j(x), with any functions f_j of x, bounds the
+second term from below. Since h is the conditional mean exactly if E⟨x₀ − h, f⟩ = 0 for all f, the removable share of
+the error,
 
     R = 1 − min_β E|x₀ − h − Σ_j β_j f_j|² / E|x₀ − h|²,
 
-vanishes for an exact network, whatever the data, and is invariant under a change of what is predicted. β is fitted on
-one half of the samples and R measured on the other, so that chance gives R ≤ 0 in expectation; a positive R is real.
+vanishes for an exact network, whatever the data, and does not depend on the kind of prediction. β is fitted on one half
+of the samples and R is measured on the other. So chance gives R ≤ 0 in expectation, and a positive R is an error.
 
-The functions: a constant, the mean of the data, x, h, tanh x, the best affine denoiser of the data (Wiener's), and the
-exact denoiser of their empirical measure; the last two belong to data that the samples are not drawn from.
+The functions are a constant, the mean of the data, x, h, tanh x, the best affine denoiser of the data (Wiener's) and
+the exact denoiser of their empirical measure. The last two come from data other than the samples.
 
 Source: the orthogonality of a conditional mean; Karras et al. (2206.00364), appendix B.3, for the empirical measure.
 """
@@ -40,9 +40,9 @@ class Share(NamedTuple):
 
 
 class Reference:
-    """What other data say of x₀ given y = x₀ + ρ ε: their mean, Wiener's filter and their empirical measure.
+    """Estimates of x₀ given y = x₀ + ρ ε from other data: their mean, Wiener's filter and their empirical measure.
 
-    data: (M, d), float64, of which the first 1000 are taken, for their measure the first 250.
+    data: (M, d), float64. The first 1000 samples are used, for the empirical measure the first 250.
     """
 
     def __init__(self, data: Tensor) -> None:
@@ -52,7 +52,7 @@ class Reference:
         self._variance, self._basis = values.square() / len(self.data), basis
 
     def directions(self, count: int) -> Tensor:
-        """The principal directions of the data, at most so many, (K, d), orthonormal."""
+        """The first principal directions of the data, at most `count`: (K, d), orthonormal."""
         found: Tensor = self._basis[:count]
         return found
 
@@ -69,7 +69,16 @@ class Reference:
         return torch.softmax(exponent, dim=1) @ points
 
     def functions(self, y: Tensor, h: Tensor, rho: float) -> Tensor:
-        """The functions f_j above of y (N, d): (N, d, J)."""
+        """The functions f_j above.
+
+        Args:
+            y: noised data x/α, (N, d).
+            h: the prediction of x₀, (N, d).
+            rho: σ/α.
+
+        Returns:
+            (N, d, J).
+        """
         spread = float(self._variance.sum().sqrt()) / math.sqrt(y.shape[1])
         width = math.hypot(spread, rho)
         all_of_them = [
@@ -85,9 +94,12 @@ class Reference:
 
 
 def removable(residual: Tensor, functions: Tensor, rows: int) -> Share:
-    """R for residuals x₀ − h (N, d) and functions (N, d, J).
+    """R with its standard error.
 
-    rows: the first N are draws of `rows` samples x₀, one after the other and again from the start (N a multiple).
+    Args:
+        residual: x₀ − h, (N, d).
+        functions: the values of f_j, (N, d, J).
+        rows: the number of different samples x₀. Row i of N belongs to sample i mod `rows`, and N is a multiple.
     """
     half = torch.arange(len(residual)) % rows % 2 == 0
     gain = torch.empty(len(residual), dtype=residual.dtype)
@@ -101,12 +113,12 @@ def removable(residual: Tensor, functions: Tensor, rows: int) -> Share:
 
 
 def standard_error(values: Tensor, rows: int) -> float:
-    """Of the mean of values (N,) that are draws of `rows` samples, in turn."""
+    """The standard error of the mean of values (N,), where value i belongs to sample i mod `rows`."""
     return float(values.view(-1, rows).mean(0).std()) / math.sqrt(rows)
 
 
 def _least_squares(functions: Tensor, residual: Tensor) -> Tensor:
-    """β, by the pseudo-inverse: where two functions are one, either will do."""
+    """β by the pseudo-inverse, since functions may coincide."""
     matrix, target = functions.reshape(-1, functions.shape[-1]), residual.reshape(-1)
     scale = matrix.square().mean(0).sqrt().clamp(min=1e-150)
     matrix = matrix / scale

@@ -1,17 +1,17 @@
-"""Which convention is this network? A verdict from the network's answers to noised data, or none.
+"""Finds the convention of a network from its answers to noised data, or says that they do not tell.
 
-Every convention (`conventions`) makes a denoiser of the network, and at a given log-SNR the noised data y = x₀ + ρ ε
-are the same for all. Among all functions of y the conditional mean E[x₀ | y] has the least squared error, so that a
-network that learned it has that error under its own convention, and more under those that mistake its kind, its clock,
-its path or the scale of its input. Two measurements decide:
+Every convention (`conventions`) makes a denoiser of the network. At a given log-SNR the noised data y = x₀ + ρ ε are
+the same for all of them. Among all functions of y the conditional mean E[x₀ | y] has the least squared error. So a
+network that learned it has this error under its own convention, and a larger one under a convention with another kind,
+clock, path or scale of the input. Two measurements decide:
 
-    lead        of the best convention over a rival: the mean of e_rival − e_best in units of the error itself, on the
-                same x₀ and ε, with its standard error over samples
-    removable   the share R of the best one's error that simple functions of y remove (`orthogonality`): 0 for an
+    lead        the lead of the best convention over a rival: the mean of e_rival − e_best in units of the error itself,
+                on the same x₀ and ε, with its standard error over samples
+    removable   the share R of the best convention's error that simple functions of y remove (`orthogonality`): 0 for an
                 exact network under its own convention, whatever the data
 
-There is no verdict if R exceeds 10 % at any level, because nothing that was tried explains the output, nor if a rival
-ties that is no other name of the same convention (`search`).
+There is no verdict if R exceeds 10 % at any level, because no convention explains the output, nor if a rival ties that
+is not another name of the same convention (`search`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .trials import Trial
 __all__ = ["probe"]
 
 LEVELS = (-4.0, -2.5, -1.0, 0.5, 2.0, 3.5, 5.0)
-"""Log-SNRs of data with unit deviation."""
+"""The log-SNRs at which data of unit deviation are noised."""
 FEWEST_SAMPLES = 32
 
 
@@ -47,17 +47,24 @@ def probe(
     samples: int | None = None,
     seed: int = 0,
 ) -> Finding:
-    """What `net`(x, time) predicts, on which path and clock, and how its input is scaled.
+    """Finds what a network predicts, on which path and clock, and how its input is scaled.
 
-    net: takes states (B, …) and its clock (B,), both of the data's dtype, and labels (B,) if there are any; returns
-    the states' shape. Put it in evaluation mode. data: clean samples (M, …) on its device, scaled as in training, 32 at
-    least; one half is noised, the other serves the functions that the error is compared with. label: (M,). paths:
-    instead of the families that are tried. scales: of the clock t. sigma_data: of EDM's preconditioning, besides the
-    data's own deviation. samples: draws that the verdict rests on, at each of seven log-SNRs; 512 if not given, and
-    more in less than eight dimensions.
+    Args:
+        net: the network in evaluation mode. It takes states (B, …) and its clock (B,), both of the data's dtype, and
+            labels (B,) if there are any, and returns the states' shape.
+        data: clean samples (M, …) on the network's device, scaled as in training, at least 32. One half is noised, the
+            other gives the functions that estimate the removable share.
+        label: the labels of the samples, (M,).
+        paths: the paths to try; None for `default_paths`.
+        scales: factors of the clock t to try.
+        sigma_data: those of EDM's preconditioning to try, beside the data's own deviation.
+        samples: the number of draws for the verdict at each of seven log-SNRs; None for 512, or more in less than eight
+            dimensions.
+        seed: draws the noise.
 
-    Raises TypeError or ValueError for data that cannot be used or do not fit the network, and what the network raises
-    if no clock suits it.
+    Raises:
+        TypeError, ValueError: the data cannot be used or do not fit the network.
+        Exception: what the network raises, if it accepts no clock.
 
     Source: the rows of predictions, Salimans and Ho (2202.00512), section 4; Karras et al. (2206.00364), eq. 7.
     """

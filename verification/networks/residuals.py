@@ -1,18 +1,18 @@
-"""Identities that the exact network of a law satisfies at every noise level, and by how much a network misses them.
+"""Identities that the exact network of a law satisfies at every noise level, and their residuals for a network.
 
 With D = E[x₀ | x_t], e = x₀ − D, the score s = (α D − x)/σ² and the velocity u of the flow,
 
     E s = 0                          the mean of e along the principal directions of the data
     E s xᵀ = −I                      the mean of e·(c cᵀ x), c the same directions (Stein's identity)
-    E⟨e, f(x)⟩ = 0                   for the functions f of `probing.orthogonality`: nothing is left to be explained
-    E|e|² = (σ²/α) E tr ∂D/∂x        the network's own idea of its error (Miyasawa's identity for the covariance)
+    E⟨e, f(x)⟩ = 0                   for the functions f of `orthogonality`
+    E|e|² = (σ²/α) E tr ∂D/∂x        the network's own estimate of its error (Miyasawa's identity for the covariance)
     ∂D/∂x is symmetric               the score is a gradient
     ∂_t s + ∇(u·s + ∇·u) = 0         the score's own Fokker-Planck equation, along the flow
 
-The first three are shares of the squared error that the function would remove, estimated without bias (`removable`).
-The trace and the divergence are taken exactly in up to eight dimensions, and with random signs beyond: two independent
-ones, so that the mean of the product of the two residuals is that of the exact one's square. The error of σ s as a
-prediction of −ε is α e/σ; so the first two are stated of e, whose variance is that of the posterior alone.
+The residuals of the first three are the shares of the squared error that the functions would remove (`removable`). The
+trace and the divergence are exact in up to eight dimensions. In more dimensions two independent vectors of random signs
+estimate them, so that the mean of the product of the two residuals is that of the squared exact residual. The error of
+σ s as a prediction of −ε is α e/σ; the first two identities are stated for e, whose variance is that of the posterior.
 
 Sources: Stein (1981), Estimation of the mean of a multivariate normal distribution; Miyasawa (1961); Lai et al.,
 FP-Diffusion (2210.04296), for the equation of the score.
@@ -40,11 +40,17 @@ IDENTITIES = {
 }
 DIRECTIONS, EXACT = 8, 8
 STEP = 1e-4
-"""Of the central difference in t, in float64: its square, and a rounding of 1e-12."""
+"""The step of the central difference in t. In float64 the error is its square, and a rounding of 1e-12."""
 
 
 class Level(NamedTuple):
-    """Noised data at one time: t, and x₀ and ε, (N, ...), float64, every row of the data once."""
+    """Noised data at one time, every sample once.
+
+    Attributes:
+        t: the time.
+        x0: clean samples, (N, ...), float64.
+        eps: the noise, like x0.
+    """
 
     t: float
     x0: Tensor
@@ -52,14 +58,21 @@ class Level(NamedTuple):
 
 
 def identities(denoiser: Denoiser, level: Level, reference: Reference, seed: int) -> dict[str, Share]:
-    """By how much each identity is missed, with the standard error over samples, by the names above.
+    """The residual of each identity with its standard error over samples, by the names above.
 
-    The first three and the last are shares (of the squared error, of E|∂_t s|²), calibration is the relative error of
-    the network's idea of its own squared error, and curl the share of the antisymmetric part in |∂D/∂x|².
+    "mean", "Stein" and "orthogonality" are shares of the squared error, "Fokker-Planck" is a share of E|∂_t s|²,
+    "calibration" is the relative error of the network's estimate of its squared error, and "curl" is the share of the
+    antisymmetric part in |∂D/∂x|².
+
+    Args:
+        denoiser: a network that computes in float64.
+        level: the noised data.
+        reference: other data, for functions and directions.
+        seed: draws the random signs.
     """
     t, x0, eps = level
     path = denoiser.path
-    alpha, sigma = float(path.alpha(t)), float(path.sigma(t))
+    alpha, sigma = path.alpha(t), path.sigma(t)
     x = alpha * x0 + sigma * eps
     n, d = len(x), x[0].numel()
     probes = _probes(n, d, seed)
@@ -86,7 +99,7 @@ def identities(denoiser: Denoiser, level: Level, reference: Reference, seed: int
 
 
 def _probes(n: int, d: int, seed: int) -> list[Tensor]:
-    """All basis vectors, or two of random signs, (N, d)."""
+    """All basis vectors, or two vectors of random signs, each (N, d)."""
     if d <= EXACT:
         return [row.expand(n, d) for row in torch.eye(d, dtype=torch.float64)]
     generator = torch.Generator().manual_seed(seed)
@@ -106,7 +119,7 @@ def _ratio(above: Tensor, below: Tensor) -> Share:
 
 
 def _curl(products: list[Tensor], probes: list[Tensor]) -> Share:
-    """|(J − Jᵀ)/2|²/|J|², from Jᵀw: wᵀJv − vᵀJw for pairs of probes."""
+    """|(J − Jᵀ)/2|²/|J|² from Jᵀw, by wᵀJv − vᵀJw for pairs of probes."""
     above, below = torch.zeros(len(probes[0])).double(), torch.zeros(len(probes[0])).double()
     for i, (w, one) in enumerate(zip(probes, products, strict=True)):
         below = below + one.square().sum(1)

@@ -1,16 +1,16 @@
 """The search for the convention under which a network denoises best.
 
-All conventions are tried on few draws, and those whose view of the network is among the ten best on many others, so
-that the choice of the finalists does not flatter them. Then the clock t is moved, λ(t) + shift (`Shifted`), near the
-best convention that has it, in steps of 0.1 and 0.02; from far away, too, if nothing else explains the output.
+All conventions are tried on few draws. The ten best views of the network are tried on many other draws, so that their
+selection does not bias the result. Then the best convention with the clock t is tried with shifts of its path, λ(t) +
+shift (`Shifted`), in steps of 0.1 and 0.02; large shifts are tried, too, if nothing else explains the output.
 
-A rival ties with the best if its lead, the mean of (e_rival − e_best)/E e_best over the same x₀ and ε, is within 4.5
-standard errors, or within the removable share R of the best: an imperfect network may be served better by a slightly
-wrong convention, by no more than its own fault. Ties are of three kinds:
+A rival ties with the best convention if the lead, the mean of (e_rival − e_best)/E e_best over the same x₀ and ε, is
+below 4.5 standard errors or below the removable share R of the best: a slightly wrong convention may serve an imperfect
+network better, but by no more than its own removable error. There are three kinds of ties:
 
-    near       it shows and reads nearly the same (`alike`)
-    shift      the same but for the shift: the shifts that tie are its interval
-    rival      anything else: there is no verdict
+    near       the rival uses the network in nearly the same way (`alike`)
+    shift      the rival differs by a shift of its path: the shifts that tie form an interval
+    rival      any other: there is no verdict
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from .view import View, alike
 __all__ = ["REMOVABLE", "Search"]
 
 FINALISTS, DOUBTFUL = 10, 30
-"""Views of the network that are tried on many draws: the best, and of those that tie with them on few."""
+"""The number of views that are tried on many draws: the best ones, and those that tie with them on few draws."""
 DEVIATIONS = 4.5
-"""One-sided 3e-6, for a thousand rivals."""
+"""A one-sided probability of 3e-6, for a thousand rivals."""
 REMOVABLE = 0.1
 HOPELESS = math.log(2.0)
-"""More than twice the best one's error on few draws is no tie, whatever their spread."""
+"""A convention with more than twice the least error on few draws does not tie, whatever the spread."""
 FAR = (-2.0, -1.5, -1.0, -0.5, 0.5, 1.0, 1.5, 2.0)
 STEPS = (0.1, 0.02)
 SHOWN = 8
@@ -50,7 +50,13 @@ Key = bytes
 
 
 class Search:
-    """screening, final: few draws and many. reference: data that neither is drawn from."""
+    """The search on one network.
+
+    Args:
+        screening: few draws.
+        final: many other draws.
+        reference: data other than those of both.
+    """
 
     def __init__(self, screening: Trial, final: Trial, reference: Reference) -> None:
         self.screening, self.final, self.reference = screening, final, reference
@@ -61,7 +67,7 @@ class Search:
         self._shares: dict[Key, list[Share]] = {}
 
     def add(self, candidates: Iterable[Convention]) -> None:
-        """Tries them on few draws. Raises what the network raised if it has answered nothing finite yet."""
+        """Tries candidates on few draws. Raises the network's error if no output has been finite so far."""
         new = []
         for convention, view in views(candidates, self.screening.log_snr):
             names = self._names.setdefault(view.whole, [])
@@ -75,12 +81,12 @@ class Search:
             raise self.screening.failure or ValueError("The network answers nothing finite for any clock; check it.")
 
     def _tried(self, trial: Trial, keys: Iterable[Key]) -> dict[Key, float]:
-        """The mean logarithm of the mean error over levels, of those where it is finite."""
+        """The mean over levels of the logarithm of the mean error, for the views where it is finite."""
         scores = {key: trial.score(self._views[key]) for key in keys}
         return {key: score for key, score in scores.items() if math.isfinite(score)}
 
     def shift(self) -> None:
-        """Tries shifts of the best plain convention of the clock t; of all of them if nothing explains the output."""
+        """Tries shifts of the best plain convention with the clock t; of all if no convention explains the output."""
         if max(share.value for share in self._removable(self._best())) >= REMOVABLE:
             plain = [names[0] for names in self._names.values() if _movable(names[0])]
             self.add(moved for each in plain for far in FAR if (moved := _moved(each, far)))
@@ -93,7 +99,7 @@ class Search:
         return sorted(self._scores, key=self._scores.__getitem__)
 
     def _promote(self, keys: Iterable[Key], most: int) -> None:
-        """Tries the first of them on many draws, up to so many views of the network."""
+        """Tries the first views of the network, at most `most`, on many draws."""
         keys = list(keys)
         calls = set(list(dict.fromkeys(self._views[key].call for key in keys))[:most])
         self._finals |= self._tried(
@@ -105,7 +111,7 @@ class Search:
         return min(self._finals, key=self._finals.__getitem__)
 
     def _removable(self, key: Key) -> list[Share]:
-        """R of each level."""
+        """R at each level."""
         if key not in self._shares:
             view, trial = self._views[key], self.final
             residual, h = trial.residual(view, trial.output(view))
@@ -133,7 +139,7 @@ class Search:
         return [key for key in near if key == best or ties(self._compared(key, best))]
 
     def finding(self) -> Finding:
-        """The verdict. What ties on few draws is tried on many before."""
+        """The verdict, after the conventions that tie on few draws have been tried on many."""
         self._promote(self._tied(self._best()), DOUBTFUL)
         best = self._best()
         tied = self._tied(best)
@@ -162,7 +168,7 @@ class Search:
         )
 
     def _shown(self, chosen: Key) -> list[Key]:
-        """The best ones, of each path one shift alone, and the best of every kind, path, clock and frame."""
+        """The best views, with one shift of each path, and the best one of every kind, path, clock and frame."""
         ranked = sorted(self._finals, key=self._finals.__getitem__)
         ranked += [key for key in self._ranked() if key not in self._finals]
         firsts = {_unmoved(self._names[key][0]): key for key in [*reversed(ranked), chosen]}
@@ -173,7 +179,7 @@ class Search:
         return [key for key in ranked if key in kept]
 
     def _moved_from(self, key: Key, other: Key) -> bool:
-        """Whether the two are the same, or nearly, but for the shifts of their paths."""
+        """Whether two views are the same or alike except for the shifts of their paths."""
         one, two = (_unmoved(self._names[each][0]) for each in (key, other))
         if one == two:
             return True
@@ -182,7 +188,7 @@ class Search:
         return moved and mine is not None and others is not None and alike(mine, others)
 
     def _simplest(self, best: Key, tied: Sequence[Key]) -> Key:
-        """Among the names that the network cannot tell apart, one without a shift or scale, and then the first."""
+        """Of the views that the network cannot tell apart, one without a shift or a scale, and of these the first."""
         order = {key: k for k, key in enumerate(self._names)}
         same = [key for key in tied if self._moved_from(key, best) or alike(self._views[best], self._views[key])]
 
@@ -200,12 +206,12 @@ def _mean(shares: list[Share]) -> Share:
 
 
 def _movable(convention: Convention) -> bool:
-    """Whether a shift is tried: where the clock is t, and the network is plain."""
+    """Whether shifts are tried: for a plain network whose clock is t."""
     return convention.clock.base == "t" and not convention.over_alpha and convention.precondition is None
 
 
 def _moved(convention: Convention, shift: float) -> Convention | None:
-    """With its path shifted further, unless the path does not continue so far."""
+    """The convention with a further shift of its path; None if the path does not continue that far."""
     shift = round(_shift_of(convention) + shift, 2)
     plain = _unmoved(convention)
     try:

@@ -1,8 +1,8 @@
-"""What is to be probed or audited, by name: networks and clean data.
+"""Networks and clean data by name, for probes and audits.
 
-A network is a shipped one, a checkpoint of ours, or the dotted name of something callable in an importable module,
-"package.module:name"; a class, or a function without arguments, is called once to make it. Data is a data set by name
-(its held-out images, dequantised), or a file of samples, .npy or .safetensors with the tensor "data".
+A network is given by the name of a shipped one, by a checkpoint of ours, or by "package.module:name" of a callable that
+can be imported; a class, or a function without arguments, is called once to make the network. Data are a data set by
+name (its dequantised held-out images), or a file of samples, .npy or .safetensors with the tensor "data".
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ...generative.denoiser import Denoiser
 from ...generative.training import DATASETS, dataset, load, locate, read
-from ..dotted import dotted
+from ..import_named import import_named
 from .audit import Audit, audit
 from .finding import Finding
 from .probe import probe
@@ -27,22 +27,31 @@ from .probe import probe
 __all__ = ["audit_checkpoint", "clean_data", "named_denoiser", "named_network", "probe_checkpoint_or_module"]
 
 
-
 def probe_checkpoint_or_module(network: str, data: str | None = None, **options: Any) -> Finding:
-    """`probe` of a network by name, of which nothing is told but what it returns.
+    """Probes a network by name. A checkpoint's own statements on the network are not used.
 
-    data: by name or file; None: what a checkpoint of ours was trained on. options: those of `probe`. Raises what
-    `named_network`, `clean_data` and `probe` raise.
+    Args:
+        network: the name of the network.
+        data: the name or file of the data; None for the data set of a checkpoint's training.
+        options: those of `probe`.
+
+    Raises:
+        Exception: what `named_network`, `clean_data` and `probe` raise.
     """
     net = named_network(network)
     return probe(net, _like(net, clean_data(data, network)), **options)
 
 
 def audit_checkpoint(network: str, data: str | None = None, **options: Any) -> Audit:
-    """`audit` of a denoiser by name. A data set that is known by name gives the samples it was trained on, too.
+    """Audits a denoiser by name. A data set by name also gives the samples of the training.
 
-    data, options: as in `probe_checkpoint_or_module`, and those of `audit`. Raises what `named_denoiser`, `clean_data`
-    and `audit` raise.
+    Args:
+        network: the name of the denoiser.
+        data: the name or file of the data; None for the data set of a checkpoint's training.
+        options: those of `audit`.
+
+    Raises:
+        Exception: what `named_denoiser`, `clean_data` and `audit` raise.
     """
     denoiser, held_out = named_denoiser(network), clean_data(data, network)
     name = data or _trained_on(network)
@@ -54,7 +63,7 @@ def audit_checkpoint(network: str, data: str | None = None, **options: Any) -> A
 
 
 def named_network(network: str) -> Callable[..., Tensor]:
-    """The bare network. Raises ValueError or FileNotFoundError if there is none of this name."""
+    """The bare network of this name. Raises ValueError or FileNotFoundError if there is none."""
     if ":" not in network or Path(network).is_file():
         net: Callable[..., Tensor] = load(network).net
         return net
@@ -63,7 +72,7 @@ def named_network(network: str) -> Callable[..., Tensor]:
 
 
 def named_denoiser(network: str) -> Denoiser:
-    """The denoiser of a checkpoint of ours, or by the dotted name of one. Raises ValueError for anything else."""
+    """The denoiser of a checkpoint, or of "package.module:name". Raises ValueError for anything else."""
     if ":" not in network or Path(network).is_file():
         return load(network)
     found = _named(network)
@@ -76,10 +85,10 @@ def named_denoiser(network: str) -> Denoiser:
 
 
 def clean_data(data: str | None, network: str = "") -> Tensor:
-    """Clean samples (M, …), float32 if they are images by name.
+    """Clean samples (M, …), float32 for a data set by name.
 
-    data: None for the data set that the checkpoint `network` was trained on. Raises ValueError for data that is not
-    known, or that no checkpoint names, and what `dataset` raises.
+    data: None for the data set of the training of the checkpoint `network`. Raises ValueError for unknown data and for
+    a network that names none, and what `dataset` raises.
     """
     data = data or _trained_on(network)
     if data in DATASETS:
@@ -104,22 +113,22 @@ def clean_data(data: str | None, network: str = "") -> Tensor:
 
 
 def _like(net: Callable[..., Tensor], data: Tensor) -> Tensor:
-    """The data in the dtype of the network's weights, if it has any."""
+    """The data in the dtype of the network's weights, if the network has weights."""
     weight = next(net.parameters(), None) if isinstance(net, nn.Module) else None
     return data if weight is None else data.to(weight.dtype)
 
 
 def _trained_on(network: str) -> str:
-    """The data set that a checkpoint names."""
-    dotted = ":" in network and not Path(network).is_file()
-    name = None if dotted else read(locate(network))[1].get("training", {}).get("data")
+    """The data set that a checkpoint names. Raises ValueError if there is none."""
+    imported = ":" in network and not Path(network).is_file()
+    name = None if imported else read(locate(network))[1].get("training", {}).get("data")
     if name is None:
         raise ValueError(f"{network} does not say what it was trained on; give the data, a name or a file.")
     return str(name)
 
 
 def _named(name: str) -> Any:
-    found = dotted(name)
+    found = import_named(name)
     if inspect.isclass(found) or (inspect.isfunction(found) and not inspect.signature(found).parameters):
         found = found()
     if not callable(found) and not isinstance(found, Denoiser):

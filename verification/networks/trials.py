@@ -1,12 +1,12 @@
-"""A network of unknown convention, tried on noised data.
+"""Trials of a network of unknown convention on noised data.
 
-For samples x₀ and noise ε, y = x₀ + ρ ε at a few log-SNRs −2 log ρ. A convention shows the network m y and c, and
-reads x₀-hat = a y + b o of its output o, so that the squared error
+For samples x₀ and noise ε, y = x₀ + ρ ε at several log-SNRs −2 log ρ. A convention shows m y and the clock c to the
+network and takes x₀-hat = a y + b o from the output o, so that the squared error
 
     e = |a y + b o − x₀|² = |a y − x₀|² + 2 b ⟨a y − x₀, o⟩ + b² |o|²
 
-needs three inner products of o: the conventions that show a network the same cost one evaluation. All conventions are
-tried on the same x₀ and ε, so that the least error that any function of y has is the same for all of them.
+needs three inner products of o. So all conventions with the same m and c share one evaluation. All conventions are
+tried on the same x₀ and ε, so that the least error of any function of y is the same for all of them.
 """
 
 from __future__ import annotations
@@ -24,24 +24,30 @@ from .view import View
 __all__ = ["Trial"]
 
 ROUNDING = 1e-14
-"""Of the squared data: less than that is no error."""
+"""Errors below this share of the squared data are rounding."""
 NUMBERS = 2**18
-"""In one call of the network."""
+"""The largest number of components in one call of the network."""
 FAILURES = (ArithmeticError, IndexError, RuntimeError, ValueError)
-"""What a network may raise for a clock that it does not know."""
+"""Errors that a network may raise for the wrong clock."""
 
 
 class Moments(NamedTuple):
-    """⟨y, o⟩, ⟨x₀, o⟩ and |o|² of every draw, each (L, N), and their means (L,)."""
+    """⟨y, o⟩, ⟨x₀, o⟩ and |o|² of every draw, each (L, N), and their means, each (L,)."""
 
     draws: Sequence[Tensor]
     means: Sequence[Tensor]
 
 
 class Trial:
-    """x0: (rows, …) in the network's dtype, of which every row is drawn `repeats` times, at each of the log-SNRs (L,).
+    """Draws of noised data, y (L, N, d) and x0 (N, d), flat and in float64, on which a network is tried.
 
-    label: (rows,) or None. y and x0 are kept flat, (L, N, d) and (N, d), in float64.
+    Args:
+        net: the network, net(x, time) or net(x, time, label).
+        x0: clean samples (rows, …) in the network's dtype.
+        label: (rows,), or None.
+        log_snr: the levels, (L,).
+        repeats: how often each sample is noised at each level, N = rows · repeats.
+        seed: draws the noise.
     """
 
     def __init__(
@@ -87,7 +93,7 @@ class Trial:
         return output.double().cpu().view_as(y)
 
     def _seen(self, view: View) -> Moments | None:
-        """The inner products of its output; None if the network raises, or returns what is not finite."""
+        """The inner products of the output; None if the network raises an error or the output is not finite."""
         if view.call not in self._moments:
             try:
                 output = self.output(view)
@@ -100,14 +106,14 @@ class Trial:
         return self._moments[view.call]
 
     def score(self, view: View) -> float:
-        """The mean logarithm of the mean error over levels; infinite where the network has no finite output."""
+        """The mean over levels of the logarithm of the mean error; infinite without a finite output."""
         if (seen := self._seen(view)) is None:
             return math.inf
         error = _error(view.skip, view.gain, self._mean_squares, seen.means)
         return float(error.clamp(min=ROUNDING * self._mean_squares[2].mean()).log().mean())
 
     def errors(self, view: View) -> Tensor:
-        """e of every draw, (L, N), of a view whose score is finite."""
+        """The error e of every draw, (L, N), for a view with a finite score."""
         seen = self._seen(view)
         if seen is None:
             raise ValueError("The network has no finite output for this view of it.")
@@ -119,13 +125,13 @@ class Trial:
         return self.x0 - h, h
 
     def random(self, view: View) -> bool:
-        """Whether the network answers the same question in two ways."""
+        """Whether the network gives two answers to the same question."""
         first, again = (self._call(self.y[:1], view.input[:1], view.clock[:1]) for _ in range(2))
         return bool((first - again).abs().mean() > 1e-3 * first.abs().mean())
 
 
 def _error(a: Tensor, b: Tensor, squares: Sequence[Tensor], moments: Sequence[Tensor]) -> Tensor:
-    """The formula above, of ⟨y, y⟩, ⟨x₀, y⟩, ⟨x₀, x₀⟩ and of the inner products of o."""
+    """The formula above from ⟨y, y⟩, ⟨x₀, y⟩, ⟨x₀, x₀⟩ and the inner products of o."""
     (yy, xy, xx), (yo, xo, oo) = squares, moments
     return a.square() * yy - 2.0 * a * xy + xx + 2.0 * b * (a * yo - xo) + b.square() * oo
 

@@ -1,15 +1,16 @@
-"""How a convention uses a network, and when two of them are one.
+"""How a convention uses a network, and when two conventions are the same.
 
-In the frame in which a path only adds noise, y = x/α = x₀ + ρ ε with ρ = σ/α = e^{−λ}, a convention says at each
+In the frame in which a path only adds noise, y = x/α = x₀ + ρ ε with ρ = σ/α = e^{−λ}, a convention determines at each
 λ = log(α/σ)
 
-    what the network sees:         m y and its clock c
-    how its output o is read:      x₀-hat = a y + b o
+    the input of the network:        m y and its clock c
+    the use of its output o:         x₀-hat = a y + b o
 
 For o = ±(p x₀ + q ε), the row (p, q) of a kind, a = −q/(ρ p − q) and b = ±ρ/(ρ p − q); inside the preconditioning of
 EDM, a = α skip and b = output. Conventions with the same m, c, a, b at every λ use a network in the same way: they are
-one convention in other words, such as the clock σ on the straight path and 1 − t. Where m, a, b agree within 2 % and c
-to 0.1 nats of λ, in the root mean square, a network can hardly tell: the error of x₀-hat is of second order in that.
+two names of one convention, such as the clocks σ and 1 − t on the straight path. If m, a, b agree within 2 % and c
+within 0.1 of λ, in the root mean square, a network can hardly tell: the error of x₀-hat is of second order in the
+differences.
 """
 
 from __future__ import annotations
@@ -21,19 +22,27 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ...generative.paths import GaussianPath, Real
+from ...generative.paths import GaussianPath
 from .network_clock import NetworkClock
 
-__all__ = ["Levels", "View", "alike", "levels", "tensor"]
+__all__ = ["Levels", "View", "alike", "levels"]
 
 NEAR_IN_HALF_LOG_SNR, NEAR_IN_SCALE = 0.1, 0.02
 STEP = 1e-4
-"""In λ, of the slope of a clock."""
+"""The difference of λ for the slope of a clock."""
 
 
 @dataclass(frozen=True)
 class View:
-    """m, c, dc/dλ, a and b at some log-SNRs: (L,), float64."""
+    """A convention's use of a network at several log-SNRs, each (L,), float64.
+
+    Attributes:
+        input: m.
+        clock: c.
+        slope: dc/dλ.
+        skip: a.
+        gain: b.
+    """
 
     input: Tensor
     clock: Tensor
@@ -43,7 +52,7 @@ class View:
 
     @cached_property
     def call(self) -> bytes:
-        """What the network sees, to seven figures: the same for views that share its evaluations."""
+        """The input to seven digits, the same for views that share evaluations of the network."""
         return _figures(torch.cat([self.input, self.clock]))
 
     @cached_property
@@ -56,7 +65,7 @@ class View:
 
 
 class Levels(NamedTuple):
-    """What a path and a clock are at some log-SNRs."""
+    """The values of a path and a clock at several log-SNRs, each (L,)."""
 
     time: Tensor
     rho: Tensor
@@ -79,24 +88,12 @@ def alike(one: View, other: View) -> bool:
 
 
 def levels(path: GaussianPath, clock: NetworkClock, log_snr: Tensor) -> Levels | None:
-    """None if the path does not have these log-SNRs (L,), float64, at times in [0, 1]."""
-    t = _time(path, log_snr)
+    """The values at log-SNRs (L,), float64; None if the path lacks one of them at times in [0, 1]."""
+    t = path.time(log_snr)
     if not bool(((t >= 0.0) & (t <= 1.0)).all()):
         return None
-    alpha, sigma, now, later = (
-        tensor(value, t)
-        for value in (path.alpha(t), path.sigma(t), clock(path, t), clock(path, _time(path, log_snr + 2.0 * STEP)))
-    )
-    return Levels(t, torch.exp(-0.5 * log_snr), alpha, sigma, now, (later - now) / STEP)
-
-
-def _time(path: GaussianPath, log_snr: Tensor) -> Tensor:
-    return tensor(path.time(log_snr), log_snr)
-
-
-def tensor(value: Real, like: Tensor) -> Tensor:
-    """A number or tensor as one of the shape and dtype of another."""
-    return torch.as_tensor(value, dtype=like.dtype).expand_as(like)
+    now, later = clock(path, t), clock(path, path.time(log_snr + 2.0 * STEP))
+    return Levels(t, torch.exp(-0.5 * log_snr), path.alpha(t), path.sigma(t), now, (later - now) / STEP)
 
 
 def _figures(values: Tensor) -> bytes:

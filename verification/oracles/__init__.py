@@ -5,9 +5,9 @@
     one_dimensional     Uniform, Laplace; student: Student, a scale mixture
     ornstein_uhlenbeck  OrnsteinUhlenbeck, as an equation with exact transitions
     gaussian_laws       the law of a sampler's exact output: marginals and reversed transitions
-    perturbed           a network that is wrong by a known amount: Bias, White, Smooth, Lag, Rounding
+    perturbed           a network with an error of known size: Bias, White, Smooth, Lag, Rounding
 
-`base` has what an oracle is, `monotone` the flow map of any law on the line.
+`base` defines what an oracle is, `monotone` the flow map of any law on the line.
 """
 
 from __future__ import annotations
@@ -25,5 +25,13 @@ from .guided import GaussianClasses as GaussianClasses, guided_law as guided_law
 from .monotone import LogCDF as LogCDF, monotone_map as monotone_map
 from .one_dimensional import Laplace as Laplace, Uniform as Uniform
 from .ornstein_uhlenbeck import OrnsteinUhlenbeck as OrnsteinUhlenbeck
-from .perturbed import Bias as Bias, Lag as Lag, Rounding as Rounding, Smooth as Smooth, White as White
+from .perturbed import (
+    Bias as Bias,
+    Lag as Lag,
+    Rounding as Rounding,
+    Smooth as Smooth,
+    White as White,
+    perturbed as perturbed,
+    relative_error as relative_error,
+)
 from .student import Student as Student

@@ -1,4 +1,4 @@
-"""What every oracle is: a law of x₀ whose fields under any Gaussian path x_t = α x₀ + σ ε are exact.
+"""The interface of an oracle: a law of x₀ with exact fields under any Gaussian path x_t = α x₀ + σ ε.
 
 Two fields suffice: the denoiser D = E[x₀ | x_t] and the score s = ∇ log p_t. By Tweedie's formula E[ε | x_t] = −σ s,
 so that every kind of prediction, p x₀ + q ε, is p D − q σ s, without a division by α or σ:
@@ -22,18 +22,16 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from inspect import isabstract
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from ...generative.denoiser import Denoiser, check_kind
-from ...generative.paths import GaussianPath, Real
+from ...generative.paths import GaussianPath, Real, Scalar
 from ...solvers.noise import extra_normal, per_sample_keys
 from .monotone import LogCDF, monotone_map
-
-if TYPE_CHECKING:
-    from .perturbed import NetworkError
 
 __all__ = ["Oracle"]
 
@@ -41,11 +39,26 @@ __all__ = ["Oracle"]
 class Oracle(ABC):
     """A law of x₀ with its exact fields at every time of a Gaussian path.
 
-    States are tensors (B, *shape) of the oracle's dtype. A time is one float, or a tensor (B,) with a time for each
-    sample. Raises ValueError for states and times of another shape or dtype, and where a field does not exist.
+    The methods take states x (B, *shape) of the oracle's dtype, a time t, which is one float or a tensor (B,) with a
+    time for each sample, and the path. They raise ValueError for states and times of another shape or dtype, and where
+    a field does not exist.
 
-    A law of its own gives the methods with an underscore, as functions of α and σ: floats, or tensors (B,).
+    A subclass gives the methods with an underscore, as functions of α and σ: floats, or tensors (B,). It is registered
+    under the name of its class, unless that begins with an underscore; the tests hold every registered oracle to the
+    same contract.
     """
+
+    _registry: ClassVar[dict[str, type[Oracle]]] = {}
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        if not cls.__name__.startswith("_"):
+            cls._registry[cls.__name__] = cls
+
+    @staticmethod
+    def registered() -> dict[str, type[Oracle]]:
+        """Every oracle that has been imported and can be made, by the name of its class."""
+        return {name: kind for name, kind in Oracle._registry.items() if not isabstract(kind)}
 
     @property
     @abstractmethod
@@ -57,15 +70,15 @@ class Oracle(ABC):
         """n draws of x₀."""
 
     @abstractmethod
-    def _log_prob(self, x: Tensor, alpha: Real, sigma: Real) -> Tensor:
+    def _log_prob(self, x: Tensor, alpha: Scalar, sigma: Scalar) -> Tensor:
         """log p_t(x), (B,)."""
 
     @abstractmethod
-    def _mean(self, x: Tensor, alpha: Real, sigma: Real, p: Real, r: Real) -> Tensor:
+    def _mean(self, x: Tensor, alpha: Scalar, sigma: Scalar, p: Scalar, r: Scalar) -> Tensor:
         """p D + r s, (B, *shape)."""
 
     @abstractmethod
-    def _divergence(self, x: Tensor, alpha: Real, sigma: Real, p: Real, r: Real) -> Tensor:
+    def _divergence(self, x: Tensor, alpha: Scalar, sigma: Scalar, p: Scalar, r: Scalar) -> Tensor:
         """p ∇·D + r ∇·s, (B,)."""
 
     @abstractmethod
@@ -77,7 +90,7 @@ class Oracle(ABC):
         """E exp(i ω·x₀), complex (n,), for frequencies (n, d)."""
 
     @abstractmethod
-    def _log_cdf(self, x: Tensor, alpha: Real, sigma: Real, upper: Tensor) -> Tensor:
+    def _log_cdf(self, x: Tensor, alpha: Scalar, sigma: Scalar, upper: Tensor) -> Tensor:
         """log P(x_t ≤ x), or where `upper` (B,) log P(x_t > x), (B,); only called in one dimension."""
 
     @property
@@ -85,8 +98,18 @@ class Oracle(ABC):
         """The shape of one sample."""
         return self._like.shape[1:]
 
-    def sample(self, n: int, seed: int, t: Real = 1.0, path: GaussianPath | None = None) -> Tensor:
-        """n draws of x_t, shape (n, *shape), without a path of x₀; row i depends on (seed, i) alone."""
+    def sample(self, n: int, seed: int, t: Scalar = 1.0, path: GaussianPath | None = None) -> Tensor:
+        """Draws of x_t = α x₀ + σ ε.
+
+        Args:
+            n: how many.
+            seed: row i depends on (seed, i) alone.
+            t: one time, or one for each draw, (n,).
+            path: None for draws of x₀.
+
+        Returns:
+            (n, *shape).
+        """
         x0 = self._draw(n, seed)
         if path is None:
             coefficients(x0, t, path)
@@ -95,72 +118,94 @@ class Oracle(ABC):
         return alpha * x0 + sigma * extra_normal(per_sample_keys(seed, n, x0.device), 0, x0)
 
     def moments(self, t: float = 1.0, path: GaussianPath | None = None) -> tuple[Tensor, Tensor]:
-        """The mean (d,) and the covariance (d, d) of x_t, its axes flattened; infinite where they are.
+        """The mean (d,) and the covariance (d, d) of x_t with flattened axes; of x₀ without a path.
 
-        Without a path those of x₀.
+        The covariance may be infinite.
         """
         mean, cov = self._moments()
         alpha, sigma = coefficients(mean, t, path)
         return alpha * mean, alpha**2 * cov + sigma**2 * torch.eye(len(mean)).to(mean)
 
-    def log_prob(self, x: Tensor, t: Real = 1.0, path: GaussianPath | None = None) -> Tensor:
-        """log p_t(x), shape (B,); without a path, the log density of the data itself."""
+    def log_prob(self, x: Tensor, t: Scalar = 1.0, path: GaussianPath | None = None) -> Tensor:
+        """log p_t(x), (B,); without a path the log density of x₀."""
         return self._log_prob(self._checked(x), *coefficients(x, t, path))
 
-    def d_log_prob(self, x: Tensor, t: Real, path: GaussianPath) -> Tensor:
+    def d_log_prob(self, x: Tensor, t: Scalar, path: GaussianPath) -> Tensor:
         """∂_t log p_t(x), shape (B,), by the continuity equation."""
         transport = (self.velocity(x, t, path) * self.score(x, t, path)).flatten(1).sum(1)
         return -transport - self.divergence(x, t, path)
 
-    def x0(self, x: Tensor, t: Real, path: GaussianPath) -> Tensor:
+    def x0(self, x: Tensor, t: Scalar, path: GaussianPath) -> Tensor:
         """E[x₀ | x_t], the ideal denoiser (Karras et al. 2206.00364, appendix B.3)."""
         alpha, sigma = coefficients(x, t, path)
         return self._mean(self._checked(x), alpha, sigma, 1.0, 0.0)
 
-    def score(self, x: Tensor, t: Real, path: GaussianPath) -> Tensor:
+    def score(self, x: Tensor, t: Scalar, path: GaussianPath) -> Tensor:
         """∇ log p_t(x) = −E[ε | x_t] / σ (Karras et al. 2206.00364, eq. 3), without the division."""
         alpha, sigma = coefficients(x, t, path)
         return self._mean(self._checked(x), alpha, sigma, 0.0, 1.0)
 
-    def eps(self, x: Tensor, t: Real, path: GaussianPath) -> Tensor:
-        """E[ε | x_t]; where σ = 0 and x_t says nothing of ε it is 0."""
+    def eps(self, x: Tensor, t: Scalar, path: GaussianPath) -> Tensor:
+        """E[ε | x_t]; 0 where σ = 0, since x_t is independent of ε there."""
         alpha, sigma = coefficients(x, t, path)
         return self._mean(self._checked(x), alpha, sigma, 0.0, -sigma)
 
-    def v(self, x: Tensor, t: Real, path: GaussianPath) -> Tensor:
+    def v(self, x: Tensor, t: Scalar, path: GaussianPath) -> Tensor:
         """α E[ε | x_t] − σ E[x₀ | x_t] (Salimans and Ho 2202.00512, section 4)."""
         alpha, sigma = coefficients(x, t, path)
         return self._mean(self._checked(x), alpha, sigma, -sigma, -alpha * sigma)
 
-    def velocity(self, x: Tensor, t: Real, path: GaussianPath) -> Tensor:
+    def velocity(self, x: Tensor, t: Scalar, path: GaussianPath) -> Tensor:
         """α' E[x₀ | x_t] + σ' E[ε | x_t], the probability flow (Song et al. 2011.13456, eq. 13).
 
         Raises ValueError at a time where σ' is infinite (VP at t = 1).
         """
         return self._mean(self._checked(x), *coefficients(x, t, path), *_flow(x, t, path))
 
-    def divergence(self, x: Tensor, t: Real, path: GaussianPath) -> Tensor:
+    def divergence(self, x: Tensor, t: Scalar, path: GaussianPath) -> Tensor:
         """∇·velocity, shape (B,). Raises as `velocity` does."""
         return self._divergence(self._checked(x), *coefficients(x, t, path), *_flow(x, t, path))
 
     def log_cdf(
-        self, x: Tensor, t: Real = 1.0, path: GaussianPath | None = None, *, upper: bool | Tensor = False
+        self, x: Tensor, t: Scalar = 1.0, path: GaussianPath | None = None, *, upper: bool | Tensor = False
     ) -> Tensor:
-        """log P(x_t ≤ x), or for `upper` log P(x_t > x), shape (B,), accurate in both tails.
+        """log P(x_t ≤ x), or log P(x_t > x), accurate in both tails, for laws on the line.
 
-        upper: one truth value, or one for each sample, (B,). Raises ValueError in more than one dimension.
+        Args:
+            x: points, (B, 1).
+            t: one time, or one for each point, (B,).
+            path: None for the law of x₀.
+            upper: whether to give P(x_t > x); one truth value, or one for each point, (B,).
+
+        Returns:
+            (B,).
+
+        Raises:
+            ValueError: the law has more than one dimension.
         """
         self._checked(x)
         self._check_line()
         return self._log_cdf(x, *coefficients(x, t, path), torch.as_tensor(upper).expand(len(x)))
 
-    def flow_map(self, x: Tensor, s: Real, t: Real, path: GaussianPath) -> Tensor:
-        """The probability flow from time s to time t, in either direction, (B, 1): F_t⁻¹ ∘ F_s, in one dimension.
+    def flow_map(self, x: Tensor, s: Scalar, t: Scalar, path: GaussianPath) -> Tensor:
+        """The probability flow from time s to time t on the line: F_t⁻¹ ∘ F_s.
 
-        Its relative error is that of the distribution functions, about 1e-13. Raises ValueError in more dimensions.
+        The relative error is that of the distribution functions, about 1e-13.
+
+        Args:
+            x: states at time s, (B, 1).
+            s: the time of x, one or (B,).
+            t: the time of the result, before or after s, one or (B,).
+            path: the path.
+
+        Returns:
+            (B, 1).
+
+        Raises:
+            ValueError: the law has more than one dimension.
         """
 
-        def tails(when: Real) -> LogCDF:
+        def tails(when: Scalar) -> LogCDF:
             return lambda y, upper: self.log_cdf(y[:, None], when, path, upper=upper)
 
         self._checked(x)
@@ -168,7 +213,7 @@ class Oracle(ABC):
         return monotone_map(tails(s), tails(t), x[:, 0])[:, None]
 
     def denoiser(self, path: GaussianPath, predicts: str = "v") -> Denoiser:
-        """The exact network. From v, x₀ and ε are recovered stably at both ends."""
+        """The exact network. From a prediction of v, x₀ and ε follow without division by α or σ."""
         field = getattr(self, check_kind(predicts))
 
         def exact(x: Tensor, time: Tensor) -> Tensor:
@@ -176,15 +221,6 @@ class Oracle(ABC):
             return predicted
 
         return Denoiser(exact, path, predicts=predicts)
-
-    def perturb(self, error: NetworkError, path: GaussianPath, predicts: str = "v") -> Denoiser:
-        """The network with an error of known size: `Bias`, `White`, `Smooth`, `Lag` or `Rounding` (see `perturbed`).
-
-        Raises ValueError for an error whose size needs moments that the law has not got.
-        """
-        from .perturbed import perturbed  # which knows this class
-
-        return perturbed(self, path, error, predicts)
 
     def _check_line(self) -> None:
         if self.shape != (1,):
@@ -201,8 +237,8 @@ class Oracle(ABC):
         return x
 
 
-def coefficients(x: Tensor, t: Real, path: GaussianPath | None) -> tuple[Real, Real]:
-    """(α, σ) at t, floats, or tensors (B,); without a path only of the data itself, (1, 0) at t = 1."""
+def coefficients(x: Tensor, t: Scalar, path: GaussianPath | None) -> tuple[Scalar, Scalar]:
+    """(α, σ) at t, floats or tensors (B,). Without a path (1, 0), at t = 1 only."""
     if path is not None:
         return _per_sample(path.alpha, t, x), _per_sample(path.sigma, t, x)
     if isinstance(t, Tensor) or t != 1.0:
@@ -215,7 +251,7 @@ def broadcast(value: Real, x: Tensor) -> Real:
     return value.reshape(-1, *(1,) * (x.ndim - 1)) if isinstance(value, Tensor) else value
 
 
-def _flow(x: Tensor, t: Real, path: GaussianPath) -> tuple[Real, Real]:
+def _flow(x: Tensor, t: Scalar, path: GaussianPath) -> tuple[Scalar, Scalar]:
     """(α', −σ σ'), the velocity's row of the table above."""
     d_alpha, d_sigma = _per_sample(path.d_alpha, t, x), _per_sample(path.d_sigma, t, x)
     if not isinstance(d_sigma, Tensor) and math.isinf(d_sigma):
@@ -223,8 +259,8 @@ def _flow(x: Tensor, t: Real, path: GaussianPath) -> tuple[Real, Real]:
     return d_alpha, -_per_sample(path.sigma, t, x) * d_sigma
 
 
-def _per_sample(coefficient: Callable[[Real], Real], t: Real, x: Tensor) -> Real:
-    """A coefficient of the path at t: a float, or for times of shape (B,) a tensor (B,) in x's dtype."""
+def _per_sample(coefficient: Callable[[Scalar], Scalar], t: Scalar, x: Tensor) -> Scalar:
+    """A coefficient of the path at t: a float, or a tensor (B,) in x's dtype for a tensor t."""
     if not isinstance(t, Tensor):
         return coefficient(t)
     if t.shape not in ((), x.shape[:1]):

@@ -8,12 +8,11 @@ with the divergences, V = Σ_i w_i(x) ‖y_i − D‖²,
 
     ∇·D = α V/σ²,    ∇·s = α² V/σ⁴ − d/σ².
 
-This is the network that a perfect training on a finite data set would find, and its samples are the data again. The
-sums run over the data chunk by chunk, relative to the smallest distance met so far, so that memory does not grow with
-the data, and the limit σ → 0 (D is then the nearest data point, or the mean of the equally near) needs no case.
+A perfect training on a finite data set would find this network; its samples are the data themselves. The sums run over
+chunks of the data, relative to the smallest distance so far. So memory does not grow with the data, and the limit σ → 0
+(D is the nearest data point, or the mean of several that are equally near) needs no special case.
 
-A point mass is the measure of one point. Its flow is known in every dimension: ε, the same along a path, is
-(x − α y)/σ.
+A point mass is the measure of one point. The flow is known in every dimension: ε = (x − α y)/σ is constant along it.
 
 Sources: Karras et al. (2206.00364), eq. 57, for the denoiser; Scarvelis et al., Closed-Form Diffusion Models
 (2310.12395), section 3.
@@ -27,7 +26,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ...generative.paths import GaussianPath, Real
+from ...generative.paths import GaussianPath, Scalar
 from ...solvers import standard_normal
 from .base import Oracle, broadcast, coefficients
 
@@ -35,13 +34,17 @@ __all__ = ["Empirical", "PointMass"]
 
 
 class Empirical(Oracle):
-    """The empirical measure of `data` (n, *shape), of a floating dtype, which is also that of the states (B, *shape).
+    """The empirical measure of data.
 
-    weights: (n,), positive with sum 1, of that dtype; None: equal. chunk: how many data points at a time.
+    There is no density where σ = 0: `log_prob`, `score` and `divergence` raise ValueError at a float time with σ = 0.
 
-    Where σ = 0 there is no density: `log_prob`, `score` and `divergence` raise ValueError at a float time with σ = 0.
-    The constructor raises ValueError for data without a sample or of another dtype, for weights that do not fit it, and
-    for chunk < 1.
+    Args:
+        data: (n, *shape), of a floating dtype, which is also that of the states (B, *shape).
+        weights: (n,), positive with sum 1, of the data's dtype; None for equal weights.
+        chunk: how many data points are compared at a time.
+
+    Raises:
+        ValueError: data without a sample or of another dtype, weights that do not fit the data, or chunk < 1.
     """
 
     def __init__(self, data: Tensor, weights: Tensor | None = None, *, chunk: int = 4096) -> None:
@@ -84,18 +87,18 @@ class Empirical(Oracle):
             total = total + torch.polar(weights.expand_as(phase), phase).sum(1)
         return total
 
-    def _log_prob(self, x: Tensor, alpha: Real, sigma: Real) -> Tensor:
+    def _log_prob(self, x: Tensor, alpha: Scalar, sigma: Scalar) -> Tensor:
         _check_noise(sigma, "a density")
         nearest, mass, _ = self._kernel(x, alpha, sigma)
         variance = torch.as_tensor(sigma, dtype=x.dtype) ** 2
         return mass.log() - nearest / (2.0 * variance) - 0.5 * self._flat.shape[1] * (2.0 * math.pi * variance).log()
 
-    def _mean(self, x: Tensor, alpha: Real, sigma: Real, p: Real, r: Real) -> Tensor:
+    def _mean(self, x: Tensor, alpha: Scalar, sigma: Scalar, p: Scalar, r: Scalar) -> Tensor:
         mean = self._kernel(x, alpha, sigma)[2].reshape(x.shape)
         fraction = _over_variance(r, sigma, x, "a score")
         return broadcast(p, x) * mean + broadcast(fraction, x) * (broadcast(alpha, x) * mean - x)
 
-    def _divergence(self, x: Tensor, alpha: Real, sigma: Real, p: Real, r: Real) -> Tensor:
+    def _divergence(self, x: Tensor, alpha: Scalar, sigma: Scalar, p: Scalar, r: Scalar) -> Tensor:
         _check_noise(sigma, "a finite divergence")
         nearest, mass, mean = self._kernel(x, alpha, sigma)
         spread = torch.zeros_like(mass)
@@ -105,7 +108,7 @@ class Empirical(Oracle):
         share = alpha * spread / mass / _variance(sigma, x)
         return (p + fraction * alpha) * share - fraction * self._flat.shape[1]
 
-    def _log_cdf(self, x: Tensor, alpha: Real, sigma: Real, upper: Tensor) -> Tensor:
+    def _log_cdf(self, x: Tensor, alpha: Scalar, sigma: Scalar, upper: Tensor) -> Tensor:
         alpha, sigma = broadcast(alpha, x), torch.as_tensor(sigma, dtype=x.dtype).clamp(min=_tiny(x) ** 0.25)
         total = x.new_full((len(x),), -math.inf)
         for points, weights in self._chunks():
@@ -114,7 +117,7 @@ class Empirical(Oracle):
             total = torch.logaddexp(total, torch.logsumexp(terms, dim=1))
         return total
 
-    def _kernel(self, x: Tensor, alpha: Real, sigma: Real) -> tuple[Tensor, Tensor, Tensor]:
+    def _kernel(self, x: Tensor, alpha: Scalar, sigma: Scalar) -> tuple[Tensor, Tensor, Tensor]:
         """The least ‖x − α y_i‖² (B,), Σ w_i k_i relative to it (B,), and D, flat (B, d)."""
         flat, double = x.flatten(1), 2.0 * _variance(sigma, x)
         nearest = x.new_full((len(x),), torch.finfo(x.dtype).max ** 0.5)  # not inf, which has no gradient
@@ -127,7 +130,7 @@ class Empirical(Oracle):
             mass, total, nearest = kept * mass + kernel.sum(1), kept[:, None] * total + kernel @ points, least
         return nearest, mass, total / mass[:, None]
 
-    def _kernels(self, x: Tensor, alpha: Real, sigma: Real, nearest: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    def _kernels(self, x: Tensor, alpha: Scalar, sigma: Scalar, nearest: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """w_i k_i (B, n) relative to the least distance, and the points, chunk by chunk."""
         flat, double = x.flatten(1), 2.0 * _variance(sigma, x)
         for points, weights in self._chunks():
@@ -139,7 +142,7 @@ class Empirical(Oracle):
 
 
 class PointMass(Empirical):
-    """All mass in one point, of shape (*shape) and a floating dtype: the simplest oracle, a straight line under CondOT.
+    """All mass in one point (*shape) of a floating dtype: the simplest oracle, whose flow is straight under CondOT.
 
     Raises ValueError for a point without an axis.
     """
@@ -147,8 +150,8 @@ class PointMass(Empirical):
     def __init__(self, point: Tensor) -> None:
         super().__init__(point.unsqueeze(0))
 
-    def flow_map(self, x: Tensor, s: Real, t: Real, path: GaussianPath) -> Tensor:
-        """α_t y + (σ_t/σ_s) (x − α_s y), (B, *shape). Raises ValueError where σ_s = 0, a float, where all is lost."""
+    def flow_map(self, x: Tensor, s: Scalar, t: Scalar, path: GaussianPath) -> Tensor:
+        """α_t y + (σ_t/σ_s) (x − α_s y), (B, *shape). Raises ValueError at a float s with σ_s = 0."""
         alpha_s, sigma_s = coefficients(self._checked(x), s, path)
         alpha_t, sigma_t = coefficients(x, t, path)
         _check_noise(sigma_s, "a way back")
@@ -157,7 +160,7 @@ class PointMass(Empirical):
         return broadcast(alpha_t, x) * point + broadcast(sigma_t, x) * eps
 
 
-def _squared_distances(x: Tensor, points: Tensor, alpha: Real = 1.0) -> Tensor:
+def _squared_distances(x: Tensor, points: Tensor, alpha: Scalar = 1.0) -> Tensor:
     """‖x_b − α_b y_i‖², (B, n), from differences: the products of x and y would cancel where σ is small."""
     if isinstance(alpha, Tensor):
         return (x[:, None] - alpha[:, None, None] * points).square().sum(-1)
@@ -168,12 +171,12 @@ def _tiny(x: Tensor) -> float:
     return torch.finfo(x.dtype).tiny
 
 
-def _variance(sigma: Real, x: Tensor) -> Tensor:
-    """σ², kept from zero, where the quotients have their limits; a scalar or (B,)."""
+def _variance(sigma: Scalar, x: Tensor) -> Tensor:
+    """σ², bounded away from zero, where the quotients have their limits; a scalar or (B,)."""
     return (torch.as_tensor(sigma, dtype=x.dtype, device=x.device) ** 2).clamp(min=_tiny(x))
 
 
-def _over_variance(r: Real, sigma: Real, x: Tensor, what: str) -> Real:
+def _over_variance(r: Scalar, sigma: Scalar, x: Tensor, what: str) -> Scalar:
     """r/σ², which is 0 where r is."""
     if not isinstance(r, Tensor):
         if r == 0.0:
@@ -182,6 +185,6 @@ def _over_variance(r: Real, sigma: Real, x: Tensor, what: str) -> Real:
     return r / _variance(sigma, x)
 
 
-def _check_noise(sigma: Real, what: str) -> None:
+def _check_noise(sigma: Scalar, what: str) -> None:
     if not isinstance(sigma, Tensor) and sigma == 0.0:
         raise ValueError(f"A measure of single points has not got {what} where σ = 0; take an earlier time.")

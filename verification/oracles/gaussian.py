@@ -22,7 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ...generative.paths import GaussianPath, Real
+from ...generative.paths import GaussianPath, Real, Scalar
 from ...solvers import standard_normal
 from .base import Oracle, coefficients
 
@@ -30,9 +30,9 @@ __all__ = ["Gaussian", "GaussianMixture"]
 
 
 class _Posterior(NamedTuple):
-    """What x_t tells: of each component its evidence and its residual."""
+    """The evidence and the residual of each component given x_t."""
 
-    alpha: Real  # per-sample times: (B, 1, 1)
+    alpha: Scalar  # per-sample times: (B, 1, 1)
     variance: Tensor  # v_k: (K, d), per-sample times (B, K, d)
     whitened: Tensor  # y_k / v_k: (B, K, d)
     log_joint: Tensor  # log w_k N(x_t; α m_k, V_k): (B, K)
@@ -44,13 +44,15 @@ class _Posterior(NamedTuple):
 
 
 class GaussianMixture(Oracle):
-    """Σ_k w_k N(m_k, C_k) with its exact fields at every time of a Gaussian path.
+    """Σ_k w_k N(m_k, C_k) with its exact fields at every time of a Gaussian path. `flow_map` is for d = 1.
 
-    weights (K,), means (K, d), covs (K, d, d), all of one floating dtype, which is also that of the states
-    x (B, d). A time is one float, or a tensor (B,) with a time for each sample. `flow_map` is for d = 1.
+    Args:
+        weights: w, (K,), positive with sum 1, of a floating dtype, which is also that of the states (B, d).
+        means: m, (K, d).
+        covs: C, (K, d, d), symmetric and positive definite.
 
-    Raises ValueError for weights that are not positive with sum 1, for covariances that are not symmetric and
-    positive definite, and for states or times of another shape or dtype.
+    Raises:
+        ValueError: parameters that do not fit, and states or times of another shape or dtype.
 
     Source: Albergo et al. (2303.08797), the appendix on Gaussian mixtures, with a normal law at one end.
     """
@@ -96,20 +98,20 @@ class GaussianMixture(Oracle):
         waves = torch.exp(torch.complex(decay, frequency @ self.means.T))
         return waves @ self.weights.to(waves)
 
-    def _log_prob(self, x: Tensor, alpha: Real, sigma: Real) -> Tensor:
+    def _log_prob(self, x: Tensor, alpha: Scalar, sigma: Scalar) -> Tensor:
         return torch.logsumexp(self._posterior(x, alpha, sigma).log_joint, dim=-1)
 
-    def _log_cdf(self, x: Tensor, alpha: Real, sigma: Real, upper: Tensor) -> Tensor:
+    def _log_cdf(self, x: Tensor, alpha: Scalar, sigma: Scalar, upper: Tensor) -> Tensor:
         posterior = self._posterior(x, alpha, sigma)
         deviate = (posterior.whitened * posterior.variance.sqrt())[..., 0]
         deviate = torch.where(upper[:, None], -deviate, deviate)
         return torch.logsumexp(self._log_weights + torch.special.log_ndtr(deviate), dim=-1)
 
-    def _mean(self, x: Tensor, alpha: Real, sigma: Real, p: Real, r: Real) -> Tensor:
+    def _mean(self, x: Tensor, alpha: Scalar, sigma: Scalar, p: Scalar, r: Scalar) -> Tensor:
         posterior = self._posterior(x, alpha, sigma)
         return self._average(posterior, _column(p), self._gain(posterior, p, r))
 
-    def _divergence(self, x: Tensor, alpha: Real, sigma: Real, p: Real, r: Real) -> Tensor:
+    def _divergence(self, x: Tensor, alpha: Scalar, sigma: Scalar, p: Scalar, r: Scalar) -> Tensor:
         """With s_k and u_k the score and the field of component k, ∇·u_k = Σ_i g_ki / v_ki, and
         ∇·Σ ρ_k u_k = Σ ρ_k (∇·u_k + s_k·(u_k − u)), since ∇ρ_k = ρ_k (s_k − Σ_j ρ_j s_j).
         """
@@ -123,7 +125,7 @@ class GaussianMixture(Oracle):
         total: Tensor = (share * (gain / posterior.variance + scores * fields)).sum((1, 2))
         return total
 
-    def _posterior(self, x: Tensor, alpha: Real, sigma: Real) -> _Posterior:
+    def _posterior(self, x: Tensor, alpha: Scalar, sigma: Scalar) -> _Posterior:
         components, dim = self.means.shape
         alpha, sigma = _column(alpha), _column(sigma)
         variance = alpha**2 * self._spectrum + sigma**2
@@ -133,12 +135,12 @@ class GaussianMixture(Oracle):
         log_normal = -0.5 * (distance + variance.log().sum(-1) + dim * math.log(2.0 * math.pi))
         return _Posterior(alpha, variance, whitened, self._log_weights + log_normal)
 
-    def _gain(self, posterior: _Posterior, p: Real, r: Real) -> Tensor:
+    def _gain(self, posterior: _Posterior, p: Scalar, r: Scalar) -> Tensor:
         """g_k = p α c_k − r, (K, d), or for times per sample (B, K, d)."""
         gain: Tensor = _column(p) * posterior.alpha * self._spectrum - _column(r)
         return gain
 
-    def _average(self, posterior: _Posterior, p: Real, gain: Tensor) -> Tensor:
+    def _average(self, posterior: _Posterior, p: Scalar, gain: Tensor) -> Tensor:
         """Σ_k ρ_k (p m_k + Q_k (gain_k y_k / v_k)), shape (B, d)."""
         share = posterior.share.unsqueeze(-1)
         centres: Tensor = (share * p).squeeze(-1) @ self.means
@@ -147,15 +149,15 @@ class GaussianMixture(Oracle):
 
 
 class Gaussian(GaussianMixture):
-    """N(mean, cov), mean (d,), cov (d, d): the mixture of one component, with its flow in closed form."""
+    """N(mean, cov), mean (d,), cov (d, d): a mixture of one component, with the flow in closed form."""
 
     def __init__(self, mean: Tensor, cov: Tensor) -> None:
         super().__init__(mean.new_ones(1), mean.unsqueeze(0), cov.unsqueeze(0))
 
-    def flow_map(self, x: Tensor, s: Real, t: Real, path: GaussianPath) -> Tensor:
-        """The probability flow from time s to time t, in either direction, shape (B, d).
+    def flow_map(self, x: Tensor, s: Scalar, t: Scalar, path: GaussianPath) -> Tensor:
+        """The probability flow from time s to time t, in either direction, (B, d).
 
-        Along it every whitened coordinate is constant: y_t = √(v_t / v_s) y_s, so that with C = Q diag(c) Qᵀ
+        Every whitened coordinate is constant along it: y_t = √(v_t / v_s) y_s, so that with C = Q diag(c) Qᵀ
         x_t = α_t m + Q diag(√((α_t² c + σ_t²) / (α_s² c + σ_s²))) Qᵀ (x_s − α_s m).
         """
         start = self._posterior(self._checked(x), *coefficients(x, s, path))
@@ -163,8 +165,8 @@ class Gaussian(GaussianMixture):
         stretch = ((alpha**2 * self._spectrum + sigma**2) * start.variance).sqrt()
         return self._average(start, alpha, stretch)
 
-    def entropy(self, t: Real = 1.0, path: GaussianPath | None = None) -> float:
-        """−∫ p_t log p_t at a time t (a float), in nats; without a path, of the data."""
+    def entropy(self, t: Scalar = 1.0, path: GaussianPath | None = None) -> float:
+        """−∫ p_t log p_t in nats, at one time t; without a path that of x₀."""
         alpha, sigma = coefficients(self.means, t, path)
         variance = alpha**2 * self._spectrum + sigma**2
         return 0.5 * float((variance.double() * (2.0 * math.pi * math.e)).log().sum())
@@ -176,7 +178,7 @@ def _column(coefficient: Real) -> Real:
 
 
 def _check_parameters(weights: Tensor, means: Tensor, covs: Tensor) -> None:
-    """Raises ValueError unless these are the parameters of a mixture, all of one floating dtype."""
+    """Raises ValueError unless the parameters make a mixture and have one floating dtype."""
     k, d = (*means.shape, 0, 0)[:2]
     if means.ndim != 2 or weights.shape != (k,) or covs.shape != (k, d, d) or k * d == 0:
         shapes = f"{tuple(weights.shape)}, {tuple(means.shape)} and {tuple(covs.shape)}"

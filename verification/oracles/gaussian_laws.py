@@ -1,4 +1,4 @@
-"""Gaussian laws in closed form: the marginals of a path, and the transitions of its reversed processes.
+"""Gaussian laws in closed form: the marginals of a path, and the transitions of the reversed processes.
 
 For data N(m, C), C = Q diag(c) Qᵀ, the path x_t = α x₀ + σ ε has the marginal N(α m, Q diag(v) Qᵀ), v = α² c + σ².
 In y = diag(v)^{−1/2} Qᵀ (x − α m) the reversed process of noise level η (`reverse_sde`) is, component by component,
@@ -40,26 +40,40 @@ class Transition(NamedTuple):
     cov: Tensor
 
     def of(self, law: Law) -> Law:
-        """What it makes of a law."""
+        """The law of the output for an input of this law."""
         return Law(self.matrix @ law.mean + self.offset, self.matrix @ law.cov @ self.matrix.mT + self.cov)
 
 
 def law_of(law: Law | Gaussian) -> Law:
-    """The mean and the covariance of a Gaussian oracle; a law as it is."""
+    """The `Law` of a Gaussian oracle; a `Law` is returned as it is."""
     return law if isinstance(law, Law) else Law(law.means[0], law.covs[0])
 
 
 def marginal(data: Law | Gaussian, path: GaussianPath, t: float) -> Law:
-    """The law of x_t = α x₀ + σ ε."""
+    """The law of x_t = α x₀ + σ ε.
+
+    Args:
+        data: the law of x₀.
+        path: the path.
+        t: the time.
+    """
     mean, cov = law_of(data)
-    alpha, sigma = float(path.alpha(t)), float(path.sigma(t))
+    alpha, sigma = path.alpha(t), path.sigma(t)
     return Law(alpha * mean, alpha**2 * cov + sigma**2 * torch.eye(len(mean), dtype=cov.dtype))
 
 
 def reversed_transition(data: Law | Gaussian, path: GaussianPath, eta: float, s: float, t: float) -> Transition:
-    """Of the process `reverse_sde(denoiser, eta)`, exactly, from time s to t > s; for eta = 0 of the flow.
+    """The exact transition of the process `reverse_sde(denoiser, eta)`; for eta = 0 of the flow.
 
-    Raises ValueError unless s < t.
+    Args:
+        data: the law of x₀.
+        path: the path.
+        eta: η, the noise level.
+        s: the start.
+        t: the end, t > s.
+
+    Raises:
+        ValueError: unless s < t.
     """
     if not s < t:
         raise ValueError(f"A reversed process leads forward in time, but got s = {s:g} and t = {t:g}; exchange them.")
@@ -67,7 +81,7 @@ def reversed_transition(data: Law | Gaussian, path: GaussianPath, eta: float, s:
     values, basis = torch.linalg.eigh(cov)
 
     def at(time: float) -> tuple[float, Tensor, Tensor]:
-        alpha, sigma = float(path.alpha(time)), float(path.sigma(time))
+        alpha, sigma = path.alpha(time), path.sigma(time)
         ratio = (sigma / alpha) ** 2 if alpha > 0.0 else math.inf
         return alpha, alpha**2 * values + sigma**2, -0.5 * (ratio + values).log()
 

@@ -1,8 +1,8 @@
 """Exact models for guidance: classes with known laws, the population, and the law that guidance makes of two normals.
 
 Every class c is a Gaussian mixture p(x₀|c), and so is the population p(x₀) = Σ_c π_c p(x₀|c), the law without a label.
-All are mixtures of the same components with other weights, one row of weights a label, so that one evaluation serves
-samples with different labels. Bayes' rule gives the classifier of noisy states,
+All these mixtures have the same components with different weights, a row of weights for each label, so that one
+evaluation serves samples with different labels. Bayes' rule gives the classifier of noisy states,
 
     log p_t(c|x) = log π_c + log p_t(x|c) − log p_t(x).
 
@@ -14,7 +14,8 @@ is linear, whatever the schedule. With Ψ(u) = (S² + u)^{(1−w)/2} (s² + u)^{
 
     z(0) = (Ψ(0)/Ψ(u)) z(u) + w (m − M) Ψ(0) ∫_{h(u)}^{1/S} (1 − D h²)^{−1−w/2} dh,
 
-so that noise becomes a normal law of standard deviation S^{1−w} s^w. It is neither p(x|c) nor p(x)^{1−w} p(x|c)^w.
+so that noise becomes a normal law of standard deviation S^{1−w} s^w. This law is neither p(x|c) nor p(x)^{1−w}
+p(x|c)^w.
 
 Source: Ho and Salimans (2207.12598), eq. 6, for the field; the law follows from it as above.
 """
@@ -39,11 +40,14 @@ __all__ = ["GaussianClasses", "guided_law"]
 class GaussianClasses:
     """Classes 0, …, K−1, each a Gaussian mixture, and the population, whose label is `null_label` = K.
 
-    classes: mixtures of one dimension and dtype. priors: π, (K,), positive with sum 1, of their dtype; None: equal.
-    population: another law in place of Σ π_c p(x|c), for guidance away from a model of other data; there the
-    classifier's log-probabilities are of a ratio alone, and their gradients what guidance takes.
+    Args:
+        classes: mixtures of one dimension and dtype.
+        priors: π, (K,), positive with sum 1, of the same dtype; None for equal ones.
+        population: another law in place of Σ π_c p(x|c), for guidance away from a model of other data. The classifier
+            then gives log-ratios up to a constant, whose gradients are those that guidance needs.
 
-    Raises ValueError for parameters that do not fit each other.
+    Raises:
+        ValueError: parameters that do not fit each other.
     """
 
     def __init__(
@@ -72,18 +76,17 @@ class GaussianClasses:
         return len(self.classes)
 
     def given(self, label: int | Tensor) -> GaussianMixture:
-        """The law of a class, or of the population; for labels (B,), one that has the fields of B states, each by its
-        own."""
+        """The law of a class, or of the population; for labels (B,) a law for B states, each with its own label."""
         if isinstance(label, int):
             return self.population if label == self.null_label else self.classes[label]
         return self._components.reweighted(self._log_weights[label])
 
     def denoiser(self, path: GaussianPath) -> Denoiser:
-        """The exact network net(x, time, label), which predicts v; without a label it is that of the population."""
+        """The exact network net(x, time, label), which predicts v; without a label that of the population."""
         return Denoiser(_Network(self, path), path, predicts="v", label=self.null_label)
 
     def classifier(self, path: GaussianPath) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-        """log p_t(c|x) as a function of x (B, d), times (B,) and labels (B,), of shape (B,)."""
+        """The function of x (B, d), times (B,) and labels (B,) that returns log p_t(c|x), (B,)."""
 
         def log_prob(x: Tensor, time: Tensor, label: Tensor) -> Tensor:
             evidence = self.given(label).log_prob(x, time, path) - self.population.log_prob(x, time, path)
@@ -93,7 +96,7 @@ class GaussianClasses:
 
 
 class _Network:
-    """The exact v of each sample's class."""
+    """The exact v of the class of each sample."""
 
     def __init__(self, model: GaussianClasses, path: GaussianPath) -> None:
         self.model, self.path = model, path
@@ -118,10 +121,18 @@ def _mixture(laws: Sequence[GaussianMixture], shares: Tensor) -> _Components:
 
 
 def guided_law(population: Gaussian, conditional: Gaussian, weight: float, log_snr: float = -math.inf) -> Gaussian:
-    """The law at σ = 0 of the flow guided by `weight`, started from N(0, σ²) at a log-SNR, in one dimension.
+    """The law at σ = 0 that the guided flow makes of noise N(0, σ²), in one dimension.
 
-    log_snr: −∞ is noise without signal. Exact to 1e-12 where the deviations differ by less than a factor of 30. Raises
-    ValueError in more than one dimension.
+    The result is exact to 1e-12 if the two standard deviations differ by less than a factor of 30.
+
+    Args:
+        population: N(M, S²), the law without a label.
+        conditional: N(m, s²), the law of the class.
+        weight: w; 1 is the class itself, 0 the population.
+        log_snr: log(α²/σ²) at the start; −∞ is noise without signal.
+
+    Raises:
+        ValueError: laws of more than one dimension.
     """
     if population.means.shape != (1, 1) or conditional.means.shape != (1, 1):
         raise ValueError("The law under guidance is known in one dimension; give two normal laws of one component.")

@@ -1,12 +1,12 @@
 """The increasing map T between two laws on the line, G(T(x)) = F(x): T = G⁻¹ ∘ F.
 
-It is the probability flow between two times in one dimension, and the map that is optimal for W₂. Near the upper tail
-1 − F is equated instead of F, and both in logarithms, so that T is as accurate far out as in the middle:
+T is the probability flow between two times in one dimension, and the optimal map for W₂. In the lower half it equates
+log F, in the upper half log(1 − F), so that T is as accurate in the tails as in the middle:
 
     h(y) = log G(y) − log F(x)    where F(x) ≤ 1/2,        h(y) = log(1 − F(x)) − log(1 − G(y))    elsewhere.
 
-h increases; its zero is bracketed by strides that grow and then found by Chandrupatla's method, which needs no
-derivative and falls back on bisection, so that jumps and kinks of G do no harm.
+h increases. Growing strides bracket its zero, and Chandrupatla's method finds it; the method needs no derivative and
+falls back on bisection, so that jumps and kinks of G do no harm.
 
 Source: Chandrupatla, A new hybrid quadratic/bisection algorithm (1997), Adv. Eng. Software 28, 145.
 """
@@ -28,9 +28,18 @@ _STEPS = 200
 
 
 def monotone_map(source: LogCDF, target: LogCDF, x: Tensor) -> Tensor:
-    """G⁻¹(F(x)) for x of shape (B,), from the laws' distribution functions F (source) and G (target).
+    """G⁻¹(F(x)).
 
-    Raises ValueError where x lies outside the source's support.
+    Args:
+        source: F, as the logarithms of both tails.
+        target: G, likewise.
+        x: points, (B,).
+
+    Returns:
+        (B,).
+
+    Raises:
+        ValueError: a point outside the support of F.
     """
     everywhere = torch.ones_like(x, dtype=torch.bool)
     below, above = source(x, ~everywhere), source(x, everywhere)
@@ -46,7 +55,7 @@ def monotone_map(source: LogCDF, target: LogCDF, x: Tensor) -> Tensor:
 
 
 def _bracket(h: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
-    """Points where h ≤ 0 and where h ≥ 0, on one side of x the nearer, the fewer strides were needed."""
+    """Points where h ≤ 0 and where h ≥ 0, the closer to x, the fewer strides were needed."""
     low, high, width = x - 1.0, x + 1.0, torch.ones_like(x)
     for _ in range(_STRIDES):
         lower, higher = h(low) > 0.0, h(high) < 0.0
@@ -61,7 +70,7 @@ def _bracket(h: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _zero(h: Callable[[Tensor], Tensor], a: Tensor, b: Tensor, rounding: Tensor) -> Tensor:
-    """The zero of an increasing function between a and b, elementwise, to the rounding of its value or of its place."""
+    """The zero of an increasing function between a and b, elementwise, to the rounding of the value or of the zero."""
     at_a, at_b = h(a), h(b)
     old, at_old = a, at_a
     share = torch.full_like(a, 0.5)

@@ -1,15 +1,15 @@
 """The uniform law and Laplace's, by quadrature.
 
-They are made of pieces with a log-linear density, p(y) = e^{k + κ (y − m)} on [a, b]. With
-z = (α y − x)/σ, the posterior of y given x_t = x has a quadratic logarithm on each piece, so that its mode and the
-window in which it stays within 38 nats of its maximum are known, and Gauss and Legendre's rule on the window is exact
-to rounding. The window is laid in the chart that is regular: in z where σ < α, in y elsewhere, so that both ends of a
-path, σ = 0 and α = 0, are limits. With ρ the shares of the pieces, and β_a = p(a) N(x; α a, σ²)/p_t(x) at their ends,
+Both laws consist of pieces with a log-linear density, p(y) = e^{k + κ (y − m)} on [a, b]. With z = (α y − x)/σ, the
+posterior of y given x_t = x has a quadratic logarithm on each piece. So the mode is known, and the window in which the
+posterior is within 38 nats of the maximum; Gauss and Legendre's rule on this window is exact to rounding. The variable
+of integration is z where σ < α and y elsewhere, so that both ends of a path, σ = 0 and α = 0, are regular limits. With
+ρ the shares of the pieces, and β_a = p(a) N(x; α a, σ²)/p_t(x) at their ends,
 
     D = E y,    ∇·D = Var z/α = α Var y/σ²,    s = E z/σ = Σ (κ ρ + β_a − β_b)/α,
     ∇·s = (α ∇·D − 1)/σ² = Σ [κ (κ ρ + β_a − β_b)/α² + (β_a z_a − β_b z_b)/(α σ)] − s²,
 
-where the first form of s and ∇·s serves σ ≥ α and the second, by parts, σ < α: each where it does not cancel.
+where the first form of s and ∇·s is used for σ ≥ α and the second, by parts, for σ < α: each where nothing cancels.
 The distribution functions, for x below the centre (above it by symmetry), z_a = (x − α a)/σ:
 
     uniform    [max(z_a, 0) + ∫_{|z_a|}^{|z_b|} Φ(−w) dw] / (z_a − z_b)
@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...generative.paths import Real
+from ...generative.paths import Scalar
 from ...solvers import standard_normal
 from .base import Oracle
 
@@ -35,7 +35,7 @@ __all__ = ["Laplace", "Uniform"]
 _DROP = 38.0  # nats
 _NODES, _WEIGHTS = (torch.from_numpy(values) for values in np.polynomial.legendre.leggauss(56))
 _NEVER = 1e-100  # stands for α = 0 and σ = 0
-_FAR = 1e30  # in units of the scale, stands for an infinite end
+_FAR = 1e30  # stands for an infinite end, in units of the scale
 
 
 class _Posterior(NamedTuple):
@@ -63,9 +63,12 @@ class _Posterior(NamedTuple):
 
 
 class _LogLinear(Oracle):
-    """A law that is symmetric about `centre`, with log-linear pieces: (a, b, κ, k), each a tuple of numbers.
+    """A law that is symmetric about `centre` and consists of log-linear pieces.
 
-    States are (B, 1) of `dtype`; the quadrature runs in float64.
+    Args:
+        centre: m.
+        pieces: (a, b, κ, k) of each piece.
+        dtype: that of the states (B, 1); the quadrature runs in float64.
     """
 
     def __init__(self, centre: float, pieces: list[tuple[float, float, float, float]], dtype: torch.dtype) -> None:
@@ -83,15 +86,15 @@ class _LogLinear(Oracle):
     def _lower_tail(self, x: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         """log F_t(x) for x (B, 1) below the centre, α and σ (B, 1), all float64: (B,)."""
 
-    def _log_prob(self, x: Tensor, alpha: Real, sigma: Real) -> Tensor:
+    def _log_prob(self, x: Tensor, alpha: Scalar, sigma: Scalar) -> Tensor:
         return _without_rest(self._posterior(x, alpha, sigma).log_prob).to(x)
 
-    def _mean(self, x: Tensor, alpha: Real, sigma: Real, p: Real, r: Real) -> Tensor:
+    def _mean(self, x: Tensor, alpha: Scalar, sigma: Scalar, p: Scalar, r: Scalar) -> Tensor:
         posterior = self._posterior(x, alpha, sigma)
         mean = (posterior.weights * posterior.y).sum((1, 2))
         return (p * mean + r * self._scores(posterior)[0]).to(x)[:, None]
 
-    def _divergence(self, x: Tensor, alpha: Real, sigma: Real, p: Real, r: Real) -> Tensor:
+    def _divergence(self, x: Tensor, alpha: Scalar, sigma: Scalar, p: Scalar, r: Scalar) -> Tensor:
         posterior = self._posterior(x, alpha, sigma)
         return (p * _sensitivity(posterior) + r * self._scores(posterior)[1]).to(x)
 
@@ -109,14 +112,14 @@ class _LogLinear(Oracle):
         score = torch.where(near, by_parts, (posterior.weights * posterior.z).sum((1, 2)) / sigma)
         return score, torch.where(near, bend, (alpha * _sensitivity(posterior) - 1.0) / sigma**2)
 
-    def _log_cdf(self, x: Tensor, alpha: Real, sigma: Real, upper: Tensor) -> Tensor:
+    def _log_cdf(self, x: Tensor, alpha: Scalar, sigma: Scalar, upper: Tensor) -> Tensor:
         points, alpha, sigma = _doubles(x, alpha, sigma)
         centre = alpha * self.centre
         above = (points > centre) != upper[:, None]
         tail = _without_rest(self._lower_tail(centre - (points - centre).abs(), alpha, sigma))
         return torch.where(above[:, 0], torch.log1p(-tail.exp()), tail).to(x)
 
-    def _posterior(self, x: Tensor, alpha: Real, sigma: Real) -> _Posterior:
+    def _posterior(self, x: Tensor, alpha: Scalar, sigma: Scalar) -> _Posterior:
         points, alpha, sigma = _doubles(x, alpha, sigma)
         near, slope = sigma < alpha, self._slope
         z_a, z_b = (alpha * self._a - points) / sigma, (alpha * self._b - points) / sigma
@@ -146,9 +149,17 @@ class _LogLinear(Oracle):
 
 
 class Uniform(_LogLinear):
-    """The uniform law on [low, high], with states (B, 1) of `dtype`. Raises ValueError unless low < high, both finite.
+    """The uniform law on [low, high].
 
-    At the ends themselves half the density is given where σ = 0, and no score exists there.
+    Where σ = 0 the density at the ends themselves is half of that inside, and the score does not exist there.
+
+    Args:
+        low: the lower end.
+        high: the upper end.
+        dtype: that of the states (B, 1).
+
+    Raises:
+        ValueError: unless low < high, both finite.
     """
 
     def __init__(self, low: float, high: float, *, dtype: torch.dtype = torch.float64) -> None:
@@ -182,9 +193,15 @@ class Uniform(_LogLinear):
 
 
 class Laplace(_LogLinear):
-    """The law e^{−|y − centre|/scale}/(2 scale), with states (B, 1) of `dtype`.
+    """Laplace's law with the density e^{−|y − centre|/scale}/(2 scale).
 
-    Raises ValueError for a scale that is not positive and finite.
+    Args:
+        centre: the mean.
+        scale: the mean absolute deviation.
+        dtype: that of the states (B, 1).
+
+    Raises:
+        ValueError: unless the centre is finite and the scale positive and finite.
     """
 
     def __init__(self, centre: float = 0.0, scale: float = 1.0, *, dtype: torch.dtype = torch.float64) -> None:
@@ -217,7 +234,7 @@ class Laplace(_LogLinear):
 
 
 def _without_rest(log_prob: Tensor) -> Tensor:
-    """Nothing at all where only the least σ, which stands for σ = 0, leaves something outside the support."""
+    """Sets log-probabilities to −∞ outside the support, where they are finite because _NEVER stands for σ = 0."""
     return log_prob.masked_fill(log_prob < -1e150, -math.inf)
 
 
@@ -232,10 +249,10 @@ def _sensitivity(posterior: _Posterior) -> Tensor:
     return torch.where(sigma < alpha, variance(posterior.z) / alpha, alpha / sigma**2 * variance(posterior.y))
 
 
-def _doubles(x: Tensor, alpha: Real, sigma: Real) -> tuple[Tensor, Tensor, Tensor]:
-    """x (B, 1), α and σ (B, 1) in float64, the latter two kept from zero."""
+def _doubles(x: Tensor, alpha: Scalar, sigma: Scalar) -> tuple[Tensor, Tensor, Tensor]:
+    """x, α and σ as (B, 1) in float64, α and σ bounded away from zero."""
 
-    def column(value: Real) -> Tensor:
+    def column(value: Scalar) -> Tensor:
         return torch.as_tensor(value, dtype=torch.float64).expand(len(x)).clamp(min=_NEVER)[:, None]
 
     return x.double(), column(alpha), column(sigma)

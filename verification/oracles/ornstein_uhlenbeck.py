@@ -1,4 +1,4 @@
-"""The Ornstein-Uhlenbeck process, dX = −θ X dt + σ dW: every law of it, and every path.
+"""The Ornstein-Uhlenbeck process, dX = −θ X dt + σ dW: exact laws and exact paths.
 
     X_t | X_s ~ N(e^{−θ(t−s)} X_s, σ² (1 − e^{−2θ(t−s)}) / 2θ),        X_∞ ~ N(0, σ² / 2θ).
 
@@ -56,7 +56,7 @@ class _Clock(Clock):
 
 @dataclass(frozen=True)
 class OrnsteinUhlenbeck:
-    """dX = −θ X dt + σ dW in every component, for θ > 0 and σ > 0; otherwise ValueError."""
+    """dX = −θ X dt + σ dW in every component. Raises ValueError unless θ > 0 and σ > 0, both finite."""
 
     theta: float
     sigma: float
@@ -96,9 +96,17 @@ class OrnsteinUhlenbeck:
         return Semilinear(lambda t, x: torch.zeros_like(x), _Clock(self.theta, self.sigma))
 
     def path(self, x: Tensor, times: Sequence[float], noise: Noise) -> Tensor:
-        """The solution from x at times[0], at every one of the times: shape (len(times), B, ...).
+        """The exact solution at every time.
 
-        With a `BrownianTree` it is the path which every solver of `equation()` on the same tree approximates.
+        With a `BrownianTree` it is the path that every solver of `equation()` approximates on the same tree.
+
+        Args:
+            x: the states at times[0], (B, ...).
+            times: increasing.
+            noise: the Brownian path.
+
+        Returns:
+            (len(times), B, ...).
         """
         clock = self.equation().variance
         states = [x]

@@ -1,12 +1,12 @@
-"""Controlled imperfect networks: the exact one of an oracle with an error of known size.
+"""Imperfect networks with an error of known size, made from the exact network of an oracle.
 
 An oracle's network predicts y = E[Y | x_t], with the target Y = p x₀ + q ε of its kind. The size of an error e is
 
     size_t = ‖e‖_{L²(p_t)} / ‖Y‖,    ‖Y‖² = E|p x₀ + q ε|² = p² (|m|² + tr C) + q² d,
 
-with m and C the moments of x₀: relative to what the network is regressed on, so that it is known in closed form for
-every law, and does not blow up where the best prediction itself vanishes. An imperfect network for ε of the size 0.1
-has the loss of the perfect one plus 0.01 d. The errors:
+with m and C the moments of x₀. The size is relative to the target of the regression. So it is known in closed form for
+every law, and stays finite where the best prediction itself vanishes. A network for ε with an error of the size 0.1 has
+the loss of the exact network plus 0.01 d. The errors:
 
     Bias       size ‖Y‖ u                                  one direction u, everywhere
     White      size ‖Y‖ ξ(x, t)/√d                         ξ standard normal, independent between any two states
@@ -14,8 +14,8 @@ has the loss of the perfect one plus 0.01 d. The errors:
     Lag        y(x, t − δ) − y(x, t)                       a clock that is late
     Rounding   the output rounded to a type with fewer digits
 
-The first three have the size that they were given at every time. For Smooth, N² = Σ a_j·a_l E 2 cos cos is known from
-the law's characteristic function. Those of the last two depend on the law: `relative_error` measures them, and that of
+The first three have the given size at every time. For Smooth, N² = Σ a_j·a_l E 2 cos cos follows from the
+characteristic function of the law. The sizes of the last two depend on the law; `relative_error` measures the error of
 any network. Rounding to p binary digits is at most 2^{−p} |y| in every component.
 
 Source of the features: Rahimi and Recht, Random Features for Large-Scale Kernel Machines (2007).
@@ -40,7 +40,7 @@ __all__ = ["Bias", "Lag", "NetworkError", "RelativeError", "Rounding", "Smooth",
 
 
 class _Exact(NamedTuple):
-    """What an error is made from."""
+    """The exact network that an error is made from."""
 
     oracle: Oracle
     path: GaussianPath
@@ -58,16 +58,16 @@ class _Exact(NamedTuple):
 
 
 class NetworkError(ABC):
-    """An error of a network, added to its exact output or made of it."""
+    """A known error, added to the exact output or computed from it."""
 
     @abstractmethod
     def output(self, exact: _Exact, x: Tensor, time: Tensor) -> Tensor:
-        """What the imperfect network says, (B, *shape), for times (B,)."""
+        """The output of the imperfect network, (B, *shape), for states x (B, *shape) and times (B,)."""
 
 
 @dataclass(frozen=True)
 class _Sized(NetworkError):
-    """An error field of L²(p_t) norm one, times size ‖Y‖."""
+    """An error field of L²(p_t) norm one, times `size` ‖Y‖; `seed` draws the field."""
 
     size: float
     seed: int = 0
@@ -99,9 +99,9 @@ class Bias(_Sized):
 class White(_Sized):
     """A standard normal vector for every state and time, a function of their bits and of `seed` alone.
 
-    The same state at the same time has the same error, in every batch and on every run; two that differ in one bit
-    have independent ones. No step size resolves it. Its size is that of the mean over the field: over n states the
-    square of the norm has the relative standard deviation √(2/(n d)).
+    The same state at the same time has the same error in every batch and every run. Two states that differ in one bit
+    have independent errors, so that no step size resolves the field. The size is that of the mean over all fields: over
+    n states the square of the norm has the relative standard deviation √(2/(n d)).
     """
 
     def field(self, exact: _Exact, x: Tensor, time: Tensor) -> Tensor:
@@ -113,7 +113,7 @@ class White(_Sized):
 
 @dataclass(frozen=True)
 class Smooth(_Sized):
-    """A sum of `features` random waves, of wave numbers N(0, 1)/`length` in units of the root mean square of x_t."""
+    """A sum of `features` random waves, with wave numbers N(0, 1)/`length` in units of the root mean square of x_t."""
 
     length: float = 1.0
     features: int = 16
@@ -130,7 +130,7 @@ class Smooth(_Sized):
         amplitudes = torch.randn(self.features, d, generator=generator, dtype=torch.float64)
         times, which = torch.unique(time, return_inverse=True)
         mean, cov = (moment.double() for moment in exact.oracle.moments())
-        alpha, sigma = (torch.as_tensor(f(times)).double() for f in (exact.path.alpha, exact.path.sigma))
+        alpha, sigma = exact.path.alpha(times).double(), exact.path.sigma(times).double()
         radius = (alpha**2 * (mean.square().sum() + cov.trace()) / d + sigma**2).sqrt()
 
         def mean_wave(wave: Tensor, phase: Tensor) -> Tensor:
@@ -144,12 +144,13 @@ class Smooth(_Sized):
         gram = gram + mean_wave(waves[:, None] + waves, phases[:, None] + phases)
         norm = torch.einsum("tjl,ji,li->t", gram, amplitudes, amplitudes).sqrt()
         angles = x.flatten(1).double() @ waves.T / radius[which, None] + phases
-        return math.sqrt(2.0) * angles.cos() @ amplitudes / norm[which, None]
+        field: Tensor = math.sqrt(2.0) * angles.cos() @ amplitudes / norm[which, None]
+        return field
 
 
 @dataclass(frozen=True)
 class Lag(NetworkError):
-    """The output for the time t − `delay`, or for 0 or 1 where that lies outside. Raises ValueError if not finite."""
+    """The output for the time t − `delay`, limited to [0, 1]. Raises ValueError for a delay that is not finite."""
 
     delay: float
 
@@ -163,7 +164,7 @@ class Lag(NetworkError):
 
 @dataclass(frozen=True)
 class Rounding(NetworkError):
-    """The output rounded to the nearest number of another floating type, such as torch.bfloat16. Raises ValueError."""
+    """The output rounded to another floating type, such as torch.bfloat16. Raises ValueError for an integer type."""
 
     dtype: torch.dtype
 
@@ -175,10 +176,20 @@ class Rounding(NetworkError):
         return exact.output(x, time).to(self.dtype).to(x)
 
 
-def perturbed(oracle: Oracle, path: GaussianPath, error: NetworkError, predicts: str = "v") -> Denoiser:
-    """The oracle's network for one kind of prediction, with an error: a denoiser like any other.
+def perturbed(oracle: Oracle, error: NetworkError, path: GaussianPath, predicts: str = "v") -> Denoiser:
+    """The oracle's network with an error of known size.
 
-    Raises ValueError for an error whose size needs moments that the law has not got.
+    Args:
+        oracle: the law of x₀, whose exact network is perturbed.
+        error: `Bias`, `White`, `Smooth`, `Lag` or `Rounding`.
+        path: the path of the network.
+        predicts: the kind of prediction that the error is added to.
+
+    Returns:
+        A denoiser like any other.
+
+    Raises:
+        ValueError: the error's size is relative to the second moments, and the law has infinite ones.
     """
     exact = _Exact(oracle, path, predicts)
     if isinstance(error, _Sized) and not bool(oracle.moments()[1].isfinite().all()):
@@ -202,7 +213,15 @@ class RelativeError(NamedTuple):
 
 
 def relative_error(denoiser: Denoiser, oracle: Oracle, t: float, *, n: int = 4096, seed: int = 0) -> RelativeError:
-    """‖ŷ − y‖_{L²(p_t)} / ‖Y‖ of what a denoiser predicts, on n fixed states x_t of the oracle's law."""
+    """Measures ‖ŷ − y‖_{L²(p_t)} / ‖Y‖ of a denoiser, on states x_t of the oracle's law.
+
+    Args:
+        denoiser: the network, on its path.
+        oracle: the law of x₀.
+        t: the time.
+        n: the number of states.
+        seed: draws the states.
+    """
     exact = _Exact(oracle, denoiser.path, denoiser.predicts)
     x = oracle.sample(n, seed, t, denoiser.path)
     time = x.new_full((n,), t)

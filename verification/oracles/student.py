@@ -1,9 +1,9 @@
-"""Student's law as a mixture of normals: every field of it by the formulas of a Gaussian mixture.
+"""Student's law as a mixture of normals, so that the formulas of a Gaussian mixture give every field.
 
 With a precision g ~ Gamma(ν/2, ν/2) and y | g ~ N(m, C/g), y has Student's law with ν degrees of freedom. In u = log g
-the density of g is e^{ν (u − e^u)/2} up to a factor, and so is, but for the factor, the integrand of every field:
-analytic in a strip, with tails that fall exponentially on one side and faster on the other. There the trapezoidal rule
-converges geometrically, so that a mixture of some hundred normals is Student's law to rounding.
+the density of g is e^{ν (u − e^u)/2} up to a factor, and the integrand of every field is the same up to a smooth
+factor: analytic in a strip, with tails that fall exponentially on one side and faster on the other. For such integrands
+the trapezoidal rule converges geometrically, so that a mixture of some hundred normals is Student's law to rounding.
 
 Sources: Andrews and Mallows, Scale mixtures of normal distributions (1974); Trefethen and Weideman, The exponentially
 convergent trapezoidal rule (2014).
@@ -22,12 +22,19 @@ __all__ = ["Student"]
 
 
 class Student(GaussianMixture):
-    """Student's law of `freedom` ν degrees, (Γ((ν+d)/2)/Γ(ν/2)) |ν π C|^{−1/2} (1 + y² / ν)^{−(ν+d)/2}, with
-    y² = (x − mean)ᵀ C⁻¹ (x − mean); mean (d,), scale C (d, d), as for `Gaussian`; d = 1 is the common one.
+    """Student's law with ν degrees of freedom, in d dimensions.
 
-    As a mixture of normals N(mean, C/g) over the logarithm of g ~ Gamma(ν/2, ν/2): exact to rounding, relatively, up to
-    |y| = 1e6. The covariance is infinite for ν ≤ 2. Raises ValueError for ν outside (1, 100], where there is no mean or
-    hardly a difference from a Gaussian, and for another dtype than float64.
+        p(x) = (Γ((ν+d)/2)/Γ(ν/2)) |ν π C|^{−1/2} (1 + y²/ν)^{−(ν+d)/2},      y² = (x − mean)ᵀ C⁻¹ (x − mean)
+
+    The relative error of the mixture is rounding up to |y| = 1e6. The covariance is infinite for ν ≤ 2.
+
+    Args:
+        freedom: ν, in (1, 100]; below there is no mean, above hardly a difference from a Gaussian.
+        mean: (d,), float64.
+        scale: C, (d, d), float64.
+
+    Raises:
+        ValueError: another ν, or another dtype.
     """
 
     def __init__(self, freedom: float, mean: Tensor, scale: Tensor) -> None:

@@ -58,7 +58,7 @@ def test_the_table_is_that_of_the_scheduler(name: str, betas: str) -> None:
     scheduler = getattr(diffusers, name)(num_train_timesteps=T, **BETAS[betas])
     path = conventions(scheduler).path
     assert isinstance(path, Table)
-    alphas = torch.tensor([float(path.alpha(path.at(i))) for i in range(T)], dtype=torch.float64)
+    alphas = torch.tensor([path.alpha(path.at(i)) for i in range(T)], dtype=torch.float64)
     torch.testing.assert_close(alphas**2, scheduler.alphas_cumprod.double(), rtol=2 * T * UNIT, atol=UNIT)
 
 
@@ -74,7 +74,7 @@ def test_zero_terminal_snr_is_exact_zero(name: str) -> None:
     scheduler = make(name, num_train_timesteps=T, rescale_betas_zero_snr=True, prediction_type="v_prediction")
     path = conventions(scheduler).path
     assert path.alpha(0.0) == 0.0
-    alphas = torch.tensor([float(path.alpha(1.0 - (i + 1) / T)) for i in range(T)], dtype=torch.float64)
+    alphas = torch.tensor([path.alpha(1.0 - (i + 1) / T) for i in range(T)], dtype=torch.float64)
     # theirs shifts √ᾱ, subtracting numbers of the size of one; some of its schedulers then add 2⁻²⁴ to the last
     torch.testing.assert_close(alphas**2, scheduler.alphas_cumprod.double(), rtol=0.0, atol=4 * T * UNIT)
 
@@ -84,7 +84,7 @@ def test_zero_terminal_snr_is_exact_zero(name: str) -> None:
 def test_a_shift_of_the_snr(name: str, zero: bool) -> None:
     scheduler = make(name, num_train_timesteps=T, snr_shift_scale=2.5, rescale_betas_zero_snr=zero)
     path = conventions(scheduler).path
-    alphas = torch.tensor([float(path.alpha(1.0 - (i + 1) / T)) for i in range(T)], dtype=torch.float64)
+    alphas = torch.tensor([path.alpha(1.0 - (i + 1) / T) for i in range(T)], dtype=torch.float64)
     torch.testing.assert_close(alphas**2, scheduler.alphas_cumprod.double(), rtol=0.0, atol=4 * T * UNIT)
 
 
@@ -155,7 +155,7 @@ def test_predictions_are_those_of_the_scheduler(name: str, kind: str, unet: Any)
     for i in (1, T // 2, T - 1):
         x = torch.randn(3, 2, 8, 8, generator=torch.Generator().manual_seed(i))
         t = 1.0 - (i + 1) / T
-        alpha, sigma = float(denoiser.path.alpha(t)), float(denoiser.path.sigma(t))
+        alpha, sigma = denoiser.path.alpha(t), denoiser.path.sigma(t)
         expected = OWN[name](scheduler, net, x, i, alpha)
         size = float(x.abs().max() + expected.abs().max())
         tolerance = T * UNIT * size / (alpha * sigma)
@@ -179,7 +179,7 @@ def test_thresholds_are_those_of_the_scheduler(fields: dict[str, Any], beyond: f
     x = 3.0 * torch.randn(3, 2, 8, 8, generator=torch.Generator().manual_seed(0))
     i, t = T // 2, 1.0 - (T // 2 + 1) / T
     expected = scheduler.step(unet(x, torch.tensor(i)).sample, i, x).pred_original_sample
-    alpha, sigma = float(denoiser.path.alpha(t)), float(denoiser.path.sigma(t))
+    alpha, sigma = denoiser.path.alpha(t), denoiser.path.sigma(t)
     without = {**scheduler.config, "clip_sample": False, "thresholding": False}
     unclipped = from_diffusers(unet, without).predict("x0", t, x)
     assert float(unclipped.abs().max()) > 2.0 * beyond
@@ -326,7 +326,7 @@ def test_edm(name: str, kind: str, unet: Any) -> None:
         scheduler._step_index, noisy = k, sigma * x
         output = unet(scheduler.scale_model_input(noisy, timestep), timestep).sample
         expected = scheduler.precondition_outputs(noisy, output, scheduler.sigmas[k])
-        t = float(denoiser.path.time(-2.0 * math.log(sigma)))
+        t = denoiser.path.time(-2.0 * math.log(sigma))
         size = float(noisy.abs().max() + expected.abs().max())
         torch.testing.assert_close(denoiser.predict("x0", t, noisy), expected, rtol=0.0, atol=256 * UNIT * size)
 
@@ -345,7 +345,7 @@ def test_euler_with_continuous_times(unet: Any) -> None:
         scheduler._step_index, noisy = k, sigma * x
         output = unet(scheduler.scale_model_input(noisy, timestep), timestep).sample
         expected = scheduler.step(output, timestep, noisy).pred_original_sample
-        t = float(denoiser.path.time(-2.0 * math.log(sigma)))
+        t = denoiser.path.time(-2.0 * math.log(sigma))
         size = float(noisy.abs().max() + expected.abs().max())
         torch.testing.assert_close(denoiser.predict("x0", t, noisy), expected, rtol=0.0, atol=256 * UNIT * size)
 
@@ -353,7 +353,7 @@ def test_euler_with_continuous_times(unet: Any) -> None:
 def test_euler_with_continuous_times_starts_at_its_table() -> None:
     scheduler = make("EulerDiscrete", timestep_type="continuous", prediction_type="v_prediction")
     path = conventions(scheduler).path
-    assert float(path.sigma(0.0)) == pytest.approx(float(scheduler.sigmas[0]), rel=1000 * UNIT)
+    assert path.sigma(0.0) == pytest.approx(float(scheduler.sigmas[0]), rel=1000 * UNIT)
 
 
 def test_the_variance_exploding_score() -> None:
@@ -367,7 +367,7 @@ def test_the_variance_exploding_score() -> None:
     sigma, following = float(scheduler.discrete_sigmas[-1]), float(scheduler.discrete_sigmas[-2])
     x = torch.ones(1, 1)
     stepped = scheduler.step_pred(x, scheduler.timesteps[0], x).prev_sample_mean
-    t = float(denoiser.path.time(-2.0 * math.log(sigma)))
+    t = denoiser.path.time(-2.0 * math.log(sigma))
     score = denoiser.predict("score", t, x)
     torch.testing.assert_close((stepped - x) / (sigma**2 - following**2), score, rtol=16 * UNIT, atol=0.0)
     assert float(recorder.seen[-1][0]) == pytest.approx(sigma, rel=UNIT)
@@ -382,7 +382,7 @@ def test_the_angle_of_ipndm() -> None:
     scheduler.set_timesteps(10)
     timestep, sigma, alpha = float(scheduler.timesteps[4]), float(scheduler.betas[4]), float(scheduler.alphas[4])
     x = torch.ones(1, 1)
-    t = float(denoiser.path.time(2.0 * math.log(alpha / sigma)))
+    t = denoiser.path.time(2.0 * math.log(alpha / sigma))
     scheduler.set_begin_index(4)
     scheduler.step(x, scheduler.timesteps[4], x)
     torch.testing.assert_close(denoiser.predict("eps", t, x), scheduler.ets[-1], rtol=16 * UNIT, atol=0.0)

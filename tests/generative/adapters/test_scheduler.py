@@ -299,7 +299,7 @@ def test_a_changed_state_is_what_the_next_step_starts_from() -> None:
     scheduler = FokkerScheduler(sampler="ddim", clip_sample=False)
     scheduler.set_timesteps(5)
     x, nothing = torch.ones(1, 1), torch.zeros(1, 1)
-    alpha = [float(scheduler.denoiser.path.alpha(t)) for t in scheduler.times.tolist()]
+    alpha = [scheduler.denoiser.path.alpha(t) for t in scheduler.times.tolist()]
     for i, t in enumerate(scheduler.timesteps):
         following = scheduler.step(nothing, t, x).prev_sample
         assert float(following) == pytest.approx(float(x) * alpha[i + 1] / alpha[i], rel=8 * UNIT)

@@ -13,7 +13,7 @@ from toy import MIXTURE
 from fokker import Euler, solve
 from fokker.generative import VP, CondOT, Cosine, GaussianPath, flow
 from fokker.generative.adapters import from_velocity
-from fokker.generative.adapters.velocity import NoisyCondOT, Scheduled, path_of
+from fokker.generative.adapters.velocity import Scheduled, path_of
 from fokker.solvers import Midpoint
 
 TIMES = torch.linspace(0.1, 0.9, 9, dtype=torch.float64)
@@ -148,19 +148,6 @@ def test_matchers_of_torchcfm(name: str, sigma: float, torchcfm: Any) -> None:
         expected = {"x0": weights[1] * of_x[1] / variance * x, "score": -x / variance}
         for kind, value in expected.items():
             torch.testing.assert_close(denoiser.predict(kind, t, x), value, rtol=1e-10, atol=1e-12)
-
-
-@pytest.mark.parametrize("std", [0.1, 2.0])
-def test_the_noisy_line(std: float) -> None:
-    path = NoisyCondOT(std)
-    t = TIMES.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(torch.as_tensor(path.sigma(t)).sum(), t)
-    torch.testing.assert_close(path.d_sigma(TIMES), slope, rtol=0.0, atol=ROUNDING)
-    every = torch.cat([torch.tensor([1e-6, 1.0]), TIMES])
-    torch.testing.assert_close(path.time(path.log_snr(every)), every, rtol=1e-9, atol=1e-12)
-    assert (path.time(-math.inf), path.sigma(1.0)) == (0.0, std)
-    with pytest.raises(ValueError, match="finite std > 0, but got 0"):
-        NoisyCondOT(0.0)
 
 
 @pytest.mark.parametrize(

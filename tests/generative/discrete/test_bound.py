@@ -137,14 +137,14 @@ def test_the_excess_of_the_small_variance_stays() -> None:
 
     def closed(steps: int) -> float:
         path = Table((0.2 / steps,) * steps)
-        times = torch.as_tensor(path.at(torch.arange(steps - 1, -1, -1)))
+        times = path.at(torch.arange(steps - 1, -1, -1))
         made = posterior(path, times[:-1], times[1:])
         law = path.alpha(times) ** 2 * VARIANCE + path.sigma(times) ** 2
         ratio = made.transition * law[1:] / law[:-1] / made.variance
         return (0.5 * (ratio - 1.0 - ratio.log())).sum().item()
 
     path = Table((0.001,) * 200)
-    times = torch.as_tensor(path.at(torch.arange(199, -2, -1)))
+    times = path.at(torch.arange(199, -2, -1))
     found, truth = expected(path, times, "small"), expected(path, times, "learned", perfect(path, times))
     assert (found.transitions - truth.transitions).mean().item() == pytest.approx(closed(200), rel=1e-9)
     errors = [abs(closed(n) - 0.5 * 0.5772156649015329) for n in (1000, 10000, 100000)]

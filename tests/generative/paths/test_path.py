@@ -16,6 +16,7 @@ from fokker.generative.paths import (
     Cosine,
     GaussianPath,
     GeometricVE,
+    NoisyCondOT,
     Polynomial,
     Shifted,
     SubVP,
@@ -25,6 +26,7 @@ from fokker.generative.paths import (
     squared_cosine_betas,
     zero_terminal_snr,
 )
+from fokker.generative.paths.elementary import Real, atan, cos, exp, sin
 from fokker.generative.training.checkpoint import build_path, describe_path
 
 PATHS = [
@@ -44,6 +46,8 @@ PATHS = [
     Polynomial(2.5),
     GeometricVE(),
     GeometricVE(sigma_min=0.1, sigma_max=3.0),
+    NoisyCondOT(0.1),
+    NoisyCondOT(2.0),
     Table(linear_betas()),
     Table(scaled_linear_betas(11)),  # few enough for INSIDE to reach the first and the last interval
     Table(squared_cosine_betas(50)),
@@ -64,6 +68,22 @@ INSIDE = torch.linspace(0.02, 0.98, 25, dtype=torch.float64)
 each_path = pytest.mark.parametrize("path", PATHS, ids=str)
 
 
+@dataclasses.dataclass(frozen=True)
+class Arc(GaussianPath):
+    """α = sin(rate t π/2), σ = cos(rate t π/2), with no more than a path must have."""
+
+    rate: float = 0.9
+
+    def alpha(self, t: Real) -> Real:
+        return sin(self.rate * 0.5 * math.pi * t)
+
+    def sigma(self, t: Real) -> Real:
+        return cos(self.rate * 0.5 * math.pi * t)
+
+    def time(self, log_snr: Real) -> Real:
+        return atan(exp(0.5 * log_snr)) / (self.rate * 0.5 * math.pi)
+
+
 def derivative(function: str, path: GaussianPath, t: torch.Tensor) -> torch.Tensor:
     t = t.clone().requires_grad_()
     (slope,) = torch.autograd.grad(getattr(path, function)(t).sum(), t)
@@ -82,6 +102,7 @@ def derivative(function: str, path: GaussianPath, t: torch.Tensor) -> torch.Tens
         (SubVP(), (math.exp(-5.025), 1.0 - math.exp(-10.05)), (1.0, 0.0)),
         (Polynomial(3.0), (0.0, 1.0), (1.0, 0.0)),
         (GeometricVE(0.1, 30.0), (1.0, 30.0), (1.0, 0.1)),
+        (NoisyCondOT(0.5), (0.0, math.sqrt(1.25)), (1.0, 0.5)),
         (Table((0.1, 0.2, 0.5)), (0.6, 0.8), (1.0, 0.0)),
         (Table((0.1, 0.2, 0.5, 1.0)), (0.0, 1.0), (1.0, 0.0)),
         (Shifted(Polynomial(3.0), -0.7), (0.0, 1.0), (1.0, 0.0)),
@@ -151,6 +172,33 @@ def test_geometric_ve_has_its_levels_in_geometric_progression() -> None:
     levels = GeometricVE(0.01, 50.0).sigma(torch.linspace(0.0, 1.0, 11, dtype=torch.float64))
     expected = 50.0 * (0.01 / 50.0) ** (torch.arange(11, dtype=torch.float64) / 10.0)
     torch.testing.assert_close(levels, expected, rtol=1e-13, atol=0.0)
+
+
+def test_no_path_is_missing_here() -> None:
+    """`Scheduled` wraps a scheduler of flow_matching; its tests are beside those of the adapter."""
+    ours = {name for name, kind in GaussianPath.registered().items() if kind.__module__.startswith("fokker.")}
+    assert {type(path).__name__ for path in PATHS} == ours - {"Scheduled"}
+
+
+def test_a_path_of_your_own_needs_alpha_sigma_and_time() -> None:
+    """Its slopes are rate σ π/2 and −rate α π/2, of floats and tensors of any shape, and have slopes themselves."""
+    path, rate = Arc(), 0.45 * math.pi
+    torch.testing.assert_close(path.d_alpha(INSIDE), rate * path.sigma(INSIDE), rtol=1e-14, atol=0.0)
+    torch.testing.assert_close(path.d_sigma(INSIDE), -rate * path.alpha(INSIDE), rtol=1e-14, atol=0.0)
+    assert path.d_alpha(0.3) == pytest.approx(rate * path.sigma(0.3), rel=1e-14)
+    assert isinstance(path.d_sigma(0.3), float)
+    assert path.d_alpha(INSIDE.float().reshape(5, 5)).dtype == torch.float32
+    with torch.no_grad():
+        assert torch.equal(path.d_alpha(INSIDE), Arc().d_alpha(INSIDE))
+    bend = derivative("d_alpha", path, INSIDE)
+    torch.testing.assert_close(bend, -(rate**2) * path.alpha(INSIDE), rtol=1e-13, atol=0.0)
+
+
+def test_the_default_slopes_are_the_closed_forms() -> None:
+    for path in PATHS:
+        for slope in ("d_alpha", "d_sigma"):
+            default = getattr(GaussianPath, slope)(path, INSIDE)
+            torch.testing.assert_close(default, getattr(path, slope)(INSIDE), rtol=1e-10, atol=1e-10)
 
 
 @each_path
@@ -310,6 +358,7 @@ def test_a_path_is_its_configuration(path: GaussianPath) -> None:
         (Polynomial, {"power": math.inf}, "power >= 1"),
         (GeometricVE, {"sigma_min": 3.0, "sigma_max": 2.0}, "sigma_min < sigma_max"),
         (GeometricVE, {"sigma_min": 0.0}, "0 < sigma_min"),
+        (NoisyCondOT, {"std": 0.0}, "finite std > 0, but got 0"),
     ],
 )
 def test_impossible_schedules_are_refused(kind: type, arguments: dict[str, float], message: str) -> None:

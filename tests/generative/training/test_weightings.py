@@ -149,7 +149,7 @@ def test_likelihood_is_in_nats(path: GaussianPath) -> None:
 @pytest.mark.parametrize("output", OUTPUTS, ids=str)
 def test_the_determinant_is_that_of_the_row(output, path: GaussianPath) -> None:
     p, q = row(output, path, T)
-    rebuilt = torch.as_tensor(path.alpha(T) * q - path.sigma(T) * p)
+    rebuilt = path.alpha(T) * q - path.sigma(T) * p
     torch.testing.assert_close(determinant(output, path, T), rebuilt, rtol=0, atol=0)
 
 

@@ -78,7 +78,7 @@ def test_the_discretisation_alone() -> None:
 def test_the_model_alone() -> None:
     """A bias of the velocity, constant in x, moves the mean alone: Δ' = a(t) Δ + b(t), by Simpson's rule."""
     path, times = CondOT(), torch.linspace(0.0, 1.0, 101, dtype=DOUBLE)
-    model = perturbed(DATA, path, Bias(0.1), "velocity")
+    model = perturbed(DATA, Bias(0.1), path, "velocity")
     budget = error_budget(DATA, path, times, FINE, model=model, dtype=DOUBLE)
 
     def rate(t: float) -> float:

@@ -65,7 +65,7 @@ def test_an_exact_network_passes_in_many_dimensions() -> None:
     ids=lambda value: type(value).__name__,
 )
 def test_a_fault_is_named(error: Bias | White | Smooth | Lag, named: set[str]) -> None:
-    found = audited(perturbed(MIXTURE, CondOT(), error))
+    found = audited(perturbed(MIXTURE, error, CondOT()))
     assert not found.exact
     assert not found.passed
     assert named <= bad(found)
@@ -144,8 +144,8 @@ def test_verdicts_of_an_entry() -> None:
 
 def test_it_is_deterministic_and_json_and_says_where() -> None:
     seen: list[tuple[int, int, str]] = []
-    one = audited(perturbed(MIXTURE, CondOT(), Smooth(0.1)), name="smooth", progress=lambda *args: seen.append(args))
-    two = audited(perturbed(MIXTURE, CondOT(), Smooth(0.1)), name="smooth")
+    one = audited(perturbed(MIXTURE, Smooth(0.1), CondOT()), name="smooth", progress=lambda *args: seen.append(args))
+    two = audited(perturbed(MIXTURE, Smooth(0.1), CondOT()), name="smooth")
     assert json.dumps(one.as_json()) == json.dumps(two.as_json())
     assert len(seen) == 7
     text = str(one)

@@ -39,7 +39,7 @@ def time_of_sigma(path: GaussianPath, sigma: Tensor) -> Tensor:
         return 1.0 - sigma
     if isinstance(path, VE):
         return 1.0 - sigma / path.sigma_max
-    return torch.as_tensor(path.time(torch.log((1.0 - sigma) * (1.0 + sigma) / sigma**2)))
+    return path.time(torch.log((1.0 - sigma) * (1.0 + sigma) / sigma**2))
 
 
 def time_of(path: GaussianPath, base: str, falls: bool, value: Tensor) -> Tensor:
@@ -50,9 +50,9 @@ def time_of(path: GaussianPath, base: str, falls: bool, value: Tensor) -> Tensor
         case "sigma":
             return time_of_sigma(path, value if falls else path.sigma(0.0) - value)
         case "log_snr":
-            return torch.as_tensor(path.time(-value if falls else value))
+            return path.time(-value if falls else value)
         case "half_log_snr":
-            return torch.as_tensor(path.time(2.0 * (-value if falls else value)))
+            return path.time(2.0 * (-value if falls else value))
     return path.at(value if falls else path.steps - 1 - value)
 
 

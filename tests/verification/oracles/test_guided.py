@@ -128,7 +128,7 @@ def test_the_law_under_guidance_solves_its_equation(weight: float, wide: float, 
 def test_weight_one_keeps_the_class_and_zero_the_population() -> None:
     """From a finite log-SNR: as the exact flow carries N(0, σ²), whose mean is not quite that of the noised data."""
     path, population, conditional = CondOT(), normal(-0.4, 2.0), normal(1.1, 0.6)
-    t = float(path.time(-4.0))
+    t = path.time(-4.0)
     noise = path.sigma(t) * torch.tensor([[0.0], [1.0]], dtype=torch.float64)
     for weight, exact in ((0.0, population), (1.0, conditional)):
         law = guided_law(population, conditional, weight, -4.0)

@@ -90,7 +90,8 @@ def remainder_of_a_step() -> list[Bound | Check]:
 
 
 def _power(power: float, t: Real, x: Tensor) -> Real:
-    return t**power
+    g: Real = t**power
+    return g
 
 
 def _two_points(path: GaussianPath) -> Denoiser:

@@ -1,4 +1,4 @@
-"""Anyone's code by its name, package.module:name, from the working folder or what is installed."""
+"""Import an object by its name, package.module:name, from the working folder or from an installed package."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import sys
 from importlib import import_module
 from typing import Any
 
-__all__ = ["dotted"]
+__all__ = ["import_named"]
 
 
-def dotted(name: str) -> Any:
-    """What the module has under that name. Raises ValueError where there is no such module, or no such name in it."""
+def import_named(name: str) -> Any:
+    """The object that a module has under this name. Raises ValueError for a module or a name that does not exist."""
     module_name, _, attribute = name.partition(":")
     if (here := os.getcwd()) not in sys.path:
         sys.path.insert(0, here)  # an installed script does not look where it is called
