@@ -10,21 +10,21 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from ..generative.training import sheets
 from .commands.sample import by_budget
-from .display import Display
-from .plot import contact_sheet, work_precision
+from .plot import work_precision
 from .problems import DEFAULT_PROBLEMS, problem
-from .report import Result, print_result
+from .results import Result, print_result
 from .samplers import DEFAULT_SAMPLERS
 from .work_precision import BUDGETS, compare
 
 __all__ = ["run"]
 
 FEW = (1, 2, 3)
-"""Evaluations that no sampler is measured at, but that show how samples come about."""
+"""Budgets for the pictures alone: no sampler is measured at them."""
 
 WIDTH = 128
-"""Of the tables where there is no terminal to ask."""
+"""The width of the tables if stdout is no terminal."""
 
 
 def run(
@@ -37,10 +37,25 @@ def run(
     samples: int | None = None,
     as_json: bool = False,
 ) -> list[Result]:
-    """Compares, prints the tables (or JSON), and writes the pictures into `folder`, beside the rows.
+    """Compare the samplers, print the tables, and write the pictures into `folder`, beside the rows.
 
-    What is None takes its default. The progress bar is on stderr; stdout carries the results alone. Raises as
-    `compare`.
+    The progress bar is on stderr; stdout carries the results alone.
+
+    Args:
+        problems: names of problems; `DEFAULT_PROBLEMS` if None.
+        solvers: names of samplers; `DEFAULT_SAMPLERS` if None.
+        budgets: numbers of network evaluations; `BUDGETS` if None.
+        folder: for the rows, the references and the pictures.
+        seed: of the initial noises.
+        samples: the number of initial noises; each problem's own number if None.
+        as_json: print JSON instead of the tables.
+
+    Returns:
+        One result a problem.
+
+    Raises:
+        ValueError: as `compare`.
+        ArithmeticError: as `compare`.
     """
     budgets = sorted(set(budgets or BUDGETS))
     try:
@@ -51,7 +66,7 @@ def run(
             folder=folder,
             seed=seed,
             samples=samples,
-            display=Display(Console(stderr=True)),
+            progress=True,
         )
     except KeyboardInterrupt:
         print(f"stopped; {folder} keeps what is finished, the same command goes on", file=sys.stderr)
@@ -76,12 +91,12 @@ def _samples(result: Result, budgets: Sequence[int], folder: Path) -> Path:
     """The contact sheet of a problem with images: a line for each budget, and the reference below them."""
     key = result.key
     chosen, count = problem(key.problem), min(key.samples, problem(key.problem).classes)
-    sheets = by_budget(chosen, sorted({*FEW, *budgets}), count, key.seed)
-    images = torch.stack([*sheets.values(), result.reference.solution[:count]])[:, :, 0].numpy()
+    ends = by_budget(chosen, sorted({*FEW, *budgets}), count, key.seed)
+    images = torch.stack([*ends.values(), result.reference.solution[:count]])[:, :, 0].numpy()
     file = folder / f"{key.problem}_samples.png"
-    contact_sheet(
+    sheets.contact_sheet(
         images,
-        [*(f"NFE {budget}" for budget in sheets), "reference"],
+        [*(f"NFE {budget}" for budget in ends), "reference"],
         [str(label) for label in range(count)],
         file,
         title=f"{key.problem}: the default sampler, one initial noise a column",

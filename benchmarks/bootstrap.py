@@ -1,9 +1,9 @@
-"""How sure a measured error is: the bootstrap over initial noises.
+"""Confidence intervals of measured errors: the bootstrap over initial noises.
 
-With e_i the error of the i-th initial noise, the error of a sampler is E = √(mean e_i²). A resample draws n
-noises with replacement; noise i is drawn w_i n times, hence E* = √(Σ w_i e_i²): all resamples of all samplers
-are one matrix product. Samplers that share a product share their noises, so a ratio of two is a paired
-comparison, and much sharper than two separate intervals.
+With e_i the error of the i-th initial noise, the error of a sampler is E = √(mean e_i²). A resample draws n noises
+with replacement. If noise i is drawn n w_i times, its error is E* = √(Σ w_i e_i²): all resamples of all samplers are
+one matrix product. All samplers have the same resamples, so that the ratio of two errors is a paired comparison,
+whose interval is much narrower than two separate intervals.
 
 Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13 (the percentile interval).
 """

@@ -1,4 +1,4 @@
-"""Pictures: error against evaluations, and samples against evaluations.
+"""Pictures of error against evaluations.
 
 A solver is drawn on the grid that serves it best over all budgets (least mean of log error). Colour is its
 family, the marker its order, a dashed line a corrector; lines are labelled at their ends. The pale line
@@ -8,7 +8,6 @@ behind is the best error at each budget over all solvers and grids.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +16,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
-from ..solvers.common import write_whole
+from ..generative.training.sheets import INK, save_figure
 from .bootstrap import interval
-from .report import Result
+from .results import Result
 from .samplers import SAMPLERS
 from .store import Row
 
-__all__ = ["contact_sheet", "work_precision"]
+__all__ = ["work_precision"]
 
 # Okabe and Ito's palette, which colour-blind readers tell apart.
 COLOURS = {
@@ -34,11 +33,10 @@ COLOURS = {
     "torchdiffeq": "#7F7F7F",
 }
 MARKERS = {1: "o", 2: "s", 3: "^", 4: "D", 5: "p"}
-INK = "#333333"
 
 
 def work_precision(results: Sequence[Result], file: Path) -> None:
-    """One panel a problem, as a PNG, whole or not at all. Each result needs a row that did not fail."""
+    """Draw one panel a problem into a PNG, atomically. Each result needs a row that did not fail."""
     columns = min(2, len(results))
     lines = -(-len(results) // columns)
     width, height = 8.4 * columns, 5.4 * lines
@@ -46,7 +44,7 @@ def work_precision(results: Sequence[Result], file: Path) -> None:
     for index, result in enumerate(results):
         left, top = 8.4 * (index % columns) + 0.75, 5.4 * (index // columns) + 0.4
         _panel(figure.add_axes((left / width, 1 - (top + 4.4) / height, 5.4 / width, 4.4 / height)), result)
-    _save(figure, file)
+    save_figure(figure, file)
 
 
 def _panel(axes: Axes, result: Result) -> None:
@@ -174,32 +172,3 @@ def _spread(wanted: NDArray[np.float64], gap: float) -> NDArray[np.float64]:
     level = np.concatenate([np.full(len(block), np.mean(block)) for block in blocks])
     heights: NDArray[np.float64] = level - gap * np.arange(len(wanted))
     return heights + max(0.0, -float(heights[-1]))
-
-
-def contact_sheet(
-    images: NDArray[np.float64], rows: Sequence[str], columns: Sequence[str], file: Path, title: str = ""
-) -> None:
-    """Grey images of shape (rows, columns, height, width) in [-1, 1], framed by their labels, as a PNG."""
-    height, width = images.shape[2:]
-    gap = max(1, height // 8)
-    sheet = np.pad(images.clip(-1.0, 1.0), ((0, 0), (0, 0), (gap, 0), (gap, 0)), constant_values=np.nan)
-    sheet = sheet.transpose(0, 2, 1, 3).reshape(len(rows) * (height + gap), -1)[gap:, gap:]
-    left, top = 0.2 + 0.075 * max(map(len, rows)), 0.3 + 0.35 * bool(title)
-    across, down = 0.62 * len(columns), 0.62 * len(rows)
-    size = across + left + 0.15, down + top + 0.1
-    figure = Figure(figsize=size)
-    axes = figure.add_axes((left / size[0], 0.1 / size[1], across / size[0], down / size[1]))
-    axes.imshow(sheet, cmap="gray", vmin=-1.0, vmax=1.0, interpolation="nearest")
-    axes.set_xticks([(width + gap) * i + (width - 1) / 2 for i in range(len(columns))], columns)
-    axes.set_yticks([(height + gap) * i + (height - 1) / 2 for i in range(len(rows))], rows)
-    axes.xaxis.tick_top()
-    axes.tick_params(length=0, labelsize=10, labelcolor=INK)
-    axes.spines[:].set_visible(False)
-    axes.set_title(title, fontsize=11, color=INK, loc="left", pad=10)
-    _save(figure, file)
-
-
-def _save(figure: Figure, file: Path) -> None:
-    content = BytesIO()
-    figure.savefig(content, format="png", dpi=150, facecolor="white")
-    write_whole(file, content.getvalue())

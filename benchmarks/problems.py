@@ -3,6 +3,10 @@
 Every problem starts from x = σ₀ ε at t = 0 and integrates the probability flow to its `end`. That is t = 1
 wherever dx/dt stays finite; on VP it has a square-root singularity there, and the end is at log-SNR 12, where
 σ/α = 0.0025 is far below what can be seen.
+
+To add a problem, add an entry to `PROBLEMS`: any oracle of `fokker.verification`, on any path,
+
+    "student": lambda: _oracle("student", "Student's law on the line", Student(3.0, mean, scale), CondOT(), 512),
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from torch import Tensor, nn
 from ..generative import VP, CondOT, Cosine, Denoiser, flow, load
 from ..generative.paths import GaussianPath
 from ..solvers import Semilinear, standard_normal
-from ..verification import Gaussian, GaussianMixture
+from ..verification import Gaussian, GaussianMixture, Oracle
 
 __all__ = ["DEFAULT_PROBLEMS", "PROBLEMS", "Problem", "mixture64", "problem"]
 
@@ -29,9 +33,13 @@ __all__ = ["DEFAULT_PROBLEMS", "PROBLEMS", "Problem", "mixture64", "problem"]
 class Problem:
     """A field in float64, from t = 0 to `end`.
 
-    shape: of one sample. samples: how many initial noises are used unless told otherwise. classes: the labels
-    0 … classes-1 are dealt out in turn (0: no labels). parameters: the numbers from which the field is made, the
-    same bits however many threads made it. exact: the flow map from noise to end, where it has a closed form.
+    Attributes:
+        denoiser: the network or the oracle whose probability flow is solved.
+        shape: of one sample.
+        samples: the number of initial noises, unless another one is asked for.
+        parameters: the numbers from which the field is made; the same bits however many threads made it.
+        classes: the labels 0 … classes − 1 are dealt out in turn; 0 for a field without labels.
+        exact: the flow map from the noise to the end, where it has a closed form.
     """
 
     name: str
@@ -57,14 +65,20 @@ class Problem:
         return self.path.sigma(0.0) * standard_normal(like, seed)
 
     def equation(self, samples: int, hold: str = "velocity", logarithmic: bool | None = None) -> Semilinear:
-        """The probability flow (see `flow`), with the labels of the first `samples` noises."""
+        """The probability flow.
+
+        Args:
+            samples: the number of initial noises, whose labels it has.
+            hold: as for `flow`.
+            logarithmic: as for `flow`.
+        """
         denoiser = self.denoiser
         if self.classes:
             denoiser = denoiser.given(torch.arange(samples) % self.classes)
         return flow(denoiser, hold, logarithmic=logarithmic)
 
     def configuration(self) -> dict[str, Any]:
-        """All that decides its solutions, for the record: two runs with the same one may be mixed."""
+        """Everything that determines its solutions, for the record: two runs with the same record may be mixed."""
         digest = hashlib.sha256()
         for tensor in self.parameters:
             digest.update(tensor.contiguous().numpy().tobytes())
@@ -80,14 +94,13 @@ class Problem:
 
 def _gaussian() -> Problem:
     """Standard deviations from 0.02 to 2, in general position."""
-    generator, path = torch.Generator().manual_seed(1), CondOT()
+    generator = torch.Generator().manual_seed(1)
     mean = torch.randn(12, generator=generator, dtype=torch.float64)
     deviations = torch.logspace(math.log10(0.02), math.log10(2.0), 12, dtype=torch.float64)
     oracle = Gaussian(mean, _covariance(deviations, generator))
-    found = _oracle(
-        "gaussian", "a Gaussian in 12 dimensions, straight path", oracle, path, 512, (mean, deviations)
+    return _oracle(
+        "gaussian", "a Gaussian in 12 dimensions, straight path", oracle, CondOT(), 512, (mean, deviations)
     )
-    return replace(found, exact=lambda x: oracle.flow_map(x, 0.0, found.end, path))
 
 
 def _ring() -> Problem:
@@ -116,13 +129,28 @@ def _mixture64() -> Problem:
 def _oracle(
     name: str,
     description: str,
-    oracle: GaussianMixture,
+    oracle: Oracle,
     path: GaussianPath,
     samples: int,
-    parameters: tuple[Tensor, ...],
+    parameters: tuple[Tensor, ...] | None = None,
 ) -> Problem:
-    shape = tuple(oracle.means.shape[1:])
-    return Problem(name, description, oracle.denoiser(path), shape, samples, parameters)
+    """The probability flow of a law that is known.
+
+    Args:
+        name: its key in `PROBLEMS`.
+        description: a few words for the reports.
+        oracle: the law of the data, in float64.
+        path: the path on which it is noised.
+        samples: the number of initial noises, unless another one is asked for.
+        parameters: the numbers from which the law is made, if those of the oracle itself, its public attributes, may
+            differ in the last bit from machine to machine, as a random rotation does.
+    """
+    own = [value for key, value in sorted(vars(oracle).items()) if not key.startswith("_")]
+    numbers = parameters or tuple(torch.as_tensor(value, dtype=torch.float64) for value in own)
+    found = Problem(name, description, oracle.denoiser(path), tuple(oracle.shape), samples, numbers)
+    if not isinstance(oracle, Gaussian):
+        return found
+    return replace(found, exact=lambda x: oracle.flow_map(x, 0.0, found.end, path))
 
 
 def _covariance(deviations: Tensor, generator: torch.Generator) -> Tensor:

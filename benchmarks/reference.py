@@ -1,11 +1,11 @@
-"""The solution that errors are measured against, and how far it can be trusted.
+"""The solution that errors are measured against, with its own error.
 
 Two solutions by methods that have little in common, a Runge-Kutta method on dx/dt (or the exact flow map, where
 there is one) and an exponential Adams method in the equation's own clock, are refined together until they agree:
 
     rms(x_a − x_b) ≤ 1e-8        over all samples and components.
 
-The agreement that was reached is kept with the solution: no error is known better than that.
+The difference is kept with the solution: no error is known to more than that.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from torch import Tensor
 from ..generative.equations import grids
 from ..generative.training import read, write
 from ..solvers import Dopri5, ExponentialAdams, solve
+from ..verification.statistics import rms
 from .problems import Problem, problem
 from .store import Key
 
@@ -33,7 +34,14 @@ COARSEST, FINEST = 32, 4096
 
 @dataclass(frozen=True)
 class Reference:
-    """solution: shape (samples, ...). seconds: what one evaluation of all samples took, on one thread."""
+    """A reference solution.
+
+    Attributes:
+        solution: the end points, (samples, ...).
+        methods: the two methods that agree.
+        agreement: the root mean square of their difference.
+        seconds: the time of one evaluation of all samples, on one thread.
+    """
 
     solution: Tensor
     methods: str
@@ -42,7 +50,16 @@ class Reference:
 
 
 def refined(problem: Problem, samples: int, seed: int) -> Reference:
-    """Two solutions on ever finer grids until they agree. Raises ArithmeticError if they never do."""
+    """Solve by two methods on finer and finer grids until they agree.
+
+    Args:
+        problem: the problem.
+        samples: the number of initial noises.
+        seed: of the initial noises.
+
+    Raises:
+        ArithmeticError: if they do not agree on the finest grid.
+    """
     noise, equation = problem.noise(samples, seed), problem.equation(samples)
     exact = problem.exact
     started, spent, n = time.perf_counter(), 0, COARSEST
@@ -56,7 +73,7 @@ def refined(problem: Problem, samples: int, seed: int) -> Reference:
     while True:
         one = exact(noise) if exact else integrate(Dopri5(), n)
         two = integrate(ExponentialAdams(4, corrector=True), 6 * n)
-        agreement = (one - two).square().mean().sqrt().item()
+        agreement = rms(one - two)
         if agreement <= TOLERANCE:
             methods = f"{'exact flow map' if exact else 'Dopri5'}, corrected ExponentialAdams(4)"
             return Reference(one, methods, agreement, (time.perf_counter() - started) / spent)
@@ -89,7 +106,7 @@ def stored(key: Key, folder: Path) -> Reference | None:
 
 
 def prepare(key: Key, folder: Path) -> None:
-    """Computes the reference of a run and keeps it in `folder`, whole or not at all."""
+    """Compute the reference of a run and write it into `folder`, atomically."""
     chosen = problem(key.problem)
     found = refined(chosen, key.samples, key.seed)
     facts = {"methods": found.methods, "agreement": found.agreement, "seconds": found.seconds}

@@ -1,15 +1,14 @@
-"""The samplers that are compared, by name: a solver, and the quantity that an exponential one holds.
+"""The samplers that are compared, by name. Each is a solver, with the quantity that an exponential solver holds.
 
-    euler, midpoint, heun, ralston, bosh3, rk4,     Runge-Kutta on the probability flow dx/dt
-    dopri5, tsit5
+    euler, heun, rk4, dopri5 ...                    every method of `runge_kutta`, on the probability flow dx/dt
     exp-adams-ORDER-HOLD                            ExponentialAdams; ORDER 2, 3, 4, or corrected 2c, 3c, 4c;
                                                     HOLD x0, eps or velocity
     exp-rk-ORDER-HOLD                               ExponentialRK; ORDER 2, 3, 4
     ddim                                            ExponentialAdams of order 1, the same in every hold
     torchdiffeq-rk4                                 the wrapped backend, for comparison
 
-The deterministic samplers of `generative.named` are here too, under the names under which they were published: order 2
-in hold x0 is DPM-Solver++(2M) and answers to dpm++2m.
+The deterministic samplers of `generative.named` are here too, under their published names. A published sampler that is
+one of the above has both names: exp-adams-2-x0 is DPM-Solver++(2M), and dpm++2m means the same.
 """
 
 from __future__ import annotations
@@ -20,20 +19,7 @@ from functools import partial
 from itertools import product
 
 from ..generative.sampling import PUBLISHED as BY_NAME
-from ..solvers import (
-    RK4,
-    Bosh3,
-    Dopri5,
-    Euler,
-    ExponentialAdams,
-    ExponentialRK,
-    Heun,
-    Midpoint,
-    Ralston,
-    Solver,
-    TorchDiffEq,
-    Tsit5,
-)
+from ..solvers import ExponentialAdams, ExponentialRK, Solver, TorchDiffEq, runge_kutta
 
 __all__ = ["DEFAULT_SAMPLERS", "SAMPLERS", "Sampler", "canonical"]
 
@@ -49,14 +35,7 @@ class Sampler:
 
 
 SAMPLERS: dict[str, Sampler] = {
-    "euler": Sampler(Euler, "Runge-Kutta"),
-    "midpoint": Sampler(Midpoint, "Runge-Kutta"),
-    "heun": Sampler(Heun, "Runge-Kutta"),
-    "ralston": Sampler(Ralston, "Runge-Kutta"),
-    "bosh3": Sampler(Bosh3, "Runge-Kutta"),
-    "rk4": Sampler(RK4, "Runge-Kutta"),
-    "dopri5": Sampler(Dopri5, "Runge-Kutta"),
-    "tsit5": Sampler(Tsit5, "Runge-Kutta"),
+    **{method.__name__.lower(): Sampler(method, "Runge-Kutta") for method in runge_kutta.METHODS},
     "ddim": Sampler(partial(ExponentialAdams, 1), "hold x0", "x0"),
     **{
         f"exp-adams-{order}{'c' * corrector}-{hold}": Sampler(
@@ -78,7 +57,7 @@ PUBLISHED = {
     for name, row in _NEW.items()
     if (method := (repr(row.solver), row.hold, row.logarithmic)) in _OWN
 }
-"""The published names of these methods, here on every grid."""
+"""Published names of the samplers above, which run on every grid here."""
 
 SAMPLERS |= {
     name: Sampler(partial(getattr, row, "solver"), f"hold {row.hold}", row.hold, row.logarithmic)
@@ -102,7 +81,7 @@ DEFAULT_SAMPLERS = (
 
 
 def canonical(name: str) -> str:
-    """A sampler's own name, from that or a published one; ValueError with the list for an unknown one."""
+    """The own name of a sampler, from that or a published name. Raises ValueError for an unknown one, with the list."""
     if name not in SAMPLERS and name not in PUBLISHED:
         raise ValueError(f"Unknown solver {name!r}; choose one of {', '.join([*SAMPLERS, *PUBLISHED])}.")
     return PUBLISHED.get(name, name)

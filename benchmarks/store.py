@@ -1,12 +1,11 @@
 """Results on disk: one SQLite file, one transaction a row.
 
-A row is one sampler at one budget on one problem; it is written when it is finished, so that a run that
-stops, even by SIGKILL, loses only the work in flight and the next one goes on. Each row keeps the error of
-every initial noise: two samplers started from the same noises can be compared pairwise later, without running
-them again.
+A row is one sampler at one budget on one problem. It is written when it is finished: a run that stops, even by
+SIGKILL, loses only the work in flight, and the next run goes on from there. Each row keeps the error of every
+initial noise, so that two samplers can later be compared in pairs, without running them again.
 
-`runs` holds what the rows of one (problem, seed, samples) were measured on. Rows of another problem under the
-same name (a network trained anew, a path changed) are never mixed: `Store.begin` refuses them.
+`runs` holds the configuration of the problem for each (problem, seed, samples). `Store.begin` refuses to add rows
+of a different problem under the same name (a network trained anew, a path changed).
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from numpy.typing import NDArray
 __all__ = ["Key", "Row", "Store"]
 
 APPLICATION = 0x466F6B6B
-"""What SQLite writes at the head of the file, "Fokk"."""
+"""The application id in the head of the SQLite file, "Fokk"."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
@@ -42,7 +41,7 @@ CREATE TABLE IF NOT EXISTS rows (
 
 
 class Key(NamedTuple):
-    """What is fixed while samplers are compared: the problem and its initial noises."""
+    """A problem and its initial noises, the same for all samplers that are compared."""
 
     problem: str
     seed: int
@@ -53,8 +52,15 @@ class Key(NamedTuple):
 class Row:
     """One sampler at one budget.
 
-    budget: the evaluations allowed; nfe: those used, counted by `solve`. errors: shape (samples,), the rms
-    error of the end point of each initial noise; empty for a sampler that failed, whose `failure` says why.
+    Attributes:
+        solver: the name of the sampler.
+        grid: the name of the grid.
+        budget: the evaluations allowed.
+        steps: the number of steps.
+        nfe: the evaluations used, counted by `solve`.
+        seconds: processor time.
+        failure: why the sampler failed; empty if it did not.
+        errors: the rms error of the end point of each initial noise, (samples,); empty for a sampler that failed.
     """
 
     solver: str
@@ -78,7 +84,7 @@ class Row:
 
 
 class Store:
-    """The file of results at `path`, made with its folder if it is not there.
+    """The file of results at `path`. A file that does not exist is made, with its folder.
 
     Raises ValueError if the file is no store of results.
     """
@@ -94,7 +100,7 @@ class Store:
             raise ValueError(f"{path} is no file of benchmark results; choose another folder.") from error
 
     def _open(self) -> None:
-        """Makes an empty file ours; raises DatabaseError for what is neither empty nor ours."""
+        """Mark an empty file. Raises DatabaseError for a file that is neither empty nor marked."""
         (mark,) = self._connection.execute("PRAGMA application_id").fetchone()
         (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         if tables and mark != APPLICATION:
@@ -105,7 +111,7 @@ class Store:
         self._connection.executescript(SCHEMA)
 
     def begin(self, key: Key, configuration: Mapping[str, Any]) -> None:
-        """Enters a run or takes up the one that is there; ValueError if that one measured another problem."""
+        """Enter a run, or continue the one that is there. Raises ValueError if that one has another configuration."""
         text = json.dumps(configuration, sort_keys=True)
         with self._connection:
             self._connection.execute("INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?)", (*key, text))
@@ -116,13 +122,13 @@ class Store:
             )
 
     def configuration(self, key: Key) -> dict[str, Any]:
-        """What the rows of a run were measured on."""
+        """The configuration of the problem that the rows of a run were measured on."""
         query = "SELECT configuration FROM runs WHERE (problem, seed, samples) = (?, ?, ?)"
         configuration: dict[str, Any] = json.loads(self._connection.execute(query, key).fetchone()[0])
         return configuration
 
     def add(self, key: Key, row: Row) -> None:
-        """Write a row, whole or not at all; a row that is already there stays."""
+        """Write a row in one transaction; a row that is already there stays."""
         failed = bool(row.failure)
         values = (row.solver, row.grid, row.budget, row.steps, row.nfe, row.seconds)
         outcome = (row.failure, None if failed else row.error, row.errors.astype("<f8").tobytes())

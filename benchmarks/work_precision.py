@@ -1,36 +1,32 @@
 """Work against precision: every sampler on every grid at every budget, on every problem.
 
-For a budget of evaluations a sampler takes as many steps as it can pay for. The error of the i-th initial
-noise is
+A sampler takes as many steps as its budget of evaluations allows. The error of the i-th initial noise is
 
-    e_i = rms over components of  x_i(sampler) − x_i(reference),        both from the same noise,
+    e_i = rms over components of  x_i(sampler) − x_i(reference),        both from the same noise.
 
-pathwise: it sees the discretisation alone, not the network's quality. A row is stored when it is finished,
-and rows that are stored already are not computed again.
+It measures the discretisation alone, not the quality of the network. A row is stored when it is finished, and a
+stored row is not computed again.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
-from queue import SimpleQueue
-from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from ..generative.equations import grids
 from ..solvers import SolveError, solve
-from .display import Display
-from .engine import workers
+from ..solvers.common import Progress
+from .engine import finished, workers
 from .problems import PROBLEMS, problem
 from .reference import Reference, prepare, stored
-from .report import Result
+from .results import Result
 from .samplers import SAMPLERS, canonical
 from .store import Key, Row, Store
 
@@ -42,7 +38,7 @@ GRIDS = {grid.__name__: grid for grid in (grids.uniform, grids.log_snr, grids.ka
 
 @dataclass(frozen=True)
 class Job:
-    """One row to be made."""
+    """A row that is to be measured."""
 
     key: Key
     solver: str
@@ -56,22 +52,31 @@ class Job:
 
 
 def jobs(key: Key, solvers: Sequence[str], budgets: Sequence[int]) -> Iterator[Job]:
-    """All that a problem asks for; a solver that cannot make one step with a budget has no row there."""
+    """The rows that are wanted of a run, on every grid.
+
+    Args:
+        key: the problem and its initial noises.
+        solvers: names of samplers.
+        budgets: numbers of network evaluations; a solver that cannot make one step with a budget has no row there.
+    """
     for name in solvers:
         for budget in budgets:
             if steps := SAMPLERS[name].solver().steps(budget):
                 yield from (Job(key, name, grid, budget, steps) for grid in GRIDS)
 
 
-_reference = lru_cache(stored)
+@lru_cache
+def _reference(key: Key, folder: Path) -> Reference:
+    found = stored(key, folder)
+    if found is None:
+        raise RuntimeError(f"The reference of {key.problem!r} has vanished from {folder}; start again.")
+    return found
 
 
 def measure(job: Job, folder: Path) -> Row:
-    """Runs one sampler at one budget. One that fails, or does not apply, becomes a row that says why."""
+    """Run one sampler at one budget. The row of a sampler that fails, or does not apply, says why."""
     key, entry, chosen = job.key, SAMPLERS[job.solver], problem(job.key.problem)
     known = _reference(key, folder)
-    if known is None:
-        raise RuntimeError(f"The reference of {key.problem!r} has vanished from {folder}; start again.")
     equation = chosen.equation(key.samples, entry.hold, entry.logarithmic)
     times = GRIDS[job.grid](chosen.path, job.steps, t1=chosen.end)
     started = time.process_time()
@@ -88,6 +93,20 @@ def measure(job: Job, folder: Path) -> Row:
     return Row(job.solver, job.grid, job.budget, job.steps, nfe, seconds, failure, errors)
 
 
+def _work(job: Key | Job, folder: Path) -> Row | None:
+    """Measure a row. A key asks for the reference of its problem instead; `folder` keeps that."""
+    if isinstance(job, Job):
+        return measure(job, folder)
+    prepare(job, folder)
+    return None
+
+
+def _doing(missing: Sequence[Key]) -> str:
+    """The work at hand, for the progress bar, while these references are missing."""
+    references = " and ".join(key.problem for key in missing)
+    return f"samplers, references of {references}" if references else "samplers"
+
+
 def compare(
     problems: Sequence[str],
     solvers: Sequence[str],
@@ -96,58 +115,59 @@ def compare(
     folder: Path,
     seed: int = 0,
     samples: int | None = None,
-    display: Display | None = None,
+    progress: bool = False,
 ) -> list[Result]:
-    """Races the solvers on the problems and returns one result a problem; `folder` keeps what is finished.
+    """Race the solvers on the problems.
 
-    samples: initial noises, by default each problem's own number. Raises ValueError for unknown names, budgets
-    below a single step and a folder that holds results of another version of a problem, ArithmeticError if no
-    reference solution can be found.
+    A problem travels as its name (in `Key`), here and between the worker processes: its field does not travel, and
+    every process builds it once, by `problem(name)`.
+
+    Args:
+        problems: names of problems.
+        solvers: names of samplers, their own or published ones.
+        budgets: numbers of network evaluations.
+        folder: keeps the rows and the references that are finished; the same call goes on from there.
+        seed: of the initial noises.
+        samples: the number of initial noises; each problem's own number if None.
+        progress: show a progress bar on stderr.
+
+    Returns:
+        One result a problem, with a row for every solver, grid and budget.
+
+    Raises:
+        ValueError: for unknown names, for budgets below a single step, and for a folder that holds results of another
+            version of a problem.
+        ArithmeticError: if no reference solution can be found.
     """
-    display = display or Display(Console(quiet=True))
     solvers = list(dict.fromkeys(canonical(name) for name in solvers))
     keys = [Key(name, seed, samples or problem(name).samples) for name in dict.fromkeys(problems)]
     wanted = {key: list(jobs(key, solvers, budgets)) for key in keys}
     if not any(wanted.values()):
         raise ValueError(f"None of the solvers makes a step with {max(budgets)} evaluations; allow more.")
+    order = sorted(keys, key=lambda key: -list(PROBLEMS).index(key.problem))  # the dearest first
+    todo: list[Key | Job] = [key for key in order if stored(key, folder) is None]
+    there = [(key, None) for key in order if key not in todo]
     references: dict[Key, Reference] = {}
-    pending: dict[Future[Row | None], tuple[Key, float]] = {}
-    finished: SimpleQueue[Future[Row | None]] = SimpleQueue()
 
-    with Store(folder / "results.sqlite") as store, display, workers() as pool:
-
-        def submit(key: Key, seconds: float, *work: Any) -> None:
-            future = pool.submit(*work)
-            pending[future] = key, seconds
-            future.add_done_callback(finished.put)
-
-        def begin(key: Key, found: Reference) -> None:
-            references[key] = found
-            store.begin(key, {"fokker": version("fokker"), **problem(key.problem).configuration()})
-            there = {row.cell for row in store.rows(key)}
-            todo = [job for job in wanted[key] if job.cell not in there]
-            for job in todo:
-                submit(key, job.budget * found.seconds, measure, job, folder)
-            display.ahead(sum(job.budget for job in todo) * found.seconds)
-
-        for key in sorted(keys, key=lambda key: -list(PROBLEMS).index(key.problem)):
-            if found := stored(key, folder):
-                begin(key, found)
+    with (
+        Store(folder / "results.sqlite") as store,
+        Progress(0.0, 0.0, progress, _doing(order)) as bar,
+        workers() as pool,
+    ):
+        seconds = 0.0
+        for job, row in chain(there, finished(pool, partial(_work, folder=folder), todo)):
+            if isinstance(job, Job):
+                if row is not None:
+                    store.add(job.key, row)
+                seconds += job.budget * references[job.key].seconds
             else:
-                display.preparing(key.problem)
-                submit(key, 0.0, prepare, key, folder)
-
-        while pending:
-            future = finished.get()
-            key, seconds = pending.pop(future)
-            row = future.result()
-            if row is not None:
-                store.add(key, row)
-                display.done(seconds)
-            elif found := stored(key, folder):
-                display.prepared(key.problem)
-                begin(key, found)
-
+                references[job] = found = _reference(job, folder)
+                store.begin(job, {"fokker": version("fokker"), **problem(job.problem).configuration()})
+                known = {row.cell for row in store.rows(job)}
+                fresh = [each for each in wanted[job] if each.cell not in known]
+                bar.end += sum(each.budget for each in fresh) * found.seconds
+                todo += fresh
+            bar.reach(seconds, _doing([key for key in order if key not in references]))
         rows = {key: {row.cell: row for row in store.rows(key)} for key in keys}
     return [
         Result(

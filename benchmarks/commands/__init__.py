@@ -1,6 +1,6 @@
-"""What the `fokker` command does for its other subcommands: verify, certify, probe, likelihood, sample, evaluate.
+"""The subcommands of `fokker` that are no benchmark: verify, certify, probe, likelihood, sample, evaluate.
 
-These modules print and write what the library computed. Wording may be changed by whoever looks at the result.
+These modules print and write what the library computes. Change their wording without asking anyone.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
     accuracy    of a classifier trained on the real training images, on class-conditional samples
     nearest     median over samples of the distance to the nearest training image, ‖x − x_train‖₂
-    frechet     ‖μ − μ'‖² + tr(C + C' − 2 (C C')^½) between samples and held-out images, in features
+    frechet     ‖μ − μ'‖² + tr(C + C' − 2 (C C')^½) between samples and held-out images, in features: W₂² of the
+                Gaussians with these means and covariances
 
 each beside the same figure for real images: the accuracy on held-out images, their distance to the training
 set (a model that memorises comes nearer), and the Fréchet distance of as many training images to the held-out
@@ -25,6 +26,7 @@ from torch import Tensor
 
 from ...generative import load, sample
 from ...generative.training import Images, dataset, locate, read
+from ...verification.statistics import gaussian_w2
 
 __all__ = [
     "Classifier",
@@ -90,13 +92,9 @@ def nearest_distance(x: Tensor, reference: Tensor) -> Tensor:
 
 
 def frechet_distance(x: Tensor, y: Tensor) -> float:
-    """The squared 2-Wasserstein distance of the Gaussians fitted to features x (N, d) and y (M, d)."""
+    """W₂² of the Gaussians fitted to features x (N, d) and y (M, d)."""
     x, y = x.double(), y.double()
-    c_x, c_y = torch.cov(x.T), torch.cov(y.T)
-    values, vectors = torch.linalg.eigh(c_x)
-    root = vectors * values.clamp_min(0.0).sqrt() @ vectors.T
-    cross = torch.linalg.eigvalsh(root @ c_y @ root).clamp_min(0.0).sqrt().sum()  # tr (C_x C_y)^½
-    return float((x.mean(0) - y.mean(0)).square().sum() + c_x.trace() + c_y.trace() - 2.0 * cross)
+    return gaussian_w2(x.mean(0), torch.cov(x.T), y.mean(0), torch.cov(y.T)) ** 2
 
 
 def evaluate(
@@ -107,11 +105,19 @@ def evaluate(
     guidance: float | None = None,
     seed: int = 0,
 ) -> ImageMetrics:
-    """Draws `samples` images from a trained network, the classes in turn, and measures them.
+    """Draw images from a trained network, the classes in turn, and measure them.
 
-    nfe and guidance as in `sample`. Samples are rounded to the grey levels of the data, lest the noise of
-    dequantisation count as distance. Raises what `load` and `dataset` raise, and ValueError for a network
-    that does not say on which data set it was trained.
+    Samples are rounded to the grey levels of the data: the noise of dequantisation would count as distance.
+
+    Args:
+        name_or_path: a shipped network, or the file of one.
+        samples: the number of images.
+        nfe: network evaluations, as for `sample`.
+        guidance: the weight of guidance, as for `sample`.
+        seed: of the initial noises.
+
+    Raises:
+        ValueError: for a network that does not say on which data set it was trained, and as `load` and `dataset`.
     """
     denoiser = load(name_or_path)
     images = dataset(training_record(name_or_path)["data"])
@@ -137,7 +143,7 @@ def evaluate(
 
 
 def model_card(name_or_path: str | Path) -> dict[str, Any]:
-    """What stands beside a shipped network: where it comes from, its fingerprint and its measured figures."""
+    """The card of a shipped network: its origin, its fingerprint and its measured figures."""
     file, record = locate(name_or_path), training_record(name_or_path)
     return {
         "name": file.stem,

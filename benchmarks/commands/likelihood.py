@@ -1,9 +1,9 @@
-"""Bits per dimension of a trained network on held-out images, with what each part of the computation leaves uncertain.
+"""Bits per dimension of a trained network on held-out images, with an error budget.
 
     bits/dim = mean over images of −(log p(x) − log q(x | k)) / (d log 2)
 
-Every image has one draw of the dequantisation noise, so that the spread over images holds that of the noise, too. The
-result bounds the discrete code length from above, in expectation.
+Every image has one draw of the dequantisation noise, so that the spread over images includes that of the noise. In
+expectation the result is an upper bound of the discrete code length.
 """
 
 from __future__ import annotations
@@ -24,10 +24,18 @@ __all__ = ["HeldOut", "held_out_likelihood"]
 
 @dataclass(frozen=True)
 class HeldOut:
-    """In bits/dim: the mean, the standard errors that the choice of images and that of probes leave, the estimated
-    error of the computation, and what the noised data would add in place of the prior.
+    """Bits/dim of held-out images, with its error budget, in bits/dim.
 
-    evaluations: of the network, on the average image. products: with its Jacobian, at most.
+    Attributes:
+        images: the number of images.
+        bits_per_dim: the mean over the images.
+        over_images: the standard error of the mean from the choice of the images.
+        over_probes: the standard error of the mean from the probes of the trace.
+        discretisation: the estimated error of the steps and the quadrature.
+        prior_mismatch: the change if the law of the noised data replaces the prior.
+        evaluations: network evaluations, on the average image.
+        products: products with the network's Jacobian, at most.
+        trace: how the trace was taken.
     """
 
     images: int
@@ -51,9 +59,19 @@ def held_out_likelihood(
     seed: int = 0,
     progress: bool = False,
 ) -> HeldOut:
-    """Of the first `images` held-out ones, or of all. trace, probes: as for `log_likelihood`; tolerance: rtol = atol.
+    """Measure bits/dim of a network on the held-out images of its data set.
 
-    Raises what `load`, `dataset` and `log_likelihood` raise.
+    Args:
+        name_or_path: a shipped network, or the file of one.
+        images: take so many of the held-out images, the first ones; all if None.
+        trace: as for `log_likelihood`.
+        probes: the number of probes of a trace that is not exact.
+        tolerance: rtol and atol of the adaptive steps.
+        seed: of the dequantisation and the probes.
+        progress: show a progress bar on stderr.
+
+    Raises:
+        ValueError: as `load`, `dataset` and `log_likelihood`.
     """
     denoiser = load(name_or_path)
     data = dataset(training_record(name_or_path)["data"])

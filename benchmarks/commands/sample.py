@@ -1,4 +1,4 @@
-"""Samples to look at."""
+"""Pictures of samples: by the number of evaluations, and of one network."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ...generative import load, sample
 from ...generative.sampling import default_sampler
+from ...generative.training import sheets
 from ...solvers import solve
-from ..plot import contact_sheet
 from ..problems import Problem
 
 __all__ = ["by_budget", "draw"]
@@ -22,7 +22,17 @@ COLUMNS = 10
 
 
 def by_budget(problem: Problem, budgets: Sequence[int], samples: int, seed: int) -> dict[int, Tensor]:
-    """The end points of the same first noises for each budget, by what `sample` uses: shape (samples, ...)."""
+    """The end points of the same initial noises for each budget, by the default sampler of `sample`.
+
+    Args:
+        problem: the problem whose flow is solved.
+        budgets: numbers of network evaluations.
+        samples: the number of initial noises.
+        seed: of the initial noises.
+
+    Returns:
+        The end points, (samples, ...), by budget.
+    """
     noise, equation = problem.noise(samples, seed), problem.equation(samples)
     ends = {}
     for budget in budgets:
@@ -41,10 +51,20 @@ def draw(
     guidance: float | None,
     seed: int,
 ) -> None:
-    """Samples of a network of images as a contact sheet, a PNG; without a label, its classes in turn.
+    """Draw images from a network into a contact sheet.
 
-    Raises what `load` and `sample` raise, and ValueError for a network of something else than images, a class
-    that it does not have, and a file that is no PNG.
+    Args:
+        network: a shipped network, or the file of one.
+        samples: the number of images.
+        file: the PNG, written atomically.
+        nfe: network evaluations, as for `sample`.
+        label: the class of all images; the classes in turn if None.
+        guidance: the weight of guidance, as for `sample`.
+        seed: of the initial noises.
+
+    Raises:
+        ValueError: for a network that does not make images, for a class that it does not have, for a file that does
+            not end in .png, and as `load` and `sample`.
     """
     if file.suffix.lower() != ".png":
         raise ValueError(f"{file} must end in .png, the format of the picture.")
@@ -64,4 +84,4 @@ def draw(
     images = np.full((rows * columns, *shape[1:]), np.nan)
     images[:samples] = x[:, 0].numpy()
     titles = [str(value) if classes else "" for value in labels[:columns].tolist()]
-    contact_sheet(images.reshape(rows, columns, *shape[1:]), [""] * rows, titles, file)
+    sheets.contact_sheet(images.reshape(rows, columns, *shape[1:]), [""] * rows, titles, file)

@@ -1,28 +1,26 @@
-"""What `fokker verify`, `fokker certify` and `fokker probe` do: run, print, and write what was found."""
+"""The commands `fokker verify`, `fokker certify` and `fokker probe`: they run, print and write the results."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from functools import partial
 from json import dumps
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from ...generative.sampling import Sampler
 from ...solvers import Solver
-from ...solvers.common import write_whole
+from ...solvers.common import Progress, write_whole
 from ...verification.certificates import Certificate, certify, default_problems, method
 from ...verification.networks import audit_checkpoint, probe_checkpoint_or_module
 from ...verification.report import (
     STYLES,
     Report,
-    Told,
     chosen,
     number,
     plain,
@@ -44,29 +42,62 @@ def verify_everything(
     json: Path | None = None,
     html: Path | None = None,
 ) -> bool:
-    """Run the claims, or those of these ids and chapters alone, with progress on stderr and the report on stdout.
+    """Run the claims and the certificates, with progress on stderr and the report on stdout.
 
-    Returns whether nothing fails. Raises ValueError for an unknown id or chapter, before any work.
+    Args:
+        ids: run these claims alone.
+        chapters: run the claims of these chapters alone.
+        quick: leave out the slow claims, the audits and most certificates.
+        json: write the report into this file as JSON.
+        html: write the report into this file as a page.
+
+    Returns:
+        Whether nothing fails.
+
+    Raises:
+        ValueError: for an unknown id or chapter, before any work.
     """
     chosen(ids, chapters, quick=quick)
-    with _bar() as told, workers() as pool:
-        report = verify(ids, chapters, quick=quick, pool=pool, progress=told)
+    with _bar() as bar, workers() as pool:
+        report = verify(ids, chapters, quick=quick, pool=pool, progress=partial(_show, bar))
     return _published(report, json, html)
 
 
 def audit_network(network: str, data: str | None, *, json: Path | None = None, html: Path | None = None) -> bool:
-    """Audit a network by name on held-out data, with progress on stderr and the report on stdout; always true.
+    """Audit a network on held-out data, with progress on stderr and the report on stdout.
 
-    Raises what `audit_checkpoint` raises.
+    Args:
+        network: a shipped network, the file of one, or "package.module:name".
+        data: the name or the file of the data; the data set that a checkpoint was trained on if None.
+        json: write the report into this file as JSON.
+        html: write the report into this file as a page.
+
+    Returns:
+        True: an audit measures and does not fail.
+
+    Raises:
+        ValueError: as `audit_checkpoint`.
     """
     start = time.perf_counter()
-    with _bar() as told:
-        audited = audit_checkpoint(network, data, progress=told)
+    with _bar() as bar:
+        audited = audit_checkpoint(network, data, progress=partial(_show, bar))
     return _published(Report(audits=[audited], seconds=time.perf_counter() - start), json, html)
 
 
 def probe_network(network: str, data: str | None, *, json: Path | None = None) -> bool:
-    """Print what convention a network follows, with the evidence. Returns whether it can be told."""
+    """Print which convention a network follows, with the evidence.
+
+    Args:
+        network: a shipped network, the file of one, or "package.module:name".
+        data: the name or the file of the data; the data set that a checkpoint was trained on if None.
+        json: write the finding into this file as JSON.
+
+    Returns:
+        Whether the convention was found.
+
+    Raises:
+        ValueError: as `probe_checkpoint_or_module`.
+    """
     with Console(file=sys.stderr).status("asking the network"):
         found = probe_checkpoint_or_module(network, data)
     print(found)
@@ -79,18 +110,28 @@ def probe_network(network: str, data: str | None, *, json: Path | None = None) -
 def certify_method(
     text: str, *, declared: float | None = None, json: Path | None = None, html: Path | None = None
 ) -> bool:
-    """Measure the orders of a method by its name; print each ladder and its verdict. Returns whether nothing fails.
+    """Measure the order of a method, and print each ladder of errors with its verdict.
 
-    Raises what `method` and `certify` raise.
+    Args:
+        text: the method, as `verification.certificates.method` reads it.
+        declared: the order to judge by; the one that the method declares if None.
+        json: write the certificates into this file as JSON.
+        html: write the certificates into this file as a page.
+
+    Returns:
+        Whether nothing fails.
+
+    Raises:
+        ValueError: as `method` and `certify`.
     """
     found = method(text)
     problems = default_problems(found) if isinstance(found, Solver) else [None]
     made: list[Certificate] = []
-    with _bar() as told:
+    with _bar() as bar:
         for done, problem in enumerate(problems, start=1):
             name = "" if isinstance(found, Solver | Sampler) else text
             made.append(certify(found, problem, declared=declared, name=name))
-            told(done, len(problems), made[-1].problem)
+            _show(bar, done, len(problems), made[-1].problem)
     console = Console(soft_wrap=True)
     for certificate in made:
         if certificate.steps:
@@ -119,9 +160,10 @@ def _ladder(certificate: Certificate) -> Table:
     return table
 
 
-@contextmanager
-def _bar() -> Iterator[Told]:
-    columns = (TextColumn("{task.description:32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as progress:
-        task = progress.add_task("starting", total=None)
-        yield lambda done, total, what: progress.update(task, completed=done, total=total, description=what)
+def _bar() -> Progress:
+    return Progress(0.0, 0.0, True, "starting")
+
+
+def _show(bar: Progress, done: int, total: int, what: str) -> None:
+    bar.end = total
+    bar.reach(done, f"{done}/{total} {what:32}")

@@ -1,61 +1,79 @@
-"""Sheets of images, and the sheet of samples that a training draws from the same noise every time."""
+"""Contact sheets: images in rows and columns with their labels, as a PNG; and what a network draws during training."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
-from torch import Tensor
-from torch.nn.functional import pad
+from matplotlib.figure import Figure
 
-from ...solvers.common import write_whole
+from ...solvers.common import Array, write_whole
 from ..denoiser import Denoiser
 from ..sampling import sample
 
-__all__ = ["draw_sheet", "tiled"]
+__all__ = ["INK", "contact_sheet", "draw_sheet", "save_figure"]
 
 ROWS = 4
 COLUMNS = 10  # unless there are classes: one each
-MAGNIFIED = 4
 NFE = 20
+INK = "#333333"
 
 
 def draw_sheet(file: Path, denoiser: Denoiser, shape: tuple[int, ...], classes: int) -> None:
-    """Draws four rows of samples, a column a class, and writes them atomically as a PNG.
+    """Draw four rows of samples, a column a class, from the same noise every time.
 
     Args:
-        file: where the picture goes.
-        denoiser: the network, of grey images in [-1, 1].
-        shape: the shape of one image, (1, height, width).
-        classes: the number of its classes; 0 for a network without labels, which gets ten columns.
+        file: the PNG, written atomically.
+        denoiser: the network that is trained.
+        shape: of one grey image, (1, height, width).
+        classes: the number of classes; 0 for a network without labels, which gets ten columns.
 
     Raises:
-        ValueError, SolveError: as `sample` does.
+        ValueError: as `sample`.
     """
-    from matplotlib.image import imsave  # slow to import, and of no use to those who do not look
-
     columns = classes or COLUMNS
     label = torch.arange(ROWS * columns) % columns if classes else None
     x = sample(denoiser, (ROWS * columns, *shape), nfe=NFE, label=label)
-    content = io.BytesIO()
-    imsave(content, tiled(x[:, 0], columns).numpy(), cmap="gray", vmin=-1.0, vmax=1.0, format="png")
-    write_whole(file, content.getvalue())
+    images = x[:, 0].reshape(ROWS, columns, *shape[1:]).double().numpy()
+    contact_sheet(images, [""] * ROWS, [str(k) if classes else "" for k in range(columns)], file)
 
 
-def tiled(images: Tensor, columns: int, *, gap: int = 1, magnified: int = MAGNIFIED) -> Tensor:
-    """Grey images as the tiles of one image.
+def contact_sheet(
+    images: Array, rows: Sequence[str], columns: Sequence[str], file: Path, title: str = ""
+) -> None:
+    """Draw grey images in rows and columns.
 
     Args:
-        images: (rows · columns, height, width), cut to [-1, 1].
-        columns: how many of them make a row.
-        gap: the width of the white line on the right of each tile and below it, in pixels before magnification.
-        magnified: how many pixels of the result a pixel is wide and high.
-
-    Returns:
-        (rows · (height + gap) · magnified, columns · (width + gap) · magnified), in [-1, 1].
+        images: (rows, columns, height, width), white at 1 and black at −1; NaN leaves a place empty.
+        rows: a label for every row.
+        columns: a label for every column.
+        file: the PNG, written atomically.
+        title: of the whole sheet.
     """
-    framed = pad(images.clamp(-1.0, 1.0), (0, gap, 0, gap), value=1.0)
-    _, height, width = framed.shape
-    rows = framed.reshape(-1, columns, height, width).transpose(1, 2).reshape(-1, columns * width)
-    return rows.repeat_interleave(magnified, 0).repeat_interleave(magnified, 1)
+    height, width = images.shape[2:]
+    gap = max(1, height // 8)
+    sheet = np.pad(images.clip(-1.0, 1.0), ((0, 0), (0, 0), (gap, 0), (gap, 0)), constant_values=np.nan)
+    sheet = sheet.transpose(0, 2, 1, 3).reshape(len(rows) * (height + gap), -1)[gap:, gap:]
+    left, top = 0.2 + 0.075 * max(map(len, rows)), 0.3 + 0.35 * bool(title)
+    across, down = 0.62 * len(columns), 0.62 * len(rows)
+    size = across + left + 0.15, down + top + 0.1
+    figure = Figure(figsize=size)
+    axes = figure.add_axes((left / size[0], 0.1 / size[1], across / size[0], down / size[1]))
+    axes.imshow(sheet, cmap="gray", vmin=-1.0, vmax=1.0, interpolation="nearest")
+    axes.set_xticks([(width + gap) * i + (width - 1) / 2 for i in range(len(columns))], columns)
+    axes.set_yticks([(height + gap) * i + (height - 1) / 2 for i in range(len(rows))], rows)
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0, labelsize=10, labelcolor=INK)
+    axes.spines[:].set_visible(False)
+    axes.set_title(title, fontsize=11, color=INK, loc="left", pad=10)
+    save_figure(figure, file)
+
+
+def save_figure(figure: Figure, file: Path) -> None:
+    """Write a figure as a PNG, atomically."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=150, facecolor="white")
+    write_whole(file, content.getvalue())

@@ -13,24 +13,15 @@ only the network's products are in half precision; θ, θ̄, Adam's moments and 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 
 import torch
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from torch import Generator, Tensor, nn
 
+from ...solvers.common import Progress
 from ..denoiser import Denoiser
 from ..paths import Importance, independent, stratified
-from . import sheets
 from .checkpoint import build_network, read, save_checkpoint, write
 from .configuration import AUTOCAST, CONFIGS, Training, configurations
 from .data import Images, dataset
@@ -140,11 +131,13 @@ def train(
         if metrics or tensorboard:
             board = _beside(file, "tensorboard") if tensorboard else None
             rows = stack.enter_context(closing(Metrics(_beside(file, "csv"), state.step, board)))
-        report = stack.enter_context(_bar(progress, training, state.step))
+        bar, smooth = stack.enter_context(Progress(0.0, training.steps, progress, "training")), math.nan
         while state.step < training.steps:
             loss, seen = _loss(training, images, state)
             _update(state, training, loss, seen, rows)
-            report(state.step, loss.item())
+            value = loss.item()
+            smooth = value if math.isnan(smooth) else 0.99 * smooth + 0.01 * value  # over about a hundred steps
+            bar.reach(state.step, f"step {state.step}/{training.steps}, loss {smooth:.4f}")
             if sheet_every and state.step % sheet_every == 0:
                 _sheet(file, training, images, state)
             if state.step % every == 0 or state.step == training.steps:
@@ -216,28 +209,4 @@ def _sheet(file: Path, training: Training, images: Images, state: _State) -> Non
         state.average, training.gaussian_path, predicts=training.predicts, precondition=training.frame
     )
     name = f"{state.step:0{len(str(training.steps))}d}.png"
-    sheets.draw_sheet(_beside(file, "sheets") / name, denoiser, tuple(images.train.shape[1:]), state.net.null_label)
-
-
-@contextmanager
-def _bar(visible: bool, training: Training, start: int) -> Iterator[Callable[[int, float], None]]:
-    """A progress bar with the loss, smoothed over about a hundred steps, and the time that is left."""
-    columns = [
-        TextColumn("step"),
-        MofNCompleteColumn(),
-        BarColumn(),
-        TextColumn("loss {task.fields[loss]:.4f}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    ]
-    with Progress(*columns, disable=not visible) as bar:
-        task = bar.add_task("train", total=training.steps, completed=start, loss=math.nan)
-        smooth = math.nan
-
-        def report(step: int, loss: float) -> None:
-            nonlocal smooth
-            smooth = loss if math.isnan(smooth) else 0.99 * smooth + 0.01 * loss
-            bar.update(task, completed=step, loss=smooth)
-
-        yield report
+    draw_sheet(_beside(file, "sheets") / name, denoiser, tuple(images.train.shape[1:]), state.net.null_label)

@@ -1,4 +1,4 @@
-"""A progress bar over the time of a solve."""
+"""The progress bar of everything that takes long: solves, samples, training, benchmarks and verification."""
 
 from __future__ import annotations
 
@@ -8,20 +8,39 @@ __all__ = ["Progress"]
 
 
 class Progress:
-    """Shows how far the solve has come between t0 and t1, with the time that is left; nothing if not `shown`."""
+    """A bar on stderr: what is being done, the share of the way that is done, the time spent and the time left.
 
-    def __init__(self, t0: float, t1: float, shown: bool) -> None:
-        self.t0, self.span = t0, t1 - t0
+    The bar disappears at the end of the block.
+
+    Args:
+        start: where the way begins, in the unit of the work: a time, a number of steps, seconds.
+        end: where the way ends; equal to `start` while the amount of work is unknown. It may be moved.
+        shown: whether there is a bar at all.
+        what: what is being done.
+    """
+
+    def __init__(self, start: float, end: float, shown: bool, what: str = "solving") -> None:
+        self.start, self.end = start, end
         self.bar = None
         if shown:
-            from rich import progress  # 40 ms that only those pay who want to look
+            from rich import console, progress  # 40 ms that only those pay who want to look
 
-            self.bar = progress.Progress()
-            self.task = self.bar.add_task("solving", total=1.0)
+            columns = (
+                progress.TextColumn("{task.description}"),
+                progress.BarColumn(),
+                progress.TaskProgressColumn(),
+                progress.TimeElapsedColumn(),
+                progress.TextColumn("left"),
+                progress.TimeRemainingColumn(),
+            )
+            self.bar = progress.Progress(*columns, console=console.Console(stderr=True), transient=True)
+            self.task = self.bar.add_task(what, total=abs(end - start) or None)
 
-    def reach(self, t: float) -> None:
+    def reach(self, position: float, what: str | None = None) -> None:
+        """Show that the work has come to `position`, and what is being done next."""
         if self.bar is not None:
-            self.bar.update(self.task, completed=(t - self.t0) / self.span)
+            done, total = abs(position - self.start), abs(self.end - self.start)
+            self.bar.update(self.task, completed=done, total=total or None, description=what)
 
     def __enter__(self) -> Progress:
         if self.bar is not None:

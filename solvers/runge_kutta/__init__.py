@@ -6,6 +6,7 @@ A tableau checks its own order conditions, so a method may be added without aski
 from __future__ import annotations
 
 from .methods import (
+    METHODS as METHODS,
     RK4 as RK4,
     Bosh3 as Bosh3,
     Dopri5 as Dopri5,

@@ -20,7 +20,7 @@ from ..loop import Adaptive, Grid, Step, Stepper, combined
 from ..noise import Noise
 from .tableau import ButcherTableau
 
-__all__ = ["RK4", "Bosh3", "Dopri5", "Euler", "Heun", "Midpoint", "Ralston", "RungeKutta", "Tsit5"]
+__all__ = ["METHODS", "RK4", "Bosh3", "Dopri5", "Euler", "Heun", "Midpoint", "Ralston", "RungeKutta", "Tsit5"]
 
 
 class RungeKutta(Stepper):
@@ -187,3 +187,7 @@ class Tsit5(RungeKutta):
             *(47.37952196281928122, -34.87065786149660974, 2.5),
         ),
     )
+
+
+METHODS: tuple[type[RungeKutta], ...] = tuple(RungeKutta.__subclasses__())
+"""Every method above: what certificates, benchmarks and tests run through."""

@@ -18,7 +18,7 @@ def test_interval_has_the_width_of_the_known_standard_error() -> None:
 
 
 def test_interval_covers_the_truth_as_often_as_it_says() -> None:
-    """Of 200 intervals about 190 hold the true value 1: within 3 binomial standard deviations."""
+    """About 190 of 200 intervals hold the true value 1: within 3 binomial standard deviations."""
     draws = np.abs(np.random.default_rng(1).standard_normal((200, 300)))
     covered = sum(low <= 1.0 <= high for low, high in map(bootstrap.interval, draws))
     assert 181 <= covered <= 199

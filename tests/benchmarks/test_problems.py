@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from fokker.benchmarks import reference as references
-from fokker.benchmarks.problems import DEFAULT_PROBLEMS, PROBLEMS, problem
+from fokker.benchmarks.problems import DEFAULT_PROBLEMS, PROBLEMS, _oracle, problem
 from fokker.benchmarks.store import Key
+from fokker.generative import CondOT
+from fokker.verification import Empirical, Gaussian, Laplace, Oracle, Student, Uniform
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
@@ -45,6 +47,28 @@ def test_the_configuration_tells_two_problems_apart() -> None:
     changed = replace(ring, parameters=tuple(1.0001 * tensor for tensor in ring.parameters))
     assert ring.configuration() == problem("ring").configuration()
     assert ring.configuration() != changed.configuration()
+
+
+LINE = torch.tensor([0.5], dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Gaussian(LINE, LINE[None]), Gaussian(LINE, 2.0 * LINE[None])),
+        (Student(3.0, LINE, LINE[None]), Student(4.0, LINE, LINE[None])),
+        (Uniform(0.0, 1.0), Uniform(0.0, 2.0)),
+        (Laplace(0.0, 1.0), Laplace(0.0, 2.0)),
+        (Empirical(LINE[None]), Empirical(2.0 * LINE[None])),
+    ],
+    ids=lambda oracle: type(oracle).__name__,
+)
+def test_any_oracle_is_a_problem_that_its_numbers_tell_apart(one: Oracle, other: Oracle) -> None:
+    first, again, second = (_oracle("new", "a law", oracle, CondOT(), 4) for oracle in (one, one, other))
+    assert first.configuration() == again.configuration() != second.configuration()
+    x = first.noise(4, seed=0)
+    assert x.shape == (4, 1)
+    assert torch.equal(first.equation(4).drift(0.5, x), one.velocity(x, 0.5, CondOT()))
 
 
 @pytest.mark.parametrize("name", ["gaussian", "ring"])

@@ -1,11 +1,11 @@
-"""Certificates of order: errors over a ladder of step counts, the order that is read off, and what was declared.
+"""Certificates of order: the errors of a method on a ladder of step counts, the order they show, the order it declares.
 
     ladder                       errors -> the asymptotic range, its slope and interval, round-off
     problems                     equations with exact solutions
     stochastic_problems          exact laws and strong solutions
     convergence                  certify: the order of a solver, a published sampler or a function on one problem
     methods                      what to certify, by its name
-    table, gate                  every exported solver on its problems; without a pass it is not exported
+    table, gate                  every exported solver on its problems; a test fails if one has no passing certificate
 """
 
 from __future__ import annotations

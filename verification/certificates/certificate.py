@@ -1,6 +1,6 @@
-"""What a certificate of order says, and how a slope is judged.
+"""A certificate of order, and how a slope is judged.
 
-An order p is declared, and found is the interval I of the slope that `ladder` fits to the errors:
+A method declares the order p. `ladder` fits a slope to its errors, with the interval I:
 
     pass         the slope is within 0.15 of p, or p within I, and I is no wider than ± 0.25
     fail         all of I is more than 0.15 below p; or the errors stop falling where rounding cannot be the reason;
@@ -21,22 +21,35 @@ from .ladder import Fit
 __all__ = ["STALLED", "Certificate", "Judged", "elsewhere"]
 
 TOLERANCE, WIDEST = 0.15, 0.25
-"""Of a slope, and of the half of its interval; orders lie at least ½ apart."""
+"""How far a slope may lie from its order, and half of the widest interval that passes; orders lie at least ½ apart."""
 STALLED = 0.3
 """Errors with a smaller slope have stopped falling: the lowest order is ½."""
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """The errors of a method on a ladder of step counts, and what they say of its order.
+    """The errors of a method on a ladder of step counts, and the order that they show.
 
-    kind: "deterministic", "strong" (root mean square over shared Brownian paths), "weak" (the law of the process, in
-    its mean and variance) or "law" (of the marginals). errors, floors: by `steps`. order, interval: the slope and its
-    95 % interval over `asymptotic`, the first and the last step count of the range; None if there is none.
-    first_exact, last_exact: the order with that step taken exactly, where that can be done. early_stop: the distance
-    between the exact state where the solve ends and that at the end of the path. bias: the error at which a method
-    that converges to something else stops, and limit_order, the order with which it gets there. verdict: "pass",
-    "fail", "higher" or "undecided", and the `reason` in a sentence.
+    Attributes:
+        method: its name.
+        problem: the name of the problem.
+        kind: "deterministic", "strong" (root mean square over shared Brownian paths), "weak" (the law of the process,
+            in its mean and variance) or "law" (of the marginals).
+        declared: the order that it is judged by.
+        steps: the step counts.
+        errors: the error at each of them.
+        floors: the rounding at each of them.
+        local_slopes: the order between neighbouring step counts.
+        asymptotic: the first and the last step count of the asymptotic range; None if there is no such range.
+        order: the slope over the asymptotic range.
+        interval: its 95 % interval.
+        first_exact: the order if the first step is replaced by the exact flow; None where that cannot be done.
+        last_exact: the same for the last step.
+        early_stop: the distance from the exact state where the solve ends to that at the end of the path.
+        bias: the error at which a method stops that converges to something else.
+        limit_order: the order with which it converges to that.
+        verdict: "pass", "fail", "higher" or "undecided".
+        reason: the verdict in a sentence.
     """
 
     method: str
@@ -60,7 +73,7 @@ class Certificate:
 
     @classmethod
     def broken(cls, method: str, problem: str, error: Exception) -> Certificate:
-        """Of a measurement that raised an error: a failure, with its sentence."""
+        """The certificate of a measurement that raised an error: a failure with the error as its reason."""
         nothing: tuple[float, ...] = ()
         return cls(
             method, problem, "not measured", None, (), nothing, nothing, nothing, None, None, None, None, None, None,
@@ -72,7 +85,7 @@ class Certificate:
         return self.verdict == "pass"
 
     def as_json(self) -> dict[str, Any]:
-        """Its fields by name, of numbers, strings, lists and None alone."""
+        """The fields by name, with numbers, strings, lists and None as values."""
         fields = asdict(self) | {"local_slopes": [s if math.isfinite(s) else None for s in self.local_slopes]}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
 
@@ -82,7 +95,7 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Judged:
-    """What a fit says of a declared order."""
+    """A fit, judged by a declared order."""
 
     declared: float | None
     fit: Fit | None
@@ -109,7 +122,7 @@ class Judged:
         return "undecided", f"{found}, which does not settle the declared {order:g}."
 
     def _limits(self, fit: Fit, order: float) -> str:
-        """Which step is to blame."""
+        """The step that limits the order, if one does."""
         for rest, what in ((self.first, "first"), (self.last, "last")):
             if rest is not None and rest > fit.slope + 0.5:
                 which = "start-up" if what == "first" else "last step"

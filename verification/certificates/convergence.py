@@ -1,4 +1,4 @@
-"""Certificates of order: what a solver declares of itself, against what its errors show.
+"""Measure the order of a method from its errors, and compare it with the order that the method declares.
 
     certify(Heun())                                                 its own problem, its declared order
     certify(ExponentialAdams(3), sampling(VP(), "x0"))              the flow of a mixture
@@ -9,10 +9,10 @@
 
 The errors of a ladder of step counts are fitted as `ladder` says, and judged as `certificate` does.
 
-What limits a method is told apart on deterministic problems: with the first step, or the last one, taken by the exact
-flow instead (the method still makes its own evaluations there), the order that is found is that of the rest. A
-multistep method that starts with Euler's step is of order 2, and of its own order but for the start. What a solve that
-stops early leaves is a bias and no matter of order: it is reported apart.
+On deterministic problems a certificate also tells which step limits the order. The first step, or the last one, is
+replaced by the exact flow (the method still makes its own evaluations there), and the order of the other steps is
+measured. A multistep method that starts with an Euler step, for example, shows order 2, and its full order with an
+exact first step. An early stop leaves a bias, whatever the order; it is reported separately.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from .stochastic_problems import GROUPS, LawProblem, PathProblem, Run, keeping
 __all__ = ["AnyProblem", "certify", "declared_order"]
 
 SETTLED = 0.04
-"""A ladder need not go on where so many local slopes as make a range lie within this of each other."""
+"""The ladder ends early if as many local slopes as make a range lie within this of each other."""
 LADDER = (8, 11, 16, 23, 32, 45, 64, 90, 128, 181, 256, 362, 512, 724, 1024)
 PATH_LADDER = (16, 32, 64, 128, 256)
 
@@ -56,16 +56,21 @@ def certify(
     name: str = "",
     apart: bool = True,
 ) -> Certificate:
-    """Measure the order of a solver, a published sampler (a row of `named`, or its name) or any code.
+    """Measure the order of a solver, a published sampler or any code.
 
-    Code is a function (equation, x, times, noise) -> the state at the last time, with noise None on deterministic
-    problems. problem: by default the solver's own, the sampler's flow on CondOT (or, where it is stochastic, the law of
-    its output), and the logistic equation for code. declared: the order to judge by, if it is not to be read off the
-    solver. steps: the ladder; by default from 8, as far as there is something to see, to 1024 (256 on random paths).
-    apart: tell start-up and end apart, which takes three times as long.
+    Args:
+        method: a solver; a row of `named`, or its name; or a function (equation, x, times, noise) -> the state at the
+            last time, with noise None on deterministic problems.
+        problem: by default the solver's own equation, the sampler's flow on CondOT (for a stochastic sampler, the law
+            of its output), or the logistic equation for code.
+        declared: the order to judge by; the one that the solver declares if None.
+        steps: the step counts; by default from 8 to at most 1024 (from 16 to 256 on random paths).
+        name: the method's name in the certificate.
+        apart: measure the order with the first step and with the last step exact, too; three times the work.
 
-    Raises ValueError for a ladder that does not rise or has fewer than four rungs, and what the method itself raises of
-    an equation that does not fit; ValueError too for code that does not return a state.
+    Raises:
+        ValueError: for step counts that do not rise or are fewer than four, for code that does not return a state, and
+            as the method itself raises for an equation that does not fit.
     """
     if isinstance(method, str):
         method = named(method)
@@ -89,7 +94,7 @@ def certify(
 
 
 def declared_order(solver: Solver, problem: AnyProblem) -> float | None:
-    """What a solver declares of its order on a problem of this kind."""
+    """The order that a solver declares on a problem of this kind."""
     if isinstance(problem, Problem):
         return float(solver.order)
     if isinstance(problem, PathProblem):
@@ -153,7 +158,7 @@ class _Measurement:
             return _flat(problem.outcome(run, n))
 
     def _differs(self) -> str | None:
-        """What is wrong with a method that is no function of its arguments."""
+        """Two runs from the same states that differ, in a sentence; None if they agree."""
         try:
             one, two = (self._outcome(self.run, self.ladder[0]) for _ in range(2))
         except (SolveError, ValueError):
@@ -229,7 +234,7 @@ class _Measurement:
         return errors[-1], None if fit is None else fit.slope
 
     def _where(self, outcome: Tensor) -> str:
-        """Which part of a law is wrong."""
+        """The part of a law, mean or variance, that is wrong."""
         if not isinstance(self.problem, LawProblem):
             return ""
         dim = len(self.problem.exact.mean)

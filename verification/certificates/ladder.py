@@ -1,7 +1,7 @@
-"""The order that a ladder of errors shows, and how sure one may be of it.
+"""The order that a ladder of errors shows, with its interval.
 
-A method of order p makes on n steps the error e_n = C n^{−p} (1 + O(1/n)), until rounding stops it from falling. Of the
-errors on a ladder n₁ < n₂ < … this finds
+With n steps a method of order p has the error e_n = C n^{−p} (1 + O(1/n)), until rounding stops it from falling. From
+the errors on a ladder n₁ < n₂ < … this module finds
 
     the floor           what rounding alone leaves: ε √n times the size of the solution, or more where the errors are
                         seen to stop falling; errors below ten floors are left out (their squares add: 1 % is left)
@@ -32,7 +32,7 @@ __all__ = ["Fit", "fitted", "floors"]
 Array = NDArray[np.float64]
 
 AGREE = 0.2
-"""Local slopes that lie within this of each other agree: half of the half order that tells two strong orders apart."""
+"""Local slopes agree if they lie within this of each other; two strong orders lie at least ½ apart."""
 ABOVE = 10.0
 """Errors are used down to this many floors."""
 ROUNDING_AT_MOST = 2.0**16
@@ -42,7 +42,14 @@ POINTS = 4
 
 
 def floors(steps: Sequence[int], errors: Sequence[float], size: float, eps: float) -> list[float]:
-    """What rounding leaves of each error, for solutions of this root mean square in a dtype of this eps."""
+    """The least error that rounding allows at each step count.
+
+    Args:
+        steps: the step counts.
+        errors: the error at each of them.
+        size: the root mean square of the solution.
+        eps: the rounding unit of its dtype.
+    """
     floor = eps * size * np.sqrt(np.array(steps, dtype=np.float64))
     seen, least = 0.0, math.inf
     for error, rounding in zip(errors, floor.tolist(), strict=True):
@@ -65,10 +72,14 @@ class Fit:
 def fitted(
     steps: Sequence[int], errors: Sequence[float], floor: Sequence[float], groups: Array | None = None
 ) -> Fit | None:
-    """The slope in the asymptotic range; None where no range shows one.
+    """The slope in the asymptotic range; None if no range has local slopes that agree.
 
-    groups: the errors of parts of a random ensemble, of shape (len(steps), parts), for the jackknife; local slopes may
-    then differ by four of their standard errors more.
+    Args:
+        steps: the step counts.
+        errors: the error at each of them.
+        floor: the rounding at each of them.
+        groups: the errors of parts of a random ensemble, (len(steps), parts), for the jackknife. Local slopes may then
+            differ by four of their standard errors more.
     """
     usable = [error > ABOVE * least for error, least in zip(errors, floor, strict=True)]
     end = usable.index(False) if False in usable else len(usable)

@@ -28,9 +28,9 @@ ARGUMENTS = "(equation, x, times, noise)"
 
 
 def method(text: str) -> Solver | Sampler | Run:
-    """What the text names.
+    """The method that the text names.
 
-    Raises ValueError for a name that is not known, an argument that is not literal, or one that the solver does not
+    Raises ValueError for an unknown name, for an argument that is not literal, and for one that the solver does not
     take.
     """
     if text in PUBLISHED:

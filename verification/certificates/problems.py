@@ -4,12 +4,12 @@
     riccati     d(x/S) = −¼ ω cos(ωr) (x/S)² dr          z_t = z_s / (1 + ¼ z_s (sin ωr_t − sin ωr_s)), z = x/S
     sampling    the flow of a mixture on the line        x_t = F_t⁻¹(F_s(x_s)), F the distribution function of p_t
 
-All three are nonlinear, so that no order condition holds by accident, and depend on time otherwise than through x, so
-that a stage at the wrong time is seen. Each column of a state turns at its own speed ω, and there are many initial
-points, so that no error constant vanishes by accident for all of them.
+All three are nonlinear, so that no order condition holds by accident. All three depend on time explicitly, so that a
+stage at the wrong time shows. Each column of a state has its own speed ω, and there are many initial points, so that no
+error constant vanishes for all of them.
 
-`sampling` takes any path and any quantity to hold, between fixed levels of noise; what is left of the way from there to
-the data is the bias of stopping early.
+`sampling` takes any path and any quantity to hold, and runs between fixed levels of noise. The distance from its end to
+the data is the bias of an early stop.
 """
 
 from __future__ import annotations
@@ -41,9 +41,15 @@ def uniform(n: int) -> Tensor:
 class Problem:
     """A deterministic equation with its exact flow map.
 
-    flow(x, s, t): the state at t of the solution that is at x, (B, ...), at s. x: the initial states, float64. grid(n):
-    the times of n steps. end: the time of what is wanted, where a solve stops before it. Its field takes one time, or
-    one a sample.
+    Its field takes one time, or one a sample.
+
+    Attributes:
+        name: in certificates.
+        equation: the equation.
+        flow: flow(x, s, t), the state at time t of the solution that is at x, (B, ...), at time s.
+        x: the initial states, float64.
+        grid: grid(n), the times of n steps.
+        end: the time at which the solution is wanted, if the grid ends before it.
     """
 
     name: str
@@ -101,7 +107,7 @@ def _riccati(logarithmic: bool) -> Problem:
 
 
 PROBLEMS = {"ode": _logistic(), "log clock": _riccati(logarithmic=True), "clock": _riccati(logarithmic=False)}
-"""The equations of no model: for every solver, and the semilinear ones in either variable of interpolation."""
+"""Equations without a model: one for every solver, and for semilinear solvers one in each variable of interpolation."""
 
 NOISY, CLEAN = -4.0, 5.0
 """The log-SNRs between which `sampling` runs: σ/α from 7.4 to 0.08."""
@@ -114,9 +120,14 @@ MIXTURE = GaussianMixture(
 
 
 def sampling(path: GaussianPath, hold: str = "velocity", *, logarithmic: bool | None = None) -> Problem:
-    """The probability flow of two overlapping normal components on the line, with this quantity held.
+    """The probability flow of two overlapping normal components on the line.
 
-    Twenty-five initial points, up to two standard deviations from the mean; steps of equal length in log-SNR.
+    It has 25 initial points, up to two standard deviations from the mean. Its steps are equal in log-SNR.
+
+    Args:
+        path: the path.
+        hold: the quantity that an exponential solver holds.
+        logarithmic: whether the held quantity is interpolated in log r (see `flow`); the hold's own choice if None.
     """
     start, stop = float(path.time(NOISY)), float(path.time(CLEAN))
     mean, cov = MIXTURE.moments(start, path)

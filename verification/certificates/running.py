@@ -14,11 +14,11 @@ from .stochastic_problems import Run
 __all__ = ["ExactStep", "checked", "run_of"]
 
 ANY = 300.0
-"""A tolerance that every step meets."""
+"""A tolerance so large that every step is accepted."""
 
 
 def run_of(solver: Solver) -> Run:
-    """A solver as a function. Adaptive schemes alone take each step of the grid by itself, whatever its error."""
+    """A solver as a function. A solver that takes no grid solves each step of the grid separately, at any error."""
 
     def run(equation: Equation, x: Tensor, times: Tensor, noise: Noise | None) -> Tensor:
         if not _on_grids(solver):
@@ -34,7 +34,7 @@ def run_of(solver: Solver) -> Run:
 
 
 def checked(function: Run, name: str) -> Run:
-    """Someone's code, which may change the state that it is given. Raises ValueError unless it returns another."""
+    """Anyone's code, on a copy of the state. Raises ValueError unless it returns a state of the same shape."""
 
     def run(equation: Equation, x: Tensor, times: Tensor, noise: Noise | None) -> Tensor:
         found: object = function(equation, x.clone(), times, noise)

@@ -1,4 +1,4 @@
-"""Stochastic equations whose solutions are known: path by path, on a Brownian tree, and in law, for Gaussian data.
+"""Stochastic equations with known solutions: path by path, on a Brownian tree, or in law, for Gaussian data.
 
 `curved`, with additive noise and a drift that is neither linear nor constant in time,
 
@@ -9,11 +9,11 @@
 
     X_t = M(t, s) X_s + offset + ∫ M(t, u) S_u dW_{q_u}.
 
-Both integrals are taken over many short cells, in each of which the integrand is expanded and the path known with its
-space-time area; what the expansion leaves is a twentieth, or less, of the errors that are measured against it.
+Both integrals are sums over many short cells. In each cell the integrand is expanded, and the Brownian path is known
+with its space-time area. The error of the expansion is at most a twentieth of the errors that are measured against it.
 
-In law, `arriving` is the same process from a point, to its law in closed form; `keeping` starts from the marginal of
-the path, and has to end in one. Samplers are affine maps there (`impulse`), so that no law is estimated.
+In law, `arriving` is the same process from a point, whose law is known in closed form; `keeping` starts from a marginal
+of the path and must end in one. Samplers are affine maps there (`impulse`), so that no law is estimated.
 """
 
 from __future__ import annotations
@@ -44,9 +44,15 @@ DATA = Gaussian(torch.tensor([0.7], dtype=torch.float64), torch.tensor([[0.25]],
 
 @dataclass(frozen=True)
 class PathProblem:
-    """A stochastic equation with its solution on every path of a tree: strong orders.
+    """A stochastic equation with its solution on every path of a Brownian tree, for strong orders.
 
-    x: initial states (paths, 1). exact: the states at the end of the grid.
+    Attributes:
+        name: in certificates.
+        equation: the equation.
+        x: the initial states, (paths, 1).
+        tree: the Brownian paths.
+        exact: the states at the end of the grid.
+        grid: grid(n), the times of n steps.
     """
 
     name: str
@@ -63,10 +69,15 @@ class PathProblem:
 
 @dataclass(frozen=True)
 class LawProblem:
-    """An equation that makes of one Gaussian law another: weak orders, exactly.
+    """An equation that maps one Gaussian law to another, for weak orders without sampling.
 
-    start: the law where the grid starts; exact: where it ends. kind: "weak", from a point, where the law is that of
-    the process; or "law", from a marginal, where it is all that a sampler has to get right.
+    Attributes:
+        name: in certificates.
+        equation: the equation.
+        start: the law where the grid starts.
+        exact: the law where the grid ends.
+        grid: grid(n), the times of n steps.
+        kind: "weak", from a point, for the law of the process; or "law", from a marginal, for the marginal alone.
     """
 
     name: str
@@ -102,7 +113,15 @@ def curved() -> PathProblem:
 
 
 def reversing(path: GaussianPath, hold: str = "x0", eta: float = 1.0) -> PathProblem:
-    """From 1000 points of one normal law, between the levels of noise of `sampling`, on steps uniform in log-SNR."""
+    """The reversed process from 1000 points of one normal law, with its exact state on each Brownian path.
+
+    It runs between the levels of noise of `sampling`, on steps uniform in log-SNR.
+
+    Args:
+        path: the path.
+        hold: the quantity that an exponential solver holds.
+        eta: the noise level of `reverse_sde`.
+    """
     start, stop = float(path.time(NOISY)), float(path.time(CLEAN))
     equation = reverse_sde(DATA.denoiser(path), eta, hold)
     law = marginal(DATA, path, start)
@@ -123,9 +142,14 @@ def reversing(path: GaussianPath, hold: str = "x0", eta: float = 1.0) -> PathPro
 
 
 def arriving(path: GaussianPath, hold: str = "x0", eta: float = 1.0, *, solved: float | None = None) -> LawProblem:
-    """From the point 1.5, between the levels of `sampling`, to the law of `reverse_sde` of level `solved`.
+    """The reversed process from the point 1.5, between the levels of noise of `sampling`, with its exact law.
 
-    eta is the equation's level, which is `solved` too, but for solvers that add noise of their own.
+    Args:
+        path: the path.
+        hold: the quantity that an exponential solver holds.
+        eta: the noise level of the equation that the solver is given.
+        solved: the noise level of the process whose law is exact; `eta` if None. It differs from eta for a solver that
+            adds noise of its own.
     """
     start, stop = float(path.time(NOISY)), float(path.time(CLEAN))
     level = eta if solved is None else solved
@@ -141,7 +165,13 @@ def arriving(path: GaussianPath, hold: str = "x0", eta: float = 1.0, *, solved: 
 
 
 def keeping(path: GaussianPath, hold: str = "x0", eta: float = 0.0) -> LawProblem:
-    """From the marginal at the noisy level of `sampling` to that at the clean one."""
+    """The process from the marginal at the noisy level of `sampling` to the marginal at the clean one.
+
+    Args:
+        path: the path.
+        hold: the quantity that an exponential solver holds.
+        eta: the noise level of `reverse_sde`; 0 for `flow`.
+    """
     start, stop = float(path.time(NOISY)), float(path.time(CLEAN))
     return LawProblem(
         f"keeping, {type(path).__name__}, hold {hold}, eta {eta:g}",

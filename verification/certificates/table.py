@@ -1,9 +1,11 @@
-"""What every exported solver is measured on.
+"""The problems on which every exported solver is measured.
 
-A solver is measured on equations of no model and as a sampler, on VP, CondOT and VE with every quantity that it can
-hold; where it takes noise, also path by path and in law. Solvers that add noise of their own are measured by the law
-of their output, which keeps the order of the solver inside, and as processes, of weak order 1. Adaptive schemes are
-measured step by step, on a grid.
+A solver is measured on equations without a model, and as a sampler on VP, CondOT and VE with every quantity that it can
+hold. A solver that takes noise is also measured path by path and in law. A solver that adds noise of its own is
+measured by the law of its output, which has the order of the solver inside, and as a process, which has weak order 1.
+Adaptive schemes are measured step by step, on a grid.
+
+Every method in `runge_kutta` is measured without an entry here; the first equation of a solver is always a quick one.
 """
 
 from __future__ import annotations
@@ -24,9 +26,7 @@ from ...solvers import (
     SRA1,
     TRAPEZOID,
     Ancestral,
-    Bosh3,
     Churn,
-    Dopri5,
     Equation,
     Euler,
     EulerMaruyama,
@@ -36,11 +36,9 @@ from ...solvers import (
     Heun,
     Langevin,
     LeimkuhlerMatthews,
-    Midpoint,
     Milstein,
     Noise,
     Picard,
-    Ralston,
     Restart,
     SciPy,
     Solver,
@@ -48,7 +46,7 @@ from ...solvers import (
     StochasticHeun,
     TorchDiffEq,
     TorchSDE,
-    Tsit5,
+    runge_kutta,
     solve,
 )
 from .certificate import Certificate
@@ -63,7 +61,7 @@ ADAMS = [ExponentialAdams(order, corrector=corrector) for order in (1, 2, 3, 4) 
 EXPONENTIAL_RK = [ExponentialRK(order) for order in (2, 3, 4, TRAPEZOID, DPM_SOLVER_2, EDM_HEUN)]
 
 FIXED_STEP: list[Solver] = [
-    *(Euler(), Midpoint(), Heun(), Ralston(), RK4(), Bosh3(), Dopri5(), Tsit5()),
+    *(method() for method in runge_kutta.METHODS),
     *CLASSICAL,
     *ADAMS,
     *EXPONENTIAL_RK,
@@ -73,9 +71,7 @@ FIXED_STEP: list[Solver] = [
 """Every solver and variant that takes any equation on a grid of times."""
 
 STOCHASTIC: list[Solver] = [*CLASSICAL, *ADAMS, *EXPONENTIAL_RK]
-"""Those of them that take noise."""
-WEAK: list[Solver] = [*CLASSICAL, ADAMS[0], ADAMS[2], EXPONENTIAL_RK[0]]
-"""Those whose weak orders are measured first."""
+"""The solvers among them that take noise."""
 
 BEHIND: list[Solver] = [
     *map(TorchSDE, TorchSDE.METHODS),
@@ -87,7 +83,7 @@ SCHEMES: list[Solver] = [
     *map(TorchDiffEq, ("adaptive_heun", "fehlberg2", "bosh3", "dopri5", "dopri8")),
     *map(SciPy, SciPy.EXPLICIT),
 ]
-"""Those that choose their own steps, explicit ones; an implicit one has no order on a grid that it does not choose."""
+"""Explicit solvers that choose their own steps. An implicit one has no order on a grid that it does not choose."""
 
 EQUAL = {
     "explicit_adams": (362, 512, 724, 1024, 1448),
@@ -96,7 +92,7 @@ EQUAL = {
 }
 """Methods that need equal steps in t, so many that the explicit one is stable and the iteration of the others ends."""
 EIGHTH = (10, 12, 14, 16, 18, 20)
-"""A method of order 8 reaches the rounding soon."""
+"""Few steps: a method of order 8 reaches the rounding soon."""
 FIFTH = (32, 38, 45, 54, 64, 76, 90, 108, 128, 152, 181, 215, 256, 304, 362)
 LATE = (161, 181, 203, 228, 256, 287, 322, 362)
 """Methods of order 5 show it shortly before the rounding, on VE from 160 steps on: narrower rungs there."""
@@ -106,11 +102,52 @@ INNER: list[Stepper] = [ADAMS[0], ExponentialRK(2), ExponentialRK(EDM_HEUN), Exp
 
 PATHS: list[GaussianPath] = [VP(), CondOT(), VE()]
 
+QUICK_FLOWS: dict[tuple[GaussianPath, str], set[str]] = {
+    (VP(), "x0"): {"ExponentialRK(TRAPEZOID)"},
+    (VP(), "eps"): {"ExponentialRK(2)"},
+    (VP(), "v"): {"ExponentialAdams(2)"},
+    (VP(), "velocity"): {
+        *("Euler()", "Ralston()", "Dopri5()", "Milstein()", "LeimkuhlerMatthews()"),
+        *("ExponentialAdams(3, corrector=True)", "TorchDiffEq('euler')", "TorchDiffEq('heun3')", "Halving(Heun())"),
+    },
+    (CondOT(), "x0"): {"ExponentialAdams(2, corrector=True)"},
+    (CondOT(), "eps"): {"ExponentialAdams(1)", "ExponentialRK(DPM_SOLVER_2)"},
+    (CondOT(), "v"): {"ExponentialAdams(4)"},
+    (CondOT(), "velocity"): {
+        *("Midpoint()", "RK4()", "Tsit5()", "StochasticHeun()", "ExponentialRK(3)"),
+        *("TorchDiffEq('midpoint')", "TorchDiffEq('rk4')", "Halving(ExponentialRK(3))"),
+    },
+    (VE(), "x0"): {"ExponentialAdams(4, corrector=True)"},
+    (VE(), "eps"): {"ExponentialAdams(3)"},
+    (VE(), "v"): {"ExponentialRK(4)"},
+    (VE(), "velocity"): {
+        *("Heun()", "Bosh3()", "EulerMaruyama()", "SRA1()", "ExponentialAdams(1, corrector=True)"),
+        *("ExponentialRK(EDM_HEUN)", "TorchDiffEq('heun2')", "Halving(Euler())"),
+    },
+}
+"""The solvers that are measured first on the flow of each path with each quantity held."""
+QUICK_LAWS: dict[tuple[GaussianPath, str], set[str]] = {
+    (VP(), "x0"): {"EulerMaruyama()"},
+    (VP(), "eps"): {"SRA1()"},
+    (CondOT(), "x0"): {"LeimkuhlerMatthews()"},
+    (CondOT(), "eps"): {"Milstein()", "ExponentialAdams(2)", "ExponentialRK(2)"},
+    (VE(), "x0"): {"StochasticHeun()"},
+    (VE(), "eps"): {"ExponentialAdams(1)"},
+}
+"""The solvers whose weak order is measured first there."""
+
+
 @dataclass(frozen=True)
 class Case:
-    """A solver and what it is measured on; quick: whether it is among those that are measured first.
+    """A solver and a problem on which it is measured.
 
-    made: the solver for a grid of times, where it depends on them. steps, name: as `certify` takes them.
+    Attributes:
+        solver: the solver.
+        problem: a function that makes the problem.
+        quick: whether `fokker verify --quick` measures it.
+        made: a function of a grid of times that makes the solver, if the solver depends on them.
+        steps: the step counts, as for `certify`.
+        name: the solver's name in the certificate; its repr if empty.
     """
 
     solver: Solver
@@ -128,12 +165,12 @@ class Case:
         return certify(method, problem, declared=order, steps=self._steps(problem, quick), name=name, apart=not quick)
 
     def _steps(self, problem: AnyProblem, quick: bool) -> tuple[int, ...] | None:
-        """Quickly, every other rung of the ladder for laws, whose rows are as many as the normals."""
+        """Fewer step counts for a quick law, whose batch has a row for every normal."""
         return QUICK if quick and self.steps is None and isinstance(problem, LawProblem) else self.steps
 
 
 def default_problems(solver: Solver) -> list[AnyProblem]:
-    """What a solver is measured on if nothing is said: its own equation and a flow; with noise, by path and in law."""
+    """The problems for a solver if none are named: its own equation and a flow; with noise, by path and in law."""
     if solver.strong_order is not None and not solver.semilinear:
         return [_curved(), arriving(CondOT(), "x0")]
     own = PROBLEMS["log clock" if solver.semilinear else "ode"]
@@ -141,29 +178,28 @@ def default_problems(solver: Solver) -> list[AnyProblem]:
 
 
 def cases() -> Iterator[Case]:
-    """All that there is to certify."""
+    """Every case of every solver."""
     yield from _deterministic()
     yield from _stochastic()
     yield from _renoising()
 
 
 def _deterministic() -> Iterator[Case]:
-    for number, solver in enumerate([*FIXED_STEP, *BEHIND]):
+    for solver in [*FIXED_STEP, *BEHIND]:
         own = ["log clock", "clock"] if solver.semilinear else list(PROBLEMS)
         for name in own:
             yield Case(solver, partial(PROBLEMS.__getitem__, name), name == own[0])
         holds = list(HOLDS) if solver.semilinear else ["velocity"]
-        first = PATHS[number % 3], holds[number % len(holds)]
         for path in PATHS:
             for hold in holds:
-                quick = (path, hold) == first and solver in FIXED_STEP
+                quick = repr(solver) in QUICK_FLOWS.get((path, hold), ())
                 yield Case(solver, partial(_sampling, path, hold), quick, steps=_rungs(solver, path))
     for method, steps in EQUAL.items():
         for name in ("log clock", "clock"):
             yield Case(TorchDiffEq(method), partial(PROBLEMS.__getitem__, name), name == "clock", steps=steps)
     for solver in SCHEMES:
         few = EIGHTH if solver.order == 8 else None
-        yield Case(solver, partial(PROBLEMS.__getitem__, "log clock"), solver is SCHEMES[-3], steps=few)
+        yield Case(solver, partial(PROBLEMS.__getitem__, "log clock"), repr(solver) == "SciPy('RK23')", steps=few)
         # torchdiffeq evaluates beyond a step, where VP is no path; and on VE it rounds too early for order 5.
         paths = PATHS if isinstance(solver, SciPy) else [CondOT()] if solver.order == 5 else [CondOT(), VE()]
         for path in paths if few is None else []:
@@ -177,12 +213,11 @@ def _rungs(solver: Solver, path: GaussianPath) -> tuple[int, ...] | None:
 
 
 def _stochastic() -> Iterator[Case]:
-    for number, solver in enumerate([*STOCHASTIC, *map(TorchSDE, TorchSDE.METHODS)]):
+    for solver in [*STOCHASTIC, *map(TorchSDE, TorchSDE.METHODS)]:
         yield Case(solver, _curved, solver in CLASSICAL)
         for path in PATHS:
             for hold in ("x0", "eps"):
-                quick = (path, hold) == (PATHS[number % 3], ("x0", "eps")[number % 2]) and solver in WEAK
-                yield Case(solver, partial(arriving, path, hold), quick)
+                yield Case(solver, partial(arriving, path, hold), repr(solver) in QUICK_LAWS.get((path, hold), ()))
                 if not isinstance(solver, TorchSDE):  # driven in t, it does not follow a path in q
                     yield Case(solver, partial(_reversing, path, hold), False)
 

@@ -1,4 +1,4 @@
-"""What a sampler makes of a law, exactly: impulse responses, error budgets, samplers that are one method.
+"""The exact law of a sampler's output: impulse responses, error budgets, and samplers that are the same method.
 
 Nothing is sampled here. Any computation that gives the same numbers will do.
 """

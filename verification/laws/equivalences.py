@@ -1,11 +1,11 @@
-"""Which published samplers are one.
+"""Which published samplers are the same method under two names.
 
-Every row of `named` is unrolled to its table (`Scheme`), and every two of them are compared, term by term (`same`): on
-one grid that they share, where only the methods count, and on the grids on which they were published, where two names
-that are one method may differ all the same. Where two part, the comparison says in which step and which term.
+Every row of `named` is unrolled to its table (`Scheme`), and every two tables are compared term by term (`same`). They
+are compared on one common grid, where only the methods count, and each on the grid with which it was published, where
+one method under two names may differ. Where two samplers differ, the comparison names the step and the term.
 
-What two samplers make of one model is meant, of any model: their tables are written in terms of its values, whatever
-quantity they hold (`Semilinear.basis`).
+Two samplers are the same if they give the same output for every model: the tables are written in the values of the
+model, whatever quantity the samplers hold (`Semilinear.basis`).
 """
 
 from __future__ import annotations
@@ -118,10 +118,17 @@ def equivalences(
 ) -> Equivalences:
     """Compare every two of these samplers on a path.
 
-    The common grid has `steps` uneven steps from t0 to t1, inside the path, where all of them are regular. Their own
-    grids run between the ends at which each can start, as `sample` has them.
+    The samplers' own grids run between the ends at which each can start, as in `sample`.
 
-    Raises ValueError for fewer than two steps, on which multistep methods are not told apart.
+    Args:
+        path: the path on which they sample.
+        steps: the number of steps of every grid.
+        samplers: the samplers by name.
+        t0: the start of the common grid, whose steps are uneven.
+        t1: its end; between t0 and t1 the equations of all samplers are regular.
+
+    Raises:
+        ValueError: for fewer than two steps, on which all multistep methods are the same.
     """
     if steps < 2:
         raise ValueError(f"{steps} steps tell no multistep method from another; compare on at least 2, better on 8.")

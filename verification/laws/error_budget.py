@@ -1,4 +1,4 @@
-"""Where a sampler's error comes from: W₂ between its output and the data, split by making one stage exact at a time.
+"""The error of a sampler by its sources: W₂ between its output and the data, with one stage made exact at a time.
 
     prior            it starts from N(0, σ²) instead of the marginal at its first time
     early stop       it ends at its last time instead of at t = 1
@@ -6,18 +6,18 @@
     model            its equation has the network's denoiser instead of the exact one
     round-off        it computes in `dtype` instead of in float64
 
-With D(E) the distance where the stages in E are exact, every stage has two numbers,
+D(E) is the distance where the stages in E are exact. Every stage has two numbers,
 
-    share = D(∅) − D({stage})          what would be won by making it exact
-    alone = D(all) … but for it        what is left where all others are exact,
+    share = D(∅) − D({stage})          by how much the distance falls if this stage is made exact
+    alone = D(all others)              the distance that is left if all other stages are exact.
 
-and what the shares do not add up to, D(∅) − Σ share, is the interaction of the stages: errors cancel, or are damped by
-what follows. A share may be negative.
+The remainder D(∅) − Σ share is the interaction of the stages: errors cancel, or later stages damp them. A share may be
+negative.
 
-For Gaussian data and a denoiser that is affine, laws are exact (`impulse`) and so is D. Otherwise all D are root mean
-squares over samples that are coupled: the same x₀ and ε at the start and the same Brownian path make the sampler's
-output and the exact one, and the distance between these pairs is at least W₂. Round-off is always measured so, as the
-distance between the sampler's outputs in `dtype` and in float64; in the first case it is added to D.
+For Gaussian data and an affine denoiser, all laws are exact (`impulse`), and D is W₂. Otherwise D is the root mean
+square distance of coupled samples: the sampler's output and the exact output have the same x₀, ε and Brownian path. It
+is at least W₂. Round-off is always measured on coupled samples, as the distance between the sampler's outputs in
+`dtype` and in float64; for exact laws it is added to D.
 
 Source: Chen et al., Sampling is as easy as learning the score (2209.11215), theorem 2, for the first four stages.
 """
@@ -36,17 +36,15 @@ from ...generative.paths import GaussianPath
 from ...solvers import Solver
 from ..oracles import Gaussian, Law, Oracle, marginal, reversed_transition
 from ..statistics import gaussian_w2
-from .coupled import STAGES, Coupled, Sampler
+from .coupled_samples import STAGES, Coupled, Sampler
 from .impulse import impulse_response
 
 __all__ = ["ErrorBudget", "Stage", "error_budget"]
 
 
-
-
 @dataclass(frozen=True)
 class Stage:
-    """What making a stage exact wins, and what it costs alone."""
+    """One source of error. share, alone: see the module's formulas."""
 
     name: str
     share: float
@@ -95,12 +93,22 @@ def error_budget(
     samples: int = 4096,
     seed: int = 0,
 ) -> ErrorBudget:
-    """The budget of `solver` on `times`, which samples from `data` by `flow`, or `reverse_sde` of level eta.
+    """Split a sampler's distance from the data into the stages that cause it.
 
-    data: an oracle in float64 with states (B, d). model: the denoiser that is used, on the same path, in float64; None:
-    the exact one. dtype: in which the solver computes around it.
+    Args:
+        data: the law of the data, an oracle in float64 with states (B, d).
+        path: the path on which the sampler runs.
+        times: the times of its steps, rising.
+        solver: the solver of its equation.
+        hold: the quantity that an exponential solver holds.
+        eta: the noise level: 0 for `flow`, otherwise that of `reverse_sde`.
+        model: the denoiser that the sampler has, on the same path, in float64; the exact one if None.
+        dtype: the dtype in which the solver computes around the denoiser.
+        samples: the number of coupled samples.
+        seed: of the coupled samples.
 
-    Raises ValueError for another path of the model, and for what the solver cannot do.
+    Raises:
+        ValueError: for a model on another path, and for what the solver cannot do.
     """
     if model is not None and model.path != path:
         raise ValueError(f"The model is on {model.path}, but the sampler on {path}; give both the same path.")

@@ -1,15 +1,15 @@
-"""The exact law of what a sampler makes of Gaussian data, without any sampling.
+"""The exact law of a sampler's output for Gaussian data, without any sampling.
 
-The denoiser of Gaussian data is affine in x, and so is then a whole sampler, in its start and in its normals:
+The denoiser of Gaussian data is affine in x. A whole sampler is then affine in its start and in its normals:
 
     x₁ = A x_T + Σ_k C_k ξ_k + b,        x_T ~ N(m, P), ξ_k ~ N(0, I)    ⟹    x₁ ~ N(A m + b, A P Aᵀ + Σ_k C_k C_kᵀ).
 
-A is the response to unit vectors in place of x_T, C_k that to unit vectors in place of ξ_k. They are read off in two
-ways: from a method's table (`Scheme`), with the field's affine map at each of its evaluations put in; or, for code that
-is not ours and for solvers that have no table, from one run on the unit vectors, each a row of one batch.
+A is the response to unit vectors in place of x_T, and C_k is the response to unit vectors in place of ξ_k. Both are
+computed in one of two ways. A method with a table (`Scheme`) is evaluated with the affine map of the field at each of
+its evaluations. Any other code runs once on the unit vectors, each a row of one batch.
 
-What is exact for Gaussian data holds for every quantity that a sampler's law has: its order, whether it keeps the
-marginals, what a prior that is not the marginal, or an early stop, adds to the error (`error_budget`).
+From the law follow the weak order of a sampler, whether it keeps the marginals, and the error that a wrong prior or an
+early stop adds (`error_budget`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["ImpulseResponse", "Impulses", "impulse_response"]
 Run = Callable[[Tensor, Noise], Tensor]
 
 AFFINE = 1e-9
-"""Of the largest response: further from the affine map than rounding explains, a sampler is not affine."""
+"""A sampler is not affine if it is off the affine map by more than this part of the largest response."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,16 @@ class ImpulseResponse:
 class Impulses:
     """A `Noise` of unit vectors: component j of the k-th normal is 1 in row 1 + d + k d + j of the batch (rows, d).
 
-    Row 0 and the d rows after it, which are left for the offset and for the start, are without noise. `drawn` counts
-    the normals, `asked` has the times of those that belong to a step, `extras` the indices of the others. probe: the
-    last row gets every normal, ½ or −½ by turns in all components.
+    Row 0 is for the offset and the d rows after it are for the start; they get no noise. Raises ValueError where an
+    extra normal is asked for twice.
 
-    Raises ValueError where an extra normal is asked for twice.
+    Args:
+        probe: give the last row every normal, with ½ and −½ in turn in all components.
+
+    Attributes:
+        drawn: the number of normals so far.
+        asked: the times of the normals that belong to a step.
+        extras: the indices of the other normals.
     """
 
     replays = False
@@ -100,14 +105,18 @@ def impulse_response(
     *,
     dim: int,
 ) -> ImpulseResponse:
-    """The affine map that a sampler of Gaussian data is, for states (B, dim) in float64.
+    """The affine map of a sampler of Gaussian data, for states (B, dim) in float64.
 
-    sampler: a solver, with the equation and the times that it solves; the `Scheme` of a method, with its equation; or
-    any code as a function of (x, noise) -> x₁, which draws by `noise.next(x)` (or as a solver does) and treats each row
-    of x, (B, dim), alone.
+    Args:
+        sampler: a solver; the `Scheme` of a method; or any code as a function (x, noise) -> x₁. The code draws by
+            `noise.next(x)`, or as a solver does, and treats each row of x, (B, dim), separately.
+        equation: the equation that a solver or a scheme solves.
+        times: the times of a solver's steps.
+        dim: the dimension of a state.
 
-    Raises ValueError for a field or a sampler that is not affine (a denoiser of Gaussian data is), TypeError for a
-    scheme or a solver without the equation that it solves.
+    Raises:
+        ValueError: for a field or a sampler that is not affine; the denoiser of Gaussian data is affine.
+        TypeError: for a scheme or a solver without an equation, and for a solver without times.
     """
     if isinstance(sampler, Scheme | Solver):
         if not isinstance(equation, Equation):

@@ -5,9 +5,9 @@
     mmd         E k(x, x') + E k(y, y') − 2 E k(x, y), unbiased, k(x, y) = exp(−‖x − y‖²/2h²), h the median distance
     energy      2 E‖x − y‖ − E‖x − x'‖ − E‖y − y'‖: the same with k = −‖x − y‖, which needs no width
 
-All are invariant under rotations and shifts of both samples (`sliced_w2` in the mean over its directions). If the laws
-are equal, so are those of the samples with their members exchanged, whatever they are; the share of the permutations
-(the one at hand included) with as large a statistic is hence a p-value that is exact for every n,
+All are invariant under rotations and shifts of both samples (`sliced_w2` in the mean over its directions). If the two
+laws are equal, exchanging members of the two samples does not change the joint law. Hence the p-value is the share of
+the permutations (the identity included) whose statistic is at least the observed one, and it is exact for every n,
 
     P(p ≤ α) ≤ α,    with equality where α is a multiple of 1/(permutations + 1).
 
@@ -43,10 +43,23 @@ def sample_w2(x: Tensor, y: Tensor) -> float:
 
 
 def sliced_w2(x: Tensor, y: Tensor, *, directions: int = 32, permutations: int = 199, seed: int = 0) -> Result:
-    """Sliced W₂ between samples (n, ...) and (m, ...), on `directions` fixed random directions.
+    """Sliced W₂ between two samples, on fixed random directions.
 
     The statistic is √(mean over θ of W₂²(θ·x, θ·y)); between normal laws with one covariance it is ‖m − m'‖/√d in the
-    mean over all directions. Raises ValueError for shapes that do not fit each other.
+    mean over all directions.
+
+    Args:
+        x: one sample, (n, ...); the axes of a point are flattened to d.
+        y: the other sample, (m, ...).
+        directions: the number of directions θ.
+        permutations: the number of permutations for the p-value.
+        seed: of the directions and the permutations.
+
+    Returns:
+        The statistic with its p-value.
+
+    Raises:
+        ValueError: for shapes that do not fit each other, and for no permutation.
     """
     x, y = checked_samples(x, y)
     generator = torch.Generator().manual_seed(seed)
@@ -72,10 +85,22 @@ def sliced_w2(x: Tensor, y: Tensor, *, directions: int = 32, permutations: int =
 
 
 def mmd(x: Tensor, y: Tensor, *, width: float | None = None, permutations: int = 199, seed: int = 0) -> Result:
-    """The squared maximum mean discrepancy of samples (n, ...) and (m, ...), unbiased, and hence negative at times.
+    """The squared maximum mean discrepancy of two samples. The estimate is unbiased, and hence negative at times.
 
-    width: h above; None: the median distance between all points. Memory is of order (n + m)². Raises ValueError for
-    shapes that do not fit each other and for a width that is not positive.
+    Memory is of order (n + m)².
+
+    Args:
+        x: one sample, (n, ...).
+        y: the other sample, (m, ...).
+        width: h of the kernel above; the median distance between all points if None.
+        permutations: the number of permutations for the p-value.
+        seed: of the permutations.
+
+    Returns:
+        The statistic with its p-value.
+
+    Raises:
+        ValueError: for shapes that do not fit each other, for a width that is not positive, and for no permutation.
     """
     x, y = checked_samples(x, y)
     if width is not None and not width > 0.0:
@@ -88,9 +113,21 @@ def mmd(x: Tensor, y: Tensor, *, width: float | None = None, permutations: int =
 
 
 def energy(x: Tensor, y: Tensor, *, permutations: int = 199, seed: int = 0) -> Result:
-    """The energy distance of samples (n, ...) and (m, ...), unbiased, and hence negative at times.
+    """The energy distance of two samples. The estimate is unbiased, and hence negative at times.
 
-    Memory is of order (n + m)². Raises ValueError for shapes that do not fit each other.
+    Memory is of order (n + m)².
+
+    Args:
+        x: one sample, (n, ...).
+        y: the other sample, (m, ...).
+        permutations: the number of permutations for the p-value.
+        seed: of the permutations.
+
+    Returns:
+        The statistic with its p-value.
+
+    Raises:
+        ValueError: for shapes that do not fit each other, and for no permutation.
     """
     x, y = checked_samples(x, y)
     return _kernel_test("energy", -_distances(x, y), len(x), permutations, seed)

@@ -3,12 +3,12 @@
     W₂²(N(m, C), N(m', C')) = ‖m − m'‖² + min_U ‖C^½ − C'^½ U‖²,    U orthogonal
     KL(N(m, C) ‖ N(m', C')) = ½ [δᵀ C'⁻¹ δ + Σ_i (λ_i − 1 − log λ_i)],    λ the eigenvalues of C'⁻¹ C, δ = m − m'
 
-U is the polar factor of C'^½ C^½; in this form nothing cancels where the laws are near each other, as it does in
-tr(C + C' − 2 (C^½ C' C^½)^½), of which it is the value. On the line every expectation is one over a normal score n,
+U is the polar factor of C'^½ C^½. The minimum equals tr(C + C' − 2 (C^½ C' C^½)^½), but that form loses all digits by
+cancellation where the two laws are close. On the line every expectation is one over a normal score n,
 
     E f(X) = ∫ f(F⁻¹(Φ(n))) φ(n) dn,
 
-by panels that are halved until they agree; and with T = G⁻¹ ∘ F, W₂² = E (X − T(X))².
+by panels that are halved until the integral converges; and W₂² = E (X − T(X))² with T = G⁻¹ ∘ F.
 
 Sources: Olkin and Pukelsheim, The distance between two random vectors with given dispersion matrices (1982); Villani,
 Topics in Optimal Transportation (2003), theorem 2.18.
@@ -34,10 +34,18 @@ _PANELS = 4096  # at most, at once
 
 
 def gaussian_w2(mean: Tensor, cov: Tensor, other_mean: Tensor, other_cov: Tensor) -> float:
-    """W₂ between two normal laws, from means (d,) and covariances (d, d), which may be singular.
+    """W₂ between two normal laws, computed in float64.
 
-    Computed in float64, to 1e-15 of the larger root of a covariance, or 1e-8 of it in directions that are singular.
-    Raises ValueError for moments that do not fit each other and for a covariance with a negative eigenvalue.
+    The error is 1e-15 of the larger square root of a covariance, or 1e-8 of it in directions that are singular.
+
+    Args:
+        mean: of the first law, (d,).
+        cov: its covariance, (d, d), which may be singular.
+        other_mean: of the second law, (d,).
+        other_cov: its covariance, (d, d), which may be singular.
+
+    Raises:
+        ValueError: for moments that do not fit each other, and for a covariance with a negative eigenvalue.
     """
     _check_moments(mean, cov, other_mean, other_cov)
     root, other = _root(cov), _root(other_cov)
@@ -47,9 +55,16 @@ def gaussian_w2(mean: Tensor, cov: Tensor, other_mean: Tensor, other_cov: Tensor
 
 
 def gaussian_kl(mean: Tensor, cov: Tensor, other_mean: Tensor, other_cov: Tensor) -> float:
-    """KL(N(mean, cov) ‖ N(other_mean, other_cov)) in nats, computed in float64; infinite for a singular `cov`.
+    """KL(N(mean, cov) ‖ N(other_mean, other_cov)) in nats, computed in float64.
 
-    Raises ValueError for moments that do not fit each other and for a singular `other_cov`.
+    Args:
+        mean: of the first law, (d,).
+        cov: its covariance, (d, d); the divergence is infinite where it is singular.
+        other_mean: of the second law, (d,).
+        other_cov: its covariance, (d, d).
+
+    Raises:
+        ValueError: for moments that do not fit each other, and for a singular `other_cov`.
     """
     _check_moments(mean, cov, other_mean, other_cov)
     factor, failed = torch.linalg.cholesky_ex(other_cov.double())
@@ -64,9 +79,16 @@ def gaussian_kl(mean: Tensor, cov: Tensor, other_mean: Tensor, other_cov: Tensor
 def expectation(
     law: Oracle, function: Callable[[Tensor], Tensor], t: float = 1.0, path: GaussianPath | None = None
 ) -> float:
-    """E f(x_t) under a law on the line, for a function of x (B, 1) to (B,); without a path, of x₀.
+    """E f(x_t) under a law on the line, with an error of about 1e-12 of E |f|, kinks included.
 
-    To about 1e-12 of E |f|, kinks included. Raises ValueError in more than one dimension.
+    Args:
+        law: the law of x₀, with states (B, 1).
+        function: f, of x (B, 1) to (B,).
+        t: the time.
+        path: the path of x_t; without one the expectation is of f(x₀), and t is 1.
+
+    Raises:
+        ValueError: in more than one dimension.
     """
 
     def integrand(score: Tensor) -> Tensor:
@@ -93,9 +115,15 @@ def expectation(
 
 
 def entropy(law: Oracle, t: float = 1.0, path: GaussianPath | None = None) -> float:
-    """−∫ p_t log p_t in nats; without a path, of the data.
+    """−∫ p_t log p_t in nats.
 
-    Raises ValueError for a law that is neither Gaussian nor on the line.
+    Args:
+        law: the law of x₀.
+        t: the time.
+        path: the path of x_t; without one the entropy is that of x₀, and t is 1.
+
+    Raises:
+        ValueError: for a law that is neither Gaussian nor on the line.
     """
     if isinstance(law, Gaussian):
         return law.entropy(t, path)
@@ -103,9 +131,16 @@ def entropy(law: Oracle, t: float = 1.0, path: GaussianPath | None = None) -> fl
 
 
 def kl(law: Oracle, other: Oracle, t: float = 1.0, path: GaussianPath | None = None) -> float:
-    """KL(p_t ‖ q_t) in nats; without a path, of the data.
+    """KL(p_t ‖ q_t) in nats.
 
-    Raises ValueError unless both are Gaussian or on the line.
+    Args:
+        law: the law whose marginal is p_t.
+        other: the law whose marginal is q_t.
+        t: the time.
+        path: the path of both; without one the divergence is that of the data, and t is 1.
+
+    Raises:
+        ValueError: unless both laws are Gaussian or on the line.
     """
     if isinstance(law, Gaussian) and isinstance(other, Gaussian):
         return gaussian_kl(*law.moments(t, path), *other.moments(t, path))
@@ -113,9 +148,16 @@ def kl(law: Oracle, other: Oracle, t: float = 1.0, path: GaussianPath | None = N
 
 
 def w2(law: Oracle, other: Oracle, t: float = 1.0, path: GaussianPath | None = None) -> float:
-    """W₂(p_t, q_t); without a path, of the data.
+    """W₂(p_t, q_t).
 
-    Raises ValueError unless both are Gaussian or on the line.
+    Args:
+        law: the law whose marginal is p_t.
+        other: the law whose marginal is q_t.
+        t: the time.
+        path: the path of both; without one the distance is that of the data, and t is 1.
+
+    Raises:
+        ValueError: unless both laws are Gaussian or on the line.
     """
     if isinstance(law, Gaussian) and isinstance(other, Gaussian):
         return gaussian_w2(*law.moments(t, path), *other.moments(t, path))

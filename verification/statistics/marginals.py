@@ -6,10 +6,11 @@
     ks          Kolmogorov and Smirnov's test of every coordinate, with Holm's correction for their number
     paired      T² of the differences x_i − y_i of samples that were made of the same noise
 
-Two samplers that are driven by the same noise differ by much less than two samples do; the paired test then sees a
-shift that is smaller by √(2 (1 − ρ)), ρ the correlation. Every result carries its p-value under "the laws are equal",
-uniform on [0, 1] there: exactly for normal samples (hotelling, paired: nearly exactly, for unequal covariances), for
-large n otherwise, and on the safe side for `ks`. What each is able to see is in `power`.
+Two samplers that are driven by the same noise differ by much less than two independent samples do. The paired test then
+detects a shift that is smaller by √(2 (1 − ρ)), ρ the correlation. Every result has its p-value under the hypothesis
+that the laws are equal. Under that hypothesis the p-value is uniform on [0, 1]: exactly for normal samples (nearly
+exactly for `hotelling` and `paired` with unequal covariances), for large n otherwise; `ks` is conservative. `power`
+gives the smallest shift that each test detects.
 
 Sources: Hotelling, The generalization of Student's ratio (1931); Yao, An approximate degrees of freedom solution to the
 multivariate Behrens-Fisher problem (1965); Holm, A simple sequentially rejective multiple test procedure (1979).
@@ -121,10 +122,16 @@ def paired(x: Tensor, y: Tensor) -> Result:
 
 
 def coupled_w2(x: Tensor, y: Tensor, *, confidence: float = 0.95) -> Coupling:
-    """√E‖x − y‖² of coupled samples (n, ...): an upper bound of W₂ between their laws, and the strong error of a path.
+    """√E‖x − y‖² of coupled samples: an upper bound of W₂ between their laws, and the strong error of a path.
 
-    The interval is that of the mean of the squares by the central limit theorem. Raises ValueError for shapes that do
-    not fit each other, for fewer than two pairs and for a confidence outside (0, 1).
+    Args:
+        x: (n, ...), made from the same noise as y, row by row.
+        y: (n, ...).
+        confidence: of the interval, which is that of the mean of the squares by the central limit theorem.
+
+    Raises:
+        ValueError: for shapes that do not fit each other, for fewer than two pairs, and for a confidence outside
+            (0, 1).
     """
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"The confidence must lie in (0, 1), but is {confidence}.")

@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from matplotlib.image import imread
@@ -29,7 +30,7 @@ from fokker.generative.training import (
 )
 from fokker.generative.training.checkpoint import build_network, build_path, shipped
 from fokker.generative.training.metrics import BINS
-from fokker.generative.training.sheets import tiled
+from fokker.generative.training.sheets import contact_sheet
 from fokker.generative.training.train import CONFIGS, configurations
 
 module = import_module("fokker.generative.training.train")
@@ -333,13 +334,20 @@ def test_rows_say_what_happened(tmp_path: Path) -> None:
         assert min(losses) <= float(row["loss"]) <= max(losses)
 
 
-def test_sheets_show_the_average_drawing_the_classes(tmp_path: Path) -> None:
+def test_sheets_show_the_average_drawing_the_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: dict[str, np.ndarray] = {}
+
+    def capture(images: np.ndarray, rows: list[str], columns: list[str], file: Path) -> None:
+        assert (len(rows), columns) == (4, ["0", "1"])
+        drawn[file.name] = images
+
+    monkeypatch.setattr(sheets, "contact_sheet", capture)
     train(dataclasses.replace(TINY, steps=300), tmp_path / "net", sheet_every=300)
-    assert sorted(file.name for file in (tmp_path / "net.sheets").iterdir()) == ["000.png", "300.png"]
-    picture = imread(tmp_path / "net.sheets" / "300.png")[:, :, 0]
-    assert picture.shape == (4 * 3 * 4, 2 * 3 * 4)
-    inside = picture.reshape(4, 12, 2, 12)[:, :8, :, :8]
-    assert inside[:, :, 0].mean() < 0.25 < 0.75 < inside[:, :, 1].mean()
+    assert sorted(drawn) == ["000.png", "300.png"]
+    dark, bright = drawn["300.png"].transpose(1, 0, 2, 3)
+    assert dark.shape == (4, 2, 2)
+    assert dark.mean() < -0.5
+    assert bright.mean() > 0.5
 
 
 def test_sheets_are_drawn_from_the_average_that_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -355,16 +363,25 @@ def test_sheets_are_drawn_from_the_average_that_is_kept(tmp_path: Path, monkeypa
     assert not all(torch.equal(first[name], value) for name, value in kept.items())
 
 
-def test_tiles_lie_in_rows() -> None:
-    images = torch.linspace(-1, 0.5, 6)[:, None, None].expand(6, 2, 3)
-    found = tiled(images, 3)
-    assert found.shape == (2 * 3 * 4, 3 * 4 * 4)
-    for index in range(6):
-        row, column = divmod(index, 3)
-        tile = found[12 * row : 12 * row + 12, 16 * column : 16 * column + 16]
-        assert torch.equal(tile[:8, :12], images[index, 0, 0].expand(8, 12))
-        assert bool((tile[8:] == 1).all())
-        assert bool((tile[:, 12:] == 1).all())
+def test_a_contact_sheet_has_every_image_in_its_place(tmp_path: Path) -> None:
+    """The grey levels of six images of one level each, where their middles lie in the picture, and white between them.
+
+    matplotlib rounds a level to one of 256 colours, up to 1/256 away, and a colour to one of 256 bytes, up to 0.5/255.
+    """
+    levels = np.linspace(-1.0, 0.5, 6).reshape(2, 3)
+    file = tmp_path / "sheet.png"
+    contact_sheet(np.broadcast_to(levels[:, :, None, None], (2, 3, 8, 8)), ["", ""], ["", "", ""], file)
+    picture = imread(file)[:, :, 0]
+    height, width = picture.shape
+    # in inches: the margins are 0.2 left, 0.15 right, 0.3 above, 0.1 below; a column is 0.62 wide, a row as high
+    scale = width / (0.2 + 3 * 0.62 + 0.15)
+    assert height == pytest.approx(scale * (0.3 + 2 * 0.62 + 0.1), abs=1.0)
+    for row, column in np.ndindex(2, 3):
+        y, x = scale * (0.3 + 0.62 * (row + 0.5)), scale * (0.2 + 0.62 * (column + 0.5))
+        assert picture[int(y), int(x)] == pytest.approx(0.5 * (levels[row, column] + 1.0), abs=1.5 / 255)
+    for column in (1, 2):
+        edge = picture[int(scale * (0.3 + 0.31)), :][int(scale * (0.2 + 0.62 * column)) + np.arange(-6, 7)]
+        assert edge.max() == 1.0
 
 
 def test_half_precision_learns_and_keeps_its_state_in_float32(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ import dataclasses
 import pytest
 
 from fokker.solvers import RK4, Bosh3, ButcherTableau, Dopri5, Euler, Heun, Midpoint, Ralston, RungeKutta, Tsit5
+from fokker.solvers.runge_kutta import METHODS
 from fokker.solvers.runge_kutta.tableau import rooted_trees
 
-METHODS = [Euler, Midpoint, Heun, Ralston, RK4, Bosh3, Dopri5, Tsit5]
 PAIRS = [method for method in METHODS if method.tableau.embedded_b is not None]
 
 
@@ -77,4 +77,6 @@ def test_shapes_are_checked() -> None:
 def test_the_last_stage_is_reused_where_it_is_the_next_slope() -> None:
     idle = ButcherTableau(order=2, c=(0.0, 0.5, 1.0), a=((), (0.5,), (-1.0, 2.0)), b=(0.0, 1.0, 0.0))
     assert idle.evaluations == 3
-    assert [method().evaluations(10) for method in METHODS] == [10, 20, 20, 20, 40, 30, 60, 60]
+    known = {Euler: 10, Midpoint: 20, Heun: 20, Ralston: 20, RK4: 40, Bosh3: 30, Dopri5: 60, Tsit5: 60}
+    assert {method: method().evaluations(10) for method in known} == known
+    assert known.keys() <= set(METHODS)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from fokker.solvers import SRA1, Heun
+from fokker.solvers import SRA1, Heun, Solver
 from fokker.verification.certificates import (
     EXPORTED,
     PROBLEMS,
@@ -17,6 +18,7 @@ from fokker.verification.certificates import (
     default_problems,
     uncertified,
 )
+from fokker.verification.certificates.table import FIXED_STEP, QUICK_FLOWS, QUICK_LAWS, STOCHASTIC
 
 QUICK: dict[str, list[Case]] = {}
 for each in cases():
@@ -26,7 +28,7 @@ for each in cases():
 
 @pytest.mark.parametrize("name", sorted(solver.__name__ for solver in EXPORTED))
 def test_every_exported_solver_has_a_certificate_that_passes(name: str) -> None:
-    """What does not pass here must not be exported from `fokker.solvers`."""
+    """A solver that does not pass here must not be exported from `fokker.solvers`."""
     made = [case.certificate(True) for case in QUICK.get(name, [])]
     assert uncertified(made, {solver for solver in EXPORTED if solver.__name__ == name}) == {}
 
@@ -42,6 +44,11 @@ def test_every_solver_is_measured_on_every_path_and_with_every_hold() -> None:
             assert f"sampling, {path}, hold {hold}" in table["ExponentialAdams(3)"]
         assert f"sampling, {path}, hold velocity" in table["Heun()"]
         assert any(name.startswith(f"arriving, {path}") for name in table["SRA1()"])
+
+
+@pytest.mark.parametrize(("table", "solvers"), [(QUICK_FLOWS, FIXED_STEP), (QUICK_LAWS, STOCHASTIC)])
+def test_every_solver_that_is_measured_first_exists(table: dict[Any, set[str]], solvers: list[Solver]) -> None:
+    assert set().union(*table.values()) <= {repr(solver) for solver in solvers}
 
 
 @pytest.fixture(scope="module")

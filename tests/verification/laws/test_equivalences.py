@@ -1,4 +1,4 @@
-"""Which published samplers are one: what the papers say, and only where they say it."""
+"""The published samplers that are the same method: those of which the papers say so, and no others."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from fokker.generative.equations import grids
 from fokker.solvers import Euler, ExponentialAdams, ExponentialRK
 from fokker.verification import Gaussian, GaussianMixture
 from fokker.verification.laws import ErrorBudget, error_budget, impulse_response
-from fokker.verification.laws.coupled import STAGES
+from fokker.verification.laws.coupled_samples import STAGES
 from fokker.verification.oracles import marginal, reversed_transition
 from fokker.verification.oracles.perturbed import Bias, perturbed
 

@@ -127,7 +127,7 @@ def test_euler_and_maruyama_on_the_ornstein_uhlenbeck_process() -> None:
 
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0, 1.7])
 def test_small_steps_keep_the_marginals_for_every_noise(eta: float) -> None:
-    """Of weak order 2: 200 and 400 steps, extrapolated; with steps of 0.02 in the log-SNR O(h³) is 1e-5."""
+    """The weak order is 2: 200 and 400 steps, extrapolated; with steps of 0.02 in the log-SNR O(h³) is 1e-5."""
     equation = reverse_sde(DATA.denoiser(PATH), eta) if eta else flow(DATA.denoiser(PATH), "x0")
     start, end = marginal(DATA, PATH, 0.1), marginal(DATA, PATH, 0.9)
     coarse, fine = (
@@ -175,7 +175,7 @@ def test_code_that_is_not_ours() -> None:
 
 
 def test_a_published_sampler_has_a_law() -> None:
-    """Of second order: from 64 to 128 steps its error falls to a quarter, up to O(h)."""
+    """The order is 2: from 64 to 128 steps its error falls to a quarter, up to O(h)."""
     off = []
     for n in (64, 128):
         equation, times, solver = named("sde-dpm++2m")(LINE.denoiser(VP()), n)

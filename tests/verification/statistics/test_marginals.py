@@ -179,7 +179,7 @@ def test_the_smallest_p_value_counts_the_permutation_at_hand() -> None:
 
 
 def test_a_coupled_distance_has_its_interval() -> None:
-    """Of N(0, 1) and its copy moved by N(0.5, 0.01): E|x − y|² = 0.26. 95 % of 300 intervals hold it, ± 5 %."""
+    """N(0, 1) and its copy moved by N(0.5, 0.01) have E|x − y|² = 0.26. 95 % of 300 intervals hold it, ± 5 %."""
     held = 0
     for run in range(300):
         x = normals(200, 1, 2 * run)

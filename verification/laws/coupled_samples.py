@@ -1,7 +1,7 @@
-"""A sampler's outputs with some of its stages made exact, along samples that share x₀, ε and the Brownian path.
+"""Coupled samples of a sampler with some of its stages made exact: all share x₀, ε and the Brownian path.
 
-What follows an equation exactly is the same equation in many short steps: of fourth order without noise, of second
-order on the same Brownian path with it.
+An equation is followed exactly by many short steps: of order 4 without noise, of order 2 on the same Brownian path with
+noise.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from ..statistics import rms
 __all__ = ["STAGES", "Coupled", "Sampler"]
 
 STAGES = ("prior", "early stop", "discretisation", "model", "round-off")
-"""Of a sampler, in the order in which they act; see `error_budget`."""
+"""The stages of a sampler, in the order in which they act; see `error_budget`."""
 FINER, LAST = 16, 128
-"""How many steps of an exact solve lie in one of the sampler's, and on the rest of the way after an early stop."""
+"""Steps of an exact solve: within each step of the sampler, and from an early stop to t = 1."""
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """What a budget is of; the arguments are those of `error_budget`."""
+    """The sampler whose error is split; the fields are the arguments of `error_budget`."""
 
     data: Oracle
     path: GaussianPath
@@ -57,18 +57,18 @@ class Sampler:
         return float(self.times[0]), float(self.times[-1])
 
     def equation(self, exact: bool) -> Semilinear:
-        """That of the model, or of the exact denoiser."""
+        """The equation of the exact denoiser, or of the model."""
         denoiser = self.data.denoiser(self.path) if exact or self.model is None else self.model
         return reverse_sde(denoiser, self.eta, self.hold) if self.eta else flow(denoiser, self.hold)
 
     def reference(self, exact: bool) -> tuple[Semilinear, Tensor, Solver]:
-        """What follows the equation: the same in many short steps, without noise of fourth order."""
+        """The equation, the times and the solver that follow it exactly."""
         parts = torch.arange(FINER, dtype=torch.float64) / FINER
         fine = (self.times[:-1, None] + self.times.diff()[:, None] * parts).flatten()
         return self.equation(exact), torch.cat([fine, self.times[-1:]]), ExponentialRK(2 if self.eta else 4)
 
     def rest(self) -> tuple[Semilinear, Tensor, Solver] | None:
-        """The exact flow from the last time to the data; None if there is none of it."""
+        """The exact flow from the last time to t = 1; None if the sampler ends there."""
         stop = self.ends[1]
         if stop == 1.0:
             return None

@@ -1,8 +1,8 @@
-"""What the rows say: the best sampler at each budget, by how much, and whether the data can tell.
+"""The results of a comparison: the best sampler at each budget, its lead, and whether the lead is resolved.
 
 The best sampler is the one with the smallest error. Its lead over the runner-up is the ratio of their errors
-with a paired bootstrap interval (`bootstrap.ratio_interval`); the lead is resolved if the interval lies above
-one and the two errors differ by more than the reference solution can vouch for.
+with a paired bootstrap interval (`bootstrap.ratio_interval`). The lead is resolved if the interval lies above
+one and the two errors differ by more than twice the error of the reference solution.
 """
 
 from __future__ import annotations
@@ -40,7 +40,13 @@ class Standing:
 
     @classmethod
     def of(cls, budget: int, rows: Sequence[Row], uncertainty: float) -> Standing:
-        """rows: those of one budget that did not fail, at least one. uncertainty: of the reference."""
+        """Rank the samplers at one budget.
+
+        Args:
+            budget: the evaluations allowed.
+            rows: the rows of this budget that did not fail, at least one.
+            uncertainty: the error of the reference solution.
+        """
         ranked = sorted(rows, key=lambda row: row.error)
         first = ranked[0]
         best = tuple(row for row in ranked if row.error <= first.error * (1.0 + EQUAL))
