@@ -57,7 +57,8 @@ Steps = Annotated[int | None, typer.Option(metavar="N", min=1, help="Instead of 
 TrainingSeed = Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="Likewise.")]
 Seed = Annotated[int, typer.Option(metavar="N", min=0)]
 Claims = Annotated[
-    list[str] | None, typer.Option("--claim", metavar="ID", help="One claim, as A077 or E22. May be repeated.")
+    list[str] | None,
+    typer.Option("--claim", metavar="NAME|ID", help="One claim, as any-noise-level or A077. May be repeated."),
 ]
 Chapters = Annotated[list[str] | None, typer.Option("--chapter", metavar="NAME", help=REPEATED)]
 Data = Annotated[

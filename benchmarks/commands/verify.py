@@ -35,7 +35,7 @@ __all__ = ["audit_network", "certify_method", "probe_network", "verify_everythin
 
 
 def verify_everything(
-    ids: Sequence[str] = (),
+    names: Sequence[str] = (),
     chapters: Sequence[str] = (),
     *,
     quick: bool = False,
@@ -45,7 +45,7 @@ def verify_everything(
     """Run the claims and the certificates, with progress on stderr and the report on stdout.
 
     Args:
-        ids: run these claims alone.
+        names: run these claims alone, by their names or ids.
         chapters: run the claims of these chapters alone.
         quick: leave out the slow claims, the audits and most certificates.
         json: write the report into this file as JSON.
@@ -55,11 +55,11 @@ def verify_everything(
         Whether nothing fails.
 
     Raises:
-        ValueError: for an unknown id or chapter, before any work.
+        ValueError: for an unknown name or chapter, before any work.
     """
-    chosen(ids, chapters, quick=quick)
+    chosen(names, chapters, quick=quick)
     with _bar() as bar, workers() as pool:
-        report = verify(ids, chapters, quick=quick, pool=pool, progress=partial(_show, bar))
+        report = verify(names, chapters, quick=quick, pool=pool, progress=partial(_show, bar))
     return _published(report, json, html)
 
 

@@ -205,6 +205,8 @@ def _update(state: _State, training: Training, loss: Tensor, seen: Seen, rows: M
 
 
 def _sheet(file: Path, training: Training, images: Images, state: _State) -> None:
+    from .sheets import draw_sheet  # matplotlib, for those alone who want to look
+
     denoiser = Denoiser(
         state.average, training.gaussian_path, predicts=training.predicts, precondition=training.frame
     )

@@ -18,12 +18,15 @@ from .claim import (
     Bound as Bound,
     Check as Check,
     Claim as Claim,
-    Measurement as Measurement,
-    Outcome as Outcome,
     Statistical as Statistical,
     claim as claim,
+    uncovered as uncovered,
+)
+from .judging import (
+    Measurement as Measurement,
+    Outcome as Outcome,
     judged as judged,
     measured as measured,
     run as run,
-    uncovered as uncovered,
 )
+from .sources import BIBLIOGRAPHY as BIBLIOGRAPHY, Citation as Citation, Source as Source

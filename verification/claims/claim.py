@@ -1,4 +1,4 @@
-"""A claim of the theory that runs: a statement, a function that measures it, and a verdict.
+"""A claim of the theory that runs: a statement, and a function that measures it.
 
 A claim is a function of no arguments. It returns one check or several:
 
@@ -6,33 +6,23 @@ A claim is a function of no arguments. It returns one check or several:
     Bound         measured ≤ limit, or measured ≥ limit    an inequality, or an error that must be seen to be large
     Statistical   the p-value of the claim as null hypothesis, with what it could have detected
 
-and it holds if all of them do. A run of m statistical checks, each judged at 1 %, would fail falsely with probability
-1 − 0.99ᵐ; so they are judged together. Holm's procedure sorts the p-values, p₍₁₎ ≤ … ≤ p₍ₘ₎, and rejects from the
-smallest on as long as p₍ᵢ₎ ≤ 0.01 / (m − i + 1): the chance of any false rejection in the run is at most 1 %, whatever
-the dependence between the checks (Holm, Scandinavian Journal of Statistics 6, 1979).
+and it holds if all of them do (`judging`).
 
-A claim that nothing here can measure is registered by `uncovered`, with the reason: it is listed, never dropped.
+A claim is found by the name of its function, or by its id, an alias that never changes. One that nothing here can
+measure is registered by `uncovered`, with the reason: it is listed, never dropped.
 """
 
 from __future__ import annotations
 
 import re
-import sys
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeAlias, TypeVar
+from inspect import cleandoc
+from typing import TypeAlias, TypeVar
 
-import torch
+from .sources import Citation, Source
 
-from ..statistics import holm
-
-__all__ = [
-    "CATALOGUE", "Bound", "Check", "Claim", "Measurement", "Outcome", "Statistical",
-    "claim", "judged", "measured", "run", "uncovered",
-]  # fmt: skip
-
-LEVEL = 0.01  # the chance that a run in which everything holds fails a statistical check
+__all__ = ["CATALOGUE", "AnyCheck", "Bound", "Check", "Claim", "Statistical", "claim", "uncovered"]
 
 
 @dataclass(frozen=True)
@@ -102,13 +92,16 @@ F = TypeVar("F", bound=Function)
 class Claim:
     """One statement. `function` is None, and `reason` says why, where it is not covered.
 
-    chapter: the last part of the name of the module that states it.
-    erratum: the source prints it wrong; the printed form is shown to fail and the corrected one to hold.
+    id: a number that stands for the claim for good, as A077 or E04. name: the name of its function.
+    sources: what it cites. chapter: the last part of the name of the module that states it.
+    erratum: our copy of the source prints it wrong; the printed form is shown to fail and the corrected one to hold.
+    damage: of an erratum, the glyphs whose loss from our copy would explain it; "" where none would.
     slow: takes more than a few seconds.
     """
 
     id: str
-    source: str
+    name: str
+    sources: tuple[Citation, ...]
     statement: str
     formula: str
     erratum: bool
@@ -116,127 +109,110 @@ class Claim:
     chapter: str
     function: Function | None = field(repr=False)
     reason: str = ""
+    damage: str = ""
 
+    @property
+    def source(self) -> str:
+        """The citations in one line."""
+        return "; ".join(map(str, self.sources))
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one claim. `passed` says it check by check; `error` is the sentence of a claim that raised."""
+    @property
+    def note(self) -> str:
+        """What is said beside an erratum: whose copy it was found in, and whether its extraction explains it."""
+        if not self.erratum:
+            return ""
+        damage = f" It may be damage of the extraction: {self.damage}" if self.damage else ""
+        return f"Found in our copy of the text.{damage}"
 
-    claim: Claim
-    checks: tuple[AnyCheck, ...]
-    verdict: Literal["pass", "fail", "not covered"]
-    seconds: float
-    error: str | None = None
-    passed: tuple[bool, ...] = ()
-
-
-class Measurement(NamedTuple):
-    """What a claim's function returned, in how many seconds, or the sentence of the error that it raised."""
-
-    checks: tuple[AnyCheck, ...]
-    seconds: float
-    error: str | None = None
+    @property
+    def order(self) -> tuple[str, int, str]:
+        """By what claims are sorted: A001, A002, …, C6a, …, E01, …"""
+        return _parts(self.id)
 
 
 CATALOGUE: dict[str, Claim] = {}
-"""Every claim by its id, in the order of the ids: A001, A002, …, E01, …"""
+"""Every claim by its id, in the order in which they were stated."""
 
 
 def claim(
-    id: str, source: str, statement: str, *, formula: str = "", erratum: bool = False, slow: bool = False
+    id: str,
+    *sources: Source | Citation,
+    statement: str,
+    formula: str = "",
+    erratum: bool = False,
+    damage: str = "",
+    slow: bool = False,
 ) -> Callable[[F], F]:
     """Register the decorated function, which takes no arguments and returns a check or a sequence of checks.
 
-    Raises ValueError for an id that is taken or is not letters followed by digits, and for a function without a
-    docstring: that is where its tolerance is derived.
+    Args:
+        id: capital letters, digits and perhaps a small letter, as A077; it is never given twice.
+        sources: a source, as a whole or at a place: NOTES_2025["Eq. 12"].
+        statement: what holds, in a sentence.
+        formula: the same as a formula, in plain unicode.
+        erratum: whether the source prints it wrong.
+        damage: of an erratum, a sentence on the glyphs whose loss from our copy would explain it.
+        slow: whether it takes more than a few seconds.
+
+    Raises:
+        ValueError: if the id or the function's name is taken, the id is not of this form, nothing is cited, or the
+            function has no docstring: that is where its tolerance is derived.
     """
 
     def register(function: F) -> F:
         if not function.__doc__:
             raise ValueError(f"the claim {id} needs a docstring that derives its tolerance.")
-        _add(Claim(id, source, statement, formula, erratum, slow, _chapter(function.__module__), function))
+        name, chapter = function.__name__, _chapter(function)
+        _add(Claim(id, name, _cited(sources), statement, formula, erratum, slow, chapter, function, damage=damage))
         return function
 
     return register
 
 
-def uncovered(id: str, source: str, statement: str, reason: str) -> None:
-    """List a claim that is not covered, with the reason. An id that starts with E is an erratum.
+def uncovered(
+    id: str, *sources: Source | Citation, statement: str, erratum: bool = False
+) -> Callable[[Callable[[], None]], Callable[[], None]]:
+    """List a claim that is not covered. The decorated function has its name, and says the reason in its docstring.
 
-    Raises ValueError for an id that is taken or is not letters followed by digits, and for an empty reason.
+    Args, Raises: as those of `claim`.
     """
-    if not reason:
-        raise ValueError(f"the claim {id} is not covered; say why.")
-    module: str = sys._getframe(1).f_globals["__name__"]
-    _add(Claim(id, source, statement, "", id.startswith("E"), False, _chapter(module), None, reason))
 
+    def register(function: Callable[[], None]) -> Callable[[], None]:
+        reason, name, chapter = cleandoc(function.__doc__ or ""), function.__name__, _chapter(function)
+        if not reason:
+            raise ValueError(f"the claim {id} is not covered; say why in its docstring.")
+        _add(Claim(id, name, _cited(sources), statement, "", erratum, False, chapter, None, " ".join(reason.split())))
+        return function
 
-def run(claims: Iterable[Claim], *, progress: Callable[[int, int, Claim], None] | None = None) -> list[Outcome]:
-    """Measure the claims and judge them, in the order of their ids; one outcome each.
-
-    progress: called as progress(done, total, claim) before each claim.
-
-    A claim that raises fails, with the error's sentence. Each function starts from torch's default generator at seed 0,
-    and the caller's generator is left as it was: a verdict does not depend on what ran before, apart from the
-    statistical checks, which Holm's procedure judges together.
-    """
-    ordered = sorted(claims, key=lambda each: _order(each.id))
-    measurements = []
-    for done, each in enumerate(ordered):
-        if progress is not None:
-            progress(done, len(ordered), each)
-        measurements.append(measured(each))
-    return judged(ordered, measurements)
-
-
-def measured(claim: Claim) -> Measurement:
-    """The claim's function, run; nothing for a claim that is not covered. What it raises becomes `error`."""
-    if claim.function is None:
-        return Measurement((), 0.0)
-    start = time.perf_counter()
-    error = None
-    checks: tuple[AnyCheck, ...] = ()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        try:
-            result = claim.function()
-            checks = tuple(result) if isinstance(result, Sequence) else (result,)
-            if not checks:
-                error = "the claim returned no check."
-        except Exception as exception:
-            error = f"{type(exception).__name__}: {exception}"
-    return Measurement(checks, time.perf_counter() - start, error)
-
-
-def judged(claims: Sequence[Claim], measurements: Sequence[Measurement]) -> list[Outcome]:
-    """The verdicts of one run, in the order given: its statistical checks are judged together."""
-    tests = [check for found in measurements for check in found.checks if isinstance(check, Statistical)]
-    stands = iter(holm([test.p_value for test in tests]) > LEVEL)
-    outcomes: list[Outcome] = []
-    for claim, (checks, seconds, error) in zip(claims, measurements, strict=True):
-        passed = tuple(bool(next(stands)) if isinstance(check, Statistical) else check.passed for check in checks)
-        verdict: Literal["pass", "fail", "not covered"] = "pass" if error is None and all(passed) else "fail"
-        if claim.function is None:
-            verdict = "not covered"
-        outcomes.append(Outcome(claim, checks, verdict, seconds, error, passed))
-    return outcomes
+    return register
 
 
 def _add(new: Claim) -> None:
-    if new.id in CATALOGUE:
-        taken = CATALOGUE[new.id].chapter
-        raise ValueError(f"the claim {new.id} of {new.chapter} is already stated in {taken}; give it another id.")
-    ordered = sorted([*CATALOGUE.values(), new], key=lambda each: _order(each.id))
-    CATALOGUE.clear()
-    CATALOGUE.update((each.id, each) for each in ordered)
+    _parts(new.id)
+    if not new.sources:
+        raise ValueError(f"the claim {new.id} cites no source; name one of `sources`, at a place.")
+    for taken in CATALOGUE.values():
+        if new.id == taken.id:
+            raise ValueError(
+                f"the claim {new.id} of {new.chapter} is already stated in {taken.chapter}; give it another id."
+            )
+        if new.name == taken.name:
+            raise ValueError(
+                f"the claim {new.id} has the name {new.name} of {taken.id} in {taken.chapter}; name its function apart."
+            )
+    CATALOGUE[new.id] = new
 
 
-def _order(id: str) -> tuple[str, int, str]:
+def _cited(sources: Sequence[Source | Citation]) -> tuple[Citation, ...]:
+    return tuple(each if isinstance(each, Citation) else Citation(each) for each in sources)
+
+
+def _parts(id: str) -> tuple[str, int, str]:
     match = re.fullmatch(r"([A-Z]+)(\d+)([a-z]*)", id)
     if match is None:
         raise ValueError(f"a claim's id is capital letters and digits, as A001 or E04, not {id!r}.")
     return match[1], int(match[2]), match[3]
 
 
-def _chapter(module: str) -> str:
-    return module.rpartition(".")[2]
+def _chapter(function: Callable[..., object]) -> str:
+    return function.__module__.rpartition(".")[2]

@@ -1,4 +1,4 @@
-"""The report as one HTML page: nothing in it comes from anywhere else, so that it can be sent and kept as a file.
+"""The report as one HTML page, which loads nothing from anywhere else, so that it can be sent and kept as a file.
 
 The certificates of a method share a log-log plot, an SVG that takes its colours from the page, light or dark.
 """
@@ -23,7 +23,7 @@ from ...solvers.common import write_whole
 from ..certificates import Certificate
 from ..claims import Outcome
 from ..networks import IDENTITIES
-from .reading import decisive, expectation, number, printed_form
+from .reading import cited, decisive, expectation, number, printed_form
 from .report import STYLES, Report
 
 __all__ = ["formula", "page", "plot", "write_html"]
@@ -34,7 +34,7 @@ LINES = tuple(f"#0103{k:02x}" for k in range(6))
 
 
 def write_html(report: Report, file: Path) -> None:
-    """Whole or not at all."""
+    """Write the page, whole or not at all."""
     write_whole(file, page(report).encode())
 
 
@@ -63,6 +63,7 @@ def page(report: Report) -> str:
         worst=lambda group: min((each.verdict for each in group), key=list(STYLES).index),
         version=version("fokker"),
         decisive=decisive,
+        sources=cited(report.outcomes),
         identities=IDENTITIES,
         printed_form=printed_form,
         derivation=_derivation,
@@ -79,7 +80,7 @@ def formula(text: str) -> str:
 
 
 def _derivation(outcome: Outcome) -> str:
-    """Of the tolerance: the docstring of the function that measures."""
+    """Where the tolerance comes from: the docstring of the function that measures."""
     return cleandoc(getattr(outcome.claim.function, "__doc__", None) or "")
 
 

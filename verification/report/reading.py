@@ -11,11 +11,12 @@ its tolerance.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
-from ..claims import Bound, Check, Outcome, Statistical
+from ..claims import BIBLIOGRAPHY, Bound, Check, Outcome, Source, Statistical
 
-__all__ = ["AnyCheck", "check_as_dict", "decisive", "expectation", "number", "plain", "printed_form"]
+__all__ = ["AnyCheck", "check_as_dict", "cited", "decisive", "expectation", "number", "plain", "printed_form"]
 
 AnyCheck = Check | Bound | Statistical
 
@@ -43,12 +44,18 @@ def decisive(outcome: Outcome) -> AnyCheck | None:
 
 
 def printed_form(outcome: Outcome) -> Bound | None:
-    """Of an erratum: the check that shows how far off the printed form is."""
+    """The check of an erratum that shows how far off the printed form is."""
     return next((check for check in outcome.checks if isinstance(check, Bound) and check.above), None)
 
 
+def cited(outcomes: Sequence[Outcome]) -> list[Source]:
+    """The sources of these claims, in the order of the bibliography."""
+    named = {citation.source for outcome in outcomes for citation in outcome.claim.sources}
+    return [source for source in BIBLIOGRAPHY if source in named]
+
+
 def plain(value: Any) -> Any:
-    """Of dicts, sequences, strings and numbers: what JSON knows, with None for infinity and for what is no number."""
+    """The same value as JSON knows it: None stands for infinity and for what is no number."""
     if isinstance(value, dict):
         return {key: plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

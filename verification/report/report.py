@@ -1,7 +1,8 @@
 """What a run of the verification found: verdicts, as a table for a terminal and as JSON.
 
-The JSON is {"claims": [...], "certificates": [...], "equivalences": [...], ...}; of a claim with several checks
-"measured", "expected" and "tolerance" are those of the check that decides, and all are in "checks".
+The JSON is {"claims": [...], "sources": [...], "certificates": [...], "equivalences": [...], ...}. If a
+claim has several checks, its "measured", "expected" and "tolerance" are those of the check that decides; "checks" has
+all of them.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,12 @@ from ..certificates import Certificate
 from ..claims import Outcome
 from ..laws import Equivalences
 from ..networks import Audit
-from .reading import check_as_dict, decisive, expectation, number, plain
+from .reading import check_as_dict, cited, decisive, expectation, number, plain
 
 __all__ = ["STYLES", "Report", "print_report", "write_json"]
 
 STYLES = {"fail": "bold red", "undecided": "red", "higher": "yellow", "not covered": "dim", "pass": "green"}
-"""Of the verdicts, the gravest first."""
+"""How each verdict is printed, the gravest first."""
 FAILING = ("fail", "undecided")
 """An order that cannot be told certifies nothing."""
 
@@ -72,13 +73,14 @@ class Report:
         }
 
     def as_dict(self) -> dict[str, Any]:
-        """The JSON."""
+        """The report as JSON, before `plain`."""
         return {
             "passed": self.passed,
             "quick": self.quick,
             "seconds": self.seconds,
             "counts": self.counts(),
             "claims": [_claim(outcome) for outcome in self.outcomes],
+            "sources": [asdict(source) for source in cited(self.outcomes)],
             "certificates": [certificate.as_json() for certificate in self.certificates],
             "uncertified": dict(self.uncertified),
             "equivalences": [compared.as_json() for compared in self.equivalences],
@@ -91,6 +93,7 @@ def _claim(outcome: Outcome) -> dict[str, Any]:
     nothing = {"measured": None, "expected": None, "tolerance": None}
     return {
         "id": claim.id,
+        "name": claim.name,
         "source": claim.source,
         "statement": claim.statement,
         **(nothing if check is None else check_as_dict(check)),
@@ -98,6 +101,7 @@ def _claim(outcome: Outcome) -> dict[str, Any]:
         "formula": claim.formula,
         "chapter": claim.chapter,
         "erratum": claim.erratum,
+        "note": claim.note,
         "slow": claim.slow,
         "seconds": outcome.seconds,
         "error": outcome.error,
@@ -110,7 +114,7 @@ def _claim(outcome: Outcome) -> dict[str, Any]:
 
 
 def write_json(report: Report, file: Path) -> None:
-    """Whole or not at all."""
+    """Write the JSON, whole or not at all."""
     text = json.dumps(plain(report.as_dict()), ensure_ascii=False, indent=1, allow_nan=False)
     write_whole(file, f"{text}\n".encode())
 
@@ -119,6 +123,7 @@ def print_report(console: Console, report: Report) -> None:
     """The tables, whatever failed once more with its cases, and the tally."""
     if report.outcomes:
         console.print(_claims(report.outcomes))
+        console.print(_sources(report.outcomes), end="\n\n")
     if report.certificates:
         console.print(_certificates(report.certificates))
     for compared in report.equivalences:
@@ -145,7 +150,7 @@ def _table(*columns: str) -> Table:
 
 
 def _claims(outcomes: Sequence[Outcome]) -> Table:
-    table = _table("id", "statement", "source", "measured", "expected", "verdict")
+    table = _table("id", "name and statement", "source", "measured", "expected", "verdict")
     chapter = outcomes[0].claim.chapter
     for outcome in outcomes:
         claim, check = outcome.claim, decisive(outcome)
@@ -153,8 +158,27 @@ def _claims(outcomes: Sequence[Outcome]) -> Table:
             chapter = claim.chapter
             table.add_section()
         numbers = ("", "") if check is None else (number(check.measured), expectation(check))
-        _add(table, outcome.verdict, claim.id, claim.statement, claim.source, *numbers)
+        _add(
+            table,
+            outcome.verdict,
+            claim.id,
+            f"{claim.name.replace('_', ' ')}\n{claim.statement}",
+            claim.source,
+            *numbers,
+        )
     return table
+
+
+def _sources(outcomes: Sequence[Outcome]) -> Text:
+    """The bibliography of these claims, and what is said of all errata."""
+    lines = ["Sources", *(f"  {source.name}: {source}" for source in cited(outcomes))]
+    errata = [outcome.claim for outcome in outcomes if outcome.claim.erratum]
+    damaged = [claim.id for claim in errata if claim.damage]
+    if errata:
+        lines.append("Errata were found in our copies of these texts.")
+    if damaged:
+        lines[-1] += f" What damage of the extraction may explain: {', '.join(damaged)}."
+    return Text("\n".join(lines))
 
 
 def _certificates(certificates: Sequence[Certificate]) -> Table:
@@ -174,7 +198,7 @@ def _add(table: Table, verdict: str, *cells: str) -> None:
 
 def _failure(outcome: Outcome) -> Text:
     """What failed, and by how much."""
-    lines = [f"{outcome.claim.id} fails: {outcome.claim.statement}"]
+    lines = [f"{outcome.claim.id} {outcome.claim.name} fails: {outcome.claim.statement}"]
     if outcome.error is not None:
         lines.append(f"  {outcome.error}")
     for check, passed in zip(outcome.checks, outcome.passed, strict=True):

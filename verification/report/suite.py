@@ -27,55 +27,66 @@ Told = Callable[[int, int, str], None]
 """progress(done, total, what was done last)."""
 
 
-def chosen(ids: Sequence[str] = (), chapters: Sequence[str] = (), *, quick: bool = False) -> list[Claim]:
-    """The claims of these ids and of these chapters, all if none are named; quick leaves out the slow ones.
+def chosen(names: Sequence[str] = (), chapters: Sequence[str] = (), *, quick: bool = False) -> list[Claim]:
+    """The claims of these names and of these chapters, in the order of their ids; all if nothing is named.
 
-    Raises ValueError for an unknown id or chapter, and where `quick` leaves nothing.
+    Args:
+        names: names of claims, or their ids. Capitals do not matter, and -, _ and a space are one.
+        chapters: names of modules that state claims, written as freely.
+        quick: whether slow claims are left out.
+
+    Raises:
+        ValueError: for an unknown name or chapter, and where `quick` leaves nothing.
     """
-    names = list(dict.fromkeys(claim.chapter for claim in CATALOGUE.values()))
-    wanted = [name.strip().lower().replace(" ", "_").replace("-", "_") for name in chapters]
+    catalogue = sorted(CATALOGUE.values(), key=lambda claim: claim.order)
+    known = list(dict.fromkeys(claim.chapter for claim in catalogue))
+    wanted = [_plain(name) for name in chapters]
     for name in wanted:
-        if name not in names:
-            raise ValueError(f"Unknown chapter {name!r}; choose one of {', '.join(names)}.")
-    for id in ids:
-        if id.upper() not in CATALOGUE:
-            raise ValueError(f"Unknown claim {id!r}; the catalogue goes from {_ends()}.")
-    upper = {id.upper() for id in ids}
-    named = [c for c in CATALOGUE.values() if not (ids or chapters) or c.id in upper or c.chapter in wanted]
+        if name not in known:
+            raise ValueError(f"Unknown chapter {name!r}; choose one of {', '.join(known)}.")
+    keys = {_plain(key): claim.id for claim in catalogue for key in (claim.id, claim.name)}
+    for name in names:
+        if _plain(name) not in keys:
+            raise ValueError(f"Unknown claim {name!r}; {_ends(catalogue)}.")
+    ids = {keys[_plain(name)] for name in names}
+    named = [c for c in catalogue if not (names or chapters) or c.id in ids or c.chapter in wanted]
     left = [c for c in named if not (quick and c.slow)]
     if not left:
         raise ValueError(f"Only slow claims are chosen ({', '.join(c.id for c in named)}); run without --quick.")
     return left
 
 
-def _ends() -> str:
-    ids = list(CATALOGUE)
-    return f"{ids[0]} to {ids[-1]}"
+def _plain(name: str) -> str:
+    return name.strip().lower().replace(" ", "_").replace("-", "_")
+
+
+def _ends(catalogue: Sequence[Claim]) -> str:
+    return f"the catalogue goes from {catalogue[0].id} to {catalogue[-1].id}, and the report has the names"
 
 
 def verify(
-    ids: Sequence[str] = (),
+    names: Sequence[str] = (),
     chapters: Sequence[str] = (),
     *,
     quick: bool = False,
     pool: Executor | None = None,
     progress: Told | None = None,
 ) -> Report:
-    """The report on the whole or, if ids or chapters are named, on the claims of these alone.
+    """The report on the whole or, if claims or chapters are named, on these alone.
 
     quick: without slow claims and audits, and with a few certificates a solver. pool: of processes, which know the
     catalogue that the package states; without one everything runs here, in turn. Raises as `chosen`.
     """
     start = time.perf_counter()
-    claims = chosen(ids, chapters, quick=quick)
-    table = () if ids or chapters else enumerate(cases())
-    networks = () if quick or ids or chapters else AUDITED
+    claims = chosen(names, chapters, quick=quick)
+    table = () if names or chapters else enumerate(cases())
+    networks = () if quick or names or chapters else AUDITED
     jobs: dict[str, Callable[[], Any]] = {f"audit {name}": partial(audit_checkpoint, name) for name in networks}
     jobs |= {
         f"certificate {index}": partial(_certificate, index, quick) for index, case in table if case.quick or not quick
     }
     certificates = [name for name in jobs if name.startswith("certificate")]
-    paths = () if ids or chapters else PATHS
+    paths = () if names or chapters else PATHS
     jobs |= {f"equivalences {path}": partial(equivalences, path) for path in paths}
     jobs |= {claim.id: partial(_measured, claim.id) for claim in sorted(claims, key=lambda claim: not claim.slow)}
     results: dict[str, Any] = {}
@@ -87,7 +98,7 @@ def verify(
     return Report(
         outcomes=judged(claims, [results[claim.id] for claim in claims]),
         certificates=made,
-        uncertified={} if ids or chapters else uncertified(made),
+        uncertified={} if names or chapters else uncertified(made),
         equivalences=[results[f"equivalences {path}"] for path in paths],
         audits=[results[f"audit {name}"] for name in networks],
         quick=quick,

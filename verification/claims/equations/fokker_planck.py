@@ -1,4 +1,4 @@
-"""The Fokker-Planck equation and the stochastic equations that keep a path (chapter A.5, second half).
+"""The Fokker-Planck equation and the stochastic equations that keep the laws of a path.
 
 A process dX = f dt + g dW with the density p obeys
 
@@ -19,42 +19,27 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ....generative import VE, CondOT, Cosine, Denoiser, GaussianPath, Polynomial, diffusion_sde
+from ....generative import VE, CondOT, GaussianPath, diffusion_sde
 from ....generative.equations import constant
 from ....solvers import EulerMaruyama, WhiteNoise, solve, standard_normal
 from ..claim import Check, Statistical, claim
-from ..tools.measuring import (
-    MIXTURE,
-    MIXTURE_2D,
-    affine_map,
-    cdf,
-    gaussian,
-    grid,
-    ks_test,
-    law,
-    limiting_order,
-    line,
-    orders,
-    plane,
-)
-
-__all__: list[str] = []
+from ..sources import BLOG, FOKKER, NOTES_2025, SLIDES
+from ..tools.errors import extrapolated, largest, limiting_order, order
+from ..tools.examples import DEVIATION, MEAN
+from ..tools.points import MIDDLE_TIMES, MIXTURE, MIXTURE_2D, WHOLE_PATHS, cdf, gaussian, grid, name_of, point
+from ..tools.quadrature import trapezoid, trapezoid_plane
+from ..tools.samplers import response
+from ..tools.tests import ks_test
 
 Field = Callable[[float, Tensor], Tensor]
 
-PATHS: list[GaussianPath] = [CondOT(), Cosine(-math.inf, math.inf), Polynomial(2.0)]
 LEVELS: dict[str, Callable[[float], float]] = {
     "0": constant(0.0),
     "1": constant(1.0),
     "2": constant(2.0),
     "√(2(1−t)/max(t, 0.05))": lambda t: math.sqrt(2.0 * (1.0 - t) / max(t, 0.05)),
 }
-MEAN, DEVIATION = 0.7, 0.5
 DATA = gaussian(MEAN, DEVIATION)
-
-
-def _largest(x: Tensor) -> float:
-    return float(x.detach().abs().max())
 
 
 def _flux(drift: Field, g: float, x: Tensor, t: float, path: GaussianPath) -> Tensor:
@@ -73,28 +58,23 @@ def _slope(x: Tensor, t: float, e: float, path: GaussianPath) -> Tensor:
     return (after - before) / (2.0 * e)
 
 
-def _extrapolated(values: list[float]) -> float:
-    """Values at h, h/2, h/4 without their errors of first and second order in h."""
-    one, two, three = values
-    return (one - 6.0 * two + 8.0 * three) / 3.0
-
-
 @claim(
     "A075",
-    "Lecture notes 000, theorem 15, Eq. 30 and 101",
-    "The densities of a stochastic equation obey the Fokker-Planck equation; without drift it is the heat equation.",
+    NOTES_2025["Theorem 15, Eq. 30 and 101"],
+    statement="The densities of a stochastic equation obey the Fokker-Planck equation; without drift it is the heat "
+    "equation.",
     formula="∂p/∂t = −∇·(p f) + ½ g² Δp",
 )
 def fokker_planck() -> list[Check]:
     """The right side is exact. A central difference in t errs by e² p'''/6 + O(e⁴): of order 2 to O(e²), 0.01 here. One
     extrapolation from e = 0.005 leaves e⁴ p⁽⁵⁾/480, 5·10⁻⁷ with p⁽⁵⁾ = 5! (σ'/σ)⁵ and σ'/σ = 5. On VE with σ = 1 − t
     the density at the time of diffusion σ² is that of heat after σ²/2."""
-    x, checks = plane(-1.5, 1.5, 7)[0], []
-    for path in PATHS:
-        for t in (0.2, 0.5, 0.8):
+    x, checks = trapezoid_plane(-1.5, 1.5, 7)[0], []
+    for path in WHOLE_PATHS:
+        for t in MIDDLE_TIMES:
             equation = diffusion_sde(MIXTURE_2D.denoiser(path), constant(1.3), 0.1, 0.9)
             exact = _flux(equation.drift, 1.3, x, t, path)
-            checks += _compared(x, t, path, exact, f"{type(path).__name__}, t = {t:g}")
+            checks += _compared(x, t, path, exact, f"{name_of(path)}, t = {t:g}")
     heat, t = VE(1.0), 0.5
     exact = -2.0 * (1.0 - t) * _flux(lambda t, y: 0.0 * y, 1.0, x, t, heat)
     return [*checks, *_compared(x, t, heat, exact, "the heat equation")]
@@ -102,26 +82,26 @@ def fokker_planck() -> list[Check]:
 
 def _compared(x: Tensor, t: float, path: GaussianPath, exact: Tensor, where: str) -> list[Check]:
     one, two = (_slope(x, t, e, path) for e in (0.005, 0.0025))
-    order = orders([float((one - exact).norm()), float((two - exact).norm())])[0]
+    shown = order((1, 2), [float((one - exact).norm()), float((two - exact).norm())])
     return [
-        Check(order, 2.0, 0.01, f"the order of the residual, {where}"),
-        Check(_largest((4.0 * two - one) / 3.0 - exact), 0.0, 1e-6, f"extrapolated, {where}"),
+        Check(shown, 2.0, 0.01, f"the order of the residual, {where}"),
+        Check(largest((4.0 * two - one) / 3.0 - exact), 0.0, 1e-6, f"extrapolated, {where}"),
     ]
 
 
 @claim(
     "A076",
-    "Lecture notes 000, Eq. 98-100",
-    "In weak form: the mean of a function changes by the mean of what the generator makes of it.",
+    NOTES_2025["Eq. 98-100"],
+    statement="The mean of a function changes at the rate of the mean of what the generator makes of the function.",
     formula="d/dt E f(X_t) = E[∇f·u + ½ g² Δf]",
 )
 def weak_form() -> list[Check]:
     """For f = sin the mean is Σ w_k sin(α m_k) exp(−v_k/2), differentiated automatically; the right side is a
     quadrature of terms up to 10, right to 10⁻¹¹."""
-    x, h = line(-8.0, 8.0, 1601)
+    x, h = trapezoid(-8.0, 8.0, 1601)
     checks = []
-    for path in PATHS:
-        for t in (0.2, 0.5, 0.8):
+    for path in WHOLE_PATHS:
+        for t in MIDDLE_TIMES:
             at = torch.tensor(t, dtype=torch.float64, requires_grad=True)
             alpha, sigma = torch.as_tensor(path.alpha(at)), torch.as_tensor(path.sigma(at))
             spread = alpha**2 * MIXTURE.covs[:, 0, 0] + sigma**2
@@ -130,14 +110,17 @@ def weak_form() -> list[Check]:
             equation = diffusion_sde(MIXTURE.denoiser(path), constant(1.3), 0.1, 0.9)
             generator = (x.cos() * equation.drift(t, x) - 0.5 * 1.3**2 * x.sin())[:, 0]
             weak = float((MIXTURE.log_prob(x, t, path).exp() * generator).sum()) * h
-            checks.append(Check(weak, float(slope), 1e-11, f"{type(path).__name__}, t = {t:g}"))
+            checks.append(Check(weak, float(slope), 1e-11, f"{name_of(path)}, t = {t:g}"))
     return checks
 
 
 @claim(
     "A077",
-    "Lecture notes 000, theorem 13, Eq. 25-26, 34, 48 and 62; slides 003; blog post 004",
-    "Half the squared noise times the score, added to the velocity, keeps the path for every noise level.",
+    NOTES_2025["Theorem 13, Eq. 25-26, 34, 48 and 62"],
+    SLIDES,
+    BLOG["section 4.1"],
+    statement="The velocity plus half the squared noise level times the score keeps the laws of the path, for every "
+    "noise level.",
     formula="dX = [u + ½ g² s] dt + g dW ⇒ X_t ~ p_t",
 )
 def any_noise_level() -> list[Check | Statistical]:
@@ -147,18 +130,17 @@ def any_noise_level() -> list[Check | Statistical]:
     and 20 at the level that is 6 at the start, hence 2·10⁻³. 10⁴ draws for the mixture take 200 steps, whose bias,
     1/200 in the variance, is a tenth of what they detect."""
     path, checks = CondOT(), list[Check | Statistical]()
-    point = Denoiser(lambda x, t: torch.full_like(x, 1.7), path, predicts="x0")
     x = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
     for name, g in LEVELS.items():
         b, db = float(path.sigma(0.5)), float(path.d_sigma(0.5))
-        conditional = diffusion_sde(point, g, 0.1, 0.7)
+        conditional = diffusion_sde(point(1.7, path), g, 0.1, 0.7)
         slope = float(conditional.drift(0.5, x).diff(dim=0))
         checks.append(Check(2.0 * slope * b**2 + g(0.5) ** 2, 2.0 * b * db, 1e-12, f"v' of a data point, g = {name}"))
         equation = diffusion_sde(DATA.denoiser(path), g, spread=DEVIATION)
-        laws = [law(affine_map(equation, EulerMaruyama(), grid(n)), 0.0, 1.0) for n in (50, 100, 200)]
+        laws = [response(EulerMaruyama(), equation, grid(n)).law() for n in (50, 100, 200)]
         tolerance = 2e-3 if g(0.05) > 5.0 else 1e-4
         checks.append(Check(laws[0][0], MEAN, 1e-12, f"the mean at t = 1, g = {name}"))
-        variance = _extrapolated([v for _, v in laws])
+        variance = extrapolated([deviation**2 for _, deviation in laws])
         checks.append(Check(variance, DEVIATION**2, tolerance, f"the variance at t = 1, g = {name}"))
     sampled = diffusion_sde(MIXTURE.denoiser(path), constant(1.0), spread=0.4)
     start = standard_normal(torch.empty(10_000, 1, dtype=torch.float64), 77)
@@ -168,17 +150,19 @@ def any_noise_level() -> list[Check | Statistical]:
 
 @claim(
     "A078",
-    "Derived from lecture notes 000, theorem 13",
-    "Of such an equation the method of Euler and Maruyama makes the right law with weak order one.",
+    NOTES_2025["Theorem 13"],
+    FOKKER,
+    statement="On an equation with any noise level, the method of Euler and Maruyama reaches the right law with weak "
+    "order one.",
     formula="|Var X₁ − s²| = O(h)",
 )
-def weak_order() -> list[Check]:
+def weak_order_of_euler_maruyama() -> list[Check]:
     """Exact laws at 40, 80 and 160 steps; the order, extrapolated to h → 0, is right to (ρh)², where the rate ρ is
     g²/2s² + 1/s, up to 5: 0.02, and 0.05 is asked for."""
     checks = []
     for name in ("1", "2"):
         equation = diffusion_sde(DATA.denoiser(CondOT()), LEVELS[name], spread=DEVIATION)
-        laws = [law(affine_map(equation, EulerMaruyama(), grid(n)), 0.0, 1.0) for n in (40, 80, 160)]
-        order = limiting_order([abs(variance - DEVIATION**2) for _, variance in laws])
-        checks.append(Check(order, 1.0, 0.05, f"the order of the variance, g = {name}"))
+        laws = [response(EulerMaruyama(), equation, grid(n)).law() for n in (40, 80, 160)]
+        shown = limiting_order([abs(deviation**2 - DEVIATION**2) for _, deviation in laws])
+        checks.append(Check(shown, 1.0, 0.05, f"the order of the variance, g = {name}"))
     return checks

@@ -1,9 +1,9 @@
-"""Langevin dynamics (chapter A.5, last part): the noise level that never changes, on a density that never changes.
+"""Langevin dynamics: a constant noise level on a constant density.
 
     dX = ½ σ² ∇log p(X) dt + σ dW,        x ← x + ½ ε ∇log p(x) + √ε ξ
 
-For N(0, s²) a step is x → a x + c ξ and keeps the variance c²/(1 − a²); both numbers are those of the solver, run on
-one unit impulse: a few roundings, 10⁻¹².
+For N(0, s²) a step is x → a x + c ξ and keeps the variance c²/(1 − a²). The solver itself gives a and c, run on one
+unit impulse: a few roundings, 10⁻¹².
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from ....generative import VE, CondOT, annealed_langevin, flow
 from ....solvers import ODE, SDE, Euler, EulerMaruyama, Langevin, LeimkuhlerMatthews, WhiteNoise, solve, standard_normal
 from ...oracles import GaussianMixture, OrnsteinUhlenbeck
 from ..claim import Bound, Check, Statistical, claim
-from ..tools.measuring import MIXTURE, MIXTURE_2D, affine_map, gaussian, grid, ks_test, law, line, plane
-
-__all__: list[str] = []
+from ..sources import NOTES_2025, SLIDES
+from ..tools.errors import extrapolated, largest
+from ..tools.points import MIXTURE, MIXTURE_2D, gaussian, grid
+from ..tools.quadrature import trapezoid, trapezoid_plane
+from ..tools.samplers import response
+from ..tools.tests import ks_test
 
 
 def _score(mixture: GaussianMixture, x: Tensor) -> Tensor:
@@ -34,15 +37,16 @@ def _dynamics(mixture: GaussianMixture, sigma: float) -> SDE:
 
 @claim(
     "A079",
-    "Lecture notes 000, remark 16, Eq. 31; slides 003",
-    "Langevin dynamics leave the density alone, and converge to it.",
+    NOTES_2025["Remark 16, Eq. 31"],
+    SLIDES,
+    statement="Langevin dynamics keep the density that they are made for, and converge to it.",
     formula="−∇·(½σ² p s) + ½σ² Δp = 0;  N(0, s²): Var X_t = s² + (v₀ − s²) exp(−σ²t/s²)",
 )
 def langevin_dynamics() -> list[Check]:
     """The stationary flux by automatic differentiation, to 10⁻¹². For N(0, s²) the dynamics are an Ornstein-Uhlenbeck
     process with θ = σ²/2s² = 1.28; Euler-Maruyama at 64, 128 and 256 steps a unit of time, extrapolated twice, leaves
     C₃ h³/8, with C₃ = (2θ)³: 10⁻⁵."""
-    x = plane(-2.0, 2.0, 7)[0].requires_grad_()
+    x = trapezoid_plane(-2.0, 2.0, 7)[0].requires_grad_()
     drift, score = _dynamics(MIXTURE_2D, 1.2).drift(0.0, x), _score(MIXTURE_2D, x)
     flux = torch.zeros(len(x), dtype=torch.float64)
     for i in (0, 1):
@@ -52,19 +56,25 @@ def langevin_dynamics() -> list[Check]:
     exact = s**2 + (start - s**2) * math.exp(-(sigma**2) / s**2)
     process = OrnsteinUhlenbeck(theta=0.5 * sigma**2 / s**2, sigma=sigma)
     equation = _dynamics(gaussian(0.0, s), sigma)
-    one, two, three = (law(affine_map(equation, EulerMaruyama(), grid(n)), 0.0, start)[1] for n in (64, 128, 256))
+    laws = [response(EulerMaruyama(), equation, grid(n)).law(0.0, math.sqrt(start)) for n in (64, 128, 256)]
     density = MIXTURE_2D.log_prob(x.detach()).exp()
     return [
-        Check(float((density * flux).detach().abs().max()), 0.0, 1e-12, "the flux through p"),
+        Check(largest(density * flux), 0.0, 1e-12, "the flux through p"),
         Check(process.variance(1.0, start), exact, 1e-12, "the variance at t = 1, of the process"),
-        Check((one - 6.0 * two + 8.0 * three) / 3.0, exact, 1e-5, "the variance at t = 1, by steps, extrapolated"),
+        Check(
+            extrapolated([deviation**2 for _, deviation in laws]),
+            exact,
+            1e-5,
+            "the variance at t = 1, by steps, extrapolated",
+        ),
     ]
 
 
 @claim(
     "A080",
-    "Slides 003, Langevin dynamics",
-    "Without a Metropolis test the steps keep a variance that is too large, and are stable below ε = 4 s².",
+    SLIDES["Langevin dynamics"],
+    statement="Without a Metropolis test Langevin steps keep a variance that is too large, and they are stable below "
+    "ε = 4 s².",
     formula="Var = s²/(1 − ε/4s²); as corrector, x + δ s + √(2δ) ξ: s²/(1 − δ/2s²)",
 )
 def unadjusted_langevin() -> list[Check | Bound]:
@@ -72,27 +82,26 @@ def unadjusted_langevin() -> list[Check | Bound]:
     ε r²/r_L² at the level r of it, here in one step at the first of two levels. Stability is |a| < 1."""
     checks: list[Check | Bound] = []
     for epsilon in (0.5, 0.05):
-        _, a, c = affine_map(_dynamics(gaussian(0.0, 1.0), 1.0), EulerMaruyama(), [0.0, epsilon]).tolist()
-        checks.append(Check(c**2 / (1.0 - a**2), 1.0 / (1.0 - 0.25 * epsilon), 1e-12, f"ε = {epsilon:g}, s = 1"))
+        step = response(EulerMaruyama(), _dynamics(gaussian(0.0, 1.0), 1.0), [0.0, epsilon])
+        checks.append(Check(step.kept_variance, 1.0 / (1.0 - 0.25 * epsilon), 1e-12, f"ε = {epsilon:g}, s = 1"))
     denoiser, level, size = gaussian(0.0, 0.7).denoiser(VE(2.0)), 0.5, 0.3
     variance, delta = 0.49 + level**2, size * level**2
     t = float(VE(2.0).time(-2.0 * math.log(level)))
-    _, a, c = affine_map(flow(denoiser, "x0"), Langevin(None, 1, size), [t, 0.9]).tolist()
-    checks.append(Check(c**2 / (1.0 - a**2), variance / (1.0 - 0.5 * delta / variance), 1e-12, "the corrector"))
+    step = response(Langevin(None, 1, size), flow(denoiser, "x0"), [t, 0.9])
+    checks.append(Check(step.kept_variance, variance / (1.0 - 0.5 * delta / variance), 1e-12, "the corrector"))
     equation, times, solver = annealed_langevin(denoiser, level, 0.25, 2, 1, 0.05, denoise=False)
-    _, a, c = affine_map(equation, solver, times[:2]).tolist()
-    step = 0.05 * level**2 / 0.25**2
-    checks.append(Check(c**2 / (1.0 - a**2), variance / (1.0 - 0.25 * step / variance), 1e-12, "annealed dynamics"))
+    step, length = response(solver, equation, times[:2]), 0.05 * level**2 / 0.25**2
+    checks.append(Check(step.kept_variance, variance / (1.0 - 0.25 * length / variance), 1e-12, "annealed dynamics"))
     for epsilon, above in ((3.9, False), (4.1, True)):
-        _, a, _ = affine_map(_dynamics(gaussian(0.0, 1.0), 1.0), EulerMaruyama(), [0.0, epsilon]).tolist()
-        checks.append(Bound(abs(a), 1.0, f"|a| at ε = {epsilon:g} s²", above=above))
+        step = response(EulerMaruyama(), _dynamics(gaussian(0.0, 1.0), 1.0), [0.0, epsilon])
+        checks.append(Bound(abs(step.gain), 1.0, f"|a| at ε = {epsilon:g} s²", above=above))
     return checks
 
 
 @claim(
     "A081",
-    "Slides 003",
-    "Without the noise the iterates follow the score to a mode and collapse there.",
+    SLIDES["From scores to samples: Langevin MCMC"],
+    statement="Without the noise the Langevin iterates follow the score to a mode and collapse there.",
     formula="x ← x + ½ ε ∇log p(x):  Var → 0",
 )
 def score_ascent() -> list[Check | Bound]:
@@ -100,20 +109,20 @@ def score_ascent() -> list[Check | Bound]:
     modes whose curvatures are 6 and 3 a step of 0.02 removes a part of 1/40 and more, all but e⁻²⁵ in 1000."""
     one, steps = torch.ones(1, 1, dtype=torch.float64), 500
     end = solve(ODE(lambda t, x: 0.5 * _score(gaussian(0.0, 1.0), x)), one, grid(steps, 0.0, 0.5 * steps), Euler()).x
-    start = line(-3.0, 3.0, 30)[0]
+    start = trapezoid(-3.0, 3.0, 30)[0]
     ends = solve(ODE(lambda t, x: 0.5 * _score(MIXTURE, x)), start, grid(1000, 0.0, 20.0), Euler()).x
     modes = {round(value, 6) for value in ends[:, 0].tolist()}
     return [
         Check(2.0 * math.log10(float(end)), 2.0 * steps * math.log10(0.75), 1e-10, "log₁₀ of the variance"),
         Check(len(modes), 2, 0.0, "the points where thirty starts end"),
-        Bound(float(_score(MIXTURE, ends).abs().max()), 1e-9, "the largest score there"),
+        Bound(largest(_score(MIXTURE, ends)), 1e-9, "the largest score there"),
     ]
 
 
 @claim(
     "A083",
-    "Lecture notes 000, figure 8",
-    "Langevin dynamics take a normal law to five modes on a ring.",
+    NOTES_2025["Figure 8"],
+    statement="Langevin dynamics take a normal law to five modes on a ring.",
     formula="N(0, I) → ⅕ Σ N(m_k, 0.8² I), |m_k| = 3",
 )
 def five_modes() -> list[Statistical]:

@@ -1,10 +1,10 @@
-"""Chapter A.7: processes that add noise, and what runs them backwards.
+"""Processes that add noise, and the equations that run them backwards.
 
-The process dX = a X ds + g dW of noising, in its own time s = 1 − t, has the law N(α x₀, σ² I) with
+In its own time s = 1 − t the process dX = a X ds + g dW has the law N(α x₀, σ² I) with
 
-    α = exp ∫ a ds,      σ²/α² = ∫ g²/α² ds,
+    α = exp ∫ a ds,      σ²/α² = ∫ g²/α² ds.
 
-and many equations of the reversed time share its laws at single times. One alone has its law on paths.
+Many equations of the reversed time share its laws at single times. Only one has its law on paths.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
 
 from ....generative.discrete import variational_bound
 from ....generative.equations import diffusion_sde, flow, reversal, reverse_sde
@@ -20,12 +19,11 @@ from ....generative.paths import VE, VP, CondOT, Cosine, GaussianPath, SubVP, Ta
 from ....solvers import RK4, SRA1, Equation, solve
 from ...oracles import Gaussian, GaussianMixture, OrnsteinUhlenbeck
 from ..claim import Bound, Check, claim
-from ..tools.measuring import most
-from ..tools.points import MIXTURE, STATES, called, rows
-from ..tools.quadrature import legendre, nodes, normal
-from ..tools.responses import response
-
-__all__ = ["Drawn", "bound_gap", "spread"]
+from ..sources import ANDERSON, NOTES_2025, SLIDES
+from ..tools.errors import largest
+from ..tools.points import BROAD_MIXTURE, STATES, gaussian, grid, name_of, schedule_at
+from ..tools.quadrature import legendre, nodes
+from ..tools.samplers import Given, response
 
 
 def spread(data: GaussianMixture, t: float, path: GaussianPath) -> float:
@@ -37,8 +35,9 @@ def spread(data: GaussianMixture, t: float, path: GaussianPath) -> float:
 
 @claim(
     "A131",
-    "Lecture notes 000, section 4.3",
-    "A linear equation of noising has the law N(α x₀, σ² I), with α and σ² from its two coefficients.",
+    NOTES_2025["section 4.3"],
+    statement="A linear equation that adds noise has the law N(α x₀, σ² I), where α and σ² are integrals of its two "
+    "coefficients.",
     formula="α = exp ∫ a ds,  σ² = α² ∫ g²/α² ds",
 )
 def law_of_noising() -> list[Check]:
@@ -49,13 +48,15 @@ def law_of_noising() -> list[Check]:
     t, weight = legendre(40, noisy, clean)
     for path in (VP(), SubVP(), CondOT(), Cosine(-math.inf, math.inf), VE()):
         g = reversal(path)
-        rate = torch.tensor([rows(path, s)[2] / rows(path, s)[0] for s in t.tolist()], dtype=torch.float64)
-        power = torch.tensor([g(s) ** 2 / rows(path, s)[0] ** 2 for s in t.tolist()], dtype=torch.float64)
+        rate = torch.tensor(
+            [schedule_at(path, s)[2] / schedule_at(path, s)[0] for s in t.tolist()], dtype=torch.float64
+        )
+        power = torch.tensor([g(s) ** 2 / schedule_at(path, s)[0] ** 2 for s in t.tolist()], dtype=torch.float64)
         scale = math.exp(-(weight * rate).sum().item())
         deviation = float(path.alpha(noisy)) * math.sqrt((weight * power).sum().item())
         made, expected = (scale, deviation), path.transition(noisy, clean)
-        worst = most(*(abs(a / float(b) - 1.0) for a, b in zip(made, expected, strict=True)))
-        found.append(Check(worst, 0.0, 1e-12, called(path)))
+        worst = largest(*(abs(a / float(b) - 1.0) for a, b in zip(made, expected, strict=True)))
+        found.append(Check(worst, 0.0, 1e-12, name_of(path)))
     process, (s, weight) = OrnsteinUhlenbeck(0.7, 1.3), legendre(40, 0.0, 2.0)
     variance = (weight * 1.3**2 * torch.exp(-1.4 * (2.0 - s))).sum().item()
     return [*found, Check(process.transition(0.0, 2.0)[1], variance, 1e-12, "Ornstein-Uhlenbeck")]
@@ -63,14 +64,15 @@ def law_of_noising() -> list[Check]:
 
 @claim(
     "A132",
-    "Lecture notes 000, section 4.3",
-    "Noising tends to N(0, I) where the variance is preserved, and to nothing where it explodes.",
+    NOTES_2025["section 4.3"],
+    statement="Noised data tend to N(0, I) where the variance is preserved. Where the variance explodes they have no "
+    "limit.",
     formula="1 + (s² − 1) e^(−T) → 1 with T = ∫ β ds;  s² + ∫ g² ds → ∞",
 )
 def limit_of_noising() -> list[Check]:
     """s = 1/2. The variances that the scores of the exact oracles show, to a relative rounding of 1e-12: on VP at four
     values of T, and after a time 10 of unit diffusion, where it is 10.25."""
-    data, path, found = normal(0.0, 0.5), VP(), []
+    data, path, found = gaussian(0.0, 0.5), VP(), []
     for elapsed in (0.1, 1.0, 5.0, 10.0):
         t = float(path.time(-math.log(math.expm1(elapsed))))
         found.append(Check(spread(data, t, path), 1.0 - 0.75 * math.exp(-elapsed), 1e-12, f"VP, T = {elapsed:g}"))
@@ -79,15 +81,18 @@ def limit_of_noising() -> list[Check]:
 
 @claim(
     "A133",
-    "Lecture notes 000, Eq. 58, after Anderson (1982); slides 003",
-    "Of all equations with the marginals of the path, that with the noise of the process itself has its law on paths.",
+    NOTES_2025["Eq. 58"],
+    ANDERSON,
+    SLIDES,
+    statement="Many reversed equations share the marginals of the noising process. Only the one with the process's "
+    "own noise has its law on paths.",
     formula="dX = [−a X + g² s] dt + g dW:  Cov(X₀.₅, X₂) = e^(−0.75) Var X₀.₅",
 )
 def law_on_paths() -> list[Check]:
     """dX = −X/2 ds + dW from N(0, 4): Var X₂ = 1 + 3e^(−2), and backwards with κ = η² times the noise the covariance is
     √(v v') (1.33188/√(v v'))^κ. A method of weak order 2 errs by C h² + O(h³); extrapolated from 100 and 200 steps
     O(h³) is left, with steps of 0.006 in the log-SNR and rates up to 3, (0.018)³ = 6e-6: 1e-5."""
-    path, data, found = VP(), normal(0.0, 2.0), []
+    path, data, found = VP(), gaussian(0.0, 2.0), []
     late, early = (float(path.time(-math.log(math.expm1(elapsed)))) for elapsed in (2.0, 0.5))
     v_late, v_early = (1.0 + 3.0 * math.exp(-elapsed) for elapsed in (2.0, 0.5))
     true = math.exp(-0.75) * v_early
@@ -95,9 +100,9 @@ def law_on_paths() -> list[Check]:
         equation = reverse_sde(data.denoiser(path), math.sqrt(kappa))
 
         def moments(n: int, equation: Equation = equation) -> tuple[float, float]:
-            levels = torch.linspace(float(path.log_snr(late)), float(path.log_snr(early)), n + 1, dtype=torch.float64)
-            made = response(equation, torch.as_tensor(path.time(levels)), SRA1())
-            return made.gain * v_late, made.law(0.0, v_late)[1] ** 2
+            levels = grid(n, float(path.log_snr(late)), float(path.log_snr(early)))
+            made = response(SRA1(), equation, torch.as_tensor(path.time(levels)))
+            return made.gain * v_late, made.law(0.0, math.sqrt(v_late))[1] ** 2
 
         covariance, variance = ((4.0 * b - a) / 3.0 for a, b in zip(moments(100), moments(200), strict=True))
         expected = math.sqrt(v_late * v_early) * (true / math.sqrt(v_late * v_early)) ** kappa
@@ -110,73 +115,77 @@ def law_on_paths() -> list[Check]:
 
 @claim(
     "A134",
-    "Lecture notes 000, section 4.3",
-    "The reversal of noising is the equation of noise level g: the flow's velocity and half of g² times the score.",
+    NOTES_2025["section 4.3"],
+    statement="The reversal of noising has the drift of the noise level g: the velocity of the flow plus half of g² "
+    "times the score.",
     formula="−a x + g² s = u + ½ g² s",
 )
 def reversal_is_a_noise_level() -> list[Check]:
     """Three forms of one drift for a mixture: rounding of numbers of the order of g² s ≈ 100, 1e-12 relative."""
     found = []
     for path in (VP(), CondOT(), Cosine(-math.inf, math.inf)):
-        denoiser, worst = MIXTURE.denoiser(path), 0.0
+        denoiser, worst = BROAD_MIXTURE.denoiser(path), 0.0
         level, reverse = diffusion_sde(denoiser, reversal(path), 0.1, 0.9), reverse_sde(denoiser)
         for t in (0.1, 0.5, 0.9):
-            alpha, _, d_alpha, _ = rows(path, t)
-            anderson = d_alpha / alpha * STATES + reversal(path)(t) ** 2 * MIXTURE.score(STATES, t, path)
-            size = anderson.abs().max().item()
+            alpha, _, d_alpha, _ = schedule_at(path, t)
+            anderson = d_alpha / alpha * STATES + reversal(path)(t) ** 2 * BROAD_MIXTURE.score(STATES, t, path)
+            size = largest(anderson)
             for other in (level.drift(t, STATES), reverse.drift(t, STATES)):
-                worst = most(worst, (other - anderson).abs().max().item() / size)
-        found.append(Check(worst, 0.0, 1e-12, called(path)))
+                worst = largest(worst, largest(other - anderson) / size)
+        found.append(Check(worst, 0.0, 1e-12, name_of(path)))
     return found
 
 
 @claim(
     "A135",
-    "Slides 003",
-    "Where noise is only added, the flow widens N(m, s²) by √((s² + σ²)/s²), and the reversal drifts along the score.",
+    SLIDES["Perturbing data with stochastic processes"],
+    statement="If noise is only added, the flow from the data widens N(m, s²) by √((s² + σ²)/s²), and the reversal "
+    "drifts along the score alone.",
     formula="dx = −½ (dσ²/ds) score ds:  x_σ = m + (x₀ − m) √((s² + σ²)/s²)",
 )
 def added_noise() -> list[Check]:
     """N(0.7, 0.25) to σ = 2. The oracle's map to rounding, 1e-12; RK4 in 200 steps on a field whose rates are below
     σ_max²/s² · h = 0.04 a step, in the fourth power 3e-6. The drift of the reversal is an identity, 1e-12."""
-    data, path = normal(0.7, 0.5), VE(2.0)
+    data, path = gaussian(0.7, 0.5), VE(2.0)
     expected = 0.7 + (STATES - 0.7) * math.sqrt(4.25 / 0.25)
     t = 0.4
     drift = -path.d_sigma(t) * 2.0 * path.sigma(t) * data.score(STATES, t, path)
-    times = torch.linspace(1.0, 0.0, 201, dtype=torch.float64)
+    times = grid(200, 1.0, 0.0)
     solved = solve(flow(data.denoiser(path)), STATES, times, RK4()).x
     oracle = Gaussian(data.means[0], data.covs[0]).flow_map(STATES, 1.0, 0.0, path)
     reverse = reverse_sde(data.denoiser(path)).drift(t, STATES)
     return [
-        Check((oracle - expected).abs().max().item(), 0.0, 1e-12, "the oracle's map"),
-        Check((solved - expected).abs().max().item(), 0.0, 3e-6, "solved from the data to σ = 2"),
-        Check((reverse - drift).abs().max().item(), 0.0, 1e-12, "the drift of the reversal"),
+        Check(largest(oracle - expected), 0.0, 1e-12, "the oracle's map"),
+        Check(largest(solved - expected), 0.0, 3e-6, "solved from the data to σ = 2"),
+        Check(largest(reverse - drift), 0.0, 1e-12, "the drift of the reversal"),
     ]
 
 
 @claim(
     "A136",
-    "Slides 003",
-    "In y = x/α every process with a linear drift only adds noise, σ/α of it, and its score is α times that of x.",
+    SLIDES["Perturbing data with stochastic processes"],
+    statement="In y = x/α every process with a linear drift only adds noise, of deviation σ/α, and its score is α "
+    "times the score of x.",
     formula="s_y(y) = α s_x(α y)",
 )
-def without_loss_of_generality() -> list[Check]:
+def every_process_as_added_noise() -> list[Check]:
     """The scores of a mixture on two paths at one log-SNR: rounding, and that of the time of a log-SNR, 1e-12."""
     exploding, found = VE(), []
     for path in (VP(), CondOT(), Cosine(-math.inf, math.inf)):
         worst = 0.0
         for t in (0.1, 0.5, 0.9):
             alpha = float(path.alpha(t))
-            there = MIXTURE.score(STATES, float(exploding.time(path.log_snr(t))), exploding)
-            worst = most(worst, (there - alpha * MIXTURE.score(alpha * STATES, t, path)).abs().max().item())
-        found.append(Check(worst, 0.0, 1e-12, called(path)))
+            there = BROAD_MIXTURE.score(STATES, float(exploding.time(path.log_snr(t))), exploding)
+            worst = largest(worst, largest(there - alpha * BROAD_MIXTURE.score(alpha * STATES, t, path)))
+        found.append(Check(worst, 0.0, 1e-12, name_of(path)))
     return found
 
 
 @claim(
     "A137",
-    "Lecture notes 000, section 4.3",
-    "DDPM's chain is a discretisation of the variance-preserving equation, of first order in the number of its levels.",
+    NOTES_2025["section 4.3"],
+    statement="DDPM's chain discretises the variance-preserving equation, with first order in the number of its "
+    "levels.",
     formula="log ᾱ_N + ∫β = −½ (∫β² + β(1) − β(0))/N + O(N⁻²),  β_i = β(i/N)/N",
 )
 def chain_as_discretisation() -> list[Check]:
@@ -192,41 +201,24 @@ def chain_as_discretisation() -> list[Check]:
     return found
 
 
-class Drawn:
-    """Noise that answers every question with the same given numbers, one a row."""
-
-    replays = True
-
-    def __init__(self, eps: Tensor) -> None:
-        self.eps = eps
-
-    def normal(self, t0: float, t1: float, clock: object, like: Tensor) -> Tensor:
-        return self.eps.expand_as(like)
-
-    def normal_and_area(self, t0: float, t1: float, clock: object, like: Tensor) -> tuple[Tensor, Tensor]:
-        return self.eps.expand_as(like), self.eps.expand_as(like)
-
-    def extra(self, index: int, like: Tensor) -> Tensor:
-        return self.eps.expand_as(like)
-
-
 def bound_gap(steps: int, variance: str, beta: float = 10.0) -> float:
     """E L − H for N(0, 1/4) and the chain of `steps` equal β, less the prior term: in nats, exact up to rounding.
 
     Every term of the bound is quadratic in (x₀, ε) for the exact model, so that three nodes for each take its mean.
     """
     path = Table((-math.expm1(-beta / steps),) * steps)
-    at = nodes(normal(0.0, 0.5), 3, 0.5)
-    bound = variational_bound(normal(0.0, 0.5).denoiser(path), at.x0, Drawn(at.eps), variance=variance)
+    at = nodes(gaussian(0.0, 0.5), 3, 0.5)
+    bound = variational_bound(gaussian(0.0, 0.5).denoiser(path), at.x0, Given(at.eps), variance=variance)
     entropy = 0.5 * math.log(2.0 * math.pi * math.e * 0.25)
-    final = spread(normal(0.0, 0.5), 0.0, path)
+    final = spread(gaussian(0.0, 0.5), 0.0, path)
     return at.mean(bound.total).item() - entropy - 0.5 * (final - 1.0 - math.log(final))
 
 
 @claim(
     "A138",
-    "Lecture notes 000, section 4.3",
-    "The variational bound becomes tight as the steps of the chain become small, with the variance β of the process.",
+    NOTES_2025["section 4.3"],
+    statement="The variational bound becomes tight as the steps of the chain become small, if the step variance is "
+    "the β of the process.",
     formula="E L = H(x₀) + KL(x_T ‖ N(0, I)) + O(1/T)",
 )
 def tight_in_the_limit() -> list[Check | Bound]:

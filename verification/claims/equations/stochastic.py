@@ -1,11 +1,11 @@
-"""Brownian motion and what a step of Euler and Maruyama makes of it (chapter A.3, first half).
+"""Brownian motion, and what a step of Euler and Maruyama makes of it.
 
-Nothing here is drawn where it need not be: increments of a Brownian path are combinations of independent normals with
+Where it can be avoided nothing is drawn: increments of a Brownian path are combinations of independent normals with
 known weights, and on a linear equation so is the whole solution. Covariances, and the distance of two solutions on the
 same path, are sums over these weights, whose rounding is below 10⁻¹².
 
 The order that errors C h^p (1 + O(h)) at h, h/2 and h/4 show is extrapolated to h → 0 (`limiting_order`), and right to
-O(h²): with θ = 2 and h = 1/16, (θh)² = 0.016 per unit of the second coefficient; 0.05 is what is asked for.
+O(h²): with θ = 2 and h = 1/16, (θh)² = 0.016 per unit of the second coefficient; the tolerance is 0.05.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ from torch import Tensor
 
 from ....solvers import SDE, BrownianTree, EulerMaruyama, WhiteNoise, solve
 from ...oracles import OrnsteinUhlenbeck
+from ...statistics import rms
 from ..claim import Bound, Check, Statistical, claim
-from ..tools.measuring import PathImpulses, affine_map, grid, ks_test, limiting_order, mean_test, rms
-
-__all__: list[str] = []
+from ..sources import NOTES_2025, NOTES_2026
+from ..tools.errors import limiting_order
+from ..tools.points import grid
+from ..tools.samplers import PathImpulses, path_response
+from ..tools.tests import ks_test, mean_test
 
 PROCESS = OrnsteinUhlenbeck(theta=2.0, sigma=1.5)
 PLAIN = SDE(lambda t, x: -PROCESS.theta * x, lambda t, x: PROCESS.sigma, noise="additive")
@@ -44,8 +47,9 @@ def _tree(n: int, t1: float = 1.0) -> tuple[BrownianTree, Tensor]:
 
 @claim(
     "A031",
-    "Lecture notes 000 and 001, section 3.1",
-    "Brownian motion has independent normal increments, of variance t − s over [s, t].",
+    NOTES_2025["section 2.2"],
+    NOTES_2026["section 2.2"],
+    statement="Brownian motion has independent normal increments, of variance t − s over [s, t].",
     formula="W_t − W_s ~ N(0, t − s),  Cov(W_s, W_t) = min(s, t)",
 )
 def brownian_motion() -> list[Check | Statistical]:
@@ -64,8 +68,9 @@ def brownian_motion() -> list[Check | Statistical]:
 
 @claim(
     "A032",
-    "Lecture notes 000 and 001, Eq. 5",
-    "A path drawn step by step with √h ε has on its grid exactly the law of Brownian motion.",
+    NOTES_2025["Eq. 5"],
+    NOTES_2026["Eq. 5"],
+    statement="A path drawn step by step with √h ε has on its grid exactly the law of Brownian motion.",
     formula="W_{t+h} = W_t + √h ε",
 )
 def simulated_path() -> list[Check | Statistical]:
@@ -85,8 +90,9 @@ def simulated_path() -> list[Check | Statistical]:
 
 @claim(
     "A033",
-    "Lecture notes 000 and 001, section 3.1",
-    "Brownian paths are infinitely long, and their squared steps add up to the time that has passed.",
+    NOTES_2025["section 2.2"],
+    NOTES_2026["section 2.2"],
+    statement="Brownian paths are infinitely long, and their squared steps add up to the time that has passed.",
     formula="E Σ|ΔW| = √(2nt/π) → ∞,  Σ ΔW² → t with deviation t √(2/n)",
 )
 def path_length() -> list[Statistical]:
@@ -110,11 +116,13 @@ def path_length() -> list[Statistical]:
 
 @claim(
     "A034",
-    "Lecture notes 000 and 001, Eq. 6",
-    "A step of Euler and Maruyama leaves a remainder h R whose R vanishes with h: like √h for constant noise.",
+    NOTES_2025["Eq. 6"],
+    NOTES_2026["Eq. 6"],
+    statement="Euler and Maruyama's step leaves a remainder h R, where R vanishes with h: like √h if the noise is "
+    "constant.",
     formula="X_{t+h} = X_t + h u + σ ΔW + h R;  OU from 0: rms R = θσ √(h/3) (1 + O(h))",
 )
-def remainder() -> list[Check]:
+def remainder_of_euler_maruyama() -> list[Check]:
     """R is normal, and the same path in n steps gives it to O(1/n); its variance, extrapolated from n = 128 and 256, is
     right to 1/(128 · 256) of a tenth of itself, 3·10⁻⁶. Exactly it is σ² ∫₀ʰ (e^(−θu) − 1)² du / h². Order ½ as in the
     module."""
@@ -124,10 +132,9 @@ def remainder() -> list[Check]:
         path = PathImpulses(0.0, h)
         variances = []
         for n in (128, 256):
-            affine_map(PLAIN, EulerMaruyama(), grid(n, 0.0, h), path)
-            fine = affine_map(PLAIN, EulerMaruyama(), grid(n, 0.0, h), path)
-            once = affine_map(PLAIN, EulerMaruyama(), [0.0, h], path)
-            variances.append(float(((fine - once)[2:] / h).square().sum()))
+            fine = path_response(EulerMaruyama(), PLAIN, grid(n, 0.0, h), path)
+            once = path_response(EulerMaruyama(), PLAIN, [0.0, h], path)
+            variances.append(float(((fine.kicks - once.kicks) / h).square().sum()))
         variance = 2.0 * variances[1] - variances[0]
         exact = h + 2.0 * math.expm1(-theta * h) / theta - 0.5 * math.expm1(-2.0 * theta * h) / theta
         checks.append(Check(math.sqrt(variance), sigma * math.sqrt(exact) / h, 1e-5, f"rms R at h = {h:g}"))
@@ -143,11 +150,13 @@ def remainder() -> list[Check]:
 
 @claim(
     "A035",
-    "Lecture notes 000 and 001, theorem 5",
-    "With a Lipschitz drift and continuous noise an equation has one solution, to which refinements converge.",
+    NOTES_2025["Theorem 5"],
+    NOTES_2026["Theorem 5"],
+    statement="An equation with a Lipschitz drift and continuous noise has one solution, to which refined steps "
+    "converge.",
     formula="dX = u(X, t) dt + σ(t) dW:  ‖X^(n) − X^(2n)‖ → 0",
 )
-def existence() -> list[Bound]:
+def existence_of_a_solution() -> list[Bound]:
     """On one path the distance of n and 2n steps is of order 1 (additive noise), so that it halves; a factor of 1.6
     over 500 paths, whose rms has a relative standard error of 1/√1000 = 0.03, is six deviations away from 2."""
     equation = SDE(lambda t, x: x.sin() + math.cos(t), lambda t, x: 1.0 + 0.5 * t, noise="additive")

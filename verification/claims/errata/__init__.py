@@ -12,7 +12,7 @@ from . import (
     slides as slides,
     slides_models as slides_models,
     tutorial as tutorial,
-    tutorial_algebra as tutorial_algebra,
     tutorial_code as tutorial_code,
+    tutorial_interfaces as tutorial_interfaces,
     tutorial_losses as tutorial_losses,
 )

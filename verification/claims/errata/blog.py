@@ -1,4 +1,8 @@
-"""Errata of the blog post 004 (part C.5): the printed form fails, the corrected one holds."""
+"""Errata of the blog post.
+
+Each claim measures two things: by how much the printed form fails, and that the corrected one holds. Where only a name
+or an index is wrong there is nothing to compute.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +16,17 @@ from ....generative.equations import constant
 from ....generative.training import squared_error
 from ....solvers import ODE, RK4, SDE, EulerMaruyama, Time, solve
 from ..claim import Bound, Check, claim, uncovered
-from ..tools.instruments import column, hermite, largest, order, output_law
-from ..tools.measuring import MIXTURE, cdf, gaussian, most
-
-__all__: list[str] = []
+from ..sources import BLOG
+from ..tools.errors import largest, order
+from ..tools.points import MIXTURE, cdf, column, gaussian, grid, schedule_at
+from ..tools.quadrature import hermite
+from ..tools.samplers import response
 
 
 @claim(
     "E91",
-    "Blog post 004, section 3.1",
-    "The conditional path ends at its point; it is the marginal path that ends in the data.",
+    BLOG["section 3.1"],
+    statement="The conditional path ends at its point. It is the marginal path that ends in the law of the data.",
     formula="p_1(·|z) = δ_z, p_1 = p_data; printed: p_1(·|z) = p_data",
     erratum=True,
 )
@@ -32,33 +37,41 @@ def ends_of_the_paths() -> list[Check | Bound]:
     variance = float(shares @ (spreads + means**2) - (shares @ means) ** 2)
     paths = (CondOT(), Cosine(-math.inf, math.inf))
     x = column([-1.0, 0.0, 1.1])
-    marginal = most(*(largest(cdf(MIXTURE, x, 1.0, path) - cdf(MIXTURE, x)) for path in paths))
+    marginal = largest(*(largest(cdf(MIXTURE, x, 1.0, path) - cdf(MIXTURE, x)) for path in paths))
     return [
         Bound(variance - float(paths[1].sigma(1.0)) ** 2, 0.1, "error of its variance as printed", above=True),
-        Check(most(*(float(path.sigma(1.0)) for path in paths)), 0.0, 1e-15, "deviation of p_1(·|z)"),
-        Check(most(*(abs(float(path.alpha(1.0)) - 1.0) for path in paths)), 0.0, 1e-15, "its mean over z, less 1"),
+        Check(largest(*(float(path.sigma(1.0)) for path in paths)), 0.0, 1e-15, "deviation of p_1(·|z)"),
+        Check(largest(*(abs(float(path.alpha(1.0)) - 1.0) for path in paths)), 0.0, 1e-15, "its mean over z, less 1"),
         Check(marginal, 0.0, 1e-14, "distribution function of p_1, less that of the data"),
     ]
 
 
-uncovered(
+@uncovered(
     "E92",
-    "Blog post 004, sections 3.1 and 3.2",
-    "The index t is missing in N(α_t z, β² I) and in p(·|z).",
-    "nothing to compute: an index.",
+    BLOG["sections 3.1 and 3.2"],
+    statement="The index t is missing in N(α_t z, β² I), which should read β_t², and in p(·|z), which should read "
+    "p_t(·|z).",
+    erratum=True,
 )
-uncovered(
+def missing_time_index() -> None:
+    """Nothing to compute: an index."""
+
+
+@uncovered(
     "E93",
-    "Blog post 004, sections 1 and 3.2",
-    "The velocity is written u(·|z) where its value at X_t is meant, and h . u where h u is.",
-    "nothing to compute: an argument and a stray dot.",
+    BLOG["sections 1 and 3.2"],
+    statement="The velocity is written u(·|z) where its value at X_t is meant, and the step is written h . u where h "
+    "u is meant.",
+    erratum=True,
 )
+def argument_of_the_velocity() -> None:
+    """Nothing to compute: an argument and a stray dot."""
 
 
 @claim(
     "E94",
-    "Blog post 004, section 4.1, SDE for the Gaussian path",
-    "The bracket of the drift must close before b_t X_t, around the factor of the score alone.",
+    BLOG["section 4.1, SDE for the Gaussian path"],
+    statement="The bracket of the drift must close before b_t X_t: it encloses the factor of the score alone.",
     formula="[(a_t + σ²/2) s(X_t) + b_t X_t] dt; printed: [(a_t + σ²/2 s(X_t) + b_t X_t)] dt",
     erratum=True,
 )
@@ -74,18 +87,18 @@ def bracket_of_the_drift() -> list[Check | Bound]:
     right = diffusion_sde(data.denoiser(path), constant(0.5), t0, t1)
 
     def printed(t: Time, x: Tensor) -> Tensor:
-        alpha, sigma, d_alpha, d_sigma = (float(of(t)) for of in (path.alpha, path.sigma, path.d_alpha, path.d_sigma))
+        alpha, sigma, d_alpha, d_sigma = schedule_at(path, t)
         a, b = sigma**2 * d_alpha / alpha - d_sigma * sigma, d_alpha / alpha
         return a + 0.5 * 0.5**2 * data.score(x, t, path) + b * x
 
     def laws(equation: SDE) -> list[tuple[float, float]]:
-        grids = (torch.linspace(t0, t1, n + 1, dtype=torch.float64) for n in (200, 400, 800))
-        return [output_law(EulerMaruyama(), equation, times, start) for times in grids]
+        grids = (grid(n, t0, t1) for n in (200, 400, 800))
+        return [response(EulerMaruyama(), equation, times).law(*start) for times in grids]
 
     good, bad = laws(right), laws(SDE(printed, lambda t, x: 0.5, noise="additive"))
     moments = ODE(lambda t, y: torch.stack([_mean_rate(t, y[:, 0]), _variance_rate(t, y[:, 1])], 1))
     begin = torch.tensor([[start[0], start[1] ** 2]], dtype=torch.float64)
-    mean, variance = solve(moments, begin, torch.linspace(t0, t1, 901, dtype=torch.float64), RK4()).x[0].tolist()
+    mean, variance = solve(moments, begin, grid(900, t0, t1), RK4()).x[0].tolist()
     truth = 3.0 * t1, math.hypot(0.5 * t1, 1.0 - t1)
     deviations = [deviation - truth[1] for _, deviation in good]
     extrapolated = [2.0 * fine - coarse for coarse, fine in zip(good[1], good[2], strict=True)]
@@ -111,9 +124,9 @@ def _variance_rate(t: float, variance: Tensor) -> Tensor:
 
 @claim(
     "E95",
-    "Blog post 004, section 3.3, example",
-    "The flow matching loss must contain the network; as printed, with the target's own symbol, there is nothing to "
-    "train.",
+    BLOG["section 3.3, example"],
+    statement="The flow matching loss must contain the network. As printed it contains the target's own symbol "
+    "instead, and there is nothing to train.",
     formula="E‖u^θ(tz + (1 − t)ε) − (z − ε)‖²; printed: u^target in place of u^θ",
     erratum=True,
 )
@@ -142,8 +155,8 @@ def loss_without_a_network() -> list[Check | Bound]:
 
 @claim(
     "E96",
-    "Blog post 004, section 4.2, example",
-    "The factor that the noise-prediction loss drops is 1/β_t², not 1/β_t.",
+    BLOG["section 4.2, example"],
+    statement="The factor that the noise-prediction loss drops is 1/β_t², not 1/β_t.",
     formula="‖ε/β + s‖² = β^{−2} ‖ε + β s‖²",
     erratum=True,
 )
@@ -161,10 +174,12 @@ def dropped_factor() -> list[Check | Bound]:
     ]
 
 
-uncovered(
+@uncovered(
     "E97",
-    "Blog post 004, sections 3.3 and 4",
-    "Expectations over x where ε is in the integrand, two names for one loss, (a_t, b_t) exchanged against the lecture "
-    "notes, and an author's name.",
-    "nothing to compute: names and references.",
+    BLOG["sections 3.3 and 4"],
+    statement="Some expectations run over x where ε is in the integrand, one loss has two names, (a_t, b_t) are "
+    "exchanged against the lecture notes, and an author is cited by a wrong name.",
+    erratum=True,
 )
+def names_in_the_blog_post() -> None:
+    """Nothing to compute: names and references."""

@@ -1,4 +1,4 @@
-"""Errata of the lecture notes (document 000), E01 to E08: the printed formulas of samplers, targets and conversions.
+"""Errata of the lecture notes: printed formulas of samplers, targets and conversions.
 
 Each claim measures two things: by how much the printed form fails, and that the corrected one holds.
 """
@@ -17,17 +17,17 @@ from ....generative.training import squared_error
 from ....solvers import ODE, RK4, SDE, Euler, EulerMaruyama, solve
 from ...oracles import GaussianClasses, OrnsteinUhlenbeck
 from ..claim import Bound, Check, claim, uncovered
-from ..tools.instruments import largest
-from ..tools.measuring import grid, most
-from ..tools.points import MIXTURE, STATES, line, points, rows
-from ..tools.quadrature import nodes, normal, point
-from ..tools.responses import response
+from ..sources import NOTES_2025, SLIDES
+from ..tools.errors import largest
+from ..tools.points import BROAD_MIXTURE, STATES, affine_network, gaussian, grid, name_of, point, schedule_at, triples
+from ..tools.quadrature import nodes
+from ..tools.samplers import response
 
 
 @claim(
     "E01",
-    "Lecture notes 000, Example 6",
-    "The Ornstein-Uhlenbeck process tends to the variance σ²/2θ, not to σ².",
+    NOTES_2025["Example 6"],
+    statement="The Ornstein-Uhlenbeck process tends to the variance σ²/2θ, and not to σ².",
     formula="printed N(0, σ²); N(0, σ²/(2θ))",
     erratum=True,
 )
@@ -37,7 +37,7 @@ def stationary_variance() -> list[Bound | Check]:
     rounding."""
     process, h = OrnsteinUhlenbeck(0.25, 1.0), 0.02
     equation = SDE(lambda t, x: -0.25 * x, lambda t, x: 1.0, noise="additive")
-    made = response(equation, grid(1000, 0.0, 20.0), EulerMaruyama())
+    made = response(EulerMaruyama(), equation, grid(1000, 0.0, 20.0))
     start = process.stationary().covs.item()
     kept = made.gain**2 / (0.5 - 0.0625 * h) + made.kicks.square().sum().item()
     return [
@@ -49,8 +49,9 @@ def stationary_variance() -> list[Bound | Check]:
 
 @claim(
     "E02",
-    "Lecture notes 000, Algorithm 1 (and slides 003)",
-    "The loop of Euler's method needs n steps: with the printed n − 1 the flow stops short of the data.",
+    NOTES_2025["Algorithm 1"],
+    SLIDES["Sampling Algorithm for Flow Model"],
+    statement="The loop of Euler's method needs n steps. With the printed n − 1 the flow stops short of the data.",
     formula="printed i = 1, …, n − 1: |X − z| = |z − x₀|/n; i = 1, …, n: 0",
     erratum=True,
 )
@@ -69,8 +70,8 @@ def steps_of_euler() -> list[Bound | Check]:
 
 @claim(
     "E03",
-    "Lecture notes 000, Algorithm 2",
-    "The loop of Euler and Maruyama's method needs n steps too: the printed one adds too little noise.",
+    NOTES_2025["Algorithm 2"],
+    statement="The loop of Euler and Maruyama's method needs n steps. The printed n − 1 add too little noise.",
     formula="printed σ² (1 − h); σ²",
     erratum=True,
 )
@@ -78,7 +79,7 @@ def steps_of_euler_maruyama() -> list[Bound | Check]:
     """No drift, σ = 2, n = 10: the variance is σ² times the time that is covered, to rounding."""
     equation = SDE(lambda t, x: torch.zeros_like(x), lambda t, x: 2.0, noise="additive")
     grids = grid(10)[:-1], grid(10)
-    short, whole = (response(equation, times, EulerMaruyama()).law(0.0, 0.0)[1] ** 2 for times in grids)
+    short, whole = (response(EulerMaruyama(), equation, times).law(0.0, 0.0)[1] ** 2 for times in grids)
     return [
         Bound(4.0 - short, 0.39, "printed: what is missing of the variance", above=True),
         Check(whole, 4.0, 1e-13, "corrected: the variance"),
@@ -87,56 +88,60 @@ def steps_of_euler_maruyama() -> list[Bound | Check]:
 
 @claim(
     "E04",
-    "Lecture notes 000, Algorithm 5",
-    "The target of the guided training is α' x₀ + σ' ε; with the two exchanged samples go astray, on CondOT backwards.",
+    NOTES_2025["Algorithm 5"],
+    statement="The target of guided training is α' x₀ + σ' ε. With the two slopes exchanged the samples go astray; on "
+    "the straight path they run backwards.",
     formula="printed α' ε + σ' x₀; α' x₀ + σ' ε",
     erratum=True,
+    damage="our copy has lost the letters under the dots of (α̇ ε + β̇ z), and does not tell their order.",
 )
 def exchanged_target() -> list[Bound | Check]:
     """The exact fields of both targets on N(3, 0.25), RK4 in 100 steps on rates up to 4, (0.04)⁴ = 3e-6. On CondOT the
     printed target is the negative velocity."""
-    data, straight = normal(3.0, 0.5), CondOT()
+    data, straight = gaussian(3.0, 0.5), CondOT()
     found: list[Bound | Check] = []
     for path in (straight, Cosine(-math.inf, math.inf)):
-        denoiser, name = data.denoiser(path), type(path).__name__
+        denoiser, name = data.denoiser(path), name_of(path)
 
         def printed(t: float, x: Tensor, denoiser: Denoiser = denoiser) -> Tensor:
             return denoiser.combination(denoiser.path.d_sigma(t), denoiser.path.d_alpha(t), t, x)
 
-        wrong = response(ODE(printed), grid(100), RK4()).law()
-        right = response(flow(denoiser), grid(100), RK4()).law()
+        wrong = response(RK4(), ODE(printed), grid(100)).law()
+        right = response(RK4(), flow(denoiser), grid(100)).law()
         found += [
             Bound(abs(wrong[0] - 3.0), 5.0, f"printed, {name}: the error of the mean", above=True),
             Bound(wrong[1] - 0.5, 1.0, f"printed, {name}: the error of the deviation", above=True),
             Check(right[0], 3.0, 1e-5, f"corrected, {name}: the mean"),
             Check(right[1], 0.5, 1e-5, f"corrected, {name}: the deviation"),
         ]
-    x0, eps, t = points()
+    x0, eps, t = triples()
     p, q = (torch.as_tensor(value)[:, None] for value in coefficients("velocity", straight, t))
     opposite = q * x0 + p * eps + (x0 - eps)
     return [*found, Check(largest(opposite), 0.0, 0.0, "printed, CondOT: its target plus the velocity")]
 
 
-uncovered(
+@uncovered(
     "E05",
-    "Lecture notes 000, sections 4.1 and 5.3",
-    "References to Algorithm 5 mean Algorithm 3, the training of flow matching.",
-    "nothing to compute: a wrong number of an algorithm.",
+    NOTES_2025["sections 4.1 and 5.3"],
+    statement="Two references to Algorithm 5 mean Algorithm 3, the training of flow matching.",
+    erratum=True,
 )
+def number_of_the_algorithm() -> None:
+    """Nothing to compute: a wrong number of an algorithm."""
 
 
 @claim(
     "E06",
-    "Lecture notes 000, the line below Eq. 67",
-    "The guided velocity adds the gradient of the classifier, log p(y|x), not of log p(x|y).",
+    NOTES_2025["the line below Eq. 67"],
+    statement="The guided velocity adds the gradient of the classifier log p(y|x), and not of log p(x|y).",
     formula="printed u + k ∇ log p_t(x|y); u + k ∇ log p_t(y|x)",
     erratum=True,
 )
 def gradient_of_the_classifier() -> list[Bound | Check]:
     """Two classes in closed form on CondOT at t = 1/2: an identity to rounding, 1e-12; the printed form adds k s(x) too
     much, as large as the score."""
-    path, classes = CondOT(), GaussianClasses([normal(-1.0, 0.6), MIXTURE])
-    alpha, sigma, d_alpha, d_sigma = rows(path, 0.5)
+    path, classes = CondOT(), GaussianClasses([gaussian(-1.0, 0.6), BROAD_MIXTURE])
+    alpha, sigma, d_alpha, d_sigma = schedule_at(path, 0.5)
     k = sigma**2 * d_alpha / alpha - d_sigma * sigma
     every, law = classes.population, classes.classes[0]
     true, base = law.velocity(STATES, 0.5, path), every.velocity(STATES, 0.5, path)
@@ -151,31 +156,32 @@ def gradient_of_the_classifier() -> list[Bound | Check]:
 
 @claim(
     "E07",
-    "Lecture notes 000, after Eq. 55",
-    "The losses of flow and of score matching differ by the factor k², which depends on time, not by a constant.",
+    NOTES_2025["after Eq. 55"],
+    statement="The losses of flow matching and of score matching differ by the factor k², which depends on time, and "
+    "not by a constant.",
     formula="printed L_CFM = L_DSM + C; L_CFM(t) = k_t² L_DSM(t)",
     erratum=True,
 )
-def factor_not_constant() -> list[Bound | Check]:
+def factor_between_losses() -> list[Bound | Check]:
     """u = 0.3 x − 0.1 and its score on N(0, 1), CondOT: exact nodes. The ratio is 16, 1 and 1/16 at t = 0.2, 0.5 and
     0.8 to rounding; the difference runs over more than 20."""
     path, apart, found = CondOT(), [], []
-    denoiser = Denoiser(line, path, predicts="velocity")
+    denoiser = Denoiser(affine_network, path, predicts="velocity")
     for t, ratio in ((0.2, 16.0), (0.5, 1.0), (0.8, 0.0625)):
-        at = nodes(normal(0.0, 1.0), 3, t)
+        at = nodes(gaussian(0.0, 1.0), 3, t)
         flows, scores = (
             at.mean(squared_error(lambda x, s, _, k=k: denoiser.predict(k, s, x), path, k, at.t, at.x0, at.eps)).item()
             for k in ("velocity", "score")
         )
         apart.append(flows - scores)
         found.append(Check(flows / scores, ratio, 1e-11 * ratio, f"corrected, t = {t:g}: the ratio"))
-    return [Bound(most(*apart) - min(apart), 20.0, "printed: the range of the difference", above=True), *found]
+    return [Bound(max(apart) - min(apart), 20.0, "printed: the range of the difference", above=True), *found]
 
 
 @claim(
     "E08",
-    "Lecture notes 000, Eq. 55",
-    "What the score is divided by is not always different from 0: it vanishes at t = 0 where α' does.",
+    NOTES_2025["Eq. 55"],
+    statement="The divisor of the score is not always different from 0: it vanishes at t = 0 if α' does.",
     formula="printed σ²α' − α σ'σ ≠ 0 on [0, 1); it is 0 at t = 0 for α = t²",
     erratum=True,
 )
@@ -184,7 +190,7 @@ def vanishing_denominator() -> list[Bound | Check]:
     starts with a slope it does not vanish: 1 for CondOT and π/2 for the cosine path, to rounding."""
 
     def denominator(path: GaussianPath, t: float) -> float:
-        alpha, sigma, d_alpha, d_sigma = rows(path, t)
+        alpha, sigma, d_alpha, d_sigma = schedule_at(path, t)
         return sigma * (sigma * d_alpha - alpha * d_sigma)
 
     return [

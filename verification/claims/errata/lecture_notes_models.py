@@ -1,4 +1,4 @@
-"""Errata of the lecture notes (document 000), E13 to E21 and E24: training, guidance, networks; and E30, those of 001.
+"""Errata of the lecture notes on training, guidance and networks, and those of the edition of 2026.
 
 Each claim measures two things: by how much the printed form fails, and that the corrected one holds. Where only a name
 or an index is wrong there is nothing to compute.
@@ -7,33 +7,32 @@ or an index is wrong there is nothing to compute.
 from __future__ import annotations
 
 import math
-from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ....generative.denoiser import CFG
 from ....generative.equations import flow
 from ....generative.paths import CondOT, Table, linear_betas
-from ....generative.training import load, regression_loss
+from ....generative.training import regression_loss
 from ....solvers import Euler, solve
 from ...oracles import GaussianClasses
 from ..claim import Bound, Check, claim, uncovered
-from ..tools.instruments import largest, order
-from ..tools.measuring import MIXTURE, MIXTURE_2D, grid
-from ..tools.points import STATES
-from ..tools.quadrature import normal
-from ..training.discrete_bound import EULER_GAMMA, exact_shares, excess
+from ..sources import NOTES_2025, NOTES_2026
+from ..tools.bounds import EULER_GAMMA, exact_shares, excess
+from ..tools.errors import largest, order
+from ..tools.points import MIXTURE, MIXTURE_2D, STATES, gaussian, grid
 
 
 @claim(
     "E13",
-    "Lecture notes 000, Eq. 23",
-    "The divergence is the sum of the derivatives of each component along its own axis; printed, it is a vector.",
+    NOTES_2025["Eq. 23"],
+    statement="The divergence is a number, the sum of the derivatives of each component along its own axis. As "
+    "printed it is a vector.",
     formula="printed Σ_i ∂_i v;  div v = Σ_i ∂_i vⁱ",
     erratum=True,
 )
-def divergence() -> list[Bound | Check]:
+def divergence_is_a_number() -> list[Bound | Check]:
     """The velocity of a mixture in the plane, its Jacobian by automatic differentiation: the trace is the divergence in
     closed form, rounding of numbers of order ten, 1e-12. The sum of the columns has two components, and one is off
     by a quarter."""
@@ -48,8 +47,8 @@ def divergence() -> list[Bound | Check]:
 
 @claim(
     "E14",
-    "Lecture notes 000, footnote 2",
-    "In reversed time the conditional path starts in its point, not in the data.",
+    NOTES_2025["footnote 2"],
+    statement="In reversed time the conditional path starts in its point, and not in the law of the data.",
     formula="printed p̄₀(·|z) = p_data;  p̄₀(·|z) = δ_z",
     erratum=True,
 )
@@ -63,12 +62,14 @@ def start_of_the_reversed_path() -> list[Bound | Check]:
     ]
 
 
-uncovered(
+@uncovered(
     "E15",
-    "Lecture notes 000, Example 11",
-    "The variance of the conditional path is β_t², not β².",
-    "nothing to compute: an index.",
+    NOTES_2025["Example 11"],
+    statement="The variance of the conditional path is β_t², and not β².",
+    erratum=True,
 )
+def index_of_the_variance() -> None:
+    """Nothing to compute: an index."""
 
 
 class _Listener:
@@ -86,8 +87,8 @@ class _Listener:
 
 @claim(
     "E16",
-    "Lecture notes 000, Eq. 78",
-    "A label is left out with probability η; it is not mixed with the empty one.",
+    NOTES_2025["Eq. 78"],
+    statement="A label is replaced by the empty one with probability η. It is not mixed with it.",
     formula="printed s(x | (1 − η) y + η ∅);  s(x | y) with y ← ∅ at probability η",
     erratum=True,
 )
@@ -104,18 +105,21 @@ def label_that_is_left_out() -> list[Bound | Check]:
     ]
 
 
-uncovered(
+@uncovered(
     "E17",
-    "Lecture notes 000, Eq. 75, Summary 28 and others",
-    "Names of losses and symbols are mixed: L_CSM and L_DSM, u^flow and u^target, p_t(x|z, y) and p_t(x|z).",
-    "nothing to compute: names.",
+    NOTES_2025["Eq. 75, Summary 28 and others"],
+    statement="Some losses and symbols have each other's names: L_CSM and L_DSM, u^flow and u^target, p_t(x|z, y) and "
+    "p_t(x|z).",
+    erratum=True,
 )
+def names_of_losses() -> None:
+    """Nothing to compute: names."""
 
 
 @claim(
     "E18",
-    "Lecture notes 000, Remark 29",
-    "An image of 1000 × 10000 pixels has 30 million dimensions, not one million.",
+    NOTES_2025["Remark 29"],
+    statement="An image of 1000 × 10000 pixels has 30 million dimensions, and not one million.",
     formula="printed 10⁶;  1000 · 10000 · 3 = 3·10⁷",
     erratum=True,
 )
@@ -128,18 +132,22 @@ def dimensions_of_an_image() -> list[Bound | Check]:
     ]
 
 
-uncovered(
+@uncovered(
     "E19",
-    "Lecture notes 000, section 5 and Figure 11",
-    "What is called context-free guidance, and classifier guidance in the figure, is classifier-free guidance.",
-    "nothing to compute: a heading and a caption.",
+    NOTES_2025["section 5 and Figure 11"],
+    statement="The text says context-free guidance, and a figure says classifier guidance, where classifier-free "
+    "guidance is meant.",
+    erratum=True,
 )
+def name_of_the_guidance() -> None:
+    """Nothing to compute: a heading and a caption."""
 
 
 @claim(
     "E20",
-    "Lecture notes 000, section 4.3",
-    "The negative ELBO bounds the loss from above; in continuous time it gets tight with the step variance β alone.",
+    NOTES_2025["section 4.3"],
+    statement="The negative ELBO bounds the loss from above, not from below. In continuous time it becomes tight only "
+    "with the step variance β.",
     formula="E[L] ≥ NLL ≥ H(q(x₀));  excess → 0 for σ² = β, → γ/2 = 0.2886 for β̃",
     erratum=True,
 )
@@ -163,14 +171,14 @@ def bound_from_above() -> list[Bound | Check]:
 
 @claim(
     "E21",
-    "Lecture notes 000, section 5.3 (Stable Diffusion 3)",
-    "50 guided steps take 100 evaluations of the network, not 50.",
+    NOTES_2025["section 5.3, Stable Diffusion 3"],
+    statement="50 guided steps take 100 evaluations of the network, and not 50.",
     formula="printed 50;  2 · 50",
     erratum=True,
 )
 def evaluations_of_guidance() -> list[Bound | Check]:
     """Euler's method in 50 steps with classifier-free guidance, counted where they happen: an integer."""
-    classes = GaussianClasses([normal(-1.0, 0.6), MIXTURE])
+    classes = GaussianClasses([gaussian(-1.0, 0.6), MIXTURE])
     guided = CFG(classes.denoiser(CondOT()).given(0), 3.5, null=classes.null_label)
     spent = float(solve(flow(guided), STATES, grid(50), Euler()).nfe)
     return [
@@ -179,27 +187,11 @@ def evaluations_of_guidance() -> list[Bound | Check]:
     ]
 
 
-@claim(
-    "E24",
-    "Lecture notes 000, section 5.2.2",
-    "Labels 0 … N and an empty one need N + 2 vectors.",
-    formula="printed N + 1;  N + 2",
+@uncovered(
+    "E30",
+    NOTES_2026["Summary 2 and references"],
+    statement="The pairs (z_1, y) … (z_N, y) should read (z_i, y_i), and two references are one paper.",
     erratum=True,
 )
-def vectors_for_labels() -> list[Bound | Check]:
-    """The embedding of a shipped network for the digits 0 … 9: eleven rows, N = 9."""
-    network = cast(nn.Module, load("digits-flow").net)
-    shapes = {name: value.shape[0] for name, value in network.state_dict().items()}
-    [rows] = [count for name, count in shapes.items() if name.endswith("label.weight")]
-    return [
-        Bound(rows - 10.0, 1.0, "printed: how many are missing", above=True),
-        Check(float(rows), 11.0, 0.0, "corrected: rows of the embedding"),
-    ]
-
-
-uncovered(
-    "E30",
-    "Lecture notes 2026, 001, Summary 2.3 and references",
-    "The pairs (z_1, y) … (z_N, y) are (z_i, y_i), two references are one; E10 and E11 apply to this edition as well.",
-    "nothing to compute: an index and a reference; E10 and E11 are claims of their own.",
-)
+def index_of_the_pairs() -> None:
+    """Nothing to compute: an index and a reference; E10 and E11 are claims of their own."""

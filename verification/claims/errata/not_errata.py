@@ -1,40 +1,41 @@
-"""What was suspected of being an erratum and is right as printed (part C.6): samplers and what they are trained on.
+"""Formulas that we suspected of being wrong, and that are right as printed: samplers and what they are trained on.
 
-The derivations of the tutorial's appendix B are the claims A211 to A215.
+The derivations of the tutorial's appendix B are claims of the chapter `likelihood`.
 """
 
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
+from torch import nn
 
 from ....generative import CFG, VE, CondOT, Cosine, flow, posterior
-from ....generative.training import squared_error, target
-from ....solvers import Langevin, WhiteNoise, solve
+from ....generative.training import load, squared_error, target
+from ....solvers import ODE, Euler, Langevin, Time, WhiteNoise, solve
 from ...oracles import GaussianClasses
 from ..claim import Check, claim
-from ..paths.discrete_time import PATHS
-from ..sampling.distillation import distillation_and_training, progressive_distillation
-from ..sampling.score_sampling import printed_log_density, reverse_diffusion
-from ..tools.examples import EXAMPLE, EXAMPLE_TIMES
-from ..tools.instruments import column, largest
-from ..tools.measuring import MIXTURE, gaussian, most
-
-__all__: list[str] = []
+from ..sources import NOTES_2025, SLIDES, TUTORIAL
+from ..tools.distillation import consistency_pairs, progressive_steps
+from ..tools.errors import largest
+from ..tools.examples import EXAMPLE, EXAMPLE_TIMES, printed_log_density, reverse_diffusion
+from ..tools.points import FIVE_PATHS, MIXTURE, column, gaussian, grid, schedule_at
+from ..tools.samplers import response
 
 
 @claim(
     "C6a",
-    "Tutorial 002, Eq. 18, 19 and 27, section 5",
-    "All four printed lines of the posterior are one Gaussian, the coefficient (α_s/α_t) σ_t²/σ_s² among them.",
+    TUTORIAL["Eq. 18, 19 and 27, section 5"],
+    statement="The four printed lines of the posterior are one and the same Gaussian, with the coefficient (α_s/α_t) "
+    "σ_t²/σ_s².",
     formula="Eq. 19, lines 1 to 4, λ = log α²/σ²",
 )
-def four_lines() -> list[Check]:
+def four_lines_of_the_posterior() -> list[Check]:
     """Mean weights and variance of each line against `posterior`, in units of the largest coefficient, σ_s², or 1: a
     dozen roundings, 1e-13."""
     gaps: list[list[float]] = [[], [], [], []]
-    for path in PATHS:
+    for path in FIVE_PATHS:
         for s, t in ((0.2, 0.35), (0.4, 0.8)):
             a, b, alpha, sigma = (float(of(u)) for u in (s, t) for of in (path.alpha, path.sigma))
             falls = float(path.log_snr(s)) - float(path.log_snr(t))
@@ -51,17 +52,18 @@ def four_lines() -> list[Check]:
             ours = float(made.from_x), float(made.from_x0), float(made.variance)
             for gap, line in zip(gaps, lines, strict=True):
                 gap += [abs(one - two) / max(1.0, b**2) for one, two in zip(line, ours, strict=True)]
-    return [Check(most(*gap), 0.0, 1e-13, f"line {i}, largest difference") for i, gap in enumerate(gaps, 1)]
+    return [Check(largest(*gap), 0.0, 1e-13, f"line {i}, largest difference") for i, gap in enumerate(gaps, 1)]
 
 
 @claim(
     "C6b",
-    "Tutorial 002, Eq. 24-26; lecture notes 000, Eq. 70 and 77",
-    "Scores, velocities, v and ε may each be guided with the same weight: the weights add up to one, and conversions "
-    "are affine.",
+    TUTORIAL["Eq. 24-26"],
+    NOTES_2025["Eq. 70 and 77"],
+    statement="Scores, velocities, v and ε may all be guided with the same weight, because the weights add up to one "
+    "and conversions are affine.",
     formula="s + w (s_y − s) = (1 − w) s + w s_y, and ṽ = w v_y + (1 − w) v",
 )
-def guidance_algebra() -> list[Check]:
+def algebra_of_guidance() -> list[Check]:
     """`CFG` on a network that predicts v, read in each of the five kinds, against the printed combination of exact
     fields: a dozen roundings of numbers of order 10, 1e-12."""
     path, t, w, x = Cosine(), 0.4, 3.0, column([-1.5, 0.2, 1.8])
@@ -77,8 +79,9 @@ def guidance_algebra() -> list[Check]:
 
 @claim(
     "C6c",
-    "Tutorial 002, Eq. 34 and 35",
-    "The path with σ_min has the printed velocity target, and Eq. 35 gives its score although α + σ > 1.",
+    TUTORIAL["Eq. 34-35"],
+    statement="The path with σ_min has the printed velocity as its target, and Eq. 35 gives its score although α + σ "
+    "> 1.",
     formula="φ_t = (1 − (1 − σ_min) t) z_0 + t z_1;  score = (α u − α' z)/(σ (σ α' − α σ'))",
 )
 def path_with_least_noise() -> list[Check]:
@@ -94,7 +97,7 @@ def path_with_least_noise() -> list[Check]:
         return torch.zeros_like(x)
 
     square = squared_error(zero, path, "velocity", times, z1, z0)
-    alpha, sigma, d_alpha, d_sigma = (float(of(t)) for of in (path.alpha, path.sigma, path.d_alpha, path.d_sigma))
+    alpha, sigma, d_alpha, d_sigma = schedule_at(path, t)
     velocity = MIXTURE.velocity(x, t, path)
     score = (alpha * velocity - d_alpha * x) / (sigma * (sigma * d_alpha - alpha * d_sigma))
     return [
@@ -108,8 +111,8 @@ def path_with_least_noise() -> list[Check]:
 
 @claim(
     "C6d",
-    "Lecture slides 003, evaluating probabilities with ODEs",
-    "The sign of the likelihood's integral is right.",
+    SLIDES["Evaluating the probabilities with ODEs"],
+    statement="The integral of the log-likelihood has the right sign.",
     formula="log p_0(x_0) = log π(x_T) − ½ ∫ σ² tr ∇s dt",
 )
 def sign_of_the_integral() -> Check:
@@ -120,8 +123,9 @@ def sign_of_the_integral() -> Check:
 
 @claim(
     "C6e",
-    "Lecture slides 003, algorithm 3",
-    "The predictor's factor 2 − √(1 − β) is meant: it differs from 1/√(1 − β) by β²/4, on DDPM's levels by 1e-4.",
+    SLIDES["Algorithm 3"],
+    statement="The predictor's factor 2 − √(1 − β) is no misprint of 1/√(1 − β): it differs from it by β²/4, 1e-4 on "
+    "DDPM's levels.",
     formula="(2 − √(1 − β)) x + β s = x − f(x) + g² s, f(x) = (√(1 − β) − 1) x, g² = β",
 )
 def factor_of_the_predictor() -> list[Check]:
@@ -138,8 +142,9 @@ def factor_of_the_predictor() -> list[Check]:
 
 @claim(
     "C6f",
-    "Lecture slides 003, Langevin dynamics and algorithm 3",
-    "The step (ε/2, √ε) of one slide and (ε, √2ε) of the other are one, with ε twice as large in the first.",
+    SLIDES["Langevin dynamics; Algorithm 3"],
+    statement="The step (ε/2, √ε) of one slide and (ε, √2ε) of another are the same step: ε is twice as large in the "
+    "first.",
     formula="x + (ε/2) s + √ε z with ε = 2δ is x + δ s + √2δ z",
 )
 def two_step_sizes() -> Check:
@@ -155,8 +160,8 @@ def two_step_sizes() -> Check:
 
 @claim(
     "C6g",
-    "Lecture slides 003, reverse process and algorithm 2",
-    "The posterior mean in ε, which algorithm 2 uses, is right as printed.",
+    SLIDES["Reverse Process; Algorithm 2"],
+    statement="The posterior mean in ε, which Algorithm 2 uses, is right as printed.",
     formula="(x_t − (1 − α_t)/√(1 − ᾱ_t) ε)/√α_t",
 )
 def mean_in_the_noise() -> Check:
@@ -170,11 +175,54 @@ def mean_in_the_noise() -> Check:
 
 @claim(
     "C6h",
-    "Lecture slides 003, progressive distillation, consistency distillation and training",
-    "The target of progressive distillation and the pairs of the consistency losses are right as printed.",
+    SLIDES["Distillation; Training consistency models via distillation"],
+    statement="The target of progressive distillation and the pairs of the consistency losses are right as printed.",
     formula="x̃ = (z'' − (σ''/σ) z)/(α'' − (σ''/σ) α)",
 )
-def distillation_losses() -> list[Check]:
+def targets_of_distillation() -> list[Check]:
     """The measurements, and so the tolerances, of A197 and A199."""
-    first, second = progressive_distillation(), distillation_and_training()
-    return [*first, *second]
+    return [*progressive_steps(), *consistency_pairs()]
+
+
+@claim(
+    "E42",
+    TUTORIAL["Eq. 33"],
+    statement="Eq. 33 prints no sign of the step η. The text above it solves the equation backward in time from t = "
+    "T, and so η is negative; with a positive η the same steps lead away from the data.",
+    formula="z + η v with η = −T/n",
+)
+def sign_of_the_euler_step() -> list[Check]:
+    """200 steps towards N(3, 0.25) on the straight path α = 1 − t, σ = t from t = 1, exact laws. With η < 0 the mean is
+    3 to rounding and the deviation 1/2 to 1/n of 2. With η > 0 the field leads on, to t = 2, where α = −1 and σ = 2:
+    the mean is −3, to rounding, and the deviation √(0.25 + 4), to 1/n of 2."""
+
+    def velocity(t: Time, z: torch.Tensor) -> torch.Tensor:
+        alpha, sigma = 1.0 - t, t
+        clean = 3.0 + 0.25 * alpha / (0.25 * alpha**2 + sigma**2) * (z - 3.0 * alpha)
+        return (z - alpha * clean) / sigma - clean
+
+    back, forth = (response(Euler(), ODE(velocity), grid(200, 1.0, end)).law() for end in (0.0, 2.0))
+    return [
+        Check(back[0], 3.0, 1e-12, "η < 0: the mean"),
+        Check(back[1], 0.5, 0.01, "η < 0: the deviation"),
+        Check(forth[0], -3.0, 1e-12, "η > 0: the mean"),
+        Check(forth[1], math.sqrt(4.25), 0.01, "η > 0: the deviation"),
+    ]
+
+
+@claim(
+    "E24",
+    NOTES_2025["section 5.2.2"],
+    statement="The labels 0 … N have N + 1 values, and as many embedding vectors, as the text counts. The empty label "
+    "of classifier-free guidance is no value of the label, and takes one vector more.",
+    formula="N + 1 for the labels, and 1 for ∅",
+)
+def vectors_for_labels() -> list[Check]:
+    """The embedding of a shipped network for the digits 0 … 9, N = 9: integers."""
+    network = cast(nn.Module, load("digits-flow").net)
+    shapes = {name: value.shape[0] for name, value in network.state_dict().items()}
+    [count] = [shape for name, shape in shapes.items() if name.endswith("label.weight")]
+    return [
+        Check(float(count - 1), 10.0, 0.0, "vectors for the digits"),
+        Check(float(count), 11.0, 0.0, "vectors with that of the empty label"),
+    ]

@@ -1,4 +1,4 @@
-"""What was suspected of being an erratum and is right as printed (part C.6): fields of a path, and its schedule."""
+"""Formulas that we suspected of being wrong, and that are right as printed: fields of a path, and its schedule."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import math
 
 import torch
 
-from ....generative import VP, CondOT, Cosine, Denoiser, diffusion_sde, reverse_sde
+from ....generative import VP, CondOT, Cosine, diffusion_sde, reverse_sde
 from ....generative.equations import constant
 from ..claim import Check, claim, uncovered
-from ..tools.instruments import column, largest, legendre
-from ..tools.measuring import MIXTURE, most
-
-__all__: list[str] = []
+from ..sources import BLOG, NOTES_2025, NOTES_2026, SLIDES, TUTORIAL
+from ..tools.errors import largest
+from ..tools.points import MIXTURE, column, grid, point, schedule_at
+from ..tools.quadrature import legendre
 
 
 @claim(
     "C6i",
-    "Lecture slides 003, flow matching; lecture notes 000, Eq. 21, 28, 54 to 56; blog post 004, section 3.2",
-    "The conditional velocity and score, and the conversions between the two, are right as printed.",
+    SLIDES["Flow Matching"],
+    NOTES_2025["Eq. 21, 28 and 54-56"],
+    BLOG["section 3.2"],
+    statement="The conditional velocity and score, and the conversions between the two, are right as printed.",
     formula="u(x|z) = (α' − (β'/β) α) z + (β'/β) x = α' z + β' ε;  u = (β² α'/α − β' β) s + (α'/α) x",
 )
 def velocities_and_scores() -> list[Check]:
@@ -28,9 +30,9 @@ def velocities_and_scores() -> list[Check]:
     z, eps, x = 1.4, column([-0.6, 0.9, 2.0]), column([-1.0, 0.4, 1.5])
     for path in (CondOT(), Cosine()):
         for t in (0.1, 0.5, 0.9):
-            a, b, da, db = (float(of(t)) for of in (path.alpha, path.sigma, path.d_alpha, path.d_sigma))
+            a, b, da, db = schedule_at(path, t)
             k, noisy = b**2 * da / a - db * b, a * z + b * eps
-            known = Denoiser(lambda x, t: torch.full_like(x, z), path, predicts="x0")
+            known = point(z, path)
             printed = (da - db / b * a) * z + db / b * noisy
             of_points += [largest(known.predict("velocity", t, noisy) - form) for form in (printed, da * z + db * eps)]
             of_points.append(largest(known.predict("score", t, noisy) + (noisy - a * z) / b**2))
@@ -40,17 +42,17 @@ def velocities_and_scores() -> list[Check]:
             drift = diffusion_sde(MIXTURE.denoiser(path), constant(0.7), t, 0.95).drift(t, x)
             of_drifts.append(largest((k + 0.5 * 0.7**2) * score + da / a * x - drift))
     return [
-        Check(most(*of_points), 0.0, 1e-12, "u(x|z) in both forms, and the conditional score"),
-        Check(most(*of_marginals), 0.0, 1e-12, "velocity from the score (proposition 1, Eq. 54)"),
-        Check(most(*of_scores), 0.0, 1e-12, "score from the velocity (Eq. 55)"),
-        Check(most(*of_drifts), 0.0, 1e-12, "drift of the stochastic equation (Eq. 56)"),
+        Check(largest(*of_points), 0.0, 1e-12, "u(x|z) in both forms, and the conditional score"),
+        Check(largest(*of_marginals), 0.0, 1e-12, "velocity from the score (proposition 1, Eq. 54)"),
+        Check(largest(*of_scores), 0.0, 1e-12, "score from the velocity (Eq. 55)"),
+        Check(largest(*of_drifts), 0.0, 1e-12, "drift of the stochastic equation (Eq. 56)"),
     ]
 
 
 @claim(
     "C6j",
-    "Lecture notes 000, section 4.3",
-    "The closed form of the forward process, and its reversal, are right as printed.",
+    NOTES_2025["section 4.3"],
+    statement="The closed form of the forward process and the equation of its reversal are right as printed.",
     formula="α = exp ∫a, b² = α² ∫ g²/α²;  reversed: dx = [−a x + g² s] dt + g dW",
 )
 def forward_and_back() -> list[Check]:
@@ -75,15 +77,16 @@ def forward_and_back() -> list[Check]:
         drift = reverse_sde(MIXTURE.denoiser(path)).drift(1.0 - s, x)
         drifts.append(largest(0.5 * beta(s) * x + beta(s) * MIXTURE.score(x, 1.0 - s, path) - drift))
     return [
-        Check(most(*gaps), 0.0, 1e-12, "α and b², less the integrals"),
-        Check(most(*drifts), 0.0, 1e-12, "drift of the reversed process"),
+        Check(largest(*gaps), 0.0, 1e-12, "α and b², less the integrals"),
+        Check(largest(*drifts), 0.0, 1e-12, "drift of the reversed process"),
     ]
 
 
 @claim(
     "C6k",
-    "Tutorial 002, CosineNoiseSchedule",
-    "The schedule's code keeps its bounds in single precision, and the squares of its coefficients add up to one.",
+    TUTORIAL["listing of CosineNoiseSchedule"],
+    statement="The schedule's code keeps its bounds in single precision, and the squares of its coefficients add up "
+    "to one.",
     formula="λ = log α²/σ² from −15 to 15; α² + σ² = 1",
 )
 def schedule_in_single_precision() -> list[Check]:
@@ -93,7 +96,7 @@ def schedule_in_single_precision() -> list[Check]:
     α² + σ² by two sigmoids in float64: 5e-16."""
     low, high = (torch.tensor(math.atan(math.exp(-0.5 * value))) for value in (15.0, -15.0))
     ends = [float(-2.0 * torch.log(torch.tan(angle))) for angle in (high, low)]
-    path, t = Cosine(), torch.linspace(0.0, 1.0, 101, dtype=torch.float64)
+    path, t = Cosine(), grid(100)
     log_snr = torch.as_tensor(path.log_snr(t))
     ours = torch.as_tensor(path.log_snr(torch.tensor([0.0, 1.0])))
     total = torch.sigmoid(log_snr) + torch.sigmoid(-log_snr)
@@ -107,9 +110,6 @@ def schedule_in_single_precision() -> list[Check]:
     ]
 
 
-uncovered(
-    "C6l",
-    "Lecture notes 001",
-    "The edition of 2026 brings no new errors in equations.",
-    "nothing to compute: a statement about all of a text; its equations are those of the lecture notes 000.",
-)
+@uncovered("C6l", NOTES_2026, statement="The edition of 2026 has no new errors in its equations.")
+def no_new_errors_in_2026() -> None:
+    """Nothing to compute: a statement about all of a text. Its equations are those of the edition of 2025."""

@@ -1,4 +1,7 @@
-"""Errata of the lecture slides 003 (part C.4), E71 to E75: the printed form fails, the corrected one holds."""
+"""Errata of the slides on discrete diffusion, noise levels and probability paths.
+
+Each claim measures two things: by how much the printed form fails, and that the corrected one holds.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,12 @@ from ....generative import VE, CondOT, GeometricVE, Table, linear_betas, posteri
 from ....generative.paths import Geometric
 from ....solvers import Noise
 from ..claim import Bound, Check, claim
+from ..sources import SLIDES
+from ..tools.errors import largest
 from ..tools.examples import DEVIATION, EXAMPLE, EXAMPLE_TIMES, MEAN, chain_law
-from ..tools.instruments import column, largest, output_law
-from ..tools.measuring import MIXTURE, cdf, gaussian, line
-
-__all__ = ["printed_chain"]
+from ..tools.points import MIXTURE, cdf, column, gaussian
+from ..tools.quadrature import trapezoid
+from ..tools.samplers import response
 
 
 def printed_chain() -> tuple[float, float]:
@@ -33,15 +37,17 @@ def printed_chain() -> tuple[float, float]:
                 x = x + math.sqrt(before / (1.0 - bar) * beta) * noise.extra(i, x)
         return x
 
-    return output_law(run)
+    return response(run).law()
 
 
 @claim(
     "E71",
-    "Lecture slides 003, reverse process",
-    "The posterior mean lost three bars: its weights are √ᾱ_{t−1} β/(1 − ᾱ) and √α (1 − ᾱ_{t−1})/(1 − ᾱ).",
+    SLIDES["Reverse Process"],
+    statement="Three bars are missing in the posterior mean: its weights are √ᾱ_{t−1} β/(1 − ᾱ) and √α (1 − "
+    "ᾱ_{t−1})/(1 − ᾱ).",
     formula="printed: √α β/(1 − α) x₀ + √α (1 − α_{t−1})/(1 − ᾱ) x_t",
     erratum=True,
+    damage="bars over α are lost in other places of our copy too.",
 )
 def posterior_mean() -> list[Check | Bound]:
     """The example of A156: printed 1.302765, against 0.663398 in the slide's own form in ε: rounding, 1e-14.
@@ -68,10 +74,11 @@ def posterior_mean() -> list[Check | Bound]:
 
 @claim(
     "E72",
-    "Lecture slides 003, reverse process",
-    "The posterior variance lost a bar: β̃ = β (1 − ᾱ_{t−1})/(1 − ᾱ).",
+    SLIDES["Reverse Process"],
+    statement="A bar is missing in the posterior variance: β̃ = β (1 − ᾱ_{t−1})/(1 − ᾱ).",
     formula="printed: (1 − α_{t−1})/(1 − ᾱ) β",
     erratum=True,
+    damage="bars over α are lost in other places of our copy too.",
 )
 def posterior_variance() -> list[Check | Bound]:
     """By Bayes' rule 1/(α/β + 1/(1 − ᾱ_{t−1})) = 1/(9 + 2); printed 0.07 · 0.1/0.55 = 0.0127. Rounding, 1e-14."""
@@ -84,15 +91,17 @@ def posterior_variance() -> list[Check | Bound]:
 
 @claim(
     "E73",
-    "Lecture slides 003, multiple noise levels",
-    "Densities cannot be ordered point by point, since all integrate to 1; the levels σ are, and from large to small.",
+    SLIDES["Using multiple noise levels"],
+    statement="Densities cannot be ordered point by point, since all integrate to 1. The levels σ can, from large to "
+    "small.",
     formula="printed: p_σ1(x) < p_σ2(x) < p_σ3(x); right: σ_1 > σ_2 > … > σ_L",
     erratum=True,
+    damage="the signs < may stand for the arrows of a picture.",
 )
 def ordered_densities() -> list[Check | Bound]:
     """Two noised densities on a line: the integral of their difference is 0 to rounding of the trapezoidal rule, 1e-12,
     so that where one is larger by 0.1 the other must be elsewhere. The levels: a count of rising pairs."""
-    path, (x, weight) = VE(1.0), line(-9.0, 9.0, 1801)
+    path, (x, weight) = VE(1.0), trapezoid(-9.0, 9.0, 1801)
     first, second = (MIXTURE.log_prob(x, float(path.time(-2.0 * math.log(r))), path).exp() for r in (0.3, 0.6))
     u = (torch.arange(10, dtype=torch.float64) + 0.5) / 10.0
     levels = GeometricVE(0.1, 10.0)
@@ -107,8 +116,9 @@ def ordered_densities() -> list[Check | Bound]:
 
 @claim(
     "E74",
-    "Lecture slides 003, conditioning on X_0",
-    "The marginal is an integral over the point on which the path is conditioned, dx_0; dx_1 does not occur in it.",
+    SLIDES["X_0 conditioning"],
+    statement="The marginal is an integral over the point dx_0 on which the path is conditioned; dx_1 does not occur "
+    "in its integrand.",
     formula="p_t(x) = ∫ p_{t|0}(x|x_0) p(x_0) dx_0",
     erratum=True,
 )
@@ -117,7 +127,7 @@ def integration_variable() -> list[Check | Bound]:
     1e-12. Over x_1 in [−R, R] the printed integrand is constant, and its integral, 2 R times it, grows without bound:
     at R = 10 and 100 it is far too large."""
     path, t, x = CondOT(), 0.4, column([-0.5, 0.3, 1.0])
-    nodes, weight = line(-9.0, 9.0, 1801)
+    nodes, weight = trapezoid(-9.0, 9.0, 1801)
     alpha, sigma = path.alpha(t), path.sigma(t)
     clean = ((x - sigma * nodes[:, 0]) / alpha).reshape(-1, 1)
     conditional = MIXTURE.log_prob(clean).exp().reshape(3, -1) / alpha
@@ -135,8 +145,8 @@ def integration_variable() -> list[Check | Bound]:
 
 @claim(
     "E75",
-    "Lecture slides 003, continuity equation",
-    "Minus the divergence of the flux is inflow less outflow, not outflow less inflow.",
+    SLIDES["Continuity Equation"],
+    statement="Minus the divergence of the flux is inflow less outflow, and not outflow less inflow.",
     formula="d/dt ∫_a^b p dx = p u(a) − p u(b)",
     erratum=True,
 )

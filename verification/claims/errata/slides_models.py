@@ -1,4 +1,7 @@
-"""Errata of the lecture slides 003 (part C.4), E76 to E82: on sampling, training and consistency models."""
+"""Errata of the slides on sampling, training and consistency models.
+
+Each claim measures two things: by how much the printed form fails, and that the corrected one holds.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,19 @@ from ....generative import VE, VP, CondOT, Cosine, flow
 from ....generative.training import squared_error, target
 from ....solvers import Euler, Langevin, solve
 from ..claim import Bound, Check, claim, uncovered
+from ..sources import SLIDES
+from ..tools.errors import largest
 from ..tools.examples import DEVIATION, MEAN
-from ..tools.instruments import column, hermite, largest, legendre, output_law, point
-from ..tools.measuring import gaussian
-
-__all__: list[str] = []
+from ..tools.points import column, gaussian, grid, point
+from ..tools.quadrature import hermite, legendre
+from ..tools.samplers import response
 
 
 @claim(
     "E76",
-    "Lecture slides 003, sampling from a flow model",
-    "The loop of Euler's method must take n steps; as printed it takes n − 1 and returns the state one step early.",
+    SLIDES["Sampling Algorithm for Flow Model"],
+    statement="The loop of Euler's method must take n steps. As printed it takes n − 1 and returns the state one step "
+    "early.",
     formula="printed: for i = 1, …, n − 1; right: i = 1, …, n",
     erratum=True,
 )
@@ -31,7 +36,7 @@ def steps_of_the_loop() -> list[Check | Bound]:
     1e-13; after n − 1 the distance 3/n is left, the same."""
     equation, x, checks = flow(point(3.0, CondOT())), column([0.0]), list[Check | Bound]()
     for n in (4, 10, 50):
-        times = torch.linspace(0.0, 1.0, n + 1, dtype=torch.float64)
+        times = grid(n)
         early, last = (solve(equation, x, grid, Euler()).x.item() for grid in (times[:-1], times))
         checks.append(Check(3.0 - early, 3.0 / n, 1e-13, f"what is left as printed, n = {n}"))
         checks.append(Check(last, 3.0, 1e-13, f"end with n steps, n = {n}"))
@@ -40,8 +45,8 @@ def steps_of_the_loop() -> list[Check | Bound]:
 
 @claim(
     "E77",
-    "Lecture slides 003, algorithm 1, first copy",
-    "The network must be told the noise level: without it the least loss is larger.",
+    SLIDES["Algorithm 1, first copy"],
+    statement="The network must be told the noise level: without it the least loss is larger.",
     formula="printed: ε_θ(x_t); right: ε_θ(x_t, t); N(0, 1) on the cosine path: least loss 1 − 4/π² and ½",
     erratum=True,
 )
@@ -72,19 +77,21 @@ def noise_level_unknown() -> list[Check | Bound]:
     ]
 
 
-uncovered(
+@uncovered(
     "E78",
-    "Lecture slides 003, score matching loss",
-    "The mean over levels runs to N, but there are L levels.",
-    "nothing to compute: a name of a number.",
+    SLIDES["Using multiple noise levels"],
+    statement="The mean over the noise levels runs to N, but there are L levels.",
+    erratum=True,
 )
+def number_of_levels() -> None:
+    """Nothing to compute: a name of a number."""
 
 
 @claim(
     "E79",
-    "Lecture slides 003, consistency models",
-    "The boundary is at σ = 0 on one slide and at the first level t_1 > 0 in the algorithms; f = identity at t_1 makes "
-    "samples of the noised data. The loss slide lacks its expectation.",
+    SLIDES["Consistency Model"],
+    statement="The boundary lies at σ = 0 on one slide, and at the first level t_1 > 0 in the algorithms. If f is the "
+    "identity at t_1, it makes samples of the noised data. The loss slide lacks its expectation.",
     formula="f(x, 0) = x makes N(m, s²); f(x, t_1) = x makes N(m, s² + t_1²)",
     erratum=True,
 )
@@ -114,13 +121,13 @@ def boundary_of_consistency() -> list[Check | Bound]:
 
 @claim(
     "E80",
-    "Lecture slides 003, Langevin dynamics and algorithm 3",
-    "Unadjusted Langevin steps do not sample from p; and the last corrector asks for the score of the clean data, "
-    "which no network for noised data has.",
+    SLIDES["Langevin dynamics; Algorithm 3"],
+    statement="Unadjusted Langevin steps do not sample from p. The last corrector asks for the score of the clean "
+    "data, which no network for noised data has.",
     formula="N(0, s²) becomes N(0, s²/(1 − ε/(4 s²))): + 14 % at ε = s²/2",
     erratum=True,
 )
-def unadjusted() -> list[Check | Bound]:
+def unadjusted_langevin_is_biased() -> list[Check | Bound]:
     """100 steps of ε = 0.5 on N(0, 1): contraction by 3/4 each, so that nothing of the start is left, and the variance
     is 1/(1 − 1/8) = 8/7 to rounding, 1e-12. As printed it would be 1. `Langevin` with δ = ε/2 makes the same steps:
     size · σ² = 0.25 at σ = 0.5, on data of variance 0.75.
@@ -128,7 +135,7 @@ def unadjusted() -> list[Check | Bound]:
     path, data = VE(1.0), gaussian(0.0, math.sqrt(0.75))
     equation = flow(data.denoiser(path), "x0")
     times = torch.tensor([0.5, 0.75], dtype=torch.float64)
-    deviation = output_law(Langevin(None, 100, 1.0), equation, times)[1]
+    deviation = response(Langevin(None, 100, 1.0), equation, times).law()[1]
     try:
         gaussian(MEAN, DEVIATION).denoiser(VP()).predict("score", 1.0, column([0.3]))
         refused = 0.0
@@ -143,8 +150,9 @@ def unadjusted() -> list[Check | Bound]:
 
 @claim(
     "E81",
-    "Lecture slides 003, denoising score matching",
-    "The score of a noised sample is −ε/σ² for noise ε of deviation σ, or −ε/σ for one of deviation 1; it is not −ε.",
+    SLIDES["Denoising Score Matching"],
+    statement="The score of a noised sample is −ε/σ² for noise ε of deviation σ, and −ε/σ for noise of deviation 1. "
+    "It is not −ε.",
     formula="(x − x̃)/σ² = −(x̃ − x)/σ²; printed: −ε",
     erratum=True,
 )
@@ -161,9 +169,12 @@ def scale_of_the_score() -> list[Check | Bound]:
     ]
 
 
-uncovered(
+@uncovered(
     "E82",
-    "Lecture slides 003, throughout",
-    "DDIM is cited with the wrong authors; α_t, the index t and the direction of time change their meaning.",
-    "nothing to compute: references and names; that the toy equation asks for a linear drift is a part of A136.",
+    SLIDES,
+    statement="DDIM is cited with the wrong authors, and α_t, the index t and the direction of time change their "
+    "meaning between slides.",
+    erratum=True,
 )
+def references_of_the_slides() -> None:
+    """Nothing to compute: references and names; that the toy equation asks for a linear drift is a part of A136."""

@@ -1,7 +1,7 @@
-"""Errata of the tutorial (document 002), E48 to E54: what its listings compute (E49 and E53: `errata_002_plumbing`).
+"""Errata of the tutorial's listings: what they compute.
 
 Each claim measures two things: by how much the printed code fails, and that the corrected form, which is Fokker's own
-where there is one, holds. Of a listing no more is repeated than the expression that is wrong.
+where there is one, holds. Only the wrong expression of a listing is repeated.
 """
 
 from __future__ import annotations
@@ -19,17 +19,16 @@ from ....generative.equations import flow
 from ....generative.paths import CondOT, Cosine, GaussianPath, Shifted, stratified
 from ....solvers import ODE, RK4, Euler, WhiteNoise, solve
 from ..claim import Bound, Check, Statistical, claim
-from ..tools.instruments import largest, output_law, raises
-from ..tools.measuring import gaussian, grid, most
-from ..tools.points import STATES
-from ..tools.quadrature import normal, point
-from .tutorial import TUTORIAL
+from ..sources import TUTORIAL
+from ..tools.errors import largest, raises
+from ..tools.points import STATES, gaussian, grid, point
+from ..tools.samplers import response
 
 
 @claim(
     "E48",
-    f"{TUTORIAL}, ancestral_sampling_step, clip_to",
-    "The default of the step, clipping to [−1, 1], silently narrows data that are not inside.",
+    TUTORIAL["listing of ancestral_sampling_step, clip_to"],
+    statement="By default the step clips to [−1, 1], and so silently narrows data that are not inside.",
     formula="printed clip_to = (−1, 1);  none unless asked for",
     erratum=True,
 )
@@ -45,7 +44,7 @@ def clipping_by_default() -> list[Bound | Check | Statistical]:
         return float(ancestral(denoiser, x, WhiteNoise(2), grid(100), variance="small").x.std())
 
     clipped = deviation(Denoiser(exact.net, path, predicts=exact.predicts, threshold=Static(1.0)))
-    expected = output_law(lambda x, noise: ancestral(exact, x, noise, grid(100), variance="small").x)[1]
+    expected = response(lambda x, noise: ancestral(exact, x, noise, grid(100), variance="small").x).law()[1]
     free = deviation(exact)
     ratio = (n - 1) * (free / expected) ** 2
     p = 2.0 * min(float(chi2.cdf(ratio, n - 1)), float(chi2.sf(ratio, n - 1)))
@@ -57,8 +56,8 @@ def clipping_by_default() -> list[Bound | Check | Statistical]:
 
 @claim(
     "E50",
-    f"{TUTORIAL}, runge_kutta_4_step with sigma_min = 0",
-    "Methods with a stage at t = 1 evaluate the field (x₀-hat − x)/(1 − t) there, which is 0/0.",
+    TUTORIAL["listing of runge_kutta_4_step, with sigma_min = 0"],
+    statement="Methods with a stage at t = 1 evaluate the field (x₀-hat − x)/(1 − t) there, which is 0/0.",
     formula="printed (x̂ − x)/(1 − t);  α' x̂ + σ' ε̂, finite at t = 1",
     erratum=True,
 )
@@ -66,7 +65,7 @@ def stage_at_the_end() -> list[Bound | Check]:
     """64 steps, whose times are exact in binary: as printed no number is left. N(0.7, 0.25) has a velocity at t = 1,
     and RK4 ends in 0.7 + x/2 to (4/64)⁴, 2e-5. A point has none there: a network for x₀ is refused, with the reason,
     and Euler's method, which does not evaluate there, ends in the point exactly, to rounding."""
-    path, times, data = CondOT(), grid(64), normal(0.7, 0.5).denoiser(CondOT())
+    path, times, data = CondOT(), grid(64), gaussian(0.7, 0.5).denoiser(CondOT())
 
     def printed(t: float, x: Tensor) -> Tensor:
         return (data.predict("x0", t, x) - x) / (1.0 - torch.tensor(t, dtype=torch.float64))
@@ -87,8 +86,9 @@ def stage_at_the_end() -> list[Bound | Check]:
 
 @claim(
     "E51",
-    f"{TUTORIAL}, stratified times",
-    "Stratified times are taken modulo 1 and then scaled; modulo 1 − ε they leave a stratum empty.",
+    TUTORIAL["listing of the stratified times"],
+    statement="Stratified times must be taken modulo 1 and then scaled. Taken modulo 1 − ε, they leave a stratum "
+    "empty.",
     formula="printed (u + k/B) mod (1 − ε);  (1 − ε) ((u + k/B) mod 1)",
     erratum=True,
 )
@@ -103,7 +103,7 @@ def modulus_of_the_strata() -> list[Bound | Check]:
 
     printed = min(empty((u + k / batch) % (1.0 - eps)) for u in torch.linspace(0.0, 1.0 / batch, 101)[:-1].tolist())
     generator = torch.Generator().manual_seed(0)
-    right = most(*(empty((1.0 - eps) * stratified(batch, generator, k)) for _ in range(100)))
+    right = largest(*(empty((1.0 - eps) * stratified(batch, generator, k)) for _ in range(100)))
     return [
         Bound(float(printed), 1.0, "printed: the least number of strata without a time", above=True),
         Check(float(right), 0.0, 0.0, "corrected: the largest"),
@@ -112,8 +112,8 @@ def modulus_of_the_strata() -> list[Bound | Check]:
 
 @claim(
     "E52",
-    f"{TUTORIAL}, CosineNoiseSchedule with a shift",
-    "A shift moves the whole range of the log-SNR, out of the interval that is said to hold it.",
+    TUTORIAL["listing of CosineNoiseSchedule, with a shift"],
+    statement="A shift moves the whole range of the log-SNR, out of the interval that is said to hold it.",
     formula="λ from −15 + 2 log(64/256) to 15 + 2 log(64/256): −17.77 to 12.23",
     erratum=True,
 )
@@ -137,8 +137,8 @@ def shifted_range() -> list[Bound | Check]:
 
 @claim(
     "E54",
-    f"{TUTORIAL}, generate_samples",
-    "What is returned is the mean at the last noise level, λ = 15, not x₀.",
+    TUTORIAL["listing of generate_samples"],
+    statement="The sampler returns the mean at the last noise level, λ = 15, and not x₀.",
     formula="σ = (1 + e^15)^(−½) = 5.5e-4 is left",
     erratum=True,
 )

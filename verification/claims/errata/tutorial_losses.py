@@ -1,4 +1,4 @@
-"""Errata of the tutorial (document 002), E39, E43, E46 and E47: its losses.
+"""Errata of the tutorial on losses.
 
 Each claim measures two things: by how much the printed form fails, and that the corrected one holds.
 """
@@ -13,16 +13,16 @@ from torch import Tensor
 from ....generative.paths import CondOT, Cosine
 from ....generative.training import Seen, Unweighted, regression_loss, squared_error
 from ..claim import Bound, Check, claim
-from ..tools.measuring import MIXTURE_2D, most
-from ..tools.points import exact
-from ..tools.quadrature import legendre, nodes, normal
-from .tutorial import TUTORIAL
+from ..sources import TUTORIAL
+from ..tools.errors import largest
+from ..tools.points import MIXTURE_2D, exact, gaussian
+from ..tools.quadrature import legendre, nodes
 
 
 @claim(
     "E39",
-    f"{TUTORIAL}, section 2.5",
-    "In the loss just above it, that of ε, an error of x₀ has the weight α²/σ², not α²/σ⁴.",
+    TUTORIAL["section 2.5"],
+    statement="In the loss of ε, which is printed just above, an error of x₀ has the weight α²/σ², and not α²/σ⁴.",
     formula="‖Δε‖² = (α²/σ²) ‖Δx‖²;  ‖Δs‖² = ‖Δε‖²/σ² = (α²/σ⁴) ‖Δx‖²",
     erratum=True,
 )
@@ -39,15 +39,16 @@ def weight_of_the_sample() -> list[Bound | Check]:
 
 @claim(
     "E43",
-    f"{TUTORIAL}, section 7.3",
-    "The loss with a σ_min is that of the straight path only for σ_min = 0; and its network is told the time.",
+    TUTORIAL["section 7.3"],
+    statement="The loss with a σ_min is the loss of the straight path only for σ_min = 0; and its network must be "
+    "told the time.",
     formula="min L = ∫ dt/(t² + (1 − (1 − σ_min) t)²);  π/2 for σ_min = 0",
     erratum=True,
 )
 def loss_of_a_blurred_path() -> list[Bound | Check]:
     """N(0, 1), σ_min = 0.001: the integral is arctan(1 − r + r²) + arctan(r) with r = 1 − σ_min, 1.5698 against 1.5708;
     exact nodes in x₀ and ε and 64 in t, to 1e-12."""
-    rate, path, data = 1.0 - 1e-3, CondOT(1e-3), normal(0.0, 1.0)
+    rate, path, data = 1.0 - 1e-3, CondOT(1e-3), gaussian(0.0, 1.0)
     at = nodes(data, 3, legendre(64))
     least = at.mean(squared_error(exact(data, "velocity", path), path, "velocity", at.t, at.x0, at.eps)).item()
     square = 1.0 + rate**2  # t² + (1 − r t)² = (1 + r²)(t − r/(1 + r²))² + 1/(1 + r²)
@@ -60,8 +61,9 @@ def loss_of_a_blurred_path() -> list[Bound | Check]:
 
 @claim(
     "E46",
-    f"{TUTORIAL}, Eqs. 1 and 2, and listings",
-    "The norms of the text are sums over dimensions, the losses of the listings means: they differ by the factor d.",
+    TUTORIAL["Eq. 1-2 and listings"],
+    statement="The norms of the text are sums over dimensions, but the losses of the listings are means: they differ "
+    "by the factor d.",
     formula="‖·‖² = d · mean",
     erratum=True,
 )
@@ -88,8 +90,9 @@ def sum_or_mean() -> list[Bound | Check]:
 
 @claim(
     "E47",
-    f"{TUTORIAL}, diffusion_loss with v",
-    "A network for v that is trained by the error of ε learns nothing where all is noise: the weight is α².",
+    TUTORIAL["listing of diffusion_loss, with v"],
+    statement="A network for v that is trained by the error of ε learns nothing where all is noise, because its "
+    "weight there is α².",
     formula="‖Δε‖² = α² ‖Δv‖², 3.06e-7 at t = 1;  ‖Δv‖²",
     erratum=True,
 )
@@ -102,5 +105,5 @@ def weight_of_v() -> list[Bound | Check]:
         Bound(1.0 / printed[0], 3e6, "printed: how many times less the noisy end counts", above=True),
         Check(printed[0] * (1.0 + math.exp(15.0)), 1.0, 1e-9, "printed: the weight at t = 1 over 1/(1 + e^15)"),
         Check(printed[1], 0.0246, 5e-5, "printed: the weight at t = 0.9"),
-        Check(most(*(abs(weight - 1.0) for weight in right)), 0.0, 1e-14, "corrected: the weight, less 1"),
+        Check(largest(*(abs(weight - 1.0) for weight in right)), 0.0, 1e-14, "corrected: the weight, less 1"),
     ]

@@ -1,7 +1,7 @@
-"""Diffusion in discrete time (chapter A.9): the noising chain, and its posterior.
+"""Diffusion in discrete time: the chain that adds noise, and its posterior.
 
-    q(x_s | x_t) = N(a x_t, B),  a = α_s/α_t,  B = σ_s² − a² σ_t²,        s noisier than t
-    q(x_t | x_s, x₀) = N(a (σ_t/σ_s)² x_s + α_t c x₀, σ_t² c),        c = B/σ_s² = 1 − SNR_s/SNR_t
+q(x_s | x_t) = N(a x_t, B),  a = α_s/α_t,  B = σ_s² − a² σ_t²,        s noisier than t
+q(x_t | x_s, x₀) = N(a (σ_t/σ_s)² x_s + α_t c x₀, σ_t² c),        c = B/σ_s² = 1 − SNR_s/SNR_t
 """
 
 from __future__ import annotations
@@ -11,21 +11,20 @@ from itertools import pairwise
 
 import torch
 
-from ....generative import VE, VP, CondOT, Cosine, GaussianPath, Table, linear_betas, posterior
+from ....generative import VP, CondOT, Table, linear_betas, posterior
 from ..claim import Bound, Check, claim
+from ..sources import SLIDES, TUTORIAL
+from ..tools.errors import largest
 from ..tools.examples import EXAMPLE, EXAMPLE_TIMES
-from ..tools.instruments import column, largest
-from ..tools.measuring import most
-
-__all__ = ["PATHS"]
-
-PATHS: tuple[GaussianPath, ...] = (CondOT(), Cosine(), VP(), VE(), Table(linear_betas(50, 0.002, 0.3)))
+from ..tools.points import FIVE_PATHS, column
 
 
 @claim(
     "A151",
-    "Lecture slides 003, forward process; tutorial 002, section 5",
-    "A noisy state needs no simulation: T steps of noise make the Gaussian of the product of their coefficients.",
+    SLIDES["Forward Process"],
+    TUTORIAL["section 5"],
+    statement="A noisy state can be drawn without simulation: T steps of noise compose to one Gaussian, whose "
+    "coefficients are products.",
     formula="q(x_t | x₀) = N(√ᾱ_t x₀, 1 − ᾱ_t), ᾱ_t = Π (1 − β_s)",
 )
 def one_step_for_many() -> list[Check]:
@@ -40,43 +39,45 @@ def one_step_for_many() -> list[Check]:
         gaps.append((abs(float(path.alpha(t)) - mean), abs(float(path.sigma(t)) ** 2 - variance)))
     of_means, of_variances = zip(*gaps, strict=True)
     return [
-        Check(most(*of_means), 0.0, 1e-12, "largest difference of √ᾱ over 1000 levels"),
-        Check(most(*of_variances), 0.0, 1e-12, "largest difference of 1 − ᾱ"),
+        Check(largest(*of_means), 0.0, 1e-12, "largest difference of √ᾱ over 1000 levels"),
+        Check(largest(*of_variances), 0.0, 1e-12, "largest difference of 1 − ᾱ"),
     ]
 
 
 @claim(
     "A152",
-    "Tutorial 002, Eq. 18 and 46",
-    "Kernels from each level to the next compose to the kernel from the first to the last, on any grid.",
+    TUTORIAL["Eq. 18 and 46"],
+    statement="The kernels from each level to the next compose to the kernel from the first level to the last, on any "
+    "grid.",
     formula="q(x_s | x_t) = N((α_s/α_t) x_t, σ_s² − (α_s/α_t)² σ_t²)",
 )
-def unrolling() -> list[Check]:
+def kernels_compose() -> list[Check]:
     """Twelve uneven steps against one, and one against the printed variance, in units of the larger σ².
 
     A dozen roundings, and in the printed variance a difference of numbers of order σ²: 1e-13.
     """
     times = [0.95, 0.9, 0.83, 0.8, 0.71, 0.7, 0.6, 0.45, 0.4, 0.28, 0.21, 0.1, 0.03]
     composed, printed = [], []
-    for path in PATHS:
+    for path in FIVE_PATHS:
         mean, variance = 1.0, 0.0
         for cleaner, noisier in pairwise(times):
             scale, deviation = map(float, path.transition(noisier, cleaner))
             mean, variance = scale * mean, scale**2 * variance + deviation**2
         scale, deviation = map(float, path.transition(times[-1], times[0]))
         noisy, clean = float(path.sigma(times[-1])), float(path.sigma(times[0]))
-        composed.append(most(abs(mean - scale), abs(variance - deviation**2) / noisy**2))
+        composed.append(largest(abs(mean - scale), abs(variance - deviation**2) / noisy**2))
         printed.append(abs(noisy**2 - scale**2 * clean**2 - deviation**2) / noisy**2)
     return [
-        Check(most(*composed), 0.0, 1e-13, "12 kernels against 1, five paths"),
-        Check(most(*printed), 0.0, 1e-13, "variance against the printed one"),
+        Check(largest(*composed), 0.0, 1e-13, "12 kernels against 1, five paths"),
+        Check(largest(*printed), 0.0, 1e-13, "variance against the printed one"),
     ]
 
 
 @claim(
     "A153",
-    "Tutorial 002, Eq. 19, Eq. 48-57 and section 5",
-    "Given the clean sample, a step back is a Gaussian whose moments Bayes' rule gives, in every form that is printed.",
+    TUTORIAL["Eq. 19, Eq. 48-57 and section 5"],
+    statement="Given the clean sample, a step back in noise is a Gaussian. Bayes' rule gives its moments, in every "
+    "form that is printed.",
     formula="q(x_t | x_s, x₀) = N(a (σ_t/σ_s)² x_s + (B/σ_s²) α_t x₀, B σ_t²/σ_s²)",
 )
 def posterior_is_bayes() -> list[Check]:
@@ -85,7 +86,7 @@ def posterior_is_bayes() -> list[Check]:
     Steps are of order one in log-SNR, so that nothing cancels: 1e-12 of the largest coefficient.
     """
     gaps = []
-    for path in PATHS:
+    for path in FIVE_PATHS:
         for s, t in ((0.1, 0.4), (0.3, 0.7), (0.05, 0.9)):
             a, deviation = map(float, path.transition(s, t))
             alpha, sigma = float(path.alpha(t)), float(path.sigma(t))
@@ -97,13 +98,14 @@ def posterior_is_bayes() -> list[Check]:
             in_c = (1.0 - float(made.removed)) * alpha / float(path.alpha(s)), alpha * float(made.removed)
             gaps += [abs(float(one) - two) / scale for one, two in zip(found, bayes, strict=True)]
             gaps += [abs(one - two) / scale for one, two in zip(in_c, bayes[:2], strict=True)]
-    return [Check(most(*gaps), 0.0, 1e-12, "largest difference of a coefficient, 5 paths, 3 steps, 2 forms")]
+    return [Check(largest(*gaps), 0.0, 1e-12, "largest difference of a coefficient, 5 paths, 3 steps, 2 forms")]
 
 
 @claim(
     "A154",
-    "Tutorial 002, Eq. 47 and 56",
-    "The variances of a step are positive, and its c lies in (0, 1), exactly where the signal-to-noise ratio falls.",
+    TUTORIAL["Eq. 47 and 56"],
+    statement="The variances of a step are positive, and its coefficient c lies in (0, 1), if and only if the "
+    "signal-to-noise ratio falls.",
     formula="B > 0 ⟺ 0 < c = 1 − SNR_s/SNR_t < 1 ⟺ SNR_s < SNR_t",
 )
 def when_a_step_exists() -> list[Check]:
@@ -137,8 +139,9 @@ def when_a_step_exists() -> list[Check]:
 
 @claim(
     "A155",
-    "Tutorial 002, Eq. 27",
-    "DDPM's β are the path's own numbers: one from its signal, one from its noise, the same if it preserves variance.",
+    TUTORIAL["Eq. 27"],
+    statement="The β of DDPM follow from the signal of a path or from its noise. The two agree if the path preserves "
+    "the variance.",
     formula="1 − β_t = (α_t/α_{t−1})², β_t = σ_t² − (α_t/α_{t−1})² σ_{t−1}²",
 )
 def betas_of_a_path() -> list[Check | Bound]:
@@ -163,8 +166,9 @@ def betas_of_a_path() -> list[Check | Bound]:
 
 @claim(
     "A156",
-    "Lecture slides 003, reverse process, with the bars restored (E71, E72)",
-    "DDPM's posterior mean is the same number in x₀ and in ε, and its variance is that of Bayes' rule.",
+    SLIDES["Reverse Process, with the bars of E71 and E72"],
+    statement="DDPM's posterior mean is the same number written in x₀ and in ε, and its variance is the one of Bayes' "
+    "rule.",
     formula="μ̃ = (√ᾱ' β x₀ + √α (1 − ᾱ') x)/(1 − ᾱ) = (x − β/√(1 − ᾱ) ε)/√α,  β̃ = β (1 − ᾱ')/(1 − ᾱ)",
 )
 def ddpm_posterior() -> list[Check]:

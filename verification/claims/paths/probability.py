@@ -1,7 +1,7 @@
-"""Probability (chapter A.1): densities, expectations, conditional expectations, integration by parts, traces.
+"""Probability: densities, expectations, conditional expectations, integration by parts, traces.
 
-Integrals are trapezoidal sums over ten deviations and more on every side, of some hundred terms of order one: their
-rounding is below 10⁻¹³ and what they leave out below e⁻⁵⁰, which is where a tolerance of 10⁻¹² comes from.
+Integrals are trapezoidal sums of some hundred terms of order one, over ten deviations and more on every side. Their
+rounding is below 10⁻¹³, and what they leave out is below e⁻⁵⁰; hence the tolerance of 10⁻¹².
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from ....generative.likelihood import Hutchinson, probes
 from ....solvers import standard_normal
 from ...oracles import Gaussian
 from ..claim import Check, Statistical, claim
-from ..tools.measuring import MIXTURE, MIXTURE_2D, gaussian, line, mean_test, plane
-
-__all__: list[str] = []
+from ..sources import HUTCHINSON, NOTES_2025, NOTES_2026, TUTORIAL
+from ..tools.points import MIXTURE, MIXTURE_2D, gaussian
+from ..tools.quadrature import trapezoid, trapezoid_plane
+from ..tools.tests import mean_test
 
 PATH, TIME = CondOT(), 0.6
 """Where X = x₀ and Y = x_t = α x₀ + σ ε serve as the pair of random variables."""
@@ -37,15 +38,16 @@ def _posterior(y: float, x0: Tensor) -> Tensor:
 
 @claim(
     "A001",
-    "Lecture notes 000, Eq. 81; 001, Eq. 11",
-    "The isotropic normal density integrates to one, with the deviation and not the variance as its scale.",
+    NOTES_2025["Eq. 81"],
+    NOTES_2026["Eq. 11"],
+    statement="The isotropic normal density integrates to one, with the deviation and not the variance as its scale.",
     formula="N(x; m, s²I) = (2πs²)^(−d/2) exp(−‖x−m‖²/2s²)",
 )
-def density() -> list[Check]:
+def normal_density() -> list[Check]:
     """Quadrature to 10⁻¹² (see the module). The density at 0.3 from the mean is one exponential: 10⁻¹⁵ relative."""
-    x, h = line(-7.3, 9.7, 801)
+    x, h = trapezoid(-7.3, 9.7, 801)
     flat = gaussian(1.2, 0.6)
-    xs, area = plane(-7.0, 9.0, 321)
+    xs, area = trapezoid_plane(-7.0, 9.0, 321)
     solid = Gaussian(torch.tensor([1.2, 0.5], dtype=torch.float64), 0.36 * torch.eye(2, dtype=torch.float64))
     at = solid.log_prob(torch.tensor([[1.5, 0.5]], dtype=torch.float64)).exp()
     return [
@@ -57,14 +59,15 @@ def density() -> list[Check]:
 
 @claim(
     "A002",
-    "Lecture notes 000, Eq. 82; 001, Eq. 12",
-    "The mean is the constant from which a random variable has the least mean square distance.",
+    NOTES_2025["Eq. 82"],
+    NOTES_2026["Eq. 12"],
+    statement="The mean is the constant from which a random variable has the least mean square distance.",
     formula="E X = argmin_z E|X − z|²",
 )
-def mean_minimises() -> list[Check]:
+def mean_minimises_the_distance() -> list[Check]:
     """The risk is a parabola in z, and three of its values give its minimum: with a second difference of 2 and values
     up to 20, quadrature's relative 10⁻¹³ is 3·10⁻¹² there."""
-    x, h = line(-8.0, 8.0, 801)
+    x, h = trapezoid(-8.0, 8.0, 801)
     weights = MIXTURE.log_prob(x).exp() * h
 
     def risk(z: float) -> float:
@@ -80,14 +83,15 @@ def mean_minimises() -> list[Check]:
 
 @claim(
     "A003",
-    "Lecture notes 000, Eq. 83; 001, Eq. 13",
-    "The expectation of a function of X is its integral against the density of X.",
+    NOTES_2025["Eq. 83"],
+    NOTES_2026["Eq. 13"],
+    statement="The expectation of a function of X is its integral against the density of X.",
     formula="E sin X = ∫ sin(x) p(x) dx = sin(m) exp(−s²/2) for N(m, s²)",
 )
 def unconscious_statistician() -> list[Check | Statistical]:
     """Quadrature to 10⁻¹². The draws have deviation below 1: 10⁵ of them show a shift of 6.2/√10⁵ = 0.02."""
     law, expected = gaussian(0.8, 0.7), math.sin(0.8) * math.exp(-0.245)
-    x, h = line(-7.0, 9.0, 801)
+    x, h = trapezoid(-7.0, 9.0, 801)
     integral = float((x[:, 0].sin() * law.log_prob(x).exp()).sum()) * h
     draws = law.sample(100_000, seed=3)[:, 0].sin()
     return [
@@ -98,16 +102,18 @@ def unconscious_statistician() -> list[Check | Statistical]:
 
 @claim(
     "A004",
-    "Lecture notes 000, Eq. 84-86; 001, Eq. 14-16",
-    "Marginals are integrals of the joint density, conditional densities quotients; Bayes' rule turns them round.",
+    NOTES_2025["Eq. 84-86"],
+    NOTES_2026["Eq. 14-16"],
+    statement="Marginal densities are integrals of the joint density, conditional densities are quotients of "
+    "densities, and Bayes' rule exchanges the two variables.",
     formula="p(x) = ∫ p(x, y) dy,  p(x | y) = p(x, y)/p(y),  p(x | y) = p(y | x) p(x)/p(y)",
 )
-def bayes() -> list[Check]:
+def bayes_rule() -> list[Check]:
     """Quadrature to 10⁻¹²; quotients of densities of order one keep it. The posterior's mean is the oracle's denoiser,
     which knows it in closed form."""
     mean, covariance = [0.4, -0.3], [[0.49, 0.3], [0.3, 0.81]]
     joint = Gaussian(torch.tensor(mean, dtype=torch.float64), torch.tensor(covariance, dtype=torch.float64))
-    y, h = line(-10.0, 10.0, 1001)
+    y, h = trapezoid(-10.0, 10.0, 1001)
     along_y = torch.cat([torch.full_like(y, 0.9), y], dim=1)
     of_x, of_y = gaussian(0.4, 0.7), gaussian(-0.3, 0.9)
     marginal = float(joint.log_prob(along_y).exp().sum()) * h
@@ -115,7 +121,7 @@ def bayes() -> list[Check]:
     conditional = joint.log_prob(point) - of_y.log_prob(point[:, 1:])
     slope, spread = 0.3 / 0.81, math.sqrt(0.49 - 0.09 / 0.81)
     exact = gaussian(0.4 + slope * 0.4, spread).log_prob(point[:, :1])
-    x0, step = line(-9.0, 9.0, 1201)
+    x0, step = trapezoid(-9.0, 9.0, 1201)
     posterior = _posterior(0.5, x0)
     oracle = MIXTURE.x0(torch.tensor([[0.5]], dtype=torch.float64), TIME, PATH)
     mean_of_x0 = float((posterior * x0[:, 0]).sum()) * step
@@ -129,18 +135,21 @@ def bayes() -> list[Check]:
 
 @claim(
     "A005",
-    "Lecture notes 000, Eq. 87-89; 001, Eq. 17-19; tutorial 002, Eq. 28-29",
-    "The conditional expectation is the function of Y with the least mean square distance from X, and conversely.",
+    NOTES_2025["Eq. 87-89"],
+    NOTES_2026["Eq. 17-19"],
+    TUTORIAL["Eq. 28-29"],
+    statement="The conditional expectation is the function of Y with the least mean square distance from X, and only "
+    "it is.",
     formula="E[X | Y] = argmin_g E|X − g(Y)|²",
 )
-def regression() -> list[Check | Statistical]:
+def conditional_expectation() -> list[Check | Statistical]:
     """Least squares on a grid with the joint density as weights: the normal equations of cubics in y are conditioned
     like 10², so that quadrature's 10⁻¹² is 10⁻¹⁰ in the coefficients. Conversely the residual of the oracle's
     denoiser is orthogonal to functions of x_t. The fit to 10⁵ draws is tested on its slope, of known error."""
     alpha, sigma = float(PATH.alpha(TIME)), float(PATH.sigma(TIME))
     data, total = gaussian(0.5, 0.7), (alpha * 0.7) ** 2 + sigma**2
     slope = alpha * 0.49 / total
-    pairs, area = plane(-6.0, 6.0, 301)
+    pairs, area = trapezoid_plane(-6.0, 6.0, 301)
     x0, x_t = pairs[:, :1], pairs[:, 1:]
     weights = (data.log_prob(x0) + gaussian(0.0, sigma).log_prob(x_t - alpha * x0)).exp() * area
     powers = x_t ** torch.arange(4.0, dtype=torch.float64)
@@ -162,17 +171,19 @@ def regression() -> list[Check | Statistical]:
 
 @claim(
     "A006",
-    "Lecture notes 000, Eq. 90-91; 001, Eq. 20-21",
-    "The mean of a conditional mean is the mean, and given Y = y a function of X and Y is one of X alone.",
+    NOTES_2025["Eq. 90-91"],
+    NOTES_2026["Eq. 20-21"],
+    statement="The mean of a conditional mean is the mean. Given Y = y, a function of X and Y is a function of X "
+    "alone.",
     formula="E E[X | Y] = E X,  E[f(X, Y) | Y = y] = E[f(X, y) | Y = y]",
 )
-def tower() -> list[Check]:
+def tower_property() -> list[Check]:
     """Quadrature to 10⁻¹² over p_t of the oracle's conditional mean, and over Bayes' posterior, divided by σ = 0.4."""
     alpha, sigma = float(PATH.alpha(TIME)), float(PATH.sigma(TIME))
-    y, h = line(-8.0, 8.0, 1001)
+    y, h = trapezoid(-8.0, 8.0, 1001)
     weights = MIXTURE.log_prob(y, TIME, PATH).exp() * h
     denoised = MIXTURE.x0(y, TIME, PATH)[:, 0]
-    x0, step = line(-9.0, 9.0, 1201)
+    x0, step = trapezoid(-9.0, 9.0, 1201)
     given = float((_posterior(0.5, x0) * (0.5 - alpha * x0[:, 0]) / sigma).sum()) * step
     noise = MIXTURE.eps(torch.tensor([[0.5]], dtype=torch.float64), TIME, PATH)
     return [
@@ -184,13 +195,13 @@ def tower() -> list[Check]:
 
 @claim(
     "A007",
-    "Lecture notes 000, Eq. 92-95",
-    "Derivatives move from one factor of an integral to the other, with a minus sign for each.",
+    NOTES_2025["Eq. 92-95"],
+    statement="Integration by parts moves a derivative from one factor of an integral to the other, with a minus sign.",
     formula="∫ ∇f·v = −∫ f ∇·v,  ∫ f Δg = ∫ g Δf",
 )
 def integration_by_parts() -> list[Check]:
     """Quadrature in the plane, with densities that decay in place of compact support: 10⁻¹² (see the module)."""
-    x, area = plane(-7.0, 7.0, 281)
+    x, area = trapezoid_plane(-7.0, 7.0, 281)
     score, velocity = MIXTURE_2D.score(x, TIME, PATH), MIXTURE_2D.velocity(x, TIME, PATH)
     f = MIXTURE_2D.log_prob(x, TIME, PATH).exp()
     bump = (-0.5 * (x - 0.3).square().sum(1)).exp()
@@ -206,11 +217,12 @@ def integration_by_parts() -> list[Check]:
 
 @claim(
     "A008",
-    "Lecture notes 000, appendix B",
-    "A quadratic form in noise of unit covariance has the trace for its mean.",
+    NOTES_2025["appendix B"],
+    HUTCHINSON,
+    statement="A quadratic form in noise of unit covariance has the trace of its matrix for its mean.",
     formula="E εᵀAε = tr A",
 )
-def hutchinson() -> list[Check | Statistical]:
+def trace_of_a_quadratic_form() -> list[Check | Statistical]:
     """The mean over all sixteen vectors of four signs is exact: rounding alone, 10⁻¹⁴. Random probes of either law are
     tested with their own standard error."""
     generator = torch.Generator().manual_seed(8)

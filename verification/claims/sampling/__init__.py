@@ -8,7 +8,7 @@ from . import (
     fast_sampling as fast_sampling,
     guidance as guidance,
     guided_sampling as guided_sampling,
-    joint as joint,
+    language_models as language_models,
     likelihood as likelihood,
     score_sampling as score_sampling,
 )

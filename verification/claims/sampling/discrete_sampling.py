@@ -1,4 +1,4 @@
-"""What the ancestral samplers make of exact networks (chapter A.9, the end).
+"""What the ancestral samplers make of exact networks.
 
 On Gaussian data every sampler is affine, and the mean and the deviation of its output are known without a sample.
 """
@@ -16,17 +16,18 @@ from ....generative.equations import grids
 from ....solvers import WhiteNoise
 from ...oracles import GaussianMixture
 from ..claim import Bound, Check, Statistical, claim
+from ..sources import SLIDES, TUTORIAL
+from ..tools.errors import largest, order
 from ..tools.examples import DEVIATION, MEAN, chain_law
-from ..tools.instruments import column, largest, order, output_law
-from ..tools.measuring import gaussian
+from ..tools.points import column, gaussian
+from ..tools.samplers import response
 
-__all__ = []
 
 @claim(
     "A159",
-    "Tutorial 002, generate_samples",
-    "The tutorial's sampler, with a perfect network, is of order 1 in the number of steps: 100 leave 3.5 % too little "
-    "deviation.",
+    TUTORIAL["listing of generate_samples"],
+    statement="The tutorial's sampler with a perfect network is of order 1 in the number of steps. With 100 steps its "
+    "deviation is 3.5 % too small.",
     formula="z_s = α_s ((1 − c) z_t/α_t + c x̂) + σ_s √c ξ, λ from −15 to 15 (log α²/σ²) on equal steps of time",
 )
 def tutorial_sampler() -> list[Check]:
@@ -50,12 +51,12 @@ def tutorial_sampler() -> list[Check]:
 
 @claim(
     "A160",
-    "Lecture slides 003, algorithm 2",
-    "DDPM on 1000 levels of β from 1e-4 to 0.02 makes 0.4961 of a deviation of 0.5 with the variances β̃, and 0.5008 "
-    "with β.",
+    SLIDES["Algorithm 2"],
+    statement="DDPM on 1000 levels, β from 1e-4 to 0.02, ends with the deviation 0.4961 in place of 0.5 if the "
+    "variance of a step is β̃, and with 0.5008 if it is β.",
     formula="x_{t−1} = (x_t − β/√(1 − ᾱ) ε̂)/√α + σ_t z, z = 0 in the last step",
 )
-def ddpm() -> list[Check]:
+def ddpm_on_1000_levels() -> list[Check]:
     """`ancestral` against the recursion of mean and variance that the algorithm prints, a thousand roundings, 1e-12;
     and the two numbers to half a unit of their last digit."""
     path, checks = Table(linear_betas()), []
@@ -81,11 +82,12 @@ def ddpm() -> list[Check]:
 
 @claim(
     "A161",
-    "Tutorial 002, ancestral_sampling_step, clip_to",
-    "Clipping the predicted sample to [−1, 1] changes nothing for data that lie inside, and spoils data that do not.",
+    TUTORIAL["listing of ancestral_sampling_step, clip_to"],
+    statement="Clipping the predicted sample to [−1, 1] changes nothing for data inside this interval, and spoils "
+    "data outside.",
     formula="x̂ ← min(max(x̂, −1), 1)",
 )
-def clipping() -> list[Check | Bound | Statistical]:
+def clipping_to_an_interval() -> list[Check | Bound | Statistical]:
     """Data at −½ and ½ (deviation 1e-3): predictions stay inside, and not a bit changes. Data N(0, 4), 100 steps: what
     is clipped to an interval of length 2 has at most the deviation 1 (Popoviciu); the last step leaves noise of 5e-4.
     The clipped prediction is the exact one, clipped, to the bit.
@@ -109,7 +111,7 @@ def clipping() -> list[Check | Bound | Statistical]:
     plain, clipped = (drawn(wide, n, threshold) for threshold in (None, Static(1.0)))
     exact, x = wide.denoiser(path), torch.linspace(-4.0, 4.0, 41, dtype=torch.float64).unsqueeze(1)
     told = Denoiser(exact.net, path, predicts=exact.predicts, threshold=Static(1.0)).predict("x0", 0.6, x)
-    expected = output_law(lambda x, noise: ancestral(exact, x, noise, times, variance="small").x)[1]
+    expected = response(lambda x, noise: ancestral(exact, x, noise, times, variance="small").x).law()[1]
     found = float(plain.std())
     below = float(chi2.cdf((n - 1) * (found / expected) ** 2, n - 1))
     return [

@@ -1,6 +1,6 @@
-"""Fast sampling (chapter A.11): DDIM, its noisy relatives, and steps in parallel.
+"""Fast sampling: DDIM, its noisy relatives, and steps in parallel.
 
-    x_t = α_t x̂₀ + σ_t ε̂,        x_t = α_t x̂₀ + √(σ_t² − s²) ε̂ + s ξ,  s = η σ_t √(1 − e^{2(λ_s − λ_t)})
+x_t = α_t x̂₀ + σ_t ε̂,        x_t = α_t x̂₀ + √(σ_t² − s²) ε̂ + s ξ,  s = η σ_t √(1 − e^{2(λ_s − λ_t)})
 """
 
 from __future__ import annotations
@@ -14,22 +14,23 @@ from torch import Tensor
 from ....generative import VP, CondOT, Cosine, GaussianPath, flow, posterior
 from ....generative.equations import grids
 from ....solvers import Ancestral, Euler, ExponentialAdams, Picard, same, solve, unroll
+from ...statistics import rms
 from ..claim import Bound, Check, claim
-from ..tools.instruments import column, largest, output_law, point
-from ..tools.measuring import MIXTURE, gaussian, most, rms
-
-__all__: list[str] = []
+from ..sources import FOKKER, SLIDES
+from ..tools.errors import largest
+from ..tools.points import MIXTURE, column, gaussian, grid, point
+from ..tools.samplers import response
 
 DDIM = ExponentialAdams(1)
 
 
 @claim(
     "A191",
-    "Lecture slides 003, accelerated sampling",
-    "DDIM, DPM-Solver-1 and the exponential integrator of the semilinear flow are one step.",
+    SLIDES["Accelerated sampling"],
+    statement="DDIM, DPM-Solver-1 and the exponential integrator of the semilinear flow take one and the same step.",
     formula="α_t x̂ + σ_t ε̂ = (α_t/α_s) x − σ_t (e^h − 1) ε̂ = (σ_t/σ_s) x + α_t (1 − e^{−h}) x̂, h = λ_t − λ_s",
 )
-def one_step_three_names() -> list[Check]:
+def ddim_by_three_names() -> list[Check]:
     """Three printed forms against the solver, on three paths: a handful of roundings of numbers of order one, times
     α_t/α_s = 4 and e^h: 1e-13. Whatever quantity is held, the table of coefficients is the same (`same`): a yes."""
     gaps, agreements, x, (s, t) = [], [], column([-1.3, 0.2, 2.1]), (0.2, 0.55)
@@ -48,7 +49,7 @@ def one_step_three_names() -> list[Check]:
         tables = [unroll(flow(denoiser, hold), grids.uniform(path, 8, t0=0.1, t1=0.9), DDIM) for hold in ("x0", "eps")]
         agreements.append(bool(same(*tables)))
     return [
-        Check(most(*gaps), 0.0, 1e-13, "largest difference of three forms, three paths"),
+        Check(largest(*gaps), 0.0, 1e-13, "largest difference of three forms, three paths"),
         Check(float(sum(agreements)), 3.0, 0.0, "paths on which holding x₀ and holding ε are the same table"),
     ]
 
@@ -85,12 +86,12 @@ def printed_variances(path: GaussianPath, n: int, eta: float, spectrum: Tensor, 
 
 @claim(
     "A192",
-    "Lecture slides 003, accelerated sampling (the table of DDIM)",
-    "Every η keeps the law of x_t given x₀; η = 1 is DDPM's posterior. The row σ̂ adds its noise without room for it, "
-    "which alone ranks the rows of the table as it does up to 100 steps.",
+    SLIDES["Accelerated sampling, the table of DDIM"],
+    statement="Every η keeps the law of x_t given x₀, and η = 1 is the posterior of DDPM. The row σ̂ adds its noise "
+    "without making room for it; this alone explains the ranking of the rows up to 100 steps.",
     formula="s(η) = η √((1 − ᾱ_t)/(1 − ᾱ_s)) √(1 − ᾱ_s/ᾱ_t),  σ̂ = √(1 − ᾱ_s/ᾱ_t)",
 )
-def the_eta_family() -> list[Check | Bound]:
+def eta_family_of_ddim() -> list[Check | Bound]:
     """Data at a point, so that the law is N(α x₀, σ²) after every number of steps: rounding of 12 steps, 1e-12.
 
     Errors of the deviation 0.5 of N(0, 0.25): the numbers as claimed, half a unit of their last digit. In 1000
@@ -101,12 +102,8 @@ def the_eta_family() -> list[Check | Bound]:
     path, checks = Cosine(), list[Check | Bound]()
     times = grids.uniform(path, 12)
     for eta in (0.0, 0.2, 0.5, 1.0):
-        law = output_law(
-            Ancestral(DDIM, eta),
-            flow(point(1.3, path), "x0"),
-            times[:9],
-            (1.3 * float(path.alpha(0.0)), float(path.sigma(0.0))),
-        )
+        made = response(Ancestral(DDIM, eta), flow(point(1.3, path), "x0"), times[:9])
+        law = made.law(1.3 * float(path.alpha(0.0)), float(path.sigma(0.0)))
         kept = float(path.alpha(float(times[8]))) * 1.3, float(path.sigma(float(times[8])))
         checks.append(Check(math.dist(law, kept), 0.0, 1e-12, f"distance of the law of x_t given x₀, η = {eta:g}"))
     s, t = 0.3, 0.4
@@ -133,7 +130,7 @@ def the_eta_family() -> list[Check | Bound]:
     for n in (10, 20, 50, 100, 1000):
         found = [printed_variances(path, n, eta, deviations**2, hat=hat).sqrt() for eta, hat in rows]
         errors = [(each - deviations).square().sum().item() for each in found]
-        ratio = most(*(a / b for a, b in pairwise(errors)))
+        ratio = largest(*(a / b for a, b in pairwise(errors)))
         checks.append(Bound(ratio, 1.0, f"largest ratio of W₂² to the next, N = {n}"))
         if n == 10:
             left = found[-1].min().item()
@@ -143,8 +140,9 @@ def the_eta_family() -> list[Check | Bound]:
 
 @claim(
     "A193",
-    "Lecture slides 003, accelerated sampling; derived",
-    "DDIM is of first order even where the data are N(0, I): on equal steps of angle its output is too narrow by a "
+    SLIDES["Accelerated sampling"],
+    FOKKER,
+    statement="DDIM is of first order even for data N(0, I): on equal steps of angle its output is too narrow by a "
     "power of a cosine.",
     formula="deviation = cos(π/2N)^N ≈ 1 − π²/(8 N)",
 )
@@ -152,15 +150,16 @@ def ddim_on_noise() -> list[Check]:
     """One step of the angle φ maps x to cos φ x: N roundings, 1e-12. N = 200: the next term is π⁴/(128 N²) = 2e-5."""
     path, checks = Cosine(-math.inf, math.inf), []
     for n in (1, 5, 10, 50, 200):
-        made = output_law(DDIM, flow(gaussian(0.0, 1.0).denoiser(path), "x0"), grids.uniform(path, n))[1]
+        made = response(DDIM, flow(gaussian(0.0, 1.0).denoiser(path), "x0"), grids.uniform(path, n)).law()[1]
         checks.append(Check(made, math.cos(0.5 * math.pi / n) ** n, 1e-12, f"deviation, N = {n}"))
     return [*checks, Check(200.0 * (1.0 - made), math.pi**2 / 8.0, 200.0 * 2e-5, "N (1 − deviation), N = 200")]
 
 
 @claim(
     "A194",
-    "Lecture slides 003, accelerated sampling; derived",
-    "For data at one point DDIM is exact in any number of steps.",
+    SLIDES["Accelerated sampling"],
+    FOKKER,
+    statement="For data at one point DDIM is exact in any number of steps.",
     formula="x̂₀ = z ⟹ x_t = α_t z + (σ_t/σ_s)(x_s − α_s z)",
 )
 def ddim_on_a_point() -> list[Check]:
@@ -176,16 +175,16 @@ def ddim_on_a_point() -> list[Check]:
             gaps.append(largest(exact - (states.x if states.xs is None else states.xs)))
             ends.append(largest(states.x - 2.5))
     return [
-        Check(most(*gaps), 0.0, 1e-13, "largest error on the way, three paths, N = 1, 3, 10"),
-        Check(most(*ends), 0.0, 1e-13, "distance of the end from 2.5"),
+        Check(largest(*gaps), 0.0, 1e-13, "largest error on the way, three paths, N = 1, 3, 10"),
+        Check(largest(*ends), 0.0, 1e-13, "distance of the end from 2.5"),
     ]
 
 
 @claim(
     "A195",
-    "Lecture slides 003, what DDIM is able to do",
-    "The same latent gives the same sample; with more steps it hardly changes, and neighbours stay neighbours, so that "
-    "latents can be interpolated.",
+    SLIDES["Compared to DDPM, DDIM is able to"],
+    statement="The same latent gives the same sample. More steps hardly change it, and neighbours stay neighbours, so "
+    "that latents can be interpolated.",
     formula="|D(z) − D(z')| ≤ L |z − z'|, L = max_z |ψ'(z)| + O(1/N)",
 )
 def latents_have_meaning() -> list[Check | Bound]:
@@ -213,12 +212,12 @@ def latents_have_meaning() -> list[Check | Bound]:
 
 @claim(
     "A196",
-    "Lecture slides 003, parallel ODE solving",
-    "Sweeps over all steps at once converge to the sequential solution: after k of them k states are final, and the "
-    "others are much closer than that asks.",
+    SLIDES["Parallel ODE solving"],
+    statement="Sweeps over all steps at once converge to the sequential solution. After k sweeps k states are final, "
+    "and the others are much closer than this requires.",
     formula="x_i^{k+1} = x_0 + h Σ_{j<i} u(x_j^k);  ‖x^k − x‖ ≤ C (Lt)^k/k!",
 )
-def picard() -> list[Check | Bound]:
+def picard_sweeps_in_parallel() -> list[Check | Bound]:
     """Sums in another order, 32 terms: 1e-13. `Picard` with tolerance 0 has the sequential result to the bit, in any
     window, and with a window of all steps in fewer calls than there are steps.
 
@@ -226,7 +225,7 @@ def picard() -> list[Check | Bound]:
     one times (L t)^k/k!, which at k = 5 is far above rounding.
     """
     path, n, x = CondOT(), 32, column([-1.5, 0.2, 1.0])
-    times = torch.linspace(0.0, 0.9, n + 1, dtype=torch.float64)
+    times = grid(n, 0.0, 0.9)
     equation = flow(MIXTURE.denoiser(path))
     exact = solve(equation, x, times, Euler(), save=True).xs
     sequential = x.expand(n + 1, 3, 1) if exact is None else exact
@@ -237,10 +236,10 @@ def picard() -> list[Check | Bound]:
         slopes = torch.stack([equation.drift(t, y) for t, y in zip(times.tolist(), iterate, strict=True)])
         iterate = x + torch.cat([torch.zeros(1, 3, 1).double(), (times[1] * slopes[:-1]).cumsum(0)])
     states = torch.linspace(-4.0, 4.0, 801, dtype=torch.float64).unsqueeze(1)
-    steepest = most(*(largest(MIXTURE.divergence(states, t, path)) for t in times[:-1].tolist()))
+    steepest = largest(*(largest(MIXTURE.divergence(states, t, path)) for t in times[:-1].tolist()))
     parallel = {window: solve(equation, x, times, Picard(Euler(), window, 0.0)) for window in (4, n)}
     return [
-        Check(most(*final), 0.0, 1e-13, "error of the first k states after k sweeps"),
+        Check(largest(*final), 0.0, 1e-13, "error of the first k states after k sweeps"),
         Check(errors[-1], 0.0, 1e-13, "error of all after N sweeps"),
         Bound(errors[5], errors[0] * (0.9 * steepest) ** 5 / math.factorial(5), "error after 5 sweeps of 32"),
         *(Check(largest(made.x - sequential[-1]), 0.0, 0.0, f"Picard, window {w}") for w, made in parallel.items()),

@@ -1,7 +1,7 @@
-"""Chapter A.8: guidance, what it does to the fields and what it does to the samples.
+"""Guidance: what it does to the fields, and what it does to the samples.
 
-Two normal laws, of the population N(0, S²) and of a class N(m, s²), show all of it in closed form: guidance by w ends
-in a normal law of deviation S^{1−w} s^w, whatever the schedule, and not in p(x)^{1−w} p(x|c)^w.
+Two normal laws, N(0, S²) of the population and N(m, s²) of a class, show it in closed form. Guidance by w ends in a
+normal law of deviation S^{1−w} s^w, whatever the schedule, and not in p(x)^{1−w} p(x|c)^w.
 """
 
 from __future__ import annotations
@@ -16,42 +16,54 @@ from ....generative.paths import CondOT, Cosine, Polynomial
 from ....solvers import RK4, solve
 from ...oracles import GaussianClasses, guided_law
 from ..claim import Bound, Check, claim
-from ..tools.measuring import most
-from ..tools.points import FEATURES, MIXED, MIXTURE, PATHS, STATES, TIMES, called, residual, rows
-from ..tools.quadrature import nodes, normal
+from ..sources import FOKKER, NOTES_2025, TUTORIAL
+from ..tools.errors import largest
+from ..tools.examples import PAIR
+from ..tools.points import (
+    BROAD_MIXTURE,
+    FEATURES,
+    NODE_ERROR,
+    PATHS,
+    STATES,
+    TIMES,
+    gaussian,
+    grid,
+    name_of,
+    residual,
+    schedule_at,
+)
+from ..tools.quadrature import nodes
 
-__all__ = ["CLASSES", "PAIR"]
-
-CLASSES = GaussianClasses([normal(-1.0, 0.6), MIXTURE])
-PAIR = GaussianClasses([normal(1.5, 1.0)], population=normal(0.0, 2.0))
-"""S = 2, s = 1, m = 1.5."""
+CLASSES = GaussianClasses([gaussian(-1.0, 0.6), BROAD_MIXTURE])
 
 
 @claim(
     "A141",
-    "Lecture notes 000, Eq. 63-64",
-    "Trained with labels, flow matching finds the field of each class.",
+    NOTES_2025["Eq. 63-64"],
+    statement="Flow matching that is trained with labels finds the field of each class.",
     formula="argmin E‖u(x, y) − (α' x₀ + σ' ε)‖² = E[u(x|x₀) | x, y] = u(x|y)",
 )
 def guided_minimiser() -> list[Check]:
-    """The residual of u(x|y) is orthogonal to every h under the law of its class: `MIXED`, as in A103."""
+    """The residual of u(x|y) is orthogonal to every h under the law of its class: `NODE_ERROR`, as in A103."""
     path, found = CondOT(), []
     for label, law in enumerate(CLASSES.classes):
         at = nodes(law, 64, 0.6)
         x, field = at.x(path), CLASSES.denoiser(path).given(label)
         left = residual(law, "velocity", path, at) + law.velocity(x, 0.6, path) - field.predict("velocity", 0.6, x)
-        worst = most(*(abs(at.mean(left * h(x)).item()) for h in FEATURES))
-        found.append(Check(worst, 0.0, MIXED, f"class {label}"))
+        worst = largest(*(abs(at.mean(left * h(x)).item()) for h in FEATURES))
+        found.append(Check(worst, 0.0, NODE_ERROR, f"class {label}"))
     return found
 
 
 @claim(
     "A142",
-    "Lecture notes 000, Eq. 65-67; tutorial 002, Eq. 22-23",
-    "The score of a class is that of the population and the gradient of the classifier; its velocity follows from it.",
+    NOTES_2025["Eq. 65-67"],
+    TUTORIAL["Eq. 22-23"],
+    statement="The score of a class is the score of the population plus the gradient of the classifier, and the "
+    "velocity of the class follows from it.",
     formula="s(x|y) = s(x) + ∇ log p_t(y|x),  u(x|y) = (α'/α) x + k s(x|y)",
 )
-def bayes_rule() -> list[Check]:
+def bayes_rule_for_guidance() -> list[Check]:
     """The class's oracle, the classifier differentiated, and the formula: identities, with rounding over σ² ≥ 0.01 and
     of mixtures whose log-densities are of order 100, 1e-11."""
     found = []
@@ -60,7 +72,7 @@ def bayes_rule() -> list[Check]:
         for label, law in enumerate(CLASSES.classes):
             guided = ClassifierGuidance(CLASSES.denoiser(path), CLASSES.classifier(path), 1.0, label)
             for t in TIMES:
-                alpha, sigma, d_alpha, d_sigma = rows(path, t)
+                alpha, sigma, d_alpha, d_sigma = schedule_at(path, t)
                 k = sigma**2 * d_alpha / alpha - d_sigma * sigma
                 score, velocity = law.score(STATES, t, path), law.velocity(STATES, t, path)
                 by_formula = d_alpha / alpha * STATES + k * score
@@ -69,18 +81,20 @@ def bayes_rule() -> list[Check]:
                     (guided.predict("velocity", t, STATES), velocity),
                     (by_formula, velocity),
                 ):
-                    worst = most(worst, (one - other).abs().max().item())
-        found.append(Check(worst, 0.0, 1e-11, called(path)))
+                    worst = largest(worst, largest(one - other))
+        found.append(Check(worst, 0.0, 1e-11, name_of(path)))
     return found
 
 
 @claim(
     "A144",
-    "Lecture notes 000, section 5.1; tutorial 002, Eq. 24-25",
-    "Guidance with and without a classifier is one, for every kind of prediction; with clipping it does not commute.",
+    NOTES_2025["section 5.1"],
+    TUTORIAL["Eq. 24-25"],
+    statement="Guidance with a classifier and without one is the same, for every kind of prediction. It does not "
+    "commute with clipping.",
     formula="(1 − w) y + w y_c = y + w (σ² p/α − σ q) ∇ log p_t(c|x)",
 )
-def two_guidances() -> list[Check | Bound]:
+def guidance_with_and_without_a_classifier() -> list[Check | Bound]:
     """As A142, times w ≤ 4: 1e-11 · 4. Clipped to [−1, 1] before or after guidance, x₀-hat differs by numbers of
     order 1 where the branches do."""
     found: list[Check | Bound] = []
@@ -92,18 +106,21 @@ def two_guidances() -> list[Check | Bound]:
             for kind in ("x0", "eps", "v", "velocity", "score"):
                 for t in TIMES:
                     apart = free.predict(kind, t, STATES) - classified.predict(kind, t, STATES)
-                    worst = most(worst, apart.abs().max().item())
-        found.append(Check(worst, 0.0, 4e-11, called(path)))
+                    worst = largest(worst, largest(apart))
+        found.append(Check(worst, 0.0, 4e-11, name_of(path)))
     path, clip = CondOT(), Static()
     plain, told = (PAIR.given(label).x0(STATES, 0.5, path) for label in (PAIR.null_label, 0))
     apart = clip(-plain + 2.0 * told) - (-clip(plain) + 2.0 * clip(told))
-    return [*found, Bound(apart.abs().max().item(), 0.5, "clipped after guidance and before, w = 2", above=True)]
+    return [*found, Bound(largest(apart), 0.5, "clipped after guidance and before, w = 2", above=True)]
 
 
 @claim(
     "A145",
-    "Lecture notes 000, section 5.1; tutorial 002; derived",
-    "Guidance by w between normal laws ends in the deviation S^(1−w) s^w on every schedule, not in the tilted law.",
+    NOTES_2025["section 5.1"],
+    TUTORIAL["section 4.1"],
+    FOKKER,
+    statement="Guidance by w between normal laws ends in the deviation S^(1−w) s^w on every schedule, and not in the "
+    "tilted law p^(1−w) p_c^w.",
     formula="w = 2, 4: mean 2.07026, 2.27635, variance 0.25, 0.015625; tilted 1.714, 1.846 and 0.5714, 0.3077",
 )
 def law_under_guidance() -> list[Check | Bound]:
@@ -111,17 +128,17 @@ def law_under_guidance() -> list[Check | Bound]:
     below 10 a unit of time err by up to (h · 10)⁵/120 = 8e-8 a step, in all below 1e-5. The digits of the mean are
     those of its closed form to 5e-6, the variance is S^(2−2w) s^(2w)."""
     found: list[Check | Bound] = []
-    times, units = torch.linspace(0.0, 1.0, 101, dtype=torch.float64), STATES[[6, 8]]
+    times, units = grid(100), STATES[[6, 8]]
     for weight, mean, variance in ((0.0, 0.0, 4.0), (1.0, 1.5, 1.0), (2.0, 2.07026, 0.25), (4.0, 2.27635, 0.015625)):
-        law = guided_law(normal(0.0, 2.0), normal(1.5, 1.0), weight)  # type: ignore[arg-type]
+        law = guided_law(gaussian(0.0, 2.0), gaussian(1.5, 1.0), weight)
         closed = law.means.item()
         found.append(Check(closed, mean, 5e-6, f"w = {weight:g}, the mean in closed form"))
         for path in (CondOT(), Cosine(-math.inf, math.inf), Polynomial(2.0)):
             made = solve(flow(CFG(PAIR.denoiser(path).given(0), weight)), units, times, RK4()).x
             centre, end = made.flatten().tolist()
             found += [
-                Check(centre, closed, 1e-5, f"w = {weight:g}, the mean, {called(path)}"),
-                Check((end - centre) ** 2, variance, 1e-5, f"w = {weight:g}, the variance, {called(path)}"),
+                Check(centre, closed, 1e-5, f"w = {weight:g}, the mean, {name_of(path)}"),
+                Check((end - centre) ** 2, variance, 1e-5, f"w = {weight:g}, the variance, {name_of(path)}"),
             ]
         if weight > 1.0:
             tilted = 1.0 / ((1.0 - weight) / 4.0 + weight)
@@ -134,13 +151,13 @@ def law_under_guidance() -> list[Check | Bound]:
 
 @claim(
     "A146",
-    "Derived",
-    "At a time t < 1 the guided score is not the score of any noised tilted law.",
+    FOKKER,
+    statement="At a time t < 1 the guided score is not the score of the tilted law with noise added.",
     formula="S = 2, s = 1, m = 1.5, w = 2, CondOT, t = 1/2, x = 1: −1/5, and −4/11",
 )
 def not_the_tilted_score() -> list[Check]:
     """(1 − w)(−x/1.25) + w (−(x − 0.75)/0.5) = −1/5 against −(x − 6/7)/(11/28) = −4/11: both by rounding, 1e-14."""
     path, x = CondOT(), torch.ones(1, 1, dtype=torch.float64)
     guided = CFG(PAIR.denoiser(path).given(0), 2.0).predict("score", 0.5, x).item()
-    tilted = normal(12.0 / 7.0, math.sqrt(4.0 / 7.0)).score(x, 0.5, path).item()
+    tilted = gaussian(12.0 / 7.0, math.sqrt(4.0 / 7.0)).score(x, 0.5, path).item()
     return [Check(guided, -0.2, 1e-14, "guided"), Check(tilted, -4.0 / 11.0, 1e-14, "the tilted law, noised")]

@@ -1,4 +1,4 @@
-"""The transport equation and what it does to a density (chapter A.12), along the probability flow of a mixture."""
+"""The transport equation, and what it does to a density along the probability flow of a mixture."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from torch import Tensor
 
 from ....generative import VP, CondOT, Cosine, GaussianPath, flow, log_likelihood
 from ....solvers import RK4, Adaptive, Dopri5, solve
+from ...statistics import rms
 from ..claim import Check, claim
+from ..sources import TUTORIAL
+from ..tools.errors import largest, order
 from ..tools.examples import DEVIATION, MEAN
-from ..tools.instruments import column, hermite, largest, legendre, order, output_law
-from ..tools.measuring import MIXTURE, MIXTURE_2D, gaussian, line, most, rms
-
-__all__ = ["along_the_flow", "density_and_slopes"]
+from ..tools.points import MIXTURE, MIXTURE_2D, column, gaussian, grid, name_of
+from ..tools.quadrature import hermite, legendre, trapezoid
+from ..tools.samplers import response
 
 PATHS: tuple[GaussianPath, ...] = (CondOT(), Cosine(), VP())
 
@@ -38,9 +40,9 @@ def along_the_flow(path: GaussianPath, x: Tensor, nodes: list[float]) -> Tensor:
 
 @claim(
     "A211",
-    "Tutorial 002, Eq. 62-71",
-    "The rate of the characteristic function is that of the mean velocity, frequency by frequency; so densities and "
-    "velocity obey the transport equation.",
+    TUTORIAL["Eq. 62-71"],
+    statement="The characteristic function changes at the rate that the mean velocity gives at every frequency; "
+    "therefore density and velocity obey the transport equation.",
     formula="∂_t E e^{ikz} = ik E[v(z, t) e^{ikz}] for all k ⟹ ∂_t p + ∇·(v p) = 0",
 )
 def characteristic_functions() -> list[Check]:
@@ -49,7 +51,7 @@ def characteristic_functions() -> list[Check]:
     of order k α'. The transport equation holds pointwise to the rounding of its terms, up to about 10: 1e-11.
     """
     k, gaps, residuals = 1.3, [], []
-    x, weight = line(-9.0, 9.0, 1801)
+    x, weight = trapezoid(-9.0, 9.0, 1801)
     for path in PATHS:
         for t in (0.3, 0.5, 0.8):
             at = torch.tensor(t, dtype=torch.float64, requires_grad=True)
@@ -65,15 +67,15 @@ def characteristic_functions() -> list[Check]:
             transported = velocity * in_space + density * MIXTURE.divergence(x, t, path)
             residuals.append(largest(in_time + transported))
     return [
-        Check(most(*gaps), 0.0, 1e-11, "rate of the characteristic function at k = 1.3, three paths, three times"),
-        Check(most(*residuals), 0.0, 1e-11, "largest residual of the transport equation"),
+        Check(largest(*gaps), 0.0, 1e-11, "rate of the characteristic function at k = 1.3, three paths, three times"),
+        Check(largest(*residuals), 0.0, 1e-11, "largest residual of the transport equation"),
     ]
 
 
 @claim(
     "A212",
-    "Tutorial 002, appendix B, parts A to C",
-    "Along a characteristic the density changes at the rate of its own divergence.",
+    TUTORIAL["appendix B, parts A to C"],
+    statement="Along a trajectory the log-density changes at the rate of minus the divergence of the velocity.",
     formula="d/dt p_t(z(t)) = −p_t(z(t)) ∇·v",
 )
 def along_characteristics() -> list[Check]:
@@ -97,9 +99,9 @@ def along_characteristics() -> list[Check]:
 
 @claim(
     "A213",
-    "Tutorial 002, appendix B, part D",
-    "The density at the end of a trajectory is that at its start, times the exponential of minus the divergence on the "
-    "way.",
+    TUTORIAL["appendix B, part D"],
+    statement="The density at the end of a trajectory is the density at its start times the exponential of minus the "
+    "integral of the divergence.",
     formula="p_t(z(t)) = p_{t₀}(z(t₀)) exp(−∫ ∇·v ds)",
 )
 def transported_density() -> list[Check]:
@@ -115,17 +117,18 @@ def transported_density() -> list[Check]:
         rates = torch.stack([MIXTURE.divergence(y, t, path) for t, y in zip(ends[1:-1], states[1:-1], strict=True)])
         made = MIXTURE.log_prob(x, 0.1, path) - weights @ rates
         gap = largest(made - MIXTURE.log_prob(states[-1], 0.95, path))
-        checks.append(Check(gap, 0.0, 1e-6, f"error of log p, {type(path).__name__}"))
+        checks.append(Check(gap, 0.0, 1e-6, f"error of log p, {name_of(path)}"))
     return checks
 
 
 @claim(
     "A214",
-    "Tutorial 002, appendix B, part E",
-    "The density is divided by the determinant of the flow map, whose logarithm grows at the rate of the divergence.",
+    TUTORIAL["appendix B, part E"],
+    statement="The flow divides the density by the determinant of its map, and the logarithm of the determinant grows "
+    "at the rate of the divergence.",
     formula="p_t(z) = p_{t₀}(z₀) |det ∂z/∂z₀|^{−1},  d/dt log|det| = ∇·v",
 )
-def determinants() -> list[Check]:
+def determinant_of_the_flow_map() -> list[Check]:
     """In the plane, by RK4 differentiated automatically: both sides to the error of the solver, of order 4; 40 to 80
     steps from 0.2 to 0.8, off by relative terms of order h = 1/67 times ten: 0.3. N(m, s²): det = √(v_t/v_s), rounding
     of the mean and of the slope, 1e-12.
@@ -133,7 +136,7 @@ def determinants() -> list[Check]:
     path, x, errors = CondOT(), column([-0.6, 0.9]).reshape(1, 2), []
     equation = flow(MIXTURE_2D.denoiser(path))
     for n in (20, 40, 80):
-        times = torch.linspace(0.2, 0.8, n + 1, dtype=torch.float64)
+        times = grid(n, 0.2, 0.8)
 
         def end(y: Tensor, times: Tensor = times) -> Tensor:
             return solve(equation, y.reshape(1, 2), times, RK4()).x[0]
@@ -158,8 +161,9 @@ def determinants() -> list[Check]:
 
 @claim(
     "A215",
-    "Tutorial 002, appendix B, part F",
-    "Solved back from N(0, I), the flow makes the data but for the distance of the noised data from N(0, I).",
+    TUTORIAL["appendix B, part F"],
+    statement="The flow that is solved back from N(0, I) differs from the data by as much as the noised data differ "
+    "from N(0, I).",
     formula="KL(p_0 ‖ model) = KL(p_T ‖ N(0, 1)) = ½ (P − 1 − log P) + ½ ᾱ m², P = ᾱ s² + 1 − ᾱ",
 )
 def what_the_prior_costs() -> list[Check]:
@@ -173,7 +177,7 @@ def what_the_prior_costs() -> list[Check]:
     data, x = gaussian(MEAN, DEVIATION), column(MEAN + DEVIATION * z)
     left = 1.0 / (1.0 + math.exp(2.0))
     kept = left * DEVIATION**2 + 1.0 - left
-    mean, deviation = output_law(RK4(), flow(data.denoiser(path)), torch.linspace(0.0, 1.0, 101, dtype=torch.float64))
+    mean, deviation = response(RK4(), flow(data.denoiser(path)), grid(100)).law()
     model = log_likelihood(data.denoiser(path), x, Adaptive(1.0, 0.0, rtol=1e-6, atol=1e-6)).value
     return [
         Check(

@@ -1,21 +1,23 @@
-"""Samplers and likelihoods of score-based models (chapter A.10): predictor and corrector, the flow, its density."""
+"""Samplers and likelihoods of score-based models: predictor and corrector, the flow, its density."""
 
 from __future__ import annotations
 
 import math
-from itertools import pairwise, product
+from itertools import product
 
 import torch
 from torch import Tensor
 
-from ....generative import VE, CondOT, Table, flow, linear_betas, log_likelihood, posterior, round_trip
-from ....solvers import RK4, Adaptive, Dopri5, Euler, Heun, Noise, Solver, solve
+from ....generative import VE, CondOT, Table, linear_betas, log_likelihood, posterior, round_trip
+from ....solvers import RK4, Adaptive, Euler, Heun, Noise, Solver
+from ...statistics import rms
 from ..claim import Bound, Check, Statistical, claim
-from ..tools.examples import DEVIATION, MEAN
-from ..tools.instruments import column, largest, legendre, order, output_law
-from ..tools.measuring import MIXTURE, MIXTURE_2D, gaussian, mean_test, rms
-
-__all__ = ["predictor_corrector", "printed_log_density", "reverse_diffusion"]
+from ..sources import HUTCHINSON, SLIDES
+from ..tools.errors import largest, order
+from ..tools.examples import DEVIATION, MEAN, printed_log_density, reverse_diffusion
+from ..tools.points import MIXTURE, MIXTURE_2D, column, gaussian
+from ..tools.samplers import response
+from ..tools.tests import mean_test
 
 
 def predictor_corrector(path: Table, size: float | None, *, printed: bool = True) -> tuple[float, float]:
@@ -37,18 +39,14 @@ def predictor_corrector(path: Table, size: float | None, *, printed: bool = True
                 x = x + step * data.score(x, after, path) + math.sqrt(2.0 * step) * noise.extra(2 * i + 1, x)
         return x
 
-    return output_law(run)
-
-
-def reverse_diffusion(x: Tensor, score: Tensor, beta: float) -> Tensor:
-    """The mean of the slides' predictor."""
-    return (2.0 - math.sqrt(1.0 - beta)) * x + beta * score
+    return response(run).law()
 
 
 @claim(
     "A174",
-    "Lecture slides 003, algorithm 3",
-    "The predictor is the reversed chain of the noising step x + (√(1 − β) − 1) x + √β z, and is DDPM's up to β².",
+    SLIDES["Algorithm 3"],
+    statement="The predictor is the reversed chain of the noising step x + (√(1 − β) − 1) x + √β z. It agrees with "
+    "the step of DDPM up to β².",
     formula="(2 − √(1 − β)) x + β s = (x + β s)/√(1 − β) − β² (x/4 + s/2) + O(β³)",
 )
 def predictor_and_corrector() -> list[Check]:
@@ -82,11 +80,12 @@ def predictor_and_corrector() -> list[Check]:
 
 @claim(
     "A175",
-    "Lecture slides 003, converting the SDE to an ODE",
-    "The probability flow is invertible: to noise and back finds the data, up to the error of the solver.",
+    SLIDES["Converting the SDE to an ODE"],
+    statement="The probability flow is invertible: encoding to noise and decoding returns the data, up to the error "
+    "of the solver.",
     formula="decode(encode(x)) − x → 0",
 )
-def invertible() -> list[Check | Bound]:
+def invertible_flow() -> list[Check | Bound]:
     """A step forth and the same back leave C h^{p+1} (1 + (−1)^{p+1}): the order of the way back is that of the solver
     if it is odd, and one more if it is even. From 160 to 320 evaluations it is off by the next term, of relative size h
     at most 1/80 times derivatives of order one: 0.05. RK4 with steps of 1/80: 5th order, 1e-8 at most.
@@ -100,27 +99,11 @@ def invertible() -> list[Check | Bound]:
     return [*checks, Bound(found.errors[-1], 1e-8, "rms of decode(encode(x)) − x, RK4, 80 steps")]
 
 
-def printed_log_density(x0: Tensor, sign: float) -> Tensor:
-    """log p_T(x_T) + sign · ½ ∫ σ(t)² tr ∇s dt along the flow from x0, for the mixture with noise up to 10: (B,)."""
-    path = VE(10.0)
-    log_r, weights = legendre(120, math.log(1e-5), math.log(10.0))
-    nodes = torch.as_tensor(path.time(-2.0 * log_r)).tolist()
-    ends = [1.0, *nodes, 0.0]
-    grid = [a + (b - a) * k / 2 for a, b in pairwise(ends) for k in range(2)] + [0.0]
-    solution = solve(flow(MIXTURE.denoiser(path)), x0, grid, Dopri5(), save=True)
-    states = x0.unsqueeze(0) if solution.xs is None else solution.xs[2:-1:2]
-    total = torch.zeros(len(x0), dtype=torch.float64)
-    for r, weight, t, x in zip(log_r.exp().tolist(), weights.tolist(), nodes, states, strict=True):
-        trace = -MIXTURE.divergence(x, t, path) / (float(path.sigma(t)) * float(path.d_sigma(t)))  # velocity = −σ σ' s
-        total += weight * r**2 * trace
-    return MIXTURE.log_prob(solution.x, 0.0, path) + sign * total
-
-
 @claim(
     "A180",
-    "Lecture slides 003, evaluating probabilities with ODEs",
-    "The log-density of the data is that of the noise less half the integral of σ² times the score's divergence; the "
-    "other sign is wrong by more than a nat.",
+    SLIDES["Evaluating the probabilities with ODEs"],
+    statement="The log-density of the data is the log-density of the noise less half the integral of σ² times the "
+    "divergence of the score. The other sign is wrong by more than a nat.",
     formula="log p_0(x_0) = log π(x_T) − ½ ∫ σ(t)² tr ∇s dt,  dx = −½ σ(t)² s dt",
 )
 def likelihood_by_the_flow() -> list[Check | Bound]:
@@ -144,17 +127,18 @@ def likelihood_by_the_flow() -> list[Check | Bound]:
 
 @claim(
     "A181",
-    "Lecture slides 003; Hutchinson's trace",
-    "A random probe gives the divergence, and with it the log-density, without bias.",
+    SLIDES["Evaluating the probabilities with ODEs"],
+    HUTCHINSON,
+    statement="Random probes estimate the divergence, and with it the log-density, without bias.",
     formula="E zᵀ J z = tr J for E z zᵀ = I",
 )
-def hutchinson() -> list[Check | Statistical]:
+def divergence_by_random_probes() -> list[Check | Statistical]:
     """The expectation over Rademacher probes is a mean over 2^d sign vectors, so that it is exact: rounding, 1e-12.
 
     Along the flow: the mean error of 16 samples with 4 probes each, for 32 seeds, whose spread gives the standard
     error; the exact values are off by 4e-5 at most, a thousandth of it. The standard errors that the samples tell are
     those of the spread: the mean of 32 squares over their expected value, with the deviation √(2/32) = ¼ of a normal
-    law. """
+    law."""
     path, t = CondOT(), 0.6
     x = MIXTURE_2D.sample(16, seed=3)
     denoiser = MIXTURE_2D.denoiser(path)

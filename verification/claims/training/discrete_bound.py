@@ -1,15 +1,14 @@
-"""The variational bound of a chain in discrete time (chapter A.9), term by term and as a whole.
+"""The variational bound of a chain in discrete time, term by term and as a whole.
 
     E[L] = H(q(x₀)) + KL(q(x_T) ‖ N(0, 1)) + Σ KL(true reverse kernel ‖ the model's)
 
 Every term is quadratic in x₀ and in ε, so that its expectation over Gaussian data and noise is the mean over
-x₀ = m ± s and ε = ±1: four rows, and `variational_bound` gives it without sampling.
+x₀ = m ± s and ε = ±1: on four rows `variational_bound` gives it without sampling.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,70 +16,20 @@ from torch import Tensor
 from ....generative import Denoiser, Table, linear_betas, posterior, variational_bound
 from ....generative.training import SNR
 from ..claim import Bound, Check, claim
+from ..sources import NOTES_2025, SLIDES
+from ..tools.bounds import EULER_GAMMA, exact_shares, excess
+from ..tools.errors import largest, order
 from ..tools.examples import EXAMPLE, EXAMPLE_TIMES
-from ..tools.instruments import column, order
-from ..tools.measuring import gaussian
-
-__all__ = ["exact_shares", "excess"]
-
-EULER_GAMMA = 0.5772156649015329
-
-
-class _These:
-    """Noise that is given: the same numbers for every question."""
-
-    replays = True
-
-    def __init__(self, values: Tensor) -> None:
-        self.values = values
-
-    def normal(self, *query: Any) -> Tensor:
-        return self.values
-
-    def normal_and_area(self, *query: Any) -> tuple[Tensor, Tensor]:
-        return self.values, self.values
-
-    def extra(self, *query: Any) -> Tensor:
-        return self.values
-
-
-def exact_shares(path: Table, deviation: float) -> Tensor:
-    """The v of every index, (T,), with which B^v β̃^{1−v} is the variance of the true reverse kernel of N(m, s²)."""
-    times = torch.as_tensor(path.at(torch.arange(path.steps)))
-    alpha, sigma = (torch.as_tensor(of(times)) for of in (path.alpha, path.sigma))
-    left = (deviation * sigma) ** 2 / ((deviation * alpha) ** 2 + sigma**2)  # Var(x₀ | x_t)
-    steps = posterior(path, times[1:], times[:-1])
-    small = torch.as_tensor(steps.variance)
-    variance = small + torch.as_tensor(steps.from_x0) ** 2 * left[1:]
-    # The decoder goes to x₀ itself, between β̃ of the step before and σ².
-    ends = small[:1].log(), 2.0 * sigma[:1].log()
-    first = (left[:1].log() - ends[0]) / (ends[1] - ends[0])
-    return torch.cat([first, (variance / small).log() / torch.as_tensor(steps.spread)])
-
-
-def excess(path: Table, mean: float, deviation: float, shares: Tensor) -> float:
-    """E[L] − H(q(x₀)) − KL(q(x_T) ‖ N(0, 1)) of data N(mean, deviation²), for the v of every index, (T,)."""
-    data = gaussian(mean, deviation)
-
-    def net(x: Tensor, index: Tensor) -> Tensor:
-        t = torch.as_tensor(path.at(index))
-        return torch.cat([data.eps(x, t, path), 2.0 * shares[index.long()].unsqueeze(1) - 1.0], 1)
-
-    denoiser = Denoiser(net, path, predicts="eps", time="index", learned_variance=True)
-    x0 = column([mean + deviation, mean - deviation]).repeat_interleave(2, 0)
-    noise = _These(column([1.0, -1.0, 1.0, -1.0]))
-    bound = variational_bound(denoiser, x0, noise, variance="learned", chunk=path.steps).total.mean().item()
-    alpha, sigma = float(path.alpha(path.at(path.steps - 1))), float(path.sigma(path.at(path.steps - 1)))
-    noisiest = (alpha * deviation) ** 2 + sigma**2
-    to_prior = 0.5 * (noisiest - 1.0 - math.log(noisiest) + (alpha * mean) ** 2)
-    return bound - 0.5 * math.log(2.0 * math.pi * math.e * deviation**2) - to_prior
+from ..tools.points import column
+from ..tools.samplers import Given
 
 
 @claim(
     "A157",
-    "Lecture slides 003, VLB; lecture notes 000, section 4.3",
-    "The bound is tight where the reverse kernels are exact; with step variance β its excess falls like 1/T, with β̃ it "
-    "tends to γ/2 nats a dimension.",
+    SLIDES["VLB"],
+    NOTES_2025["section 4.3"],
+    statement="The bound is tight where the reverse kernels are exact. With the step variance β its excess falls like "
+    "1/T; with β̃ it tends to γ/2 nats a dimension.",
     formula="E[L] = H + KL_T ⟺ exact kernels;  σ² = β: excess O(1/T);  σ² = β̃: excess → γ/2 = 0.2886",
 )
 def excess_of_the_bound() -> list[Check | Bound]:
@@ -109,8 +58,8 @@ def excess_of_the_bound() -> list[Check | Bound]:
 
 @claim(
     "A158",
-    "Lecture slides 003, training objective",
-    "A term of the bound is a weighted squared error of the noise; the simple loss drops the weight.",
+    SLIDES["Training Objective"],
+    statement="Each term of the bound is a weighted squared error of the noise. The simple loss drops the weight.",
     formula="L_{t−1} = β²/(2 σ² α (1 − ᾱ)) ‖ε − ε̂‖²; L_T = ½(ᾱ x₀² − ᾱ − log(1 − ᾱ)); L_0 = −log p(x₀ | x₁)",
 )
 def terms_of_the_bound() -> list[Check]:
@@ -125,7 +74,7 @@ def terms_of_the_bound() -> list[Check]:
         return (x - alpha * x0) / sigma + error
 
     denoiser = Denoiser(net, EXAMPLE, predicts="eps")
-    bound = variational_bound(denoiser, column([x0]), _These(column([-0.4])), variance="small")
+    bound = variational_bound(denoiser, column([x0]), Given(column([-0.4])), variance="small")
     before = posterior(EXAMPLE, EXAMPLE.at(1), EXAMPLE.at(0))
     first = 0.5 / 0.93  # ᾱ of the cleanest level
     miss, spread = error**2 * (1.0 - first) / first, float(before.variance)
@@ -134,5 +83,5 @@ def terms_of_the_bound() -> list[Check]:
         Check(bound.steps[0, 0].item(), 1.0 / 36.0, 1e-12, "L_{t−1}"),
         Check(bound.prior.item(), 0.5 * (0.45 * x0**2 - 0.45 - math.log(0.55)), 1e-12, "L_T"),
         Check(bound.decoder.item(), 0.5 * (miss / spread + math.log(2.0 * math.pi * spread)), 1e-12, "L_0"),
-        Check((simple - 1.0).abs().max().item(), 0.0, 1e-15, "weight of the simple loss, less 1"),
+        Check(largest(simple - 1.0), 0.0, 1e-15, "weight of the simple loss, less 1"),
     ]

@@ -1,4 +1,4 @@
-"""Score-based models (chapter A.10): score matching, and Langevin dynamics over many levels of noise."""
+"""Score-based models: score matching, and Langevin dynamics over many levels of noise."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ....generative.training import SNR, squared_error
 from ....solvers import SDE, EulerMaruyama, WhiteNoise, solve, unroll
 from ...oracles import GaussianMixture
 from ..claim import Bound, Check, Statistical, claim
-from ..tools.instruments import column, hermite, largest
-from ..tools.measuring import MIXTURE, gaussian
-
-__all__: list[str] = []
+from ..sources import SLIDES
+from ..tools.errors import largest
+from ..tools.points import MIXTURE, column, gaussian, grid
+from ..tools.quadrature import hermite
 
 
 @claim(
     "A171",
-    "Lecture slides 003, score matching and denoising score matching",
-    "Half the denoising loss differs from half the squared error of the score, the Fisher divergence, by a number that "
-    "does not know the network.",
+    SLIDES["Score Matching; Denoising Score Matching"],
+    statement="Half the denoising loss and half the Fisher divergence, the squared error of the score, differ by a "
+    "number that does not depend on the network.",
     formula="½ E‖s_θ − ∇log q(x̃|x)‖² = ½ E‖s_θ − ∇log q(x̃)‖² + s²/(2 q (s² + q)) for x ~ N(m, s²), x̃ = x + N(0, q)",
 )
 def denoising_score_matching() -> list[Check]:
@@ -47,8 +47,9 @@ def denoising_score_matching() -> list[Check]:
 
 @claim(
     "A172",
-    "Lecture slides 003, multiple noise levels",
-    "With the weights σ² all levels of noise count the same: the loss of the zero network is d at each of them.",
+    SLIDES["Using multiple noise levels"],
+    statement="With the weights σ² all levels of noise count the same: the zero network has the loss d at each of "
+    "them.",
     formula="λ(σ) = σ²: E σ² ‖ε/σ‖² = d",
 )
 def level_weights() -> list[Check]:
@@ -73,11 +74,11 @@ def level_weights() -> list[Check]:
 
 @claim(
     "A143",
-    "Lecture slides 003, low-density regions and annealed Langevin dynamics",
-    "Langevin dynamics does not find the masses of separated modes; annealed over levels of noise it does.",
+    SLIDES["Challenge in low data density regions; Annealed Langevin Dynamics"],
+    statement="Langevin dynamics do not find the masses of separated modes. Annealed over levels of noise, they do.",
     formula="0.8 N(5, 1) + 0.2 N(−5, 1) from U[−8, 8]: half the mass on the right without annealing, 0.8 with it",
 )
-def annealing() -> list[Bound | Statistical]:
+def annealing_finds_the_masses() -> list[Bound | Statistical]:
     """The barrier between the modes is 12.5: in 1000 steps of 0.1, a time of 50, nothing crosses, and the mass at the
     right of 0 is that of the start, 0.5. Ten levels from 10 to 0.5, 100 steps each, keep a bias, which is allowed to be
     0.05. The claims that are tested are masses within 0.05 of 0.5 and of 0.8 among 4000, so that p is near 1 where they
@@ -90,7 +91,7 @@ def annealing() -> list[Bound | Statistical]:
     data = GaussianMixture(weights, column([5.0, -5.0]), eye)
     start = 16.0 * torch.rand(n, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) - 8.0
     plain = SDE(lambda t, x: 0.5 * data.score(x, 1.0, path), lambda t, x: 1.0, noise="additive")
-    times = torch.linspace(0.0, 100.0, 1001, dtype=torch.float64)
+    times = grid(1000, 0.0, 100.0)
     stuck = solve(plain, start, times, EulerMaruyama(), WhiteNoise(1)).x
     annealed = annealed_langevin(data.denoiser(path), 10.0, 0.5, levels=10, steps=100, epsilon=0.05)
     found = solve(annealed[0], start, *annealed[1:], WhiteNoise(2)).x
@@ -105,8 +106,8 @@ def annealing() -> list[Bound | Statistical]:
 
 @claim(
     "A173",
-    "Lecture slides 003, annealed Langevin dynamics",
-    "The levels of noise fall in geometric progression, and each starts from where the last one ended.",
+    SLIDES["Annealed Langevin Dynamics"],
+    statement="The levels of noise fall in a geometric progression, and each starts from where the last one ended.",
     formula="σ_1 > σ_2 > … > σ_L, x⁽ⁱ⁺¹⁾_start = x⁽ⁱ⁾_end",
 )
 def levels_in_order() -> list[Check]:

@@ -1,7 +1,7 @@
-"""Chapter A.6: the weight of each time in a loss, the times that are drawn, and the labels.
+"""The weight of each time in a loss, the times that are drawn, and the labels.
 
-The errors of all kinds of prediction are one error in different units, so that their losses differ by a weight in t,
-which moves the variance of training, but no minimiser.
+The errors of all kinds of prediction are one error in different units, so that their losses differ by a weight in t.
+The weight changes the variance of training, but not the minimiser.
 """
 
 from __future__ import annotations
@@ -13,11 +13,23 @@ from ....generative.paths import CondOT, GaussianPath, stratified
 from ....generative.training import EDM, SNR, MinSNR, Unweighted, Weighting, squared_error
 from ...oracles import GaussianClasses
 from ..claim import Bound, Check, Statistical, claim
-from ..tools.measuring import ks_test, mean_test, most
-from ..tools.points import FEATURES, MIXED, MIXTURE, PATHS, STATES, Net, called, line, points, residual
-from ..tools.quadrature import nodes, normal
-
-__all__ = ["noise_of", "reading"]
+from ..sources import NOTES_2025, SLIDES, TUTORIAL, VDM
+from ..tools.errors import largest
+from ..tools.points import (
+    BROAD_MIXTURE,
+    FEATURES,
+    NODE_ERROR,
+    PATHS,
+    STATES,
+    Net,
+    affine_network,
+    gaussian,
+    name_of,
+    residual,
+    triples,
+)
+from ..tools.quadrature import nodes
+from ..tools.tests import ks_test, mean_test
 
 KINDS = ("score", "eps", "x0", "v")
 
@@ -29,26 +41,27 @@ def reading(denoiser: Denoiser, kind: str) -> Net:
 
 def noise_of(path: GaussianPath) -> Net:
     """ε-hat = −σ s for the score `line`."""
-    return lambda x, t, label: -torch.as_tensor(path.sigma(t))[:, None] * line(x, t)
+    return lambda x, t, label: -torch.as_tensor(path.sigma(t))[:, None] * affine_network(x, t)
 
 
 @claim(
     "A111",
-    "Lecture notes 000, section 4.2, corrected",
-    "Sample by sample the square of flow matching is k² times that of score matching: a weight, and no constant.",
+    NOTES_2025["section 4.2, corrected"],
+    statement="Sample by sample the loss of flow matching is k² times the loss of score matching: they differ by a "
+    "weight in time, and not by a constant.",
     formula="‖u − u(x|x₀)‖² = k_t² ‖s − s(x|x₀)‖²",
 )
 def ratio_of_losses() -> list[Check]:
     """For any velocity and the score that it gives: 16, 1 and 1/16 at t = 0.2, 0.5 and 0.8 on CondOT, where
     k = (1 − t)/t. A relative rounding of 1e-12; the weighting that counts errors of the velocity is k² to the same."""
-    path, (x0, eps, _) = CondOT(), points()
-    denoiser, found = Denoiser(line, path, predicts="velocity"), []
+    path, (x0, eps, _) = CondOT(), triples()
+    denoiser, found = Denoiser(affine_network, path, predicts="velocity"), []
     for t, expected in ((0.2, 16.0), (0.5, 1.0), (0.8, 0.0625)):
         times = torch.full((len(x0),), t, dtype=torch.float64)
-        flow = squared_error(line, path, "velocity", times, x0, eps)
+        flow = squared_error(affine_network, path, "velocity", times, x0, eps)
         score = squared_error(lambda x, s, _: denoiser.predict("score", s, x), path, "score", times, x0, eps)
         weight = Unweighted("velocity").of("score", path, times[:1]).item()
-        worst = ((flow / score) / expected - 1.0).abs().max().item()
+        worst = largest((flow / score) / expected - 1.0)
         found += [
             Check(worst, 0.0, 1e-12, f"t = {t:g}, the ratio over {expected:g}, less 1"),
             Check(weight, expected, 1e-11, f"t = {t:g}, the weight of the score's error"),
@@ -58,18 +71,18 @@ def ratio_of_losses() -> list[Check]:
 
 @claim(
     "A117",
-    "Tutorial 002, section 2.5",
-    "On a variance-preserving path the losses of score, ε, x₀ and v are one loss with four weights in time.",
+    TUTORIAL["section 2.5"],
+    statement="On a variance-preserving path the losses of score, ε, x₀ and v are one loss with four weights in time.",
     formula="|Δs|² = |Δε|²/σ² = (α²/σ⁴)|Δx₀|²,  |Δε|² = α²|Δv|²,  |Δx₀|² = σ²|Δv|²",
 )
 def equivalent_losses() -> list[Check]:
     """One network read as the four kinds, sample by sample: the ratios to the printed weights, less 1, by rounding over
     factors of at most 1/(α σ)² ≈ 100, 1e-12."""
-    x0, eps, t = points()
+    x0, eps, t = triples()
     found = []
     for path in PATHS[1:]:
         alpha, sigma = (torch.as_tensor(f(t))[:, None] for f in (path.alpha, path.sigma))
-        denoiser = Denoiser(line, path, predicts="v")
+        denoiser = Denoiser(affine_network, path, predicts="v")
         square = {kind: squared_error(reading(denoiser, kind), path, kind, t, x0, eps) for kind in KINDS}
         ratios = (
             square["score"] / (square["eps"] / sigma**2),
@@ -78,35 +91,37 @@ def equivalent_losses() -> list[Check]:
             square["eps"] / (alpha**2 / sigma**2 * square["x0"]),
             square["x0"] / (sigma**2 * square["v"]),
         )
-        worst = most(*((ratio - 1.0).abs().max().item() for ratio in ratios))
-        found.append(Check(worst, 0.0, 1e-12, called(path)))
+        worst = largest(*(largest(ratio - 1.0) for ratio in ratios))
+        found.append(Check(worst, 0.0, 1e-12, name_of(path)))
     return found
 
 
 @claim(
     "A121",
-    "Tutorial 002, Eq. 9-10",
-    "Weighted by σ², denoising score matching is the plain mean square of the noise.",
+    TUTORIAL["Eq. 9-10"],
+    statement="Denoising score matching with the weight σ² is the plain mean square error of the noise.",
     formula="σ² ‖s + ε/σ‖² = ‖ε̂ − ε‖²",
 )
 def weight_of_the_simple_loss() -> list[Check]:
     """The weight that counts errors of ε, on the score, over σ², and the squares themselves: rounding, 1e-12."""
-    x0, eps, t = points()
+    x0, eps, t = triples()
     found = []
     for path in PATHS:
         weight = Unweighted("eps")
         ratio = weight.of("score", path, t) / torch.as_tensor(path.sigma(t)) ** 2
-        score = squared_error(line, path, "score", t, x0, eps, weighting=weight)
+        score = squared_error(affine_network, path, "score", t, x0, eps, weighting=weight)
         noise = squared_error(noise_of(path), path, "eps", t, x0, eps)
-        worst = most((ratio - 1.0).abs().max().item(), (score / noise - 1.0).abs().max().item())
-        found.append(Check(worst, 0.0, 1e-12, called(path)))
+        worst = largest(largest(ratio - 1.0), largest(score / noise - 1.0))
+        found.append(Check(worst, 0.0, 1e-12, name_of(path)))
     return found
 
 
 @claim(
     "A122",
-    "Tutorial 002, listing of the training loss, after Kingma et al. (2021)",
-    "Stratified times are each uniform, one in every stratum, and leave a batch little of its variance.",
+    TUTORIAL["listing of the training loss"],
+    VDM,
+    statement="Each of the stratified times is uniform, each stratum has one, and the mean over a batch keeps little "
+    "of its variance.",
     formula="t_k = (u + k/B) mod 1:  Var(mean of t²) = (1 + 1/(15 B²))/(12 B²) instead of (4/45)/B",
 )
 def stratified_times() -> list[Check | Statistical]:
@@ -128,7 +143,7 @@ def stratified_times() -> list[Check | Statistical]:
     found = (v**2 + v * (batch - 1) / batch).var(correction=0).item()
     squares = (draws.square().mean(1) - 1.0 / 3.0).square()
     return [
-        Check((draws.square().mean(1) - mean).abs().max().item(), 0.0, 1e-15 * batch, "the mean of t² in a batch"),
+        Check(largest(draws.square().mean(1) - mean), 0.0, 1e-15 * batch, "the mean of t² in a batch"),
         Check(empty, 0.0, 0.0, "the share of batches with an empty stratum"),
         Check(found / variance, 1.0, 1e-9, "its variance over the formula"),
         Check((4.0 / 45.0) / batch / variance, 64.0 * 16.0 / 15.0, 0.002, "how much variance is taken away"),
@@ -140,25 +155,26 @@ def stratified_times() -> list[Check | Statistical]:
 
 @claim(
     "A125",
-    "Slides 003",
-    "A network that is told the noise level has one minimiser, whatever the weights in time; one that is not has many.",
+    SLIDES["Noise Conditional Network"],
+    statement="A network that is told the noise level has the same minimiser under all weights in time. A network "
+    "that is not told has a different one for each.",
     formula="argmin_u Σ_t w_t E‖u(x_t, t) − y_t‖² is the same for every w > 0",
 )
 def minimiser_under_weights() -> list[Check | Bound]:
-    """Told: the residual of u* is orthogonal to every h at each time, so under every weight; `MIXED` times the largest
-    weight, 25. Not told, and linear, θ x: θ = Σ w E[x y]/Σ w E[x²] for the velocity of N(0, 1) at t = 0.2 and 0.8 on
-    CondOT, E[x y] = 2t − 1, E[x²] = 0.68: 0 under equal weights, and (0.6/0.68)(w₂ − w₁)/(w₁ + w₂) under others, here
-    of the SNR on the score's clock, so that it moves by more than 0.5."""
+    """If the network is told t, the residual of u* is orthogonal to every h at each time, so under every weight:
+    `NODE_ERROR` times the largest weight, 25. A linear network θ x that is not told has θ = Σ w E[x y]/Σ w E[x²]. For
+    the velocity of N(0, 1) at t = 0.2 and 0.8 on CondOT, E[x y] = 2t − 1 and E[x²] = 0.68: θ is 0 under equal weights,
+    and (0.6/0.68)(w₂ − w₁)/(w₁ + w₂) under others, more than 0.5 if the weight is the SNR."""
     path, times, found = CondOT(), (0.2, 0.8), []
     weightings: tuple[Weighting, ...] = (SNR(), MinSNR(), EDM())
     for weighting in weightings:
         worst = 0.0
         for t in times:
-            at = nodes(MIXTURE, 64, t)
-            left = weighting.of("velocity", path, at.t)[:, None] * residual(MIXTURE, "velocity", path, at)
-            worst = most(worst, *(abs(at.mean(left * h(at.x(path))).item()) for h in FEATURES))
-        found.append(Check(worst, 0.0, 25.0 * MIXED, f"told, {weighting}"))
-    data = normal(0.0, 1.0)
+            at = nodes(BROAD_MIXTURE, 64, t)
+            left = weighting.of("velocity", path, at.t)[:, None] * residual(BROAD_MIXTURE, "velocity", path, at)
+            worst = largest(worst, *(abs(at.mean(left * h(at.x(path))).item()) for h in FEATURES))
+        found.append(Check(worst, 0.0, 25.0 * NODE_ERROR, f"told, {weighting}"))
+    data = gaussian(0.0, 1.0)
 
     def slope(weighting: Weighting | None) -> float:
         above = below = 0.0
@@ -183,25 +199,26 @@ def minimiser_under_weights() -> list[Check | Bound]:
 
 @claim(
     "A126",
-    "Lecture notes 000, section 5.1, Key Idea 5 and Summary 27",
-    "A label does not enter the conditional path; with the label fixed, the guided model is its class's plain one.",
+    NOTES_2025["section 5.1, Key Idea 5 and Summary 27"],
+    statement="The conditional path does not depend on the label. With the label fixed, the guided model is the plain "
+    "model of its class.",
     formula="u(x | x₀, y) = u(x | x₀);  u(x | y) = u of p(· | y)",
 )
 def label_and_path() -> list[Check]:
     """The same squares with and without labels for a network that ignores them: bitwise. A class against its own oracle
     through mixtures of other orders of summation: rounding, 1e-12."""
-    x0, eps, t = points()
+    x0, eps, t = triples()
     labels = torch.tensor([0, 1, 2, 0, 1, 2])
     found = []
-    classes = GaussianClasses([normal(-1.0, 0.6), MIXTURE])
+    classes = GaussianClasses([gaussian(-1.0, 0.6), BROAD_MIXTURE])
     for path in PATHS:
-        plain, told = (squared_error(line, path, "velocity", t, x0, eps, label) for label in (None, labels))
-        found.append(Check((plain - told).abs().max().item(), 0.0, 0.0, f"the loss, {called(path)}"))
+        plain, told = (squared_error(affine_network, path, "velocity", t, x0, eps, label) for label in (None, labels))
+        found.append(Check(largest(plain - told), 0.0, 0.0, f"the loss, {name_of(path)}"))
         worst = 0.0
         for label, law in enumerate(classes.classes):
             denoiser = classes.denoiser(path).given(label)
             for s in (0.1, 0.5, 0.9):
                 apart = denoiser.predict("velocity", s, STATES) - law.velocity(STATES, s, path)
-                worst = most(worst, apart.abs().max().item())
-        found.append(Check(worst, 0.0, 1e-12, f"the field of a class, {called(path)}"))
+                worst = largest(worst, largest(apart))
+        found.append(Check(worst, 0.0, 1e-12, f"the field of a class, {name_of(path)}"))
     return found
