@@ -126,7 +126,7 @@ class Claim:
 
     @property
     def order(self) -> tuple[str, int, str]:
-        """By what claims are sorted: A001, A002, …, C6a, …, E01, …"""
+        """The key that sorts claims: A001, A002, …, C6a, …, E01, …"""
         return _parts(self.id)
 
 

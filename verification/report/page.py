@@ -30,7 +30,7 @@ __all__ = ["formula", "page", "plot", "write_html"]
 
 INK, FAINT = "#010203", "#010204"
 LINES = tuple(f"#0103{k:02x}" for k in range(6))
-"""Colours that stand for those of the page, and are in no picture otherwise."""
+"""Colours that stand for those of the page; no picture has them otherwise."""
 
 
 def write_html(report: Report, file: Path) -> None:
@@ -72,7 +72,7 @@ def page(report: Report) -> str:
 
 
 def formula(text: str) -> str:
-    """As HTML, with what follows _ and ^ set low and high: x_t, e^(−λ), σ_{data}."""
+    """A formula as HTML: what follows _ and ^ is set low and high, as in x_t, e^(−λ), σ_{data}."""
     text = html.escape(text)
     for mark, tag in (("_", "sub"), (r"\^", "sup")):
         text = re.sub(mark + r"(?:\{([^{}]*)\}|\(([^()]*)\)|([0-9A-Za-zΑ-ω½]+))", rf"<{tag}>\1\2\3</{tag}>", text)
@@ -85,9 +85,9 @@ def _derivation(outcome: Outcome) -> str:
 
 
 def plot(name: str, certificates: Sequence[Certificate]) -> str:
-    """Errors against steps, a line a problem: filled where the order is read off; dotted, the declared order.
+    """Errors against steps, one line for each problem, as SVG; an empty string if there are no errors to plot.
 
-    Nothing where there are no errors: of a method that could not be measured.
+    Points are filled where the order is read off; a dotted line has the declared order.
     """
     if not any(certificate.errors for certificate in certificates):
         return ""

@@ -1,4 +1,4 @@
-"""How numbers and checks are written for a reader: short where nothing is lost, and with what they are held to.
+"""How numbers and checks are written for a reader: in short, and with what they are compared with.
 
     Check         0.25        expected 0.25 ± 1e-12
     Bound         3e-14       expected ≤ 1e-12, or ≥
@@ -22,12 +22,12 @@ AnyCheck = Check | Bound | Statistical
 
 
 def number(value: float | None) -> str:
-    """Six digits; nothing for what is not there."""
+    """The value with six digits; an empty string for None."""
     return "" if value is None else f"{value:.6g}".replace("-", "−").replace("e−0", "e−").replace("e+0", "e+")
 
 
 def expectation(check: AnyCheck) -> str:
-    """What the measured value is held to."""
+    """What the measured value is compared with."""
     if isinstance(check, Check):
         return f"{number(check.expected)} ± {number(check.tolerance)}"
     if isinstance(check, Bound):
@@ -36,7 +36,7 @@ def expectation(check: AnyCheck) -> str:
 
 
 def decisive(outcome: Outcome) -> AnyCheck | None:
-    """The check that stands for the claim; None where there is none."""
+    """The check that stands for the claim; None if it has none."""
     failed = [check for check, passed in zip(outcome.checks, outcome.passed, strict=True) if not passed]
     held = [check for check in outcome.checks if isinstance(check, Check)]
     nearest = sorted(held, key=lambda check: -abs(check.measured - check.expected) / (check.tolerance or math.inf))

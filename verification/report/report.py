@@ -36,10 +36,12 @@ FAILING = ("fail", "undecided")
 
 @dataclass(frozen=True)
 class Report:
-    """outcomes: of the claims. uncertified: solvers that may not be exported, and why. equivalences: of published
-    samplers, path by path. audits: of learned networks.
+    """What was found.
 
-    quick: slow claims and long ladders were left out. seconds: that all of it took.
+    outcomes: one for each claim. certificates: one for each solver and problem.
+    uncertified: the solvers that may not be exported, and why. equivalences: of published samplers, one for each path.
+    audits: one for each learned network. quick: whether slow claims and long ladders were left out.
+    seconds: how long all of it took.
     """
 
     outcomes: Sequence[Outcome] = ()
@@ -52,16 +54,16 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Nothing that was measured fails; an audit says where a network is good, and fails nothing."""
+        """Whether nothing that was measured fails. An audit says where a network is good, and fails nothing."""
         return self.verdicts.isdisjoint(FAILING) and not self.uncertified
 
     @property
     def verdicts(self) -> set[str]:
-        """All that occur."""
+        """All verdicts that occur."""
         return {outcome.verdict for outcome in self.outcomes} | {each.verdict for each in self.certificates}
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Of the claims and of the certificates, how many have which verdict; that none fails is said too."""
+        """How many claims and how many certificates have which verdict. A 0 says that none fails."""
         measured: dict[str, Sequence[Outcome | Certificate]] = {
             "claims": self.outcomes,
             "certificates": self.certificates,
@@ -192,12 +194,12 @@ def _certificates(certificates: Sequence[Certificate]) -> Table:
 
 
 def _add(table: Table, verdict: str, *cells: str) -> None:
-    """A row of texts as they are: brackets are no markup here."""
+    """Add a row of plain texts: brackets are no markup here."""
     table.add_row(*map(Text, cells), Text(verdict, STYLES[verdict]))
 
 
 def _failure(outcome: Outcome) -> Text:
-    """What failed, and by how much."""
+    """What failed, and by how much it failed."""
     lines = [f"{outcome.claim.id} {outcome.claim.name} fails: {outcome.claim.statement}"]
     if outcome.error is not None:
         lines.append(f"  {outcome.error}")

@@ -74,8 +74,15 @@ def verify(
 ) -> Report:
     """The report on the whole or, if claims or chapters are named, on these alone.
 
-    quick: without slow claims and audits, and with a few certificates a solver. pool: of processes, which know the
-    catalogue that the package states; without one everything runs here, in turn. Raises as `chosen`.
+    Args:
+        names: names or ids of claims.
+        chapters: names of chapters.
+        quick: leave out slow claims and audits, and measure only a few certificates a solver.
+        pool: processes to run in, which know the catalogue that the package states; without one all jobs run here.
+        progress: called after each job.
+
+    Raises:
+        ValueError: as `chosen` does.
     """
     start = time.perf_counter()
     claims = chosen(names, chapters, quick=quick)
@@ -107,7 +114,7 @@ def verify(
 
 
 def _certificate(index: int, quick: bool) -> Certificate:
-    """By its place in the table: a case refers to equations, which do not travel between processes."""
+    """The certificate of a case, which is given by its place: its equations do not travel between processes."""
     case = next(islice(cases(), index, None))
     try:
         return case.certificate(quick)
@@ -116,12 +123,12 @@ def _certificate(index: int, quick: bool) -> Certificate:
 
 
 def _measured(id: str) -> Measurement:
-    """By its id: the claim's function may not travel between processes."""
+    """A claim, measured. It is given by its id, because its function may not travel between processes."""
     return measured(CATALOGUE[id])
 
 
 def _finished(jobs: dict[str, Callable[[], Any]], pool: Executor | None) -> Iterator[tuple[str, Any]]:
-    """Names and results, as they come."""
+    """Names and results of jobs, as they finish."""
     if pool is None:
         for name, job in jobs.items():
             yield name, job()

@@ -20,7 +20,7 @@ from fokker.solvers import RK4, Euler, EulerMaruyama, ExponentialAdams, Heun
 from fokker.verification import GaussianMixture
 from fokker.verification.claims import CATALOGUE, run
 
-CHAPTERS = list(dict.fromkeys(claim.chapter for claim in CATALOGUE.values()))
+CHAPTERS = sorted({claim.chapter for claim in CATALOGUE.values()})
 NUMBERS = {
     "A": [
         *range(1, 9), *range(11, 21), *range(31, 40), *range(51, 66), *range(71, 85), *range(101, 128),

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from string import ascii_lowercase
 
 import pytest
 import torch
 
-from fokker.verification.claims import CATALOGUE, Bound, Check, Claim, Statistical, claim, run, uncovered
+from fokker.verification.claims import (
+    CATALOGUE,
+    Bound,
+    Check,
+    Citation,
+    Claim,
+    Source,
+    Statistical,
+    claim,
+    run,
+    uncovered,
+)
 from fokker.verification.claims.claim import AnyCheck
+
+SOURCE = Source("notes", "someone", "Notes", "2025", "https://example.org")
 
 
 def stated(id: str, function: Callable[[], AnyCheck | Sequence[AnyCheck]] | None) -> Claim:
-    return Claim(id, "a source", "a statement", "", False, False, "a chapter", function)
+    return Claim(id, f"name_{id}", (SOURCE["Eq. 1"],), "a statement", "", False, False, "a chapter", function)
 
 
 def p(value: float) -> Statistical:
@@ -122,48 +134,89 @@ def test_a_claim_draws_the_same_whatever_ran_before_and_leaves_the_generator_alo
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_registration_keeps_the_order_and_names_the_chapter(catalogue: dict[str, Claim]) -> None:
-    @claim("A999", "a source", "a statement", formula="x = x", erratum=True, slow=True)
+def test_registration_keeps_what_is_cited_and_the_names_of_function_and_module(catalogue: dict[str, Claim]) -> None:
+    @claim(
+        "A999",
+        SOURCE["Eq. 1"],
+        SOURCE,
+        statement="It holds.",
+        formula="x = x",
+        erratum=True,
+        damage="a bar.",
+        slow=True,
+    )
     def late() -> Check:
         """No tolerance."""
         return Check(0.0, 0.0, 0.0)
 
-    uncovered("E999", "a source", "a statement", "a reason")
-    uncovered("A000", "a source", "a statement", "a reason")
-    assert next(iter(catalogue)) == "A000"
-    assert next(reversed(catalogue)) == "E999"
-    assert catalogue["A999"] == Claim("A999", "a source", "a statement", "x = x", True, True, "test_claims", late)
-    assert catalogue["E999"] == Claim(
-        "E999", "a source", "a statement", "", True, False, "test_claims", None, "a reason"
+    @uncovered("A000", SOURCE, statement="It is unknown.")
+    def unknown() -> None:
+        """Nobody
+        knows."""
+
+    cited = (SOURCE["Eq. 1"], Citation(SOURCE))
+    assert catalogue["A999"] == Claim(
+        "A999", "late", cited, "It holds.", "x = x", True, True, "test_claims", late, damage="a bar."
     )
-    assert not catalogue["A000"].erratum
+    assert catalogue["A999"].source == "notes, Eq. 1; notes"
+    assert catalogue["A999"].note == "Found in our copy of the text. It may be damage of the extraction: a bar."
+    assert catalogue["A000"] == Claim(
+        "A000", "unknown", cited[1:], "It is unknown.", "", False, False, "test_claims", None, "Nobody knows."
+    )
+    assert catalogue["A000"].note == ""
 
 
-def test_an_id_is_given_once(catalogue: dict[str, Claim]) -> None:
+def test_an_id_and_a_name_are_given_once(catalogue: dict[str, Claim]) -> None:
+    def normal_density() -> None:
+        """A reason."""
+
+    before = dict(catalogue)
     with pytest.raises(ValueError, match="A001 of test_claims is already stated in probability; give it another id"):
-        uncovered("A001", "a source", "a statement", "a reason")
-    assert catalogue["A001"].chapter == "probability"
+        uncovered("A001", SOURCE, statement="a statement")(normal_density)
+    with pytest.raises(ValueError, match="A998 has the name normal_density of A001 in probability; name its function"):
+        uncovered("A998", SOURCE, statement="a statement")(normal_density)
+    assert catalogue == before
 
 
 @pytest.mark.parametrize("id", ["", "a001", "001", "A", "A1b2", "A 1"])
 def test_an_id_is_letters_and_digits(catalogue: dict[str, Claim], id: str) -> None:
+    def nothing() -> None:
+        """A reason."""
+
     before = dict(catalogue)
     with pytest.raises(ValueError, match="capital letters and digits"):
-        uncovered(id, "a source", "a statement", "a reason")
+        uncovered(id, SOURCE, statement="a statement")(nothing)
     assert catalogue == before
 
 
-def test_a_claim_derives_its_tolerance_and_an_uncovered_one_has_a_reason() -> None:
+def test_a_claim_derives_its_tolerance_and_cites_and_an_uncovered_one_has_a_reason() -> None:
+    def silent() -> None:
+        pass
+
+    def told() -> None:
+        """A reason."""
+
     with pytest.raises(ValueError, match="docstring that derives its tolerance"):
-        claim("A998", "a source", "a statement")(lambda: Check(0.0, 0.0, 0.0))
+        claim("A998", SOURCE, statement="a statement")(lambda: Check(0.0, 0.0, 0.0))
     with pytest.raises(ValueError, match="say why"):
-        uncovered("A998", "a source", "a statement", "")
+        uncovered("A998", SOURCE, statement="a statement")(silent)
+    with pytest.raises(ValueError, match="A998 cites no source"):
+        uncovered("A998", statement="a statement")(told)
 
 
-def test_the_catalogue_is_ordered_and_complete_in_words() -> None:
-    ids = list(CATALOGUE)
-    assert ids == sorted(ids, key=lambda id: (id[0], int(id[1:].rstrip(ascii_lowercase)), id))
-    for each in CATALOGUE.values():
-        assert each.source
+def test_the_catalogue_is_complete_in_words() -> None:
+    assert {type(each) for each in CATALOGUE.values()} == {Claim}
+    for id, each in CATALOGUE.items():
+        assert each.id == id
+        assert each.name.isidentifier()
         assert each.statement.endswith(".")
         assert (each.function is None) == bool(each.reason)
+        assert not each.damage or each.erratum
+
+
+def test_claims_are_ordered_by_letter_number_and_suffix() -> None:
+    ids = ["E02", "A100", "C6b", "A9", "C6a", "A010"]
+    claims = [stated(id, None) for id in ids]
+    assert [each.id for each in sorted(claims, key=lambda each: each.order)] == [
+        "A9", "A010", "A100", "C6a", "C6b", "E02",
+    ]  # fmt: skip

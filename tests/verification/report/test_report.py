@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,13 +17,13 @@ from rich.console import Console
 from fokker.generative import VP
 from fokker.solvers import Heun
 from fokker.verification.certificates import PROBLEMS, Case, Certificate, certify
-from fokker.verification.claims import CATALOGUE, Bound, Check, Claim, Measurement, Statistical, judged
+from fokker.verification.claims import CATALOGUE, Bound, Check, Measurement, Statistical, judged
 from fokker.verification.laws import equivalences
 from fokker.verification.networks import IDENTITIES, Audit
 from fokker.verification.networks.audit import Entry, Likelihood
 from fokker.verification.report import Report, number, plain, print_report, suite, write_html, write_json
 from fokker.verification.report.page import formula, page
-from fokker.verification.report.reading import decisive, expectation, printed_form
+from fokker.verification.report.reading import cited, decisive, expectation, printed_form
 
 CHECKS: dict[str, list[Check | Bound | Statistical]] = {
     "A001": [Check(1.0, 1.0, 1e-12, "far"), Check(1.0 + 9e-13, 1.0, 1e-12, "near")],
@@ -37,9 +39,7 @@ CLAIMS = [CATALOGUE[id] for id in CHECKS]
 def report() -> Report:
     outcomes = judged(CLAIMS, [Measurement(tuple(checks), 0.1) for checks in CHECKS.values()])
     certificates = [certify(Heun(), apart=False), Certificate.broken("Odd()", "logistic", ValueError("no order <b>"))]
-    entries = tuple(
-        Entry(name, level, 0.001, -0.001, 0.003, 0.01) for name in IDENTITIES for level in (-1.0, 0.0, 1.0)
-    )
+    entries = tuple(Entry(name, level, 0.001, -0.001, 0.003, 0.01) for name in IDENTITIES for level in (-1.0, 0.0, 1.0))
     audited = Audit("net", 100, entries, (Likelihood("held out", 16, -3.0, 0.1, 2.1, 0.02),))
     uncertified = {"Odd": "Odd is exported, but fails."}
     return Report(outcomes, certificates, uncertified, [equivalences(VP())], [audited], seconds=9.0)
@@ -76,16 +76,30 @@ def test_numbers_as_people_write_them() -> None:
 def test_the_json_has_the_shape_that_is_promised(report: Report, tmp_path: Path) -> None:
     write_json(report, tmp_path / "report.json")
     found = json.loads((tmp_path / "report.json").read_text())
-    assert set(found) >= {"claims", "certificates", "equivalences", "audits", "uncertified", "passed", "seconds"}
+    assert set(found) >= {
+        "claims",
+        "sources",
+        "certificates",
+        "equivalences",
+        "audits",
+        "uncertified",
+        "passed",
+        "seconds",
+    }
     first, second, third, erratum, uncovered = found["claims"]
     for claim in found["claims"]:
-        assert set(claim) >= {"id", "source", "statement", "measured", "expected", "tolerance", "verdict"}
+        assert set(claim) >= {"id", "name", "source", "statement", "measured", "expected", "tolerance", "verdict"}
     assert [claim["verdict"] for claim in found["claims"]] == ["pass", "fail", "pass", "pass", "not covered"]
     assert (second["measured"], second["expected"], second["tolerance"]) == (2.0, 1.0, 1e-12)
     assert third["p_value"] == 0.43
     assert [check["relation"] for check in erratum["checks"]] == [">=", "="]
     assert uncovered["measured"] is None
-    assert uncovered["reason"].startswith("nothing to compute")
+    assert uncovered["reason"].startswith("Nothing to compute")
+    assert (first["name"], first["note"]) == ("normal_density", "")
+    assert first["source"] == "lecture notes 2025, Eq. 81; lecture notes 2026, Eq. 11"
+    assert erratum["note"] == "Found in our copy of the text."
+    assert [source["name"] for source in found["sources"]] == ["lecture notes 2025", "lecture notes 2026"]
+    assert found["sources"][1]["address"] == "https://diffusion.csail.mit.edu/"
     assert first["checks"][0]["passed"]
     assert [each["verdict"] for each in found["certificates"]] == ["pass", "fail"]
     assert found["audits"][0]["entries"][0]["verdict"] == "good"
@@ -95,13 +109,16 @@ def test_the_json_has_the_shape_that_is_promised(report: Report, tmp_path: Path)
 
 def test_the_table_names_what_failed_and_by_how_much(report: Report) -> None:
     text = printed(report)
-    assert "A002 fails: " in text
+    assert "A002 mean_minimises_the_distance fails: " in text
     assert "the case that fails: 2, expected 1 ± 1e−12" in text
     assert "Odd is exported, but fails." in text
     assert "ValueError: no order <b>" in text
     assert "claims: 3 pass, 1 not covered, 1 fail" in text
     assert "certificates: 1 pass, 1 fail" in text
     assert "ddim = euler" in text
+    assert "stationary variance" in text
+    assert "https://diffusion.csail.mit.edu/2025/index.html" in text
+    assert "Errata were found in our copies of these texts." in text
 
 
 def test_a_report_passes_if_nothing_fails() -> None:
@@ -113,13 +130,15 @@ def test_a_report_passes_if_nothing_fails() -> None:
 
 def test_the_page_stands_alone_and_escapes(report: Report, tmp_path: Path) -> None:
     text = page(report)
-    assert "http://" not in text.replace("http://www.w3.org", "")
-    assert "https://" not in text
+    links = {source.address for source in cited(report.outcomes) if source.address}
+    assert set(re.findall(r'href="(https?://[^"]*)"', text)) == links
+    assert not re.search(r'(src|xlink:href)="(?!#)|url\((?!#)|@import|<link rel="stylesheet"', text)
     assert "no order &lt;b&gt;" in text
     assert "<script" in text
     assert text.count('class="item"') == 5 + 2 + 1 + len(IDENTITIES)
     for id in CHECKS:
         assert f'id="{id}"' in text
+        assert f"<code>{CATALOGUE[id].name}</code>" in text
     assert "<svg" in text
     write_html(report, tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text() == text
@@ -141,7 +160,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_claims_alone_have_no_certificates() -> None:
-    found = suite.verify(["A013", "e22"])
+    found = suite.verify(["A013", "noise that-explodes"])
     assert [outcome.claim.id for outcome in found.outcomes] == ["A013", "E22"]
     assert found.certificates == []
     assert found.equivalences == []
@@ -186,6 +205,7 @@ def test_a_method_that_raises_fails_and_the_rest_goes_on(small: None, monkeypatc
     ("ids", "chapters", "message"),
     [
         (["A999"], [], "Unknown claim 'A999'; the catalogue goes from A001 to E97"),
+        (["no-such-claim"], [], "Unknown claim 'no-such-claim'; .*, and the report has the names"),
         ([], ["nothing"], "Unknown chapter 'nothing'; choose one of probability, "),
     ],
 )
@@ -195,11 +215,22 @@ def test_unknown_names_are_refused_before_any_work(ids: list[str], chapters: lis
 
 
 def test_quick_leaves_out_what_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    slow = Claim("A001", "s", "s.", "", False, True, "probability", lambda: Check(0.0, 0.0, 0.0))
+    slow = replace(CATALOGUE["A001"], slow=True)
     monkeypatch.setattr(suite, "CATALOGUE", {"A001": slow, "A002": CATALOGUE["A002"]})
     assert [claim.id for claim in suite.chosen(quick=True)] == ["A002"]
     with pytest.raises(ValueError, match="Only slow claims are chosen"):
         suite.chosen(["A001"], quick=True)
+
+
+def test_claims_by_their_names_or_their_ids() -> None:
+    for names in (["conditional_ends", "E22"], ["Conditional-Ends", "e22"], ["a051", "NOISE THAT EXPLODES", "E22"]):
+        assert [claim.id for claim in suite.chosen(names)] == ["A051", "E22"]
+
+
+def test_claims_are_chosen_in_the_order_of_their_ids() -> None:
+    ids = [claim.id for claim in suite.chosen()]
+    assert len(ids) == len(CATALOGUE)
+    assert ids.index("A001") < ids.index("A224") < ids.index("C6a") < ids.index("E01") < ids.index("E97")
 
 
 def test_chapters_by_their_words() -> None:

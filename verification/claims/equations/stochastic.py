@@ -19,18 +19,14 @@ from scipy.stats import chi2
 from torch import Tensor
 
 from ....solvers import SDE, BrownianTree, EulerMaruyama, WhiteNoise, solve
-from ...oracles import OrnsteinUhlenbeck
 from ...statistics import rms
 from ..claim import Bound, Check, Statistical, claim
 from ..sources import NOTES_2025, NOTES_2026
 from ..tools.errors import limiting_order
+from ..tools.examples import PLAIN, PROCESS
 from ..tools.points import grid
 from ..tools.samplers import PathImpulses, path_response
 from ..tools.tests import ks_test, mean_test
-
-PROCESS = OrnsteinUhlenbeck(theta=2.0, sigma=1.5)
-PLAIN = SDE(lambda t, x: -PROCESS.theta * x, lambda t, x: PROCESS.sigma, noise="additive")
-"""The same process as an equation of which a solver knows nothing more."""
 
 
 def _covariance(path: PathImpulses, first: tuple[float, float], second: tuple[float, float]) -> float:

@@ -17,13 +17,10 @@ from ...oracles import OrnsteinUhlenbeck
 from ..claim import Check, claim
 from ..sources import BLOG, FOKKER, NOTES_2025, NOTES_2026
 from ..tools.errors import extrapolated, limiting_order
+from ..tools.examples import PLAIN, PROCESS
 from ..tools.points import grid
 from ..tools.quadrature import hermite
 from ..tools.samplers import Given, PathImpulses, path_response, response
-
-PROCESS = OrnsteinUhlenbeck(theta=2.0, sigma=1.5)
-PLAIN = SDE(lambda t, x: -PROCESS.theta * x, lambda t, x: PROCESS.sigma, noise="additive")
-"""The same process as an equation of which a solver knows nothing more."""
 
 
 @claim(

@@ -114,11 +114,12 @@ def bracket_of_the_drift() -> list[Check | Bound]:
 
 
 def _mean_rate(t: float, mean: Tensor) -> Tensor:
-    """Of the printed drift a + ⅛ s(x) + x/t on the straight path, a = (1 − t)²/t + 1 − t, s of N(3, 0.25)."""
+    """The rate of the mean under the printed drift a + ⅛ s(x) + x/t, a = (1 − t)²/t + 1 − t, s of N(3, 0.25)."""
     return (1.0 - t) ** 2 / t + 1.0 - t - 0.125 * (mean - 3.0 * t) / (0.25 * t**2 + (1.0 - t) ** 2) + mean / t
 
 
 def _variance_rate(t: float, variance: Tensor) -> Tensor:
+    """The rate of the variance under the same drift."""
     return 2.0 * variance * (1.0 / t - 0.125 / (0.25 * t**2 + (1.0 - t) ** 2)) + 0.25
 
 

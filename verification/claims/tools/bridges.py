@@ -21,7 +21,7 @@ __all__ = ["Bridge", "quantile_error"]
 
 @dataclass(frozen=True)
 class Bridge:
-    """From `source`, a mixture in one dimension, to N(mean, deviation²)."""
+    """The bridge from `source`, a mixture in one dimension, to N(mean, deviation²)."""
 
     interpolant: Interpolant
     source: GaussianMixture

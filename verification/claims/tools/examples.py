@@ -10,14 +10,14 @@ from torch import Tensor
 
 from ....generative import VE, Cosine, GaussianPath, Table, ancestral, flow
 from ....generative.denoiser import ClassifierGuidance
-from ....solvers import Dopri5, solve
-from ...oracles import GaussianClasses
+from ....solvers import SDE, Dopri5, solve
+from ...oracles import GaussianClasses, OrnsteinUhlenbeck
 from .points import MIXTURE, gaussian, grid
 from .quadrature import legendre
 from .samplers import response
 
 __all__ = [
-    "DEVIATION", "EXAMPLE", "EXAMPLE_TIMES", "MEAN", "PAIR", "chain_law", "classified_chain",
+    "DEVIATION", "EXAMPLE", "EXAMPLE_TIMES", "MEAN", "PAIR", "PLAIN", "PROCESS", "chain_law", "classified_chain",
     "printed_log_density", "reverse_diffusion",
 ]  # fmt: skip
 
@@ -29,6 +29,10 @@ EXAMPLE_TIMES = EXAMPLE.at(2), EXAMPLE.at(1)
 """The times of its last step, which has β = 0.1."""
 PAIR = GaussianClasses([gaussian(1.5, 1.0)], population=gaussian(0.0, 2.0))
 """A class N(m, s²) in a population N(0, S²): S = 2, s = 1, m = 1.5."""
+
+PROCESS = OrnsteinUhlenbeck(theta=2.0, sigma=1.5)
+PLAIN = SDE(lambda t, x: -PROCESS.theta * x, lambda t, x: PROCESS.sigma, noise="additive")
+"""The same process as an equation of which a solver knows nothing more."""
 
 
 def chain_law(path: GaussianPath, times: Tensor | None, variance: str) -> tuple[float, float]:
@@ -46,7 +50,7 @@ def classified_chain(n: int) -> tuple[float, float]:
 
 
 def reverse_diffusion(x: Tensor, score: Tensor, beta: float) -> Tensor:
-    """The mean of the slides' predictor."""
+    """The mean of the step of the slides' predictor."""
     return (2.0 - math.sqrt(1.0 - beta)) * x + beta * score
 
 

@@ -27,7 +27,7 @@ from ..tools.points import BROAD_MIXTURE, PATHS, STATES, TIMES, exact, gaussian,
 
 
 def gain(source: str, aim: str, path: GaussianPath, t: float) -> float:
-    """By how much the conversion multiplies an error."""
+    """The factor by which the conversion multiplies an error."""
     return float(conversion(coefficients(source, path, t), coefficients(aim, path, t), path, t)[1])
 
 
