@@ -10,6 +10,7 @@ from fokker.generative import VE, VP, CondOT, Cosine, GaussianPath, flow, revers
 from fokker.generative.equations import grids
 from fokker.generative.paths import (
     GeometricVE,
+    NoisyCondOT,
     Polynomial,
     Shifted,
     SubVP,
@@ -24,16 +25,23 @@ OTHERS: list[GaussianPath] = [
     SubVP(),
     Polynomial(2.0),
     GeometricVE(),
+    NoisyCondOT(0.1),
     Table(scaled_linear_betas()),
     Table(zero_terminal_snr(scaled_linear_betas())),
     Shifted(CondOT(), -1.0),
     Shifted(VP(), 0.7),
 ]
-"""Of every other class, at one order."""
+"""Paths of the other classes, for tests at one order."""
 
 each_end = pytest.mark.parametrize("path", ENDS, ids=str)
 each_order = pytest.mark.parametrize("order", [1, 2, 3, 4])
 each_corrector = pytest.mark.parametrize("corrector", [False, True], ids=["predictor", "corrector"])
+
+
+def test_no_path_is_missing_here() -> None:
+    """`Scheduled` wraps a scheduler of flow_matching, whose formulas are those of other paths here."""
+    ours = {name for name, kind in GaussianPath.registered().items() if kind.__module__.startswith("fokker.")}
+    assert {type(path).__name__ for path in [*ENDS, *OTHERS]} == ours - {"Scheduled"}
 
 
 @each_end

@@ -35,7 +35,7 @@ def test_no_oracle_is_missing_here() -> None:
 
 
 def test_no_path_is_missing_here() -> None:
-    """`Scheduled` wraps a scheduler of flow_matching, whose formulas are other paths' here."""
+    """`Scheduled` wraps a scheduler of flow_matching, whose formulas are those of other paths here."""
     ours = {name for name, kind in GaussianPath.registered().items() if kind.__module__.startswith("fokker.")}
     assert {type(path).__name__ for path in [*PATHS, *OTHERS]} == ours - {"Scheduled"}
 
