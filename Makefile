@@ -15,10 +15,10 @@ PEERS = $(PIP) --no-deps torchcfm k-diffusion
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
 
-bench: .venv/for-use  ## benchmark samplers: network evaluations against error
+bench: .venv/for-use  ## compare samplers: which one is best at each number of network evaluations
 	$(BIN)/fokker bench
 
-verify: .venv/for-use  ## measure the theory and the order of every solver (some minutes)
+verify: .venv/for-use  ## check every claim of the theory and the order of every solver (some minutes)
 	$(BIN)/fokker verify --html verify.html
 
 test: .venv/for-test  ## run the tests
@@ -30,14 +30,14 @@ slow: .venv/for-test  ## run the tests that take minutes
 mutants: .venv/for-test  ## break formulas on purpose, and count the slips that the tests notice (an hour)
 	cd tests && ../$(BIN)/python -m mutation
 
-lint: .venv/for-dev  ## read the code with ruff
+lint: .venv/for-dev  ## check the code with ruff
 	$(BIN)/ruff check .
 
-types: .venv/for-dev  ## read the types with mypy
+types: .venv/for-dev  ## check the types with mypy
 	@mkdir -p .typing && ln -sfn .. .typing/fokker
 	$(BIN)/mypy -p fokker
 
-perf: .venv/for-test  ## time the solvers beside torchdiffeq's
+perf: .venv/for-test  ## time the solvers and those of torchdiffeq in one run
 	OMP_NUM_THREADS=1 $(BIN)/pytest benchmarks/perf --benchmark-only
 
 train: .venv/for-test  ## train a shipped network again: make train NAME=digits-flow

@@ -1,8 +1,7 @@
 """The `fokker` command.
 
-torch takes over a second to import, so that commands import it when they run: `fokker --help` answers at
-once. Whatever a user can get wrong ends in one sentence on stderr and status 2; a computation that fails, in
-status 1.
+torch takes over a second to import. Each command imports it when it runs, so that `fokker --help` answers at once.
+An error in what the user gave ends in one sentence on stderr and status 2. A computation that fails ends in status 1.
 """
 
 from __future__ import annotations
@@ -88,7 +87,7 @@ def fokker(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Numerically honest solvers for diffusion and flow-matching models."""
+    """Solvers for diffusion and flow-matching models whose accuracy is measured."""
     if context.invoked_subcommand is None:
         print(context.get_help())
 
@@ -103,7 +102,7 @@ def bench(
     out: Folder = Path("bench-results"),
     json: Json = False,
 ) -> None:
-    """Find the best sampler at each number of network evaluations."""
+    """Find the best sampler for each number of network evaluations."""
     import torch
 
     from .benchmarks.bench import run
@@ -114,16 +113,19 @@ def bench(
 
 @app.command()
 def train(
-    configuration: Annotated[str, typer.Argument(metavar="NAME|CONFIG.toml", help="What to train.")],
+    configuration: Annotated[
+        str, typer.Argument(metavar="NAME|CONFIG.toml", help="A shipped configuration, or a file.")
+    ],
     steps: Steps = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", dir_okay=False, help="[default: NAME.safetensors]")
+        Path | None,
+        typer.Option(metavar="FILE", dir_okay=False, help="Where to write the network. [default: NAME.safetensors]"),
     ] = None,
     seed: TrainingSeed = None,
-    metrics: Annotated[bool, typer.Option("--metrics", help="A row a step, in FILE.csv.")] = False,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="The rows in FILE.tensorboard too.")] = False,
+    metrics: Annotated[bool, typer.Option("--metrics", help="Write one line per training step to FILE.csv.")] = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write the same to FILE.tensorboard.")] = False,
     sheet_every: Annotated[
-        int, typer.Option(metavar="N", min=0, show_default=False, help="So often, samples in FILE.sheets.")
+        int, typer.Option(metavar="N", min=0, show_default=False, help="Draw samples every N steps, in FILE.sheets.")
     ] = 0,
 ) -> None:
     """Train a network, or resume its training."""
@@ -155,7 +157,7 @@ def evaluate(
     guidance: Guidance = None,
     seed: Seed = 0,
 ) -> None:
-    """Measure a network's samples beside real images."""
+    """Compare a network's samples with real images."""
     from .benchmarks.commands.evaluate import evaluate as measure
 
     found = measure(network, samples=samples, nfe=nfe, guidance=guidance, seed=seed)
@@ -173,9 +175,11 @@ def sample(
     label: Label = None,
     guidance: Guidance = None,
     seed: Seed = 0,
-    out: Annotated[Path, typer.Option(metavar="FILE.png", dir_okay=False)] = Path("samples.png"),
+    out: Annotated[
+        Path, typer.Option(metavar="FILE.png", dir_okay=False, help="Where to write the picture.")
+    ] = Path("samples.png"),
 ) -> None:
-    """Draw samples from a network into a picture."""
+    """Draw samples from a network and write a picture."""
     from .benchmarks.commands.sample import draw
 
     draw(network, samples, out, nfe=nfe, label=label, guidance=guidance, seed=seed)
@@ -185,10 +189,16 @@ def sample(
 @app.command()
 def likelihood(
     network: Network,
-    images: Annotated[int | None, typer.Option(metavar="N", min=2, help="[default: all that are held out]")] = None,
-    trace: Annotated[str, typer.Option(metavar="NAME", help="exact, hutchinson, hutch++ or auto.")] = "auto",
-    probes: Annotated[int, typer.Option(metavar="N", min=1, help="For a trace that is not exact.")] = 8,
-    tolerance: Annotated[float, typer.Option(metavar="TOL", help="Nats per dimension and step.")] = 1e-4,
+    images: Annotated[
+        int | None, typer.Option(metavar="N", min=2, help="How many held-out images. [default: all]")
+    ] = None,
+    trace: Annotated[
+        str, typer.Option(metavar="NAME", help="How to compute the divergence: exact, hutchinson, hutch++ or auto.")
+    ] = "auto",
+    probes: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Random directions, for a trace that is not exact.")
+    ] = 8,
+    tolerance: Annotated[float, typer.Option(metavar="TOL", help="Error of one step, in nats per dimension.")] = 1e-4,
     seed: Seed = 0,
 ) -> None:
     """Measure bits/dim on held-out images, with an error budget."""
@@ -210,13 +220,17 @@ def likelihood(
 def verify(
     claims: Claims = None,
     chapters: Chapters = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Under a minute: a few certificates a solver.")] = False,
-    model: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="Audit this network instead.")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Under a minute: all claims, a few certificates per solver.")
+    ] = False,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="Audit this network instead of the theory.")
+    ] = None,
     data: Data = None,
     json: OutJson = None,
     html: OutHtml = None,
 ) -> None:
-    """Measure the theory and the order of every solver, or audit a network: what holds, and to what precision."""
+    """Check the theory and the order of every solver, or audit a network."""
     if model is not None and (claims or chapters or quick):
         raise ValueError("--model audits a network alone; leave out --claim, --chapter and --quick, or run twice.")
     if model is None and data is not None:
@@ -249,12 +263,16 @@ def probe(
 
 @app.command()
 def certify(
-    method: Annotated[str, typer.Argument(metavar="METHOD", help='dpm++2m, "ExponentialAdams(3)", package.module:f …')],
-    declared: Annotated[float | None, typer.Option(metavar="P", help="The order to judge by.")] = None,
+    method: Annotated[
+        str, typer.Argument(metavar="METHOD", help='As dpm++2m, "ExponentialAdams(3)" or package.module:f.')
+    ],
+    declared: Annotated[
+        float | None, typer.Option(metavar="P", help="The order to compare with. [default: the solver's own]")
+    ] = None,
     json: OutJson = None,
     html: OutHtml = None,
 ) -> None:
-    """Measure the order of a solver, a published sampler, or your own code."""
+    """Measure the order of a solver, a sampler or your own function."""
     import torch
 
     from .benchmarks.commands.verify import certify_method

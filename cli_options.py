@@ -1,4 +1,4 @@
-"""The arguments and options of the `fokker` command, as types: those that are shared, or long."""
+"""The arguments and options of the `fokker` command that several commands share, or that are long, as types."""
 
 from __future__ import annotations
 
@@ -29,33 +29,40 @@ __all__ = [
     "TrainingSeed",
 ]
 
-REPEATED = "May be repeated; an unknown name lists them all."
+REPEATED = "May be repeated. An unknown name lists all names."
 
 Problems = Annotated[list[str] | None, typer.Option("--problem", metavar="NAME", help=REPEATED)]
 Solvers = Annotated[list[str] | None, typer.Option("--solver", metavar="NAME", help=REPEATED)]
 Budgets = Annotated[
     list[int] | None,
-    typer.Option("--nfe", metavar="N", min=1, help="Network evaluations to spend. May be repeated."),
+    typer.Option("--nfe", metavar="N", min=1, help="Network evaluations per sample. May be repeated."),
 ]
 Noises = Annotated[
     int | None,
-    typer.Option("--samples", metavar="N", min=2, help="Initial noises. [default: the problem's own number]"),
+    typer.Option("--samples", metavar="N", min=2, help="How many initial noises. [default: the problem's own number]"),
 ]
 Folder = Annotated[
-    Path, typer.Option("--out", metavar="FOLDER", help="Where the results go; a run resumes what is there.")
+    Path, typer.Option("--out", metavar="FOLDER", help="Where to write the results. A run continues what is there.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
-Network = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A shipped network, or a checkpoint.")]
-Evaluations = Annotated[int, typer.Option("--nfe", metavar="N", min=1, help="Network evaluations a sample.")]
-Count = Annotated[int, typer.Option("--samples", metavar="N", min=1, help="How many.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+Network = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A shipped network, or a checkpoint file.")]
+Evaluations = Annotated[int, typer.Option("--nfe", metavar="N", min=1, help="Network evaluations per sample.")]
+Count = Annotated[int, typer.Option("--samples", metavar="N", min=1, help="How many samples.")]
 Guidance = Annotated[
     float | None,
-    typer.Option(metavar="W", min=0.0, help="Weight of classifier-free guidance; doubles the cost."),
+    typer.Option(metavar="W", min=0.0, help="Weight of classifier-free guidance. It doubles the cost."),
 ]
-Label = Annotated[int | None, typer.Option(metavar="K", min=0, help="The class. [default: all, in turn]")]
-Steps = Annotated[int | None, typer.Option(metavar="N", min=1, help="Instead of the configuration's.")]
-TrainingSeed = Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="Likewise.")]
-Seed = Annotated[int, typer.Option(metavar="N", min=0)]
+Label = Annotated[
+    int | None, typer.Option(metavar="K", min=0, help="The class of the samples. [default: all, in turn]")
+]
+Steps = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Training steps. [default: those of the configuration]")
+]
+TrainingSeed = Annotated[
+    int | None,
+    typer.Option("--seed", metavar="N", min=0, help="Seed of the training. [default: that of the configuration]"),
+]
+Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Seed of all random numbers.")]
 Claims = Annotated[
     list[str] | None,
     typer.Option("--claim", metavar="NAME|ID", help="One claim, as any-noise-level or A077. May be repeated."),
@@ -63,11 +70,11 @@ Claims = Annotated[
 Chapters = Annotated[list[str] | None, typer.Option("--chapter", metavar="NAME", help=REPEATED)]
 Data = Annotated[
     str | None,
-    typer.Option(metavar="NAME|FILE", help="Samples: a data set, .npy, .safetensors. [default: the network's own]"),
+    typer.Option(metavar="NAME|FILE", help="A data set, or a file .npy or .safetensors. [default: the network's own]"),
 ]
 OutJson = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", dir_okay=False, help="Write everything as JSON too.")
+    Path | None, typer.Option("--json", metavar="FILE", dir_okay=False, help="Also write everything as JSON.")
 ]
 OutHtml = Annotated[
-    Path | None, typer.Option("--html", metavar="FILE", dir_okay=False, help="Write one page with plots too.")
+    Path | None, typer.Option("--html", metavar="FILE", dir_okay=False, help="Also write a page with plots.")
 ]

@@ -42,3 +42,4 @@ from .oracles import (
     perturbed as perturbed,
 )
 from .report import Report as Report, verify as verify
+from .statistics import discrepancies as discrepancies, distances as distances, marginals as marginals, power as power
