@@ -28,7 +28,8 @@ slow: .venv/for-test  ## run the tests that take minutes
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow -n auto --maxprocesses 8
 
 mutants: .venv/for-test  ## break formulas on purpose, and count the slips that the tests notice (an hour)
-	cd tests && ../$(BIN)/python -m mutation
+	$(BIN)/pytest tools
+	cd tools && ../$(BIN)/python -m mutation
 
 lint: .venv/for-dev  ## check the code with ruff
 	$(BIN)/ruff check .

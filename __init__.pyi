@@ -4,61 +4,96 @@
 from . import benchmarks as benchmarks, generative as generative, solvers as solvers, verification as verification
 
 # Paths
-from .generative import (
-    CondOT as CondOT, Cosine as Cosine, VP as VP, SubVP as SubVP, VE as VE, GeometricVE as GeometricVE,
-    Polynomial as Polynomial, Table as Table, Shifted as Shifted, Interpolant as Interpolant,
-    minibatch_ot as minibatch_ot,
-)
-
 # Networks and guidance
-from .generative import (
-    Denoiser as Denoiser, EDM as EDM, Static as Static, Dynamic as Dynamic, CFG as CFG,
-    AutoGuidance as AutoGuidance, ClassifierGuidance as ClassifierGuidance, load as load,
-    from_diffusers as from_diffusers, from_velocity as from_velocity, from_k_diffusion as from_k_diffusion,
-)
-
 # Equations
-from .generative import flow as flow, reverse_sde as reverse_sde, diffusion_sde as diffusion_sde
-from .generative.equations import grids as grids
-
 # Samples
-from .generative import (
-    named as named, sample as sample, sample_chunks as sample_chunks, encode as encode, decode as decode,
-    round_trip as round_trip, slerp as slerp, interpolate as interpolate, ancestral as ancestral,
-    annealed_langevin as annealed_langevin,
-)
-
 # Likelihoods
 from .generative import (
-    log_likelihood as log_likelihood, LogLikelihood as LogLikelihood, Dequantisation as Dequantisation,
+    CFG as CFG,
+    EDM as EDM,
+    VE as VE,
+    VP as VP,
+    AutoGuidance as AutoGuidance,
+    ClassifierGuidance as ClassifierGuidance,
+    CondOT as CondOT,
+    Cosine as Cosine,
+    Denoiser as Denoiser,
+    Dequantisation as Dequantisation,
+    Dynamic as Dynamic,
+    GeometricVE as GeometricVE,
+    Interpolant as Interpolant,
+    LogLikelihood as LogLikelihood,
+    Polynomial as Polynomial,
+    Shifted as Shifted,
+    Static as Static,
+    SubVP as SubVP,
+    Table as Table,
+    ancestral as ancestral,
+    annealed_langevin as annealed_langevin,
+    decode as decode,
+    diffusion_sde as diffusion_sde,
+    encode as encode,
+    flow as flow,
+    from_diffusers as from_diffusers,
+    from_k_diffusion as from_k_diffusion,
+    from_velocity as from_velocity,
+    interpolate as interpolate,
+    load as load,
+    log_likelihood as log_likelihood,
+    minibatch_ot as minibatch_ot,
+    named as named,
+    reverse_sde as reverse_sde,
+    round_trip as round_trip,
+    sample as sample,
+    sample_chunks as sample_chunks,
+    slerp as slerp,
     variational_bound as variational_bound,
 )
+from .generative.equations import grids as grids
 
 # Solving an equation
-from .solvers import (
-    solve as solve, ODE as ODE, SDE as SDE, Semilinear as Semilinear, Adaptive as Adaptive,
-    SolveError as SolveError, WhiteNoise as WhiteNoise, BrownianTree as BrownianTree,
-)
-
 # Methods
-from .solvers import (
-    Euler as Euler, Heun as Heun, RK4 as RK4, Dopri5 as Dopri5, Tsit5 as Tsit5,
-    ExponentialAdams as ExponentialAdams, ExponentialRK as ExponentialRK, EulerMaruyama as EulerMaruyama,
-    Milstein as Milstein, StochasticHeun as StochasticHeun, SRA1 as SRA1,
-)
-
 # Methods around a method, methods of other libraries
-from .solvers import (
-    Ancestral as Ancestral, Churn as Churn, Langevin as Langevin, Restart as Restart, Halving as Halving,
-    Picard as Picard, TorchDiffEq as TorchDiffEq, TorchSDE as TorchSDE, SciPy as SciPy,
-)
-
 # Methods as tables
-from .solvers import Scheme as Scheme, unroll as unroll, same as same
+from .solvers import (
+    ODE as ODE,
+    RK4 as RK4,
+    SDE as SDE,
+    SRA1 as SRA1,
+    Adaptive as Adaptive,
+    Ancestral as Ancestral,
+    BrownianTree as BrownianTree,
+    Churn as Churn,
+    Dopri5 as Dopri5,
+    Euler as Euler,
+    EulerMaruyama as EulerMaruyama,
+    ExponentialAdams as ExponentialAdams,
+    ExponentialRK as ExponentialRK,
+    Halving as Halving,
+    Heun as Heun,
+    Langevin as Langevin,
+    Milstein as Milstein,
+    Picard as Picard,
+    Restart as Restart,
+    Scheme as Scheme,
+    SciPy as SciPy,
+    Semilinear as Semilinear,
+    SolveError as SolveError,
+    StochasticHeun as StochasticHeun,
+    TorchDiffEq as TorchDiffEq,
+    TorchSDE as TorchSDE,
+    Tsit5 as Tsit5,
+    WhiteNoise as WhiteNoise,
+    same as same,
+    solve as solve,
+    unroll as unroll,
+)
 
 # Exact laws
 from .verification import (
-    Gaussian as Gaussian, GaussianMixture as GaussianMixture, GaussianClasses as GaussianClasses,
+    Gaussian as Gaussian,
+    GaussianClasses as GaussianClasses,
+    GaussianMixture as GaussianMixture,
     OrnsteinUhlenbeck as OrnsteinUhlenbeck,
 )
 

@@ -44,6 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+
 def main() -> NoReturn:
     """Runs the command line; the entry point of the installed script."""
     try:

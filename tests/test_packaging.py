@@ -17,6 +17,7 @@ from source import PACKAGES, PYPROJECT, ROOT, module_files
 
 import fokker
 
+NOT_INSTALLED = {"tests", "tools"}
 NOT_SOURCE = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "*.egg-info")
 BUILD = "import sys; from setuptools import build_meta; getattr(build_meta, sys.argv[1])(sys.argv[2])"
 INFO = f"fokker-{fokker.__version__}.dist-info"
@@ -51,7 +52,7 @@ def site(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_folder_with_an_init_is_listed() -> None:
     top = [folder for folder in ROOT.iterdir() if folder.is_dir() and not folder.name.startswith(".")]
-    inits = [file for folder in top if folder.name != "tests" for file in folder.rglob("__init__.py")]
+    inits = [file for folder in top if folder.name not in NOT_INSTALLED for file in folder.rglob("__init__.py")]
     folders = {".".join(["fokker", *file.parent.relative_to(ROOT).parts]) for file in inits}
     assert sorted(PACKAGES) == sorted(folders | {"fokker"})
 

@@ -23,6 +23,7 @@ __all__ = ["PlannedStep", "adams_plan"]
 START_UPS = {4: THIRD, 5: FOURTH}
 """The one-step method by which a method of that order starts: its local error is of that order."""
 
+
 class PlannedStep(NamedTuple):
     """x_t = ratio x_s + Σ weights N + noise ξ; the newest value of N has the first weight."""
 

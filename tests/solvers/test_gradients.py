@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from cases import INITIAL, PROBLEMS, label
 from torch import Tensor, nn
 from torch.autograd import gradcheck
 
@@ -24,6 +23,7 @@ from fokker.solvers import (
     WhiteNoise,
     solve,
 )
+from fokker.verification.certificates.problems import INITIAL, PROBLEMS
 
 GRID = torch.linspace(0.0, 1.0, 5)
 SOLVERS: list[Solver] = [RK4(), ExponentialAdams(3, corrector=True), ExponentialAdams(4), ExponentialRK(3)]
@@ -46,7 +46,7 @@ def gradients(model: nn.Module, end: Tensor, x: Tensor) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("checkpoint", [False, True])
-@pytest.mark.parametrize("solver", SOLVERS, ids=label)
+@pytest.mark.parametrize("solver", SOLVERS, ids=repr)
 def test_gradcheck(solver: Solver, checkpoint: bool) -> None:
     problem = PROBLEMS["log clock"].equation
     x = INITIAL[::4, :2].clone().requires_grad_()

@@ -1,4 +1,7 @@
-"""The papers' samplers, in their own notation and with oracles of a mixture in place of their networks."""
+"""The papers' samplers, in their own notation and with oracles of a mixture in place of their networks.
+
+The data is a mixture, so that no identity holds by linearity. Which names are one sampler is in `equivalences`.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,9 @@ from itertools import pairwise
 import pytest
 import torch
 from torch import Tensor
-from toy import ENDS, MIXTURE, states
+from toy import ENDS, MIXTURE, PATHS, Draws, states
 
-from fokker.generative import VE, CondOT, Cosine, GaussianPath, flow, reverse_sde
+from fokker.generative import VE, VP, CondOT, Cosine, GaussianPath, flow, reverse_sde
 from fokker.generative.equations import grids
 from fokker.solvers import (
     EDM_HEUN,
@@ -27,6 +30,7 @@ from fokker.solvers import (
 )
 
 ONE = ExponentialAdams(1)
+UNEVEN = [0.05, 0.11, 0.3, 0.34, 0.6, 0.81, 0.9, 0.97]
 
 
 def ddim(path: GaussianPath, times: list[float], eta: float, x: Tensor, normal: Callable[[int], Tensor]) -> Tensor:
@@ -94,6 +98,10 @@ def annealed(
     return z
 
 
+def normals(n: int) -> list[Tensor]:
+    return list(torch.randn(n, 8, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64))
+
+
 def drawn(x: Tensor) -> tuple[BrownianTree, Callable[[int], Tensor]]:
     tree = BrownianTree(x, 0.0, 1.0, seed=5)
     return tree, lambda index: tree.extra(index, x)
@@ -104,15 +112,79 @@ def ratios(path: GaussianPath, times: Tensor) -> list[float]:
 
 
 @pytest.mark.parametrize("hold", ["x0", "velocity"])
-@pytest.mark.parametrize("eta", [0.3, 1.0])
+@pytest.mark.parametrize("eta", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("path", ENDS, ids=repr)
-def test_ancestral_is_ddim(path: GaussianPath, eta: float, hold: str) -> None:
+def test_ddim(path: GaussianPath, eta: float, hold: str) -> None:
     """From end to end of every path: from α = 0, where r is infinite, and to σ = 0, where no noise falls."""
     times = grids.karras(path, 7)
     x = states(path, times[0].item())
     tree, normal = drawn(x)
-    end = solve(flow(MIXTURE.denoiser(path), hold), x, times, Ancestral(ONE, eta), tree).x
+    solver = Ancestral(ONE, eta) if eta else ONE
+    end = solve(flow(MIXTURE.denoiser(path), hold), x, times, solver, tree if eta else None).x
     torch.testing.assert_close(end, ddim(path, times.tolist(), eta, x, normal), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("eta", [0.3, 0.7])
+@pytest.mark.parametrize("path", [Cosine(), VP()], ids=repr)
+def test_ddim_with_eta_between(path: GaussianPath, eta: float) -> None:
+    """Over a step h of λ, DDIM keeps √(1 − η² (1 − e^{−2h})) of ε-hat where the reverse equation keeps e^{−η² h}.
+
+    They are the same sampler when the equation's own η solves e^{−2 η'² h} = 1 − η² (1 − e^{−2h}): one number on a
+    grid uniform in log-SNR, which tends to η as h tends to 0.
+    """
+    times = grids.log_snr(path, 9, t0=0.05, t1=0.97)
+    x, noise = states(path, 0.05), normals(9)
+    h = path.half_log_snr(times[1].item()) - path.half_log_snr(times[0].item())
+    own = math.sqrt(-0.5 * math.log1p(eta**2 * math.expm1(-2.0 * h)) / h)
+    end = solve(reverse_sde(MIXTURE.denoiser(path), own), x, times, ONE, Draws(noise)).x
+    torch.testing.assert_close(end, ddim(path, times.tolist(), eta, x, noise.__getitem__), rtol=1e-11, atol=1e-11)
+    assert own < eta
+
+
+@pytest.mark.parametrize("path", PATHS, ids=repr)
+def test_holding_v_is_euler_in_the_angle(path: GaussianPath) -> None:
+    """φ = atan2(α, σ), z = x / √(α² + σ²), dz/dφ = −v / √(α² + σ²): z moves by Δφ times its slope."""
+    x = expected = states(path, UNEVEN[0])
+    for s, t in pairwise(UNEVEN):
+        length_s, length_t = (math.hypot(path.alpha(r), path.sigma(r)) for r in (s, t))
+        turn = math.atan2(path.alpha(t), path.sigma(t)) - math.atan2(path.alpha(s), path.sigma(s))
+        expected = length_t / length_s * (expected - turn * MIXTURE.v(expected, s, path))
+    end = solve(flow(MIXTURE.denoiser(path), "v"), x, UNEVEN, ONE).x
+    torch.testing.assert_close(end, expected, rtol=1e-12, atol=1e-12)
+
+
+def dpm_solver(path: GaussianPath, times: list[float], kappa: float, x: Tensor, noise: list[Tensor]) -> Tensor:
+    """DPM-Solver++(2M) and, for κ = 1, SDE-DPM-Solver++(2M) (Lu et al. 2211.01095, prop. 4.1, section 5).
+
+    The integral of the linear interpolant is taken exactly, as with the public code's solver_type "taylor".
+    The first step is of first order, corrected with the value that the second step evaluates anyway.
+    """
+    previous = h_previous = None
+    value = MIXTURE.x0(x, times[0], path)
+    for i, (s, t) in enumerate(pairwise(times)):
+        h = path.half_log_snr(t) - path.half_log_snr(s)
+        alpha, sigma, z = path.alpha(t), path.sigma(t), (1.0 + kappa) * h
+        kept = sigma / path.sigma(s) * math.exp(-kappa * h) * x
+        kept = kept + sigma * math.sqrt(-math.expm1(-2.0 * kappa * h)) * noise[i]
+        first, second = -alpha * math.expm1(-z), alpha * (math.expm1(-z) / z + 1.0)
+        if previous is None:
+            x = kept + first * value
+            following = MIXTURE.x0(x, t, path)
+            x = kept + first * value + second * (following - value)
+        else:
+            x = kept + first * value + second * (h / h_previous) * (value - previous)
+            following = MIXTURE.x0(x, t, path) if t != times[-1] else None
+        previous, value, h_previous = value, following, h
+    return x
+
+
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+@pytest.mark.parametrize("path", PATHS, ids=repr)
+def test_dpm_solver_is_the_second_exponential_method(path: GaussianPath, eta: float) -> None:
+    x, noise = states(path, UNEVEN[0]), normals(7)
+    equation = reverse_sde(MIXTURE.denoiser(path), eta, "x0")
+    end = solve(equation, x, UNEVEN, ExponentialAdams(2), Draws(noise)).x
+    torch.testing.assert_close(end, dpm_solver(path, UNEVEN, eta**2, x, noise), rtol=1e-11, atol=1e-11)
 
 
 @pytest.mark.parametrize("eta", [0.5, 1.0])

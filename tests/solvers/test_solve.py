@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from cases import INITIAL, PROBLEMS, SPEEDS
 from torch import Tensor
 
 from fokker.solvers import (
@@ -34,6 +33,7 @@ from fokker.solvers import (
     solve,
 )
 from fokker.solvers.loop.diagnosis import FiniteWatch
+from fokker.verification.certificates.problems import INITIAL, PROBLEMS, SPEEDS
 
 X = INITIAL[::4]
 DECAY = ODE(lambda t, x: -x)
@@ -62,22 +62,6 @@ def test_the_state_keeps_its_dtype(solver: Any, dtype: torch.dtype) -> None:
     solution = solve(equation, X.to(dtype), times, solver)
     assert solution.x.dtype == dtype
     torch.testing.assert_close(solution.x.double(), solve(equation, X, times, solver).x, rtol=0.0, atol=64 * 6e-8)
-
-
-def test_a_solve_differentiates() -> None:
-    x = X.clone().requires_grad_()
-    end = solve(DECAY, x, GRID, RK4()).x
-    (gradient,) = torch.autograd.grad(end.sum(), x)
-    factor = 1 - 0.25 + 0.25**2 / 2 - 0.25**3 / 6 + 0.25**4 / 24  # of one step
-    torch.testing.assert_close(gradient, torch.full_like(X, factor**4))
-
-
-def test_without_noise_euler_maruyama_is_euler() -> None:
-    drift = PROBLEMS["ode"].equation
-    deterministic = solve(drift, X, GRID, Euler()).x
-    assert torch.equal(solve(drift, X, GRID, EulerMaruyama()).x, deterministic)
-    quiet = SDE(drift.drift, lambda t, x: 0.0, noise="additive")
-    assert torch.equal(solve(quiet, X, GRID, EulerMaruyama(), WhiteNoise(0)).x, deterministic)
 
 
 def test_a_semilinear_equation_differentiates_itself() -> None:
@@ -168,14 +152,6 @@ def test_on_a_device_the_end_is_looked_at() -> None:
     assert watch.trouble() is None
 
 
-def test_an_adaptive_solve_into_a_singularity_names_where_it_stopped() -> None:
-    blowup = ODE(lambda t, x: x**2)  # x₀ = 2 reaches infinity at t = 1/2
-    with pytest.raises(SolveError, match=r"step size fell to .* at t = 0\.5") as failure:
-        solve(blowup, torch.full((1, 1), 2.0, dtype=torch.float64), Adaptive(0.0, 1.0, rtol=1e-6, atol=1e-6), Dopri5())
-    assert failure.value.solution.status == "underflow"
-    assert abs(failure.value.solution.ts[-1] - 0.5) < 1e-5
-
-
 def test_a_budget_is_never_exceeded() -> None:
     with pytest.raises(SolveError, match="max_nfe = 20 evaluations were spent at t = ") as failure:
         solve(DECAY, X, Adaptive(0.0, 1.0, rtol=1e-9, atol=1e-9), Dopri5(), max_nfe=20)
@@ -258,8 +234,6 @@ BAD_INPUT: dict[str, tuple[Bad, type[Exception], str]] = {
     "adaptive from −∞": (lambda: Adaptive(-math.inf, 1.0, rtol=1e-3, atol=1e-3), ValueError, "different finite times"),
     "adaptive to ∞": (lambda: Adaptive(0.0, math.inf, rtol=1e-3, atol=1e-3), ValueError, "different finite times"),
     "no tolerance": (lambda: Adaptive(0.0, 1.0, rtol=0.0, atol=1e-3), ValueError, "positive tolerances"),
-    "a grid for dopri5": (lambda: solve(DECAY, X, GRID, TorchDiffEq("dopri5")), ValueError, "chooses its own steps"),
-    "an unknown method": (lambda: TorchDiffEq("rk5"), ValueError, "choose one of euler, midpoint"),
     "an unknown order": (lambda: ExponentialAdams(5), ValueError, "orders 1, 2, 3 and 4"),
     "an unknown noise": (lambda: SDE(lambda t, x: x, lambda t, x: x, noise="white"), ValueError, "diagonal"),
     "Stratonovich": (

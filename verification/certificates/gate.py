@@ -19,7 +19,7 @@ EXPORTED = {
 
 
 def uncertified(certificates: Sequence[Certificate], exported: set[type[Solver]] = EXPORTED) -> dict[str, str]:
-    """The exported classes without a certificate that passes, each with a sentence that says what to do."""
+    """The exported classes whose order nothing certifies, by name, each with a sentence that says what is missing."""
     verdicts: dict[str, list[Certificate]] = {}
     for certificate in certificates:
         verdicts.setdefault(certificate.method.partition("(")[0], []).append(certificate)
@@ -27,9 +27,12 @@ def uncertified(certificates: Sequence[Certificate], exported: set[type[Solver]]
     for name in sorted(each.__name__ for each in exported):
         own = verdicts.get(name, [])
         if not own:
-            found[name] = f"{name} is exported, but nothing measures its order; add it to `certificate_table`."
+            reason = "nothing measures its order; add it to `FIXED_STEP` in verification/certificates/table.py."
         elif failed := [each for each in own if each.verdict in ("fail", "undecided")]:
-            found[name] = f"{name} is exported, but {failed[0].verdict}s on {failed[0].problem}: {failed[0].reason}"
+            reason = f"its certificate on {failed[0].problem} says {failed[0].verdict}: {failed[0].reason}"
         elif not any(each.passed for each in own):
-            found[name] = f"{name} is exported, but nowhere of the order it declares: {own[0].reason}"
+            reason = f"no certificate shows the order that it declares: {own[0].reason}"
+        else:
+            continue
+        found[name] = f"{name} is exported, but {reason}"
     return found

@@ -7,18 +7,16 @@ from itertools import pairwise
 
 import pytest
 import torch
-from convergence import slope
-from impulses import DATA, MEAN, VARIANCE, Impulses
 from torch import Tensor
-from toy import MIXTURE, PATHS, Draws, states
+from toy import LINE, MEAN, MIXTURE, PATHS, VARIANCE, Draws, output, states
 
-from fokker.generative import VE, VP, CondOT, Cosine, Denoiser, GaussianPath, reverse_sde
-from fokker.generative.denoiser import Static
+from fokker.generative import VE, VP, CondOT, Denoiser, GaussianPath, reverse_sde
 from fokker.generative.discrete import ancestral, posterior
 from fokker.generative.discrete.chain import chain_times, share
 from fokker.generative.equations import grids
 from fokker.generative.paths import Real, Table, linear_betas
 from fokker.solvers import BrownianTree, ExponentialAdams, SolveError, WhiteNoise, solve
+from fokker.verification.laws import impulse_response
 
 TABLE = Table(linear_betas(50, 0.002, 0.3))
 ALL = [*PATHS, TABLE]
@@ -68,23 +66,6 @@ def test_bayes_on_the_grid_of_a_whole_chain() -> None:
         expected = gain, (a[i + 1] - gain * a[i]).item(), (cov[i + 1, i + 1] - gain * cov[i, i + 1]).item()
         found = made.from_x[i].item(), made.from_x0[i].item(), made.variance[i].item()
         assert found == pytest.approx(expected, rel=1e-10)
-
-
-def test_the_posterior_as_ddpm_prints_it() -> None:
-    """Ho et al. (2006.11239), eq. 7, with products of 1 − β that know no path. Dropping the bars changes it."""
-    betas = torch.tensor(TABLE.betas, dtype=torch.float64)
-    abar = torch.cumprod(1.0 - betas, 0)
-    times = chain_times(TABLE)
-    made = posterior(TABLE, times[:-2], times[1:-1])
-    beta, now, before = betas[1:].flip(0), abar[1:].flip(0), abar[:-1].flip(0)
-    torch.testing.assert_close(made.transition, beta, rtol=1e-11, atol=0.0)
-    torch.testing.assert_close(made.variance, (1.0 - before) / (1.0 - now) * beta, rtol=1e-11, atol=0.0)
-    torch.testing.assert_close(made.from_x0, before.sqrt() * beta / (1.0 - now), rtol=1e-11, atol=0.0)
-    torch.testing.assert_close(made.from_x, (1.0 - beta).sqrt() * (1.0 - before) / (1.0 - now), rtol=1e-11, atol=0.0)
-    x, eps = torch.tensor([[0.4]], dtype=torch.float64), torch.tensor([[-0.8]], dtype=torch.float64)
-    printed = (x - (beta / (1.0 - now).sqrt())[:, None] * eps) / (1.0 - beta).sqrt()[:, None]
-    found = made.mean_from_eps(x.expand(len(beta), 1), eps.expand(len(beta), 1))
-    torch.testing.assert_close(found, printed, rtol=1e-11, atol=0.0)
 
 
 def test_at_the_ends_of_a_path() -> None:
@@ -139,23 +120,11 @@ def test_ddpm_as_printed(variance: str) -> None:
 
 
 def law(path: GaussianPath, variance: str | float, times: Tensor | None = None) -> tuple[float, float, int]:
-    """Mean, deviation and number of draws of what the chain makes of N(0, 1), exactly (see `impulses`)."""
-    steps = len(chain_times(path, times)) - 1
-    x = torch.zeros(steps + 2, 1, dtype=torch.float64)
-    x[1] = 1.0
-    impulses = Impulses()
-    response = ancestral(DATA.denoiser(path), x, impulses, times, variance=variance).x[:, 0]
-    scales = response[1:] - response[0]
-    return response[0].item(), scales.square().sum().sqrt().item(), impulses.drawn
-
-
-@pytest.mark.parametrize(("variance", "deviation"), [("small", 0.4961), ("large", 0.5008)])
-def test_the_law_of_ddpm_with_a_thousand_steps(variance: str, deviation: float) -> None:
-    """Of N(0.7, 0.25), with the exact network; numbers from an independent recursion of mean and variance."""
-    mean, found, drawn = law(Table(linear_betas(1000)), variance)
-    assert found == pytest.approx(deviation, abs=6e-5)
-    assert mean == pytest.approx(MEAN, abs=2e-5)
-    assert drawn == 999  # none in the last step
+    """Mean, deviation and number of draws of what the chain makes of N(0, 1), exactly."""
+    denoiser = LINE.denoiser(path)
+    affine = impulse_response(lambda x, noise: ancestral(denoiser, x, noise, times, variance=variance).x, dim=1)
+    mean, squared = output(affine, 0.0, 1.0)
+    return mean, math.sqrt(squared), len(affine.noises)
 
 
 def test_the_law_by_a_recursion_of_moments() -> None:
@@ -175,42 +144,6 @@ def test_the_law_by_a_recursion_of_moments() -> None:
             squared = (keep + take * k) ** 2 * squared + noise
         found = law(TABLE, variance)
         assert found[:2] == pytest.approx((mean, math.sqrt(squared)), rel=1e-11)
-
-
-def test_a_hundred_steps_leave_a_deficit_with_a_perfect_network() -> None:
-    """On the cosine schedule, λ from −7.5 to 7.5 (half the papers'); the published last step is x₀-hat."""
-    known = {10: -0.111, 20: -0.0677, 40: -0.0389, 80: -0.0214, 160: -0.0114, 320: -0.0059}
-    errors = {n: law(Cosine(), "small", grids.uniform(Cosine(), n))[1] - 0.5 for n in known}
-    assert list(errors.values()) == pytest.approx(list(known.values()), abs=6e-4)
-    assert slope([160, 320], [abs(errors[160]), abs(errors[320])]) == pytest.approx(1.0, abs=0.1)
-
-
-@pytest.mark.parametrize("variance", ["small", "large"])
-def test_the_chain_is_of_weak_order_one(variance: str) -> None:
-    """On tables β_i = β(i/T)/T with the same ∫β the law of the output tends to that of the data."""
-    counts = [125, 250, 500]
-    errors = [
-        math.dist(law(Table(linear_betas(n, 0.1 / n, 20.0 / n)), variance)[:2], (MEAN, math.sqrt(VARIANCE)))
-        for n in counts
-    ]
-    assert slope(counts, errors) == pytest.approx(1.0, abs=0.15)
-
-
-def test_clipping_is_for_data_inside_the_bounds() -> None:
-    """N(0, 4) through x₀-hat in [−1, 1]: sd 0.755 instead of 1.96, at 100 steps. 20000 samples, a standard error of
-    0.004 each; five of them, one false alarm in a million, see a fault of 0.04."""
-
-    def exact(x: Tensor, t: Tensor) -> Tensor:
-        alpha, sigma = (of(t).reshape(-1, 1) for of in (Cosine().alpha, Cosine().sigma))
-        return 4.0 * alpha / (4.0 * alpha**2 + sigma**2) * x
-
-    wide = Denoiser(exact, Cosine(), predicts="x0")
-    clipped = Denoiser(exact, Cosine(), predicts="x0", threshold=Static())
-    x = torch.randn(20000, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    times = grids.uniform(Cosine(), 100)
-    for denoiser, deviation in ((wide, 1.964), (clipped, 0.755)):
-        found = ancestral(denoiser, x, WhiteNoise(1), times, variance="small").x
-        assert found.std().item() == pytest.approx(deviation, abs=5.0 * deviation / math.sqrt(2 * 20000) + 5e-3)
 
 
 def with_variance(path: GaussianPath, v: Real | Tensor) -> Denoiser:

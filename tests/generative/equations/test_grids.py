@@ -21,23 +21,16 @@ each_grid = pytest.mark.parametrize("grid", GRIDS, ids=lambda grid: grid.__name_
 
 @each_path
 @each_grid
-@pytest.mark.parametrize("n", [1, 2, 3, 7, 100])
-def test_times_increase_from_end_to_end(grid: Callable[..., Tensor], path: GaussianPath, n: int) -> None:
-    times = grid(path, n)
-    assert times.dtype == torch.float64
-    assert times.shape == (n + 1,)
-    assert (times.diff() > 0.0).all()
-    assert (times[0].item(), times[-1].item()) == (0.0, 1.0)
-
-
-@each_path
-@each_grid
-@pytest.mark.parametrize("n", [1, 2, 7])
-def test_ends_are_those_asked_for(grid: Callable[..., Tensor], path: GaussianPath, n: int) -> None:
-    times = grid(path, n, t0=0.1, t1=0.9)
-    assert times.shape == (n + 1,)
-    assert (times.diff() > 0.0).all()
-    assert (times[0].item(), times[-1].item()) == (0.1, 0.9)
+@pytest.mark.parametrize("ends", [(0.0, 1.0), (0.1, 0.9)])
+def test_times_increase_from_end_to_end(
+    grid: Callable[..., Tensor], path: GaussianPath, ends: tuple[float, float]
+) -> None:
+    for n in (1, 2, 3, 7, 100):
+        times = grid(path, n) if ends == (0.0, 1.0) else grid(path, n, t0=ends[0], t1=ends[1])
+        assert times.dtype == torch.float64
+        assert times.shape == (n + 1,)
+        assert (times.diff() > 0.0).all()
+        assert (times[0].item(), times[-1].item()) == ends
 
 
 @each_path

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from toy import GAUSSIAN, MIXTURE
+from toy import GAUSSIAN, MIXTURE, random_mixture
 
 from fokker.generative import CFG, VP, CondOT, Denoiser, GaussianPath, log_likelihood
 from fokker.generative.likelihood.budget import FEWEST_STEPS, Price, divide
 from fokker.generative.likelihood.change_of_variables import even_times
 from fokker.solvers import ExponentialAdams
-from fokker.verification import GaussianMixture
 from fokker.verification.oracles import GaussianClasses
 
 SOLVER = ExponentialAdams(3, corrector=True)
@@ -19,14 +18,6 @@ CLASSES = GaussianClasses([MIXTURE, GAUSSIAN])
 
 def guided(path: GaussianPath) -> Denoiser:
     return CFG(CLASSES.denoiser(path).given(0), 2.0)
-
-
-def random_mixture(dim: int) -> GaussianMixture:
-    g = torch.Generator().manual_seed(dim)
-    root = torch.randn(4, dim, dim, dtype=torch.float64, generator=g)
-    covs = root @ root.mT / dim + 0.1 * torch.eye(dim, dtype=torch.float64)
-    means = torch.randn(4, dim, dtype=torch.float64, generator=g)
-    return GaussianMixture(torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64), means, covs)
 
 
 @pytest.mark.parametrize("path", [CondOT(), VP()], ids=str)

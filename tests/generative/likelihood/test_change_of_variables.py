@@ -11,13 +11,13 @@ import pytest
 import torch
 from scipy.integrate import quad
 from torch import Tensor
-from toy import ENDS, GAUSSIAN, MIXTURE, states
+from toy import ENDS, GAUSSIAN, MIXTURE, log_normal, states
 
 from fokker.generative import VE, VP, CondOT, Cosine, Denoiser, GaussianPath, flow, log_likelihood
 from fokker.generative.likelihood import Hutchinson
 from fokker.generative.likelihood.change_of_variables import ChangeOfVariables, clock, even_times, scale, time_of
 from fokker.generative.likelihood.trace import estimator
-from fokker.solvers import RK4, Adaptive, Heun, Tsit5, solve
+from fokker.solvers import Adaptive, Heun, Tsit5, solve
 from fokker.verification import Gaussian, GaussianMixture
 
 each_path = pytest.mark.parametrize("path", ENDS, ids=str)
@@ -33,11 +33,6 @@ def network(x: Tensor, time: Tensor, label: Tensor) -> Tensor:
 
 def change(denoiser: Denoiser, x: Tensor, kind: str = "exact") -> ChangeOfVariables:
     return ChangeOfVariables(denoiser, estimator(kind, 3, "rademacher", x, 0), x.shape[1:])
-
-
-def normal(x: Tensor, sigma: float) -> Tensor:
-    """log N(x; 0, σ² I) for x (B, d)."""
-    return -0.5 * (x / sigma).square().sum(1) - x.shape[1] * math.log(sigma * math.sqrt(2.0 * math.pi))
 
 
 def held(denoiser: Denoiser, t: float, x: Tensor) -> Tensor:
@@ -172,42 +167,6 @@ def test_an_operation_without_a_forward_derivative() -> None:
         assert (one.nfe, one.nfe.jvp, one.nfe.vjp) == (20, 0, 8 * directions)  # 2 (4 + 2) + (5 + 3)
 
 
-def log_determinant(denoiser: Denoiser, path: GaussianPath, x: Tensor, n: int) -> Tensor:
-    """log|det| of the map from data to noise by the Jacobian of n steps of RK4, a product of eigenvalues, (B,)."""
-    one = change(denoiser, x)
-    times = torch.linspace(float(clock(path, 1.0)), float(clock(path, 0.0)), n + 1, dtype=torch.float64)
-
-    def mapped(y: Tensor) -> Tensor:
-        return scale(one.path, 0.0) * solve(one.flow(), y[None] / scale(one.path, 1.0), times, RK4()).x[0]
-
-    eigenvalues = torch.linalg.eigvals(torch.stack([torch.func.jacrev(mapped)(y) for y in x]))
-    return eigenvalues.prod(-1).real.log()
-
-
-@pytest.mark.parametrize("path", [CondOT(), VP()], ids=str)
-def test_the_determinant_of_the_flow_map(path: GaussianPath) -> None:
-    """exp of what the likelihood uses is the product of the eigenvalues of the solved map's Jacobian."""
-    x = MIXTURE.sample(3, 1)
-    result = log_likelihood(MIXTURE.denoiser(path), x, Adaptive(1.0, 0.0, rtol=1e-9, atol=1e-9))
-    used = result.value - normal(result.latent, path.sigma(0.0))
-    torch.testing.assert_close(used, log_determinant(MIXTURE.denoiser(path), path, x, 40), rtol=0.0, atol=1e-5)
-
-
-@each_path
-def test_the_determinant_of_the_flow_map_of_a_gaussian(path: GaussianPath) -> None:
-    """(1/2) Σ log (v_end/v_start) of every principal axis, v = α² c + σ², for a covariance that is nowhere the
-    identity; and the other end is that of the closed form.
-    """
-    x = GAUSSIAN.sample(4, 1)
-    result = log_likelihood(GAUSSIAN.denoiser(path), x, Adaptive(1.0, 0.0, rtol=1e-9, atol=1e-9))
-    spectrum = torch.linalg.eigvalsh(GAUSSIAN.covs[0])
-    v0, v1 = (path.alpha(t) ** 2 * spectrum + path.sigma(t) ** 2 for t in (0.0, 1.0))
-    prior = normal(result.latent, path.sigma(0.0))
-    torch.testing.assert_close(result.value - prior, 0.5 * (v0 / v1).log().sum().expand(4), rtol=0.0, atol=1e-6)
-    expected = GAUSSIAN.flow_map(x, 1.0, 0.0, path) / path.sigma(0.0)
-    torch.testing.assert_close(result.latent / path.sigma(0.0), expected, rtol=0.0, atol=1e-6)
-
-
 def mismatch_errors(law: GaussianMixture, kind: str = "exact") -> list[float]:
     """rms against log p_t(x) − log N(x; 0, σ²), on CondOT from α/σ = 1/25 to 1/200."""
     path, found = CondOT(), []
@@ -216,7 +175,7 @@ def mismatch_errors(law: GaussianMixture, kind: str = "exact") -> list[float]:
         t = 1.0 / (1.0 + ratio)
         x = path.alpha(t) * law.sample(64, 1) + path.sigma(t) * eps
         value, spends = change(law.denoiser(path), x, kind).prior_mismatch(x, t)
-        exact = law.log_prob(x, t, path) - normal(x, path.sigma(t))
+        exact = law.log_prob(x, t, path) - log_normal(x, path.sigma(t))
         found.append(float((value - exact).square().mean().sqrt()))
         assert spends == 1
     return found

@@ -5,32 +5,26 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from convergence import rms, slope
-from scipy.integrate import solve_ivp
 from scipy.interpolate import KroghInterpolator
 from scipy.stats import binom, t as student
 from torch import Tensor
-from toy import ENDS, GAUSSIAN, MIXTURE, states
+from toy import ENDS, GAUSSIAN, MIXTURE, log_normal, random_mixture, states
 
 from fokker.generative import CFG, VE, VP, CondOT, Cosine, Denoiser, GaussianPath, log_likelihood
-from fokker.generative.denoiser import AutoGuidance
 from fokker.generative.likelihood.along_flow import AlongFlow
 from fokker.generative.likelihood.change_of_variables import ChangeOfVariables, even_times
 from fokker.generative.likelihood.quadrature import clenshaw_curtis
 from fokker.generative.likelihood.trace import estimator
-from fokker.generative.paths import Real, sqrt
 from fokker.solvers import (
     RK4,
     Adaptive,
     Dopri5,
     ExponentialAdams,
-    ExponentialRK,
     Heun,
     Restart,
     SolveError,
@@ -39,6 +33,7 @@ from fokker.solvers import (
 )
 from fokker.verification import Gaussian, GaussianMixture
 from fokker.verification.oracles import GaussianClasses, guided_law
+from fokker.verification.statistics.slopes import rms, slope
 
 CLASSES = GaussianClasses([MIXTURE, GAUSSIAN])
 
@@ -47,23 +42,9 @@ def within(tolerance: float, t0: float = 1.0, t1: float = 0.0) -> Adaptive:
     return Adaptive(t0, t1, rtol=tolerance, atol=tolerance)
 
 
-def random_mixture(dim: int) -> GaussianMixture:
-    """Four components of full covariance."""
-    g = torch.Generator().manual_seed(dim)
-    root = torch.randn(4, dim, dim, dtype=torch.float64, generator=g)
-    covs = root @ root.mT / dim + 0.1 * torch.eye(dim, dtype=torch.float64)
-    means = torch.randn(4, dim, dtype=torch.float64, generator=g)
-    return GaussianMixture(torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64), means, covs)
-
-
-def normal(x: Tensor, sigma: float) -> Tensor:
-    """log N(x; 0, σ² I) for x (B, d)."""
-    return -0.5 * (x / sigma).square().sum(1) - x.shape[1] * math.log(sigma * math.sqrt(2.0 * math.pi))
-
-
 def exact(law: GaussianMixture, latent: Tensor, t: float, path: GaussianPath) -> Tensor:
     """What `prior_mismatch` is to second order: log p_t(x) − log N(x; 0, σ² I)."""
-    return law.log_prob(latent, t, path) - normal(latent, path.sigma(t))
+    return law.log_prob(latent, t, path) - log_normal(latent, path.sigma(t))
 
 
 def close(found: Tensor, expected: Tensor, atol: float) -> None:
@@ -111,7 +92,7 @@ def test_every_path_gives_the_density_of_one_law(path: GaussianPath) -> None:
 
 @pytest.mark.parametrize(
     ("path", "data_end", "noise_end"),
-    [(CondOT(), 1.0, 0.2), (CondOT(), 0.9, 0.3), (Cosine(), 0.9, 0.0), (VP(), 0.97, 0.3), (VE(), 0.99, 0.2)],
+    [(CondOT(), 0.9, 0.3), (Cosine(), 0.9, 0.0), (VP(), 1.0, 0.3)],
     ids=str,
 )
 def test_ends_within_the_path_give_the_marginal_density(
@@ -124,7 +105,7 @@ def test_ends_within_the_path_give_the_marginal_density(
 
 
 @pytest.mark.parametrize(
-    ("path", "ends"), [(CondOT(), (0.8, 0.1)), *((path, (1.0, 0.0)) for path in (CondOT(), VP()))], ids=str
+    ("path", "ends"), [(CondOT(), (0.8, 0.1)), (VP(), (1.0, 0.0))], ids=str
 )
 def test_both_directions_give_the_same_value(path: GaussianPath, ends: tuple[float, float]) -> None:
     x = states(path, ends[0], 3)
@@ -153,10 +134,8 @@ def test_both_directions_of_a_grid() -> None:
     ("solver", "steps"),
     [
         (Heun(), (32, 64, 128)),
-        (ExponentialAdams(2), (32, 64, 128)),
         (ExponentialAdams(3), (64, 128, 256)),
         (ExponentialAdams(3, corrector=True), (96, 192, 384)),
-        (ExponentialRK(3), (64, 128, 256)),
         (RK4(), (64, 128, 256)),
     ],
     ids=repr,
@@ -198,8 +177,8 @@ def test_grids_of_a_few_steps(n: int) -> None:
     assert result.nfe == (3 * n + 1 if n == 1 else 3 * n + 1 + 3 * coarse + 1)
 
 
-@pytest.mark.parametrize("law", [MIXTURE, random_mixture(2), random_mixture(4)], ids=["toy", "2", "4"])
-@pytest.mark.parametrize("tolerance", [1e-4, 1e-5, 1e-6])
+@pytest.mark.parametrize("law", [MIXTURE, random_mixture(4)], ids=["toy", "4"])
+@pytest.mark.parametrize("tolerance", [1e-4, 1e-6])
 def test_adaptive_errors_are_what_was_asked_for_and_what_is_estimated(law: GaussianMixture, tolerance: float) -> None:
     """On 100 draws: an rms error below the tolerance a dimension, and an estimate that is no less, and no more than 20
     times as large, in the rms; nine in ten of the samples lie within 5 times their own, which is one difference of two
@@ -300,39 +279,6 @@ def test_the_defaults() -> None:
 # Clocks and kinds.
 
 
-@dataclass(frozen=True)
-class Squared(GaussianPath):
-    """Another path at the time t²: t is 0 and 1 where it is."""
-
-    path: GaussianPath
-
-    def alpha(self, t: Real) -> Real:
-        return self.path.alpha(t * t)
-
-    def sigma(self, t: Real) -> Real:
-        return self.path.sigma(t * t)
-
-    def d_alpha(self, t: Real) -> Real:
-        return 2.0 * t * self.path.d_alpha(t * t)
-
-    def d_sigma(self, t: Real) -> Real:
-        return 2.0 * t * self.path.d_sigma(t * t)
-
-    def time(self, log_snr: Real) -> Real:
-        t = self.path.time(log_snr)
-        return sqrt(t.clamp(min=0.0) if isinstance(t, Tensor) else max(t, 0.0))
-
-
-@pytest.mark.parametrize("path", [CondOT(), VP()], ids=str)
-def test_a_change_of_the_time_changes_nothing(path: GaussianPath) -> None:
-    net = MIXTURE.denoiser(path).net
-    x = MIXTURE.sample(2, 1)
-    one = log_likelihood(MIXTURE.denoiser(path), x, within(1e-8))
-    two = log_likelihood(Denoiser(net, Squared(path), predicts="v", time=lambda t: t * t), x, within(1e-8))
-    close(two.value, one.value, 1e-6)
-    close(two.prior_mismatch, one.prior_mismatch, 1e-9)
-
-
 def kind_of(kind: str, path: GaussianPath, clock: str, time: Callable[[Tensor], Tensor]) -> Denoiser:
     function = getattr(MIXTURE, kind)
     return Denoiser(lambda x, c: function(x, time(c), path), path, predicts=kind, time=clock)
@@ -373,44 +319,6 @@ def test_a_kind_at_the_ends_where_it_exists(kind: str, path: GaussianPath, ends:
 # Guidance.
 
 
-def brute_force(denoiser: Denoiser, x: Tensor) -> Tensor:
-    """x and log p along the velocity with the trace by autograd, one sample at a time, by another solver."""
-    values = []
-    for i in range(len(x)):
-        alone = denoiser.of_rows(torch.tensor([i]))
-
-        def velocity(y: Tensor, t: float, alone: Denoiser = alone) -> Tensor:
-            return alone.predict("velocity", t, y)
-
-        def rates(t: float, state: Any, velocity: Callable[[Tensor, float], Tensor] = velocity) -> Any:
-            y = torch.from_numpy(state[:-1].copy())[None]
-            jacobian = torch.autograd.functional.jacobian(lambda z: velocity(z, t)[0], y)[:, 0]
-            return np.append(velocity(y, t)[0].numpy(), jacobian.trace().item())
-
-        start = np.append(x[i].numpy(), 0.0)
-        end = solve_ivp(rates, (1.0, 0.0), start, method="DOP853", rtol=1e-8, atol=1e-8).y[:, -1]
-        latent = torch.from_numpy(end[:-1])[None]
-        values.append(normal(latent, 1.0) + end[-1])
-    return torch.cat(values)
-
-
-LABELS = torch.tensor([0, 1, 1])
-
-
-@pytest.mark.parametrize(
-    "denoiser",
-    [
-        CFG(CLASSES.denoiser(CondOT()).given(LABELS), torch.tensor([0.5, 1.5, 2.0], dtype=torch.float64)),
-        AutoGuidance(MIXTURE.denoiser(CondOT()), GAUSSIAN.denoiser(CondOT()), 1.4),
-    ],
-    ids=["cfg", "auto"],
-)
-def test_guided_models_against_brute_force(denoiser: Denoiser) -> None:
-    x = MIXTURE.sample(3, 4)
-    result = log_likelihood(denoiser, x, within(1e-8))
-    close(result.value, brute_force(denoiser, x), 1e-6)
-
-
 @pytest.mark.parametrize("weight", [0.0, 1.0, 2.5])
 def test_the_law_that_guidance_makes_of_two_normals(weight: float) -> None:
     """In one dimension it is known: neither that of the class, nor the product of powers."""
@@ -442,8 +350,7 @@ def test_random_probes_are_unbiased_along_the_whole_flow(monkeypatch: pytest.Mon
     close(found.discretisation, whole.discretisation, 1e-12)
 
 
-@pytest.mark.parametrize("level", [0.8, 0.95])
-def test_error_bars_of_probes_cover_the_exact_value_as_often_as_they_say(level: float) -> None:
+def test_error_bars_of_probes_cover_the_exact_value_as_often_as_they_say() -> None:
     """1000 values with 8 probes each of one point in 16 dimensions, against Student's t with 7 degrees of freedom.
 
     False alarms: 1e-3. Seen with certainty: a bar of 1/√k, or of twice, its length; as often as not, one of 11 %.
@@ -452,10 +359,11 @@ def test_error_bars_of_probes_cover_the_exact_value_as_often_as_they_say(level: 
     x = law.sample(1, 1)
     truth = log_likelihood(law.denoiser(CondOT()), x, times, Heun(), "exact").value
     result = log_likelihood(law.denoiser(CondOT()), x.expand(n, -1), times, Heun(), "hutchinson", 8, seed=11)
-    bars = student.ppf(0.5 + 0.5 * level, 7) * result.probe_stderr
-    covered = int(((result.value - truth).abs() <= bars).sum())
-    low, high = binom.ppf([5e-4, 1.0 - 5e-4], n, level)
-    assert low <= covered <= high
+    for level in (0.8, 0.95):
+        bars = student.ppf(0.5 + 0.5 * level, 7) * result.probe_stderr
+        covered = int(((result.value - truth).abs() <= bars).sum())
+        low, high = binom.ppf([5e-4, 1.0 - 5e-4], n, level)
+        assert low <= covered <= high
 
 
 def test_hutch_plus_plus_along_the_flow() -> None:

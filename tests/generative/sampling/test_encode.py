@@ -13,7 +13,7 @@ from toy import ENDS, GAUSSIAN, MIXTURE, PATHS, states
 from fokker.generative import VE, VP, CondOT, Cosine, Denoiser, GaussianPath, sample
 from fokker.generative.equations import grids
 from fokker.generative.sampling import decode, encode, round_trip
-from fokker.solvers import RK4, Euler, ExponentialAdams, ExponentialRK, Heun, Midpoint, Solver, standard_normal
+from fokker.solvers import RK4, Euler, ExponentialAdams, ExponentialRK, Heun, Solver, standard_normal
 
 each_path = pytest.mark.parametrize("path", ENDS, ids=str)
 UNCHANGED = Cosine(-math.inf, math.inf)  # no signal at one end, no noise at the other
@@ -35,31 +35,15 @@ def test_both_directions_are_the_exact_flow_of_a_gaussian(path: GaussianPath) ->
 
 
 @pytest.mark.parametrize("solver", [Heun(), ExponentialAdams(3), ExponentialRK(3)], ids=repr)
-@pytest.mark.parametrize("way", [encode, decode])
-def test_both_directions_have_the_order_of_the_solver(solver: Solver, way: Any) -> None:
-    """On the exact flow of a Gaussian, with 64 and 128 steps; the next term of the error bends the slope by 1/64."""
-    path, back = CondOT(), way is encode
-    x = GAUSSIAN.sample(40, seed=1)
-    start = x if back else GAUSSIAN.flow_map(x, 1.0, 0.0, path)
-    exact = GAUSSIAN.flow_map(x, 1.0, 0.0, path) if back else x
-    errors = []
+def test_encoding_has_the_order_of_the_solver(solver: Solver) -> None:
+    """Certificates measure the other direction. On the exact flow of a Gaussian, with 64 and 128 steps; the next term
+    of the error bends the slope by 1/64."""
+    path, x, errors = CondOT(), GAUSSIAN.sample(40, seed=1), []
+    exact = GAUSSIAN.flow_map(x, 1.0, 0.0, path)
     for n in (64, 128):
-        found = way(GAUSSIAN.denoiser(path), start, times=grids.quadratic(path, n), sampler=solver)
+        found = encode(GAUSSIAN.denoiser(path), x, times=grids.quadratic(path, n), sampler=solver)
         errors.append((found - exact).square().mean().sqrt().item())
     assert math.log2(errors[0] / errors[1]) == pytest.approx(solver.order, abs=0.15)
-
-
-@each_path
-def test_the_law_of_the_latents_of_gaussian_data(path: GaussianPath) -> None:
-    """The map is affine, A x + b, so that their law is known in numbers: that of x_t at t = 0, N(α m, α² C + σ² I)."""
-    m, cov, alpha, sigma = GAUSSIAN.means[0], GAUSSIAN.covs[0], path.alpha(0.0), path.sigma(0.0)
-    probes = torch.cat([torch.zeros(1, 2), torch.eye(2)]).double()
-    images = encode(GAUSSIAN.denoiser(path), probes, coarse(path))
-    b, a = images[0], (images[1:] - images[0]).T
-    power = alpha**2 + sigma**2
-    expected = alpha**2 * cov + sigma**2 * torch.eye(2, dtype=torch.float64)
-    torch.testing.assert_close(a @ cov @ a.T / power, expected / power, rtol=0.0, atol=1e-3)
-    torch.testing.assert_close((a @ m + b) / power**0.5, alpha * m / power**0.5, rtol=0.0, atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -67,10 +51,7 @@ def test_the_law_of_the_latents_of_gaussian_data(path: GaussianPath) -> None:
     [
         ("ddim", 1),
         (Euler(), 1),
-        (ExponentialAdams(1), 1),
-        (Midpoint(), 3),
         (Heun(), 3),
-        (ExponentialRK(2), 3),
         (ExponentialRK(3), 3),
         (ExponentialAdams(3), 3),
         (RK4(), 5),

@@ -40,8 +40,6 @@ from fokker.generative.training import (
 from fokker.generative.training.weightings import Likelihood, TruncatedSNR, determinant
 from fokker.verification import GaussianMixture
 
-INSIDE = Uniform(0.01, 0.99)
-
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
@@ -59,35 +57,12 @@ def hermite(count: int) -> tuple[Tensor, Tensor]:
     return node, weight / weight.sum()
 
 
-@pytest.mark.parametrize("path", PATHS, ids=str)
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_loss_of_a_point_mass_is_zero_at_its_exact_prediction(kind: str, path: GaussianPath) -> None:
-    """If x₀ = c always, then ε = (x − α c)/σ is known, and with it every kind of target."""
-    x0 = torch.full((16, 3), 0.7, dtype=torch.float64)
-
-    def exact(x: Tensor, t: Tensor, label: Tensor | None) -> Tensor:
-        eps = (x - path.alpha(t)[:, None] * x0) / path.sigma(t)[:, None]
-        return target(kind, path, t, x0, eps)
-
-    assert regression_loss(exact, path, kind, x0, generator=generator(), times=INSIDE) < 1e-18
-
-
 def test_the_loss_of_silence_is_the_second_moment_of_the_target() -> None:
     """E‖velocity‖²/dim = E x₀² + 1 under CondOT."""
     x0 = torch.full((4096, 4), 0.5, dtype=torch.float64)
     loss = regression_loss(lambda x, t, label: 0.0 * x, CondOT(), "velocity", x0, generator=generator())
     count = x0.numel()
     assert float(loss) == pytest.approx(1.25, abs=5 * math.sqrt((2 + 4 * 0.25) / count))
-
-
-def test_every_noise_level_of_a_score_network_counts_the_same() -> None:
-    """σ² ‖s + ε/σ‖² of silence is ε² at each of the levels σ₁ > … > σ_L."""
-    path, levels = VE(80.0), Geometric(50.0, 0.01, 10)
-    t = levels.quantile(path, (torch.arange(10, dtype=torch.float64) + 0.5) / 10)
-    x0, eps = torch.randn(2, 10, 3, generator=generator(), dtype=torch.float64)
-    loss = squared_error(lambda x, t, label: 0 * x, path, "score", t, x0, eps, weighting=SNR())
-    torch.testing.assert_close(loss, eps**2, rtol=1e-12, atol=0)
-    check_finite(path, "score", SNR(), levels)
 
 
 def gaussian_batch(s: float, node: Tensor, share: Tensor) -> tuple[Tensor, ...]:
@@ -107,85 +82,6 @@ def best(kind: str, path: GaussianPath, s: float) -> Callable[..., Tensor]:
         return along / (alpha**2 * s**2 + sigma**2)[:, None] * x
 
     return net
-
-
-@pytest.mark.parametrize("s", [0.5, 1.0, 2.0])
-def test_the_least_loss_of_flow_matching(s: float) -> None:
-    """s π/2 a dimension on N(0, s²)."""
-    t, x0, eps, weight = gaussian_batch(s, *legendre(200, 0.0, 1.0))
-    loss = squared_error(best("velocity", CondOT(), s), CondOT(), "velocity", t, x0, eps)
-    assert float(weight @ loss[:, 0]) == pytest.approx(s * math.pi / 2, rel=1e-10)
-
-
-@pytest.mark.parametrize(("kind", "floor"), [("eps", 0.5), ("x0", 0.5), ("v", 1.0)])
-@pytest.mark.parametrize("path", [CondOT(), Cosine(-math.inf, math.inf)], ids=str)
-def test_the_least_loss_of_the_other_kinds(kind: str, floor: float, path: GaussianPath) -> None:
-    """On N(0, 1). For v on CondOT the floor is ∫ (α² + σ²) dt = 2/3."""
-    t, x0, eps, weight = gaussian_batch(1.0, *legendre(200, 0.0, 1.0))
-    loss = squared_error(best(kind, path, 1.0), path, kind, t, x0, eps)
-    expected = 2 / 3 if (kind, path) == ("v", CondOT()) else floor
-    assert float(weight @ loss[:, 0]) == pytest.approx(expected, rel=1e-10)
-
-
-def test_flow_matching_and_its_conditional_form_differ_by_a_constant() -> None:
-    """L_CFM(u) − E(u − u*)² = π/2 for every u, here 0.3 x − 0.1."""
-    t, x0, eps, weight = gaussian_batch(1.0, *legendre(200, 0.0, 1.0))
-
-    def net(x: Tensor, t: Tensor, label: Tensor | None) -> Tensor:
-        return 0.3 * x - 0.1
-
-    x = t[:, None] * x0 + (1 - t)[:, None] * eps
-    conditional = weight @ squared_error(net, CondOT(), "velocity", t, x0, eps)[:, 0]
-    marginal = weight @ (net(x, t, None) - best("velocity", CondOT(), 1.0)(x, t, None)).square()[:, 0]
-    assert float(conditional - marginal) == pytest.approx(math.pi / 2, rel=1e-10)
-
-
-@pytest.mark.parametrize(("delta", "constant"), [(1e-1, 7.54), (1e-2, 97.4), (1e-3, 997.0), (1e-4, 9997.0)])
-def test_score_matching_on_conditional_scores_costs_a_constant_without_bound(delta: float, constant: float) -> None:
-    """On CondOT with t ≤ 1 − δ it is 1/δ − 1 less the ∫ E score² that approaches π/2: infinite for δ = 0."""
-    log, share = legendre(60, math.log(delta), 0.0)  # of 1 − t
-    t, x0, eps, weight = gaussian_batch(1.0, 1 - log.exp(), share * log.exp())
-    loss = squared_error(best("score", CondOT(), 1.0), CondOT(), "score", t, x0, eps)
-    assert float(weight @ loss[:, 0]) == pytest.approx(constant, rel=1e-3)
-
-
-FEATURES = 5
-
-
-def fitted(path: GaussianPath, kind: str, t: float, weighting=None) -> tuple[Tensor, Tensor, Tensor]:
-    """The least-squares fit of Σ_j θ_j φ_j(x) at one time, and the law (x, weight) that it was fitted on.
-
-    The data are three points, so that with a node for each of the 3 values of ε the law of x has 9 atoms; features
-    are polynomials of degree below 9, which can be anything on them.
-    """
-    data, mass = torch.tensor([-1.0, 0.3, 1.2], dtype=torch.float64), torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64)
-    z, w = hermite(3)
-    x0, eps = (grid.flatten()[:, None] for grid in torch.meshgrid(data, z, indexing="ij"))
-    weight = (mass[:, None] * w).flatten()
-    times = torch.full((9,), t, dtype=torch.float64)
-
-    def loss(theta: Tensor) -> Tensor:
-        def net(x: Tensor, t: Tensor, label: Tensor | None) -> Tensor:
-            return x ** torch.arange(FEATURES) @ theta[:, None]
-
-        return weight @ squared_error(net, path, kind, times, x0, eps, weighting=weighting)[:, 0]
-
-    zero = torch.zeros(FEATURES, dtype=torch.float64)
-    theta = -torch.linalg.solve(torch.func.hessian(loss)(zero), torch.func.grad(loss)(zero))
-    x = path.alpha(t) * x0 + path.sigma(t) * eps
-    y = target(kind, path, times, x0, eps)
-    return theta, x ** torch.arange(FEATURES), torch.cat([y, weight[:, None]], dim=1)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_minimiser_is_the_projection_of_the_target_whatever_the_weighting(kind: str) -> None:
-    """The residual is orthogonal to every feature; a weight that depends on t alone changes nothing at a time."""
-    for weighting in (None, MinSNR(), EDM(), Likelihood(), Unweighted("velocity")):
-        theta, features, law = fitted(VP(), kind, 0.6, weighting)
-        residual = features @ theta - law[:, 0]
-        moments = features.T @ (law[:, 1] * residual)
-        scale = features.abs().T @ (law[:, 1] * law[:, 0].abs())
-        assert bool((moments.abs() < 1e-8 * scale).all())
 
 
 @pytest.mark.parametrize("path", PATHS, ids=str)
@@ -210,46 +106,6 @@ def test_the_minimiser_is_the_exact_field_of_the_oracle(kind: str, path: Gaussia
         probe = torch.tensor([[-1.0], [0.5], [2.0]], dtype=torch.float64)
         expected = getattr(mixture, kind)(probe, t, path)
         assert (theta[0] + theta[1] * probe - expected).abs().max() < 1e-9 * (1 + expected.abs().max())
-
-
-def test_label_dropout_teaches_every_class_and_their_mixture() -> None:
-    """Per-label regression on a batch of 10⁵: within 5 standard errors of the exact fields, at p = 0.3 as at any other.
-
-    Two classes N(±1, 1/4) at t = 1/2 on CondOT; E[x₀ | x] is linear in x for a class, and for the null label the
-    best linear map has the slope Cov(x₀, x)/Var(x) of the mixture, of variance 5/4. A false alarm has the probability
-    6e-7 per coefficient; a slope that is wrong by 0.025 is found.
-    """
-    count = 100_000
-    source = generator()
-    label = torch.arange(count) % 2
-    x0 = (2.0 * label - 1.0 + 0.5 * torch.randn(count, generator=source)).double()[:, None]
-    rows: list[Tensor] = []
-
-    class Net:
-        null_label = 2
-
-        def __call__(self, x: Tensor, t: Tensor, label: Tensor) -> Tensor:
-            rows.append(torch.cat([label.double()[:, None], x], dim=1))
-            return torch.zeros_like(x)
-
-    class Half(Uniform):
-        def quantile(self, path: GaussianPath, u: Tensor) -> Tensor:
-            return torch.full_like(u, 0.5)
-
-    regression_loss(Net(), CondOT(), "x0", x0, label, generator=source, label_dropout=0.3, times=Half())
-    (given, x), y = rows[0].unbind(1), x0[:, 0]
-    for name, mean, variance in ((0, -1.0, 0.25), (1, 1.0, 0.25), (2, 0.0, 1.25)):
-        chosen = given == name
-        design = torch.stack([torch.ones_like(x[chosen]), x[chosen]], dim=1)
-        gram = design.T @ design
-        theta = torch.linalg.solve(gram, design.T @ y[chosen])
-        residual = y[chosen] - design @ theta
-        sandwich = design.T @ (design * residual[:, None] ** 2)
-        error = torch.linalg.solve(gram, torch.linalg.solve(gram, sandwich).T).diagonal().sqrt()
-        slope = 0.5 * variance / (0.25 * variance + 0.25)
-        expected = torch.tensor([mean - slope * 0.5 * mean, slope], dtype=torch.float64)
-        assert bool(((theta - expected).abs() < 5 * error).all())
-        assert float(error[1]) < 0.005
 
 
 class Spy:
@@ -401,31 +257,6 @@ def test_the_frame_makes_edm_finite_everywhere() -> None:
 def test_times_outside_the_path_are_refused() -> None:
     with pytest.raises(ValueError, match=r"run from -0.25 to 1 on VE\(sigma_max=80.0\); keep them in \[0, 1\]"):
         check_finite(VE(80.0), "eps", None, Geometric(100.0, 0.01, 10))
-
-
-@pytest.mark.parametrize("path", PATHS, ids=str)
-@pytest.mark.parametrize("weighting", [None, EDM(0.5)], ids=str)
-def test_the_network_inside_the_frame_learns_its_exact_target(path: GaussianPath, weighting) -> None:
-    """On data at a point c the network that makes x₀-hat = c has the loss 0, and ∂x₀-hat of 1 % the stated weight."""
-    frame, x0 = Frame(0.5), torch.full((16, 2), 0.7, dtype=torch.float64)
-    t = torch.linspace(0.02, 0.98, 16, dtype=torch.float64)
-    eps = torch.randn(16, 2, generator=generator(), dtype=torch.float64)
-    scales = frame.scales(path.alpha(t), path.sigma(t))
-
-    def answers(guess: Tensor) -> Callable[..., Tensor]:
-        def net(x: Tensor, clock: Tensor, label: Tensor | None) -> Tensor:
-            noisy = x / torch.as_tensor(scales.input)[:, None]
-            return (guess - torch.as_tensor(scales.skip)[:, None] * noisy) / torch.as_tensor(scales.output)[:, None]
-
-        return net
-
-    def loss(guess: Tensor) -> Tensor:
-        return squared_error(answers(guess), path, "x0", t, x0, eps, weighting=weighting, precondition=frame)
-
-    assert loss(x0).abs().max() < 1e-15
-    sigma = path.sigma(t) / path.alpha(t)
-    expected = (sigma**2 + 0.25) / (0.5 * sigma) ** 2 * 0.01**2
-    torch.testing.assert_close(loss(x0 + 0.01)[:, 0], expected, rtol=1e-6, atol=1e-15)
 
 
 def test_the_frame_is_a_frame_for_x0() -> None:

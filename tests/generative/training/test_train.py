@@ -395,8 +395,8 @@ def test_half_precision_learns_and_keeps_its_state_in_float32(tmp_path: Path) ->
         means[name] = sum(losses[100:]) / 50
         assert means[name] < 0.5 * losses[0]
     assert means["half"] == pytest.approx(means["full"], rel=0.02)
-    kept = {key: value.dtype for key, value in read(tmp_path / "half.state")[0].items()}
-    floating = {dtype for key, dtype in kept.items() if dtype.is_floating_point}
+    kept = {value.dtype for value in read(tmp_path / "half.state")[0].values()}
+    floating = {dtype for dtype in kept if dtype.is_floating_point}
     assert floating == {torch.float32}
 
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 from scipy.special import roots_legendre
 from torch import Tensor
-from toy import GAUSSIAN, PATHS
+from toy import PATHS
 
-from fokker.generative import VE, VP, CondOT, Cosine, GaussianPath, reverse_sde
+from fokker.generative import VE, VP, CondOT, Cosine, GaussianPath
 from fokker.generative.denoiser import EDM as Frame, KINDS, coefficients, per_sample
 from fokker.generative.training import EDM, SNR, MinSNR, Unweighted, Weighting, squared_error
-from fokker.generative.training.weightings import Likelihood, TruncatedSNR, determinant, inside, row
+from fokker.generative.training.weightings import Likelihood, TruncatedSNR, inside
 
 FRAME = Frame(0.7)
 OUTPUTS = [*KINDS, FRAME]
@@ -54,7 +54,7 @@ def test_a_weighting_is_what_is_printed_for_x0(weighting, printed, path: Gaussia
     torch.testing.assert_close(weighting.of("x0", path, T), printed(path, T), rtol=1e-9, atol=0)
 
 
-@pytest.mark.parametrize("path", PATHS, ids=str)
+@pytest.mark.parametrize("path", [VP(), CondOT()], ids=str)
 @pytest.mark.parametrize("weighting", [*(each for each, _ in PRINTED), Unweighted("velocity")], ids=str)
 @pytest.mark.parametrize("output", OUTPUTS, ids=str)
 def test_the_loss_of_a_sample_is_the_same_whatever_is_predicted(output, weighting, path: GaussianPath) -> None:
@@ -90,48 +90,6 @@ def test_an_unweighted_kind_is_unweighted(kind: str, path: GaussianPath) -> None
     torch.testing.assert_close(Unweighted(kind).of(kind, path, T), torch.ones_like(T), rtol=1e-14, atol=0)
 
 
-def test_equivalences_of_a_variance_preserving_path() -> None:
-    """|x err|² = σ²|v err|², |ε err|² = α²|v err|² = SNR |x err|², and α²/σ⁴ for the score, not for ε."""
-    path = VP()
-    alpha, sigma = path.alpha(T), path.sigma(T)
-    for kind, other, factor in (
-        ("x0", "v", sigma**2),
-        ("eps", "v", alpha**2),
-        ("eps", "x0", alpha**2 / sigma**2),
-        ("score", "eps", 1 / sigma**2),
-        ("score", "x0", alpha**2 / sigma**4),
-    ):
-        torch.testing.assert_close(Unweighted(kind).of(other, path, T), factor, rtol=1e-9, atol=0)
-
-
-def test_v_off_a_variance_preserving_path_is_not_normalised() -> None:
-    """On CondOT |ε err|² = α²/(α² + σ²)² |v err|²."""
-    expected = T**2 / (T**2 + (1 - T) ** 2) ** 2
-    torch.testing.assert_close(Unweighted("eps").of("v", CondOT(), T), expected, rtol=1e-12, atol=0)
-
-
-def test_flow_matching_is_not_score_matching_up_to_a_constant() -> None:
-    """On CondOT their ratio is (1/t − 1)²: 16, 1 and 1/16."""
-    t = torch.tensor([0.2, 0.5, 0.8], dtype=torch.float64)
-    ratio = Unweighted("velocity").of("score", CondOT(), t)
-    torch.testing.assert_close(ratio, torch.tensor([16.0, 1.0, 0.0625], dtype=torch.float64), rtol=1e-12, atol=0)
-
-
-def test_training_v_through_noise_has_no_signal_at_high_noise() -> None:
-    weight = SNR().of("v", Cosine(), torch.tensor([0.0, 0.1], dtype=torch.float64))
-    torch.testing.assert_close(weight, torch.tensor([3.059e-7, 0.02463], dtype=torch.float64), rtol=2e-3, atol=0)
-
-
-@pytest.mark.parametrize("path", PATHS, ids=str)
-def test_likelihood_is_half_the_squared_diffusion_on_the_score(path: GaussianPath) -> None:
-    equation = reverse_sde(GAUSSIAN.denoiser(path))
-    x = torch.zeros(1, 2, dtype=torch.float64)
-    for t in (0.05, 0.5, 0.97):
-        diffusion = torch.as_tensor(equation.diffusion(t, x), dtype=torch.float64).flatten()[0]
-        weight = Likelihood().of("score", path, torch.tensor([t], dtype=torch.float64))
-        assert float(weight) == pytest.approx(0.5 * float(diffusion) ** 2, rel=1e-9)
-
-
 @pytest.mark.parametrize("path", PATHS, ids=str)
 def test_likelihood_is_in_nats(path: GaussianPath) -> None:
     """The least loss on N(0, s²) is the mutual information ½ log(1 + s² SNR) gained between the two times."""
@@ -143,14 +101,6 @@ def test_likelihood_is_in_nats(path: GaussianPath) -> None:
     found = (share * Likelihood().of("x0", path, node) * variance).sum()
     information = [0.5 * math.log1p(s**2 * math.exp(2 * path.half_log_snr(t))) for t in (t0, t1)]
     assert float(found) == pytest.approx(information[1] - information[0], rel=1e-9)
-
-
-@pytest.mark.parametrize("path", PATHS, ids=str)
-@pytest.mark.parametrize("output", OUTPUTS, ids=str)
-def test_the_determinant_is_that_of_the_row(output, path: GaussianPath) -> None:
-    p, q = row(output, path, T)
-    rebuilt = path.alpha(T) * q - path.sigma(T) * p
-    torch.testing.assert_close(determinant(output, path, T), rebuilt, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -8,9 +8,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from convergence import within
-from impulses import DATA, Impulses
-from toy import MIXTURE, PATHS, states
+from toy import LINE, MIXTURE, PATHS, states
+from trials import within
 
 from fokker.generative import CondOT, GaussianPath, flow, reverse_sde
 from fokker.solvers import (
@@ -34,6 +33,7 @@ from fokker.solvers import (
     unroll,
 )
 from fokker.solvers.field import as_field
+from fokker.verification.laws import Impulses
 
 ONE = ExponentialAdams(1)
 
@@ -75,7 +75,7 @@ def test_evaluations_and_normals_are_those_declared(solver: Stepper, a_step: int
     """Counted by the ledger and by the noise, which also sees that no normal is used twice."""
     times = torch.linspace(0.125, 0.75, steps + 1, dtype=torch.float64)
     noise, x = Impulses(), torch.zeros(50, 1, dtype=torch.float64)
-    solution = solve(flow(DATA.denoiser(CondOT())), x, times, solver, noise)
+    solution = solve(flow(LINE.denoiser(CondOT())), x, times, solver, noise)
     assert solution.nfe == solver.evaluations(steps)
     assert solution.accepted == steps
     assert noise.drawn == a_step * steps + a_solve

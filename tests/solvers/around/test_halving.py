@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from cases import INITIAL, PROBLEMS
-from convergence import grid, rms, slope, within
-from impulses import DATA
-from toy import MIXTURE, states
+from toy import LINE, MIXTURE, states
+from trials import grid, within
 
 from fokker.generative import CondOT, flow, reverse_sde
 from fokker.solvers import (
@@ -26,6 +24,8 @@ from fokker.solvers import (
     solve,
 )
 from fokker.verification import OrnsteinUhlenbeck
+from fokker.verification.certificates.problems import INITIAL, PROBLEMS
+from fokker.verification.statistics.slopes import rms, slope
 
 ONE = ExponentialAdams(1)
 
@@ -46,11 +46,11 @@ def test_on_a_grid_two_half_steps_are_made(inner: Stepper) -> None:
 @pytest.mark.parametrize("inner", [Euler(), Heun(), RK4(), ONE, ExponentialRK(2), ExponentialRK(3)], ids=repr)
 def test_the_estimate_of_step_doubling_is_the_error(inner: Stepper) -> None:
     """To leading order: their ratio tends to 1 like h, from 20 % at h = 0.04 to half of its distance at h = 0.02."""
-    equation, x = flow(DATA.denoiser(CondOT()), "x0"), torch.tensor([[-0.8], [1.7]], dtype=torch.float64)
+    equation, x = flow(LINE.denoiser(CondOT()), "x0"), torch.tensor([[-0.8], [1.7]], dtype=torch.float64)
     distance, sizes = [], []
     for h in (0.04, 0.02):
         step = Halving(inner).step(equation, 0.4, 0.4 + h, x, None, None)
-        ratio = (DATA.flow_map(x, 0.4, 0.4 + h, CondOT()) - step.x) / step.error
+        ratio = (LINE.flow_map(x, 0.4, 0.4 + h, CondOT()) - step.x) / step.error
         distance.append((ratio - 1.0).abs().max().item())
         sizes.append(step.error.norm().item())
     assert distance[0] < 0.2

@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from cases import INITIAL, PROBLEMS, label
-from convergence import rms
 from torch import Tensor, nn
 
 from fokker.generative import CondOT, Denoiser, flow, reverse_sde
@@ -36,13 +34,15 @@ from fokker.solvers import (
     unroll,
 )
 from fokker.solvers.equation import Field
+from fokker.verification.certificates.problems import INITIAL, PROBLEMS
+from fokker.verification.statistics.slopes import rms
 
 TIMES = torch.linspace(0.0, 1.0, 33, dtype=torch.float64)
 SOLVERS: list[Stepper] = [Euler(), Heun(), RK4(), ExponentialAdams(1), ExponentialRK(3)]
 
 
 @pytest.mark.parametrize("window", [1, 5, 32, 100])
-@pytest.mark.parametrize("solver", SOLVERS, ids=label)
+@pytest.mark.parametrize("solver", SOLVERS, ids=repr)
 def test_without_tolerance_it_is_the_sequential_result(solver: Stepper, window: int) -> None:
     """Bitwise, of an elementwise field, with the table of the method in sequence; after at most n sweeps."""
     problem = PROBLEMS["log clock"]
@@ -67,7 +67,7 @@ def test_after_k_sweeps_the_first_k_states_are_final() -> None:
     assert rms(parallel.x - (1.0 - 1.0 / n) ** n * INITIAL) < 1e-15
 
 
-@pytest.mark.parametrize("solver", SOLVERS, ids=label)
+@pytest.mark.parametrize("solver", SOLVERS, ids=repr)
 def test_the_tolerance_is_a_share_of_the_discretisation_error(solver: Stepper) -> None:
     """For every method and step size; in fewer sweeps than steps, which hardly grow with their number."""
     problem, depths = PROBLEMS["clock" if solver.order < 3 else "log clock"], []
@@ -92,7 +92,7 @@ def stages(tableau: ButcherTableau, drift: Field, t0: float, t1: float, x: Tenso
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-@pytest.mark.parametrize("solver", [Euler(), Midpoint(), RK4()], ids=label)
+@pytest.mark.parametrize("solver", [Euler(), Midpoint(), RK4()], ids=repr)
 def test_sweeps_and_work_are_those_of_the_algorithm(solver: RungeKutta, backwards: bool) -> None:
     """Algorithm 1 of Shih et al. (2305.16317) in sequence, with the tolerance e = |h| |∇^p N| / (2^p (p + 1)!)."""
     drift, n, window, tolerance, p = PROBLEMS["ode"].equation.drift, 40, 16, 0.3, solver.order

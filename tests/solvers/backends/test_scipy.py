@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 import torch
-from cases import INITIAL, PROBLEMS
-from convergence import SAVED, grid, within
 from scipy.integrate import solve_ivp
 from torch import Tensor
+from trials import SAVED, grid, within
 
 from fokker.solvers import ODE, Adaptive, SciPy, solve
+from fokker.verification.certificates.problems import INITIAL, PROBLEMS
 
 
 @pytest.mark.parametrize("span", [(0.0, 1.0), (1.0, 0.0)], ids=["forwards", "backwards"])

@@ -8,8 +8,6 @@ from itertools import pairwise
 
 import pytest
 import torch
-from cases import INITIAL, PROBLEMS
-from convergence import rms, slope
 from torch import Tensor
 
 from fokker.generative import VP, CondOT, Cosine, flow, reverse_sde
@@ -29,6 +27,8 @@ from fokker.solvers import (
 )
 from fokker.solvers.exponential.tableau import EULER, FOURTH, MIDPOINT, THIRD
 from fokker.verification import Gaussian
+from fokker.verification.certificates.problems import INITIAL, PROBLEMS
+from fokker.verification.statistics.slopes import rms, slope
 
 TABLEAUS = [EULER, MIDPOINT, TRAPEZOID, EDM_HEUN, DPM_SOLVER_2, THIRD, FOURTH]
 each = pytest.mark.parametrize("tableau", TABLEAUS, ids=lambda tableau: tableau.name)
@@ -172,7 +172,7 @@ def test_a_step_to_an_end_is_finite(solver: ExponentialRK, hold: str) -> None:
             assert end.nfe <= solver.evaluations(n)
 
 
-def test_one_stage_is_ddim() -> None:
+def test_one_stage_is_one_value() -> None:
     eye = torch.eye(2, dtype=torch.float64)
     equation = flow(Gaussian(eye[0], 0.1 * eye).denoiser(CondOT()), "x0")
     times = grids.uniform(CondOT(), 7)

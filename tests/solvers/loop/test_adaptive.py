@@ -11,8 +11,6 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from cases import INITIAL, PROBLEMS, Problem
-from convergence import rms, slope
 from torch import Tensor, nn
 
 from fokker.generative import CondOT, Denoiser, flow
@@ -39,6 +37,8 @@ from fokker.solvers.common import Progress
 from fokker.solvers.loop import spent
 from fokker.solvers.loop.control import Controller, Underflow
 from fokker.solvers.loop.diagnosis import STIFF_FROM
+from fokker.verification.certificates.problems import INITIAL, PROBLEMS, Problem
+from fokker.verification.statistics.slopes import rms, slope
 
 PAIRS: list[Stepper] = [Heun(), Bosh3(), Dopri5(), Tsit5()]
 EXPONENTIAL: list[Stepper] = [ExponentialRK(order) for order in (2, 3, 4, TRAPEZOID)]

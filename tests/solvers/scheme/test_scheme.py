@@ -9,12 +9,10 @@ from typing import Any
 
 import pytest
 import torch
-from cases import FIXED_STEP, INITIAL, PROBLEMS, STOCHASTIC, label
 from torch import Tensor
 from toy import MIXTURE, PATHS, Draws, states
 
 from fokker.generative import VP, CondOT, GaussianPath, flow, reverse_sde
-from fokker.generative.equations import grids
 from fokker.solvers import (
     EDM_HEUN,
     ODE,
@@ -46,6 +44,8 @@ from fokker.solvers import (
 from fokker.solvers.scheme import Form, Symbol
 from fokker.solvers.scheme.linear_form import LinearForm
 from fokker.solvers.scheme.scheme import Draw, Evaluation
+from fokker.verification.certificates.problems import INITIAL, PROBLEMS
+from fokker.verification.certificates.table import FIXED_STEP, STOCHASTIC
 
 TIMES = [0.0, 0.07, 0.2, 0.31, 0.5, 0.63, 0.8, 0.9, 1.0]
 OWN = [solver for solver in FIXED_STEP if isinstance(solver, Stepper)]
@@ -82,7 +82,7 @@ def test_a_scheme_is_its_solver(solver: Solver, name: str, tmp_path: Path) -> No
     assert torch.equal(loaded.run(field, INITIAL).x, ran.x)
 
 
-@pytest.mark.parametrize("solver", STOCHASTIC, ids=label)
+@pytest.mark.parametrize("solver", STOCHASTIC, ids=repr)
 def test_a_stochastic_scheme_is_its_solver(solver: Solver) -> None:
     """On the path of a tree, and with the normals of a generator in the same order."""
     scheme, tree = unroll(NOISY, TIMES, solver), BrownianTree(INITIAL, 0.0, 1.0, seed=3, area=True)
@@ -91,7 +91,7 @@ def test_a_stochastic_scheme_is_its_solver(solver: Solver) -> None:
         torch.testing.assert_close(scheme.run(NOISY, INITIAL, noises[1]).x, solved, rtol=0.0, atol=1e-12)
 
 
-@pytest.mark.parametrize("solver", [ExponentialAdams(4), ExponentialRK(3), Heun()], ids=label)
+@pytest.mark.parametrize("solver", [ExponentialAdams(4), ExponentialRK(3), Heun()], ids=repr)
 def test_expanded_rows_are_the_states(solver: Solver) -> None:
     """x_i = a_i x₀ + Σ b_ij N_j + Σ c_ik ξ_k, with the values and normals of a run."""
     equation = NOISY if solver.stochastic else PROBLEMS["clock"].equation
@@ -214,12 +214,6 @@ def test_what_is_the_same(path: GaussianPath) -> None:
     assert not same(heun, unroll(flow(denoiser, "eps"), UNEVEN, ExponentialRK(TRAPEZOID)))
     held_v, held_x0 = (unroll(flow(denoiser, hold), UNEVEN, ExponentialAdams(1)) for hold in ("v", "x0"))
     assert same(held_v, held_x0).step == 0
-
-
-def test_euler_on_the_straight_path_is_ddim() -> None:
-    denoiser = MIXTURE.denoiser(CondOT())
-    times = grids.quadratic(CondOT(), 8)
-    assert same(unroll(flow(denoiser), times, Euler()), unroll(flow(denoiser, "x0"), times, ExponentialAdams(1)))
 
 
 def test_where_two_methods_part() -> None:

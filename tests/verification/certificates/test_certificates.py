@@ -60,20 +60,21 @@ def test_a_solver_without_a_certificate_is_named(passing: Certificate) -> None:
     assert uncertified([passing], {Heun}) == {}
     found = uncertified([passing], {Heun, SRA1})
     assert list(found) == ["SRA1"]
-    assert "SRA1 is exported, but nothing measures its order" in found["SRA1"]
+    assert "SRA1 is exported, but nothing measures its order; add it to `FIXED_STEP`" in found["SRA1"]
 
 
 @pytest.mark.parametrize("verdict", ["fail", "undecided"])
 def test_one_failure_closes_the_gate(passing: Certificate, verdict: str) -> None:
     bad = replace(passing, verdict=verdict, reason="Order 1.00, below the declared 2.")
     found = uncertified([passing, bad], {Heun})
-    assert found == {"Heun": f"Heun is exported, but {verdict}s on logistic: Order 1.00, below the declared 2."}
+    reason = f"its certificate on logistic says {verdict}: Order 1.00, below the declared 2."
+    assert found == {"Heun": f"Heun is exported, but {reason}"}
 
 
 def test_a_higher_order_alone_is_not_the_declared_one(passing: Certificate) -> None:
     higher = replace(passing, verdict="higher", reason="Order 3.00, above the declared 2.")
     assert uncertified([passing, higher], {Heun}) == {}
-    assert "nowhere of the order it declares" in uncertified([higher], {Heun})["Heun"]
+    assert "no certificate shows the order that it declares" in uncertified([higher], {Heun})["Heun"]
 
 
 def test_what_is_measured_if_nothing_is_said() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from toy import LINE
 
 from fokker.generative import VP, CondOT, GaussianPath, flow, reverse_sde
 from fokker.solvers import ODE, Equation, EulerMaruyama, ExponentialAdams, Noise, Semilinear, Step, solve
@@ -23,7 +24,6 @@ from fokker.verification.laws import impulse_response
 from fokker.verification.oracles import marginal
 
 PATHS: list[GaussianPath] = [CondOT(), VP()]
-DATA = Gaussian(torch.tensor([0.7], dtype=torch.float64), torch.tensor([[0.25]], dtype=torch.float64))
 
 
 def ddim(path: GaussianPath, *, exchanged: bool) -> Any:
@@ -52,8 +52,8 @@ def test_ddim_with_its_sigmas_exchanged_does_not_converge(path: GaussianPath) ->
 def test_the_impulse_response_names_ddims_fault_too() -> None:
     """At η = 0 the exact law keeps the marginals as the steps get small; broken it keeps a wrong variance."""
     path = CondOT()
-    equation, times = flow(DATA.denoiser(path), "x0"), torch.linspace(0.05, 0.95, 401, dtype=torch.float64)
-    start, end = (marginal(DATA, path, t) for t in (0.05, 0.95))
+    equation, times = flow(LINE.denoiser(path), "x0"), torch.linspace(0.05, 0.95, 401, dtype=torch.float64)
+    start, end = (marginal(LINE, path, t) for t in (0.05, 0.95))
     for exchanged in (False, True):
         run = partial(ddim(path, exchanged=exchanged), equation)
         law = impulse_response(lambda x, noise, run=run: run(x, times, noise), dim=1).law(start)
@@ -185,7 +185,7 @@ def test_the_doubled_noise_is_four_times_the_variance_in_law() -> None:
     law = impulse_response(lambda x, noise: noisy(equation, x, times, noise), dim=1).law(problem.start)
     assert law.cov.item() / problem.exact.cov.item() == pytest.approx(4.0, abs=0.05)
     assert law.mean.item() == pytest.approx(problem.exact.mean.item(), abs=0.01)
-    assert reverse_sde(DATA.denoiser(path)).stochastic
+    assert reverse_sde(LINE.denoiser(path)).stochastic
 
 
 class EulerStart(ExponentialAdams):

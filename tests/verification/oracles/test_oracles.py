@@ -7,14 +7,13 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from oracle_contract import PATHS, TIMES, check_fields, check_per_sample_times, check_transport
 from torch import Tensor
 
-from fokker.generative.paths import VE, VP, CondOT, Cosine, GaussianPath
+from fokker.generative.paths import CondOT, Cosine, GaussianPath
 from fokker.verification.oracles import Gaussian, GaussianMixture
 
-PATHS = [CondOT(), Cosine(), Cosine(-math.inf, math.inf), VP(), VE()]
 FIELDS = ["score", "x0", "eps", "v", "velocity", "divergence", "log_prob"]
-TIMES = [0.05, 0.5, 0.93]
 
 
 def mixture(dtype: torch.dtype = torch.float64, dim: int = 3) -> GaussianMixture:
@@ -78,49 +77,12 @@ def test_density_integrates_to_one_in_two_dimensions(path: GaussianPath) -> None
 
 
 @pytest.mark.parametrize("path", PATHS, ids=str)
-@pytest.mark.parametrize("t", [0.0, *TIMES, 1.0])
-def test_score_is_the_gradient_of_log_prob(path: GaussianPath, t: float) -> None:
-    oracle = mixture()
-    x = states(oracle, t, path).requires_grad_()
-    (gradient,) = torch.autograd.grad(oracle.log_prob(x, t, path).sum(), x)
-    torch.testing.assert_close(oracle.score(x, t, path), gradient, rtol=1e-10, atol=1e-10)
-
-
-@pytest.mark.parametrize("path", PATHS, ids=str)
-@pytest.mark.parametrize("t", TIMES)
-def test_divergence_is_the_trace_of_the_jacobian(path: GaussianPath, t: float) -> None:
-    oracle = mixture()
-    x = states(oracle, t, path).requires_grad_()
-    velocity = oracle.velocity(x, t, path)
-    trace = sum(torch.autograd.grad(velocity[:, i].sum(), x, retain_graph=True)[0][:, i] for i in range(3))
-    torch.testing.assert_close(oracle.divergence(x, t, path), trace, rtol=1e-10, atol=1e-10)
-
-
-@pytest.mark.parametrize("path", PATHS, ids=str)
-@pytest.mark.parametrize("t", TIMES)
-def test_velocity_satisfies_the_continuity_equation(path: GaussianPath, t: float) -> None:
-    """∂_t log p + u·∇ log p + ∇·u = 0, with the time derivative by autograd."""
-    oracle = mixture()
-    x = states(oracle, t, path)
-    times = torch.full((len(x),), t, dtype=torch.float64, requires_grad=True)
-    (rate,) = torch.autograd.grad(oracle.log_prob(x, times, path).sum(), times)
-    transport = (oracle.velocity(x, t, path) * oracle.score(x, t, path)).sum(1)
-    divergence = oracle.divergence(x, t, path)
-    scale = rate.abs() + transport.abs() + divergence.abs()
-    assert ((rate + transport + divergence).abs() / scale).max() < 1e-11
-
-
-@pytest.mark.parametrize("path", PATHS, ids=str)
-@pytest.mark.parametrize("t", TIMES)
-def test_kinds_are_combinations_of_x0_and_eps(path: GaussianPath, t: float) -> None:
-    oracle = mixture()
-    x = states(oracle, t, path)
-    alpha, sigma, x0, eps = path.alpha(t), path.sigma(t), oracle.x0(x, t, path), oracle.eps(x, t, path)
-    torch.testing.assert_close(alpha * x0 + sigma * eps, x, rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(alpha * eps - sigma * x0, oracle.v(x, t, path), rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(-eps / sigma, oracle.score(x, t, path), rtol=1e-12, atol=1e-12)
-    velocity = path.d_alpha(t) * x0 + path.d_sigma(t) * eps
-    torch.testing.assert_close(velocity, oracle.velocity(x, t, path), rtol=1e-12, atol=1e-12)
+def test_the_contract(path: GaussianPath) -> None:
+    """In three dimensions and at several times; every oracle on every path is in `test_every_path`."""
+    for t in TIMES:
+        check_fields(mixture(), path, t)
+        check_transport(mixture(), path, t)
+    check_per_sample_times(mixture(), path)
 
 
 @pytest.mark.parametrize("path", PATHS, ids=str)
@@ -179,16 +141,6 @@ def test_ends_have_their_exact_values(path: GaussianPath) -> None:
     torch.testing.assert_close(oracle.score(x, 0.0, path), -x, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("field", FIELDS)
-@pytest.mark.parametrize("path", PATHS, ids=str)
-def test_times_per_sample_equal_one_time_for_all(field: str, path: GaussianPath) -> None:
-    oracle = mixture()
-    times = torch.linspace(0.05, 0.95, 8, dtype=torch.float64)
-    x = torch.cat([states(oracle, t.item(), path)[:1] for t in times])
-    each = torch.cat([getattr(oracle, field)(x[i : i + 1], t.item(), path) for i, t in enumerate(times)])
-    torch.testing.assert_close(getattr(oracle, field)(x, times, path), each, rtol=1e-11, atol=1e-11)
-
-
 def test_flow_map_takes_times_per_sample() -> None:
     oracle, path = gaussian(), CondOT()
     starts = torch.linspace(0.0, 0.4, 8, dtype=torch.float64)
@@ -197,15 +149,6 @@ def test_flow_map_takes_times_per_sample() -> None:
     each = [oracle.flow_map(x[i : i + 1], starts[i].item(), ends[i].item(), path) for i in range(8)]
     mapped = oracle.flow_map(x, starts, ends, path)
     torch.testing.assert_close(mapped, torch.cat(each), rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("kind", ["x0", "eps", "v", "velocity", "score"])
-@pytest.mark.parametrize("path", PATHS, ids=str)
-def test_denoiser_predicts_every_kind(kind: str, path: GaussianPath) -> None:
-    oracle = mixture()
-    x = states(oracle, 0.3, path)
-    expected = getattr(oracle, kind)(x, 0.3, path)
-    torch.testing.assert_close(oracle.denoiser(path).predict(kind, 0.3, x), expected, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("field", FIELDS)

@@ -1,16 +1,14 @@
-"""What tests of convergence share: grids and tolerances, errors and their slope, a field that counts its calls."""
+"""What trials of solvers share: grids and tolerances, and a field that counts its calls."""
 
 from __future__ import annotations
 
 import torch
-from cases import PROBLEMS
 from torch import Tensor
 
 from fokker.solvers import ODE, Adaptive
-from fokker.verification.statistics import rms
-from fokker.verification.statistics.slopes import slope
+from fokker.verification.certificates import PROBLEMS
 
-__all__ = ["SAVED", "UNEQUAL", "Counted", "grid", "rms", "slope", "within"]
+__all__ = ["SAVED", "UNEQUAL", "Counted", "grid", "within"]
 
 UNEQUAL = torch.tensor([0.0, 0.05, 0.2, 0.25, 0.6, 1.0], dtype=torch.float64)
 SAVED = [0.0, 0.3, 0.31, 0.8, 1.0]
@@ -26,7 +24,7 @@ def within(tolerance: float, t0: float = 0.0, t1: float = 1.0) -> Adaptive:
 
 
 class Counted:
-    """The logistic equation of `cases`, with its own count of calls."""
+    """The logistic equation of the certificates, with its own count of calls."""
 
     def __init__(self) -> None:
         self.calls = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from mutation.copies import Copy
 from mutation.covering import Covering
 from mutation.operators import Mutant, mutants
