@@ -179,7 +179,7 @@ def _sources(outcomes: Sequence[Outcome]) -> Text:
     if errata:
         lines.append("Errata were found in our copies of these texts.")
     if damaged:
-        lines[-1] += f" What damage of the extraction may explain: {', '.join(damaged)}."
+        lines[-1] += f" Damage of their extraction may explain {', '.join(damaged)}."
     return Text("\n".join(lines))
 
 

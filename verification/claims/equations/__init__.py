@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from . import (
+    brownian_motion as brownian_motion,
     differential_equations as differential_equations,
+    euler_maruyama as euler_maruyama,
     fokker_planck as fokker_planck,
     langevin as langevin,
     reversal as reversal,
     scores as scores,
-    stochastic as stochastic,
-    stochastic_steps as stochastic_steps,
 )

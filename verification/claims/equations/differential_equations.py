@@ -79,7 +79,7 @@ def flow_of_a_field() -> list[Check]:
     "A012",
     NOTES_2025["Theorem 3"],
     NOTES_2026["Theorem 3"],
-    BLOG["section 2.1"],
+    BLOG["section 1"],
     SLIDES,
     statement="A field with a bounded derivative has one flow, and the flow is a diffeomorphism: solved backwards, it "
     "returns to its start.",
@@ -134,7 +134,7 @@ def linear_field() -> list[Check]:
     "A014",
     NOTES_2025["Eq. 4"],
     NOTES_2026["Eq. 4"],
-    BLOG["section 2.1"],
+    BLOG["section 1"],
     statement="Euler's method is of order one.",
     formula="x_{t+h} = x_t + h u_t(x_t)",
 )
@@ -147,7 +147,7 @@ def order_of_euler() -> Check:
     "A015",
     NOTES_2025["section 2.1"],
     NOTES_2026["section 2.1"],
-    BLOG["section 2.1"],
+    BLOG["section 1"],
     statement="Heun's method is of order two. If its second slope were taken at the old time, it would be of order "
     "one.",
     formula="x' = x + h u_t(x),  x_{t+h} = x + ½h (u_t(x) + u_{t+h}(x'))",
@@ -181,7 +181,7 @@ def order_of_classical_runge_kutta() -> Check:
 @claim(
     "A017",
     SLIDES,
-    BLOG["section 3.2"],
+    BLOG["section 3.3"],
     statement="On the straight path of one data point Euler's method is exact, whatever the number of steps.",
     formula="u_t(x) = (z − x)/(1 − t):  x_i = x₀ + (i/n)(z − x₀)",
 )

@@ -163,7 +163,7 @@ def added_noise() -> list[Check]:
 
 @claim(
     "A136",
-    SLIDES["Perturbing data with stochastic processes"],
+    SLIDES["WLOG: Toy SDE"],
     statement="In y = x/α every process with a linear drift only adds noise, of deviation σ/α, and its score is α "
     "times the score of x.",
     formula="s_y(y) = α s_x(α y)",

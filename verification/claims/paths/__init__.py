@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import (
     continuity as continuity,
     discrete_time as discrete_time,
-    levels as levels,
+    noise_levels as noise_levels,
     paths as paths,
     probability as probability,
     transport as transport,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import (
     conversions as conversions,
     discrete_bound as discrete_bound,
+    loss_weights as loss_weights,
     objectives as objectives,
     score_models as score_models,
-    weights as weights,
 )

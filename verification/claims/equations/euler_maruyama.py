@@ -2,7 +2,7 @@
 
 Samplers of a linear equation are affine maps of start and noise, with known coefficients: their means and variances,
 and the distance of two of them on the same path, are sums with a rounding below 10⁻¹². Orders are extrapolated as in
-`stochastic`, and right to (θh)² = 0.016 at h = 1/16; the tolerance is 0.05.
+`brownian_motion`, and right to (θh)² = 0.016 at h = 1/16; the tolerance is 0.05.
 """
 
 from __future__ import annotations
