@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from ..generative.training import sheets
+from ..generative.training.sheets import contact_sheet
 from .commands.sample import by_budget
 from .plot import work_precision
 from .problems import DEFAULT_PROBLEMS, problem
@@ -94,7 +94,7 @@ def _samples(result: Result, budgets: Sequence[int], folder: Path) -> Path:
     ends = by_budget(chosen, sorted({*FEW, *budgets}), count, key.seed)
     images = torch.stack([*ends.values(), result.reference.solution[:count]])[:, :, 0].numpy()
     file = folder / f"{key.problem}_samples.png"
-    sheets.contact_sheet(
+    contact_sheet(
         images,
         [*(f"NFE {budget}" for budget in ends), "reference"],
         [str(label) for label in range(count)],

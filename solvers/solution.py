@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import total_ordering
+from operator import index
+from typing import SupportsIndex
 
 import torch
 from torch import Tensor
@@ -62,10 +64,10 @@ class NFE:
     __index__ = __int__
 
     def __eq__(self, other: object) -> bool:
-        return self.forward == int(other) if isinstance(other, NFE | int) else NotImplemented
+        return self.forward == index(other) if isinstance(other, SupportsIndex) else NotImplemented
 
     def __lt__(self, other: object) -> bool:
-        return self.forward < int(other) if isinstance(other, NFE | int) else NotImplemented
+        return self.forward < index(other) if isinstance(other, SupportsIndex) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(self.forward)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...generative import load, sample
 from ...generative.sampling import default_sampler
-from ...generative.training import sheets
+from ...generative.training.sheets import contact_sheet
 from ...solvers import solve
 from ..problems import Problem
 
@@ -84,4 +84,4 @@ def draw(
     images = np.full((rows * columns, *shape[1:]), np.nan)
     images[:samples] = x[:, 0].numpy()
     titles = [str(value) if classes else "" for value in labels[:columns].tolist()]
-    sheets.contact_sheet(images.reshape(rows, columns, *shape[1:]), [""] * rows, titles, file)
+    contact_sheet(images.reshape(rows, columns, *shape[1:]), [""] * rows, titles, file)

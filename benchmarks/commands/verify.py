@@ -42,13 +42,24 @@ def verify_everything(
     json: Path | None = None,
     html: Path | None = None,
 ) -> bool:
-    """Run the claims, or those of these names and chapters alone, with progress on stderr and the report on stdout.
+    """Run the claims and the certificates, with progress on stderr and the report on stdout.
 
-    Returns whether nothing fails. Raises ValueError for an unknown name or chapter, before any work.
+    Args:
+        names: run these claims alone, by their names or ids.
+        chapters: run the claims of these chapters alone.
+        quick: leave out the slow claims, the audits and most certificates.
+        json: write the report into this file as JSON.
+        html: write the report into this file as a page.
+
+    Returns:
+        Whether nothing fails.
+
+    Raises:
+        ValueError: for an unknown name or chapter, before any work.
     """
     chosen(names, chapters, quick=quick)
-    with _bar() as told, workers() as pool:
-        report = verify(names, chapters, quick=quick, pool=pool, progress=told)
+    with _bar() as bar, workers() as pool:
+        report = verify(names, chapters, quick=quick, pool=pool, progress=partial(_show, bar))
     return _published(report, json, html)
 
 

@@ -26,7 +26,7 @@ def test_evaluations_declared_are_evaluations_counted(solver: Solver) -> None:
         calls += 1
         return problem.field(t, x)
 
-    equation = Semilinear(field, problem.scale, problem.gain, logarithmic=True, time=problem.time)
+    equation = Semilinear(field, problem.clock)
     for steps in (1, 2, 3, 4, 5, 10):
         calls = 0
         solution = solve(equation, INITIAL, torch.linspace(0.0, 1.0, steps + 1), solver)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 
@@ -165,7 +164,8 @@ def test_stationary_variances_of_a_quadratic_potential(h: float) -> None:
 @pytest.mark.parametrize("t", [0.0, 0.3, 2.0])
 def test_automatic_rates_are_the_closed_ones(t: float) -> None:
     """Drift θ (N − X) with N = 1 and diffusion σ from S = e^{−θt}, S r = 1 − e^{−θt} and S² q alone."""
-    automatic = replace(OU.equation(), rates=None, field=lambda t, x: torch.ones_like(x))
+    clock = OU.equation().clock
+    automatic = Semilinear(lambda t, x: torch.ones_like(x), FunctionClock(clock.scale, clock.gain, clock.power))
     x = torch.linspace(-1.0, 1.0, 5, dtype=torch.float64).reshape(-1, 1)
     torch.testing.assert_close(automatic.drift(t, x), OU.theta * (1.0 - x), rtol=1e-14, atol=1e-14)
     assert automatic.diffusion(t, x) == pytest.approx(OU.sigma, rel=1e-14)
