@@ -30,7 +30,12 @@ PRINTED = {
         r"pass +ExponentialAdams\(2\) on .* Order 1\.99 ± 0\.01 over 8 to 64 steps, as declared \(2\)\.",
         r".*\(W2, exact laws\)",
     ],
-    "tour.md": ["the same method", r"They part in step 0, the state, term start: .*"],
+    "tour.md": [
+        r"ddim: ExponentialAdams\(1\), holds x0",
+        r"ExponentialAdams\(1\): 20 steps, .*",
+        "the same method",
+        r"They part in step 0, the state, term start: .*",
+    ],
 }
 
 
@@ -47,8 +52,8 @@ def test_the_code_runs_and_prints_what_is_said(
     for block in blocks(page):
         exec(compile(block, page.name, "exec"), names)
     lines = capsys.readouterr().out.splitlines()
-    assert all(map(re.fullmatch, PRINTED.get(page.name, []), lines)), lines
-    assert len(lines) >= len(PRINTED.get(page.name, []))
+    for sentence in PRINTED.get(page.name, []):
+        assert any(re.fullmatch(sentence, line) for line in lines), (sentence, lines)
 
 
 def test_the_quickstart_has_ten_lines_at_most() -> None:

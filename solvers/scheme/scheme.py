@@ -153,6 +153,18 @@ class Scheme:
         ts = torch.tensor(self.times, dtype=torch.float64)
         return Solution(x, ts, torch.stack(xs) if save else None, len(self.states), ledger=ledger)
 
+    def __str__(self) -> str:
+        """Every step with its numbers: what is evaluated where, and what the state is made of."""
+        lines = [f"{self.name}: {len(self.states)} steps, {self.nfe} evaluations, {len(self.draws)} normals"]
+        for i, state in enumerate(self.states):
+            lines.append(f"step {i}, t = {self.times[i]:.6g} to {self.times[i + 1]:.6g}")
+            for j, evaluation in enumerate(self.evaluations):
+                if evaluation.step == i:
+                    what = "N" if evaluation.kind == "field" else evaluation.kind
+                    lines.append(f"    N{j} = {what}(t = {evaluation.time:.6g}, {_shown(evaluation.argument)})")
+            lines.append(f"    x{i + 1} = {_shown(state)}")
+        return "\n".join(lines)
+
     def save(self, file: str | Path) -> None:
         """Write the table as JSON, whole or not at all."""
         table = {
@@ -247,6 +259,12 @@ def normals(draw: Draw, noise: Noise, equation: Equation, x: Tensor) -> tuple[Te
             return noise.normal_and_area(draw.t0, draw.t1, equation.variance, x)
         case _:
             return (noise.extra(draw.index, x),)
+
+
+def _shown(form: Form) -> str:
+    """A combination as one reads it: 0.75 x0 + 0.25 N0."""
+    terms = [("" if value == 1.0 else f"{value:.6g} ") + f"{kind}{number}" for (kind, number), value in form.items()]
+    return " + ".join(terms).replace("+ -", "− ") or "0"
 
 
 def _written(form: Form) -> list[tuple[str, int, float]]:

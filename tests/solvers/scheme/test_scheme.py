@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from toy import MIXTURE, PATHS, Draws, states
 
-from fokker.generative import VP, CondOT, GaussianPath, flow, reverse_sde
+from fokker.generative import VP, CondOT, Denoiser, GaussianPath, flow, reverse_sde
 from fokker.solvers import (
     EDM_HEUN,
     ODE,
@@ -151,6 +151,23 @@ def test_a_file_keeps_everything(tmp_path: Path) -> None:
     (tmp_path / "scheme.json").write_text(json.dumps(table))
     with pytest.raises(ValueError, match=r"no scheme that Fokker wrote \(another format\)"):
         Scheme.load(tmp_path / "scheme.json")
+
+
+def test_a_table_is_read_as_numbers() -> None:
+    """DDIM on the straight path with a third, half and all of the noise removed: Euler's steps of x₀-hat."""
+    equation = flow(Denoiser(lambda x, t: x, CondOT(), predicts="x0"), "x0")
+    assert str(unroll(equation, [0.0, 0.25, 0.625, 1.0], ExponentialAdams(1))).splitlines() == [
+        "ExponentialAdams(1): 3 steps, 3 evaluations, 0 normals",
+        "step 0, t = 0 to 0.25",
+        "    N0 = N(t = 0, x0)",
+        "    x1 = 0.75 x0 + 0.25 N0",
+        "step 1, t = 0.25 to 0.625",
+        "    N1 = N(t = 0.25, x1)",
+        "    x2 = 0.5 x1 + 0.5 N1",
+        "step 2, t = 0.625 to 1",
+        "    N2 = N(t = 0.625, x2)",
+        "    x3 = N2",
+    ]
 
 
 def test_a_run_keeps_the_account_of_its_equation() -> None:
