@@ -7,6 +7,6 @@ from __future__ import annotations
 
 from . import suite as suite
 from .page import write_html as write_html
-from .reading import number as number, plain as plain
 from .report import STYLES as STYLES, Report as Report, print_report as print_report, write_json as write_json
 from .suite import Told as Told, chosen as chosen, verify as verify
+from .wording import number as number, plain as plain

@@ -23,8 +23,8 @@ from ...solvers.common import write_whole
 from ..certificates import Certificate
 from ..claims import Outcome
 from ..networks import IDENTITIES
-from .reading import cited, decisive, expectation, number, printed_form
 from .report import STYLES, Report
+from .wording import cited, decisive, expectation, number, printed_form
 
 __all__ = ["formula", "page", "plot", "write_html"]
 

@@ -24,7 +24,7 @@ from ..certificates import Certificate
 from ..claims import Outcome
 from ..laws import Equivalences
 from ..networks import Audit
-from .reading import check_as_dict, cited, decisive, expectation, number, plain
+from .wording import check_as_dict, cited, decisive, expectation, number, plain
 
 __all__ = ["STYLES", "Report", "print_report", "write_json"]
 

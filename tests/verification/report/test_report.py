@@ -23,7 +23,7 @@ from fokker.verification.networks import IDENTITIES, Audit
 from fokker.verification.networks.audit import Entry, Likelihood
 from fokker.verification.report import Report, number, plain, print_report, suite, write_html, write_json
 from fokker.verification.report.page import formula, page
-from fokker.verification.report.reading import cited, decisive, expectation, printed_form
+from fokker.verification.report.wording import cited, decisive, expectation, printed_form
 
 CHECKS: dict[str, list[Check | Bound | Statistical]] = {
     "A001": [Check(1.0, 1.0, 1e-12, "far"), Check(1.0 + 9e-13, 1.0, 1e-12, "near")],
