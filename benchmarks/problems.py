@@ -57,7 +57,7 @@ class Problem:
 
     @property
     def end(self) -> float:
-        return float(self.path.time(12.0)) if isinstance(self.path, VP) else 1.0
+        return self.path.time(12.0) if isinstance(self.path, VP) else 1.0
 
     def noise(self, samples: int, seed: int) -> Tensor:
         """x at t = 0 in float64, shape (samples, *shape); line i depends on (seed, i) alone."""

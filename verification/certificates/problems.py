@@ -129,7 +129,7 @@ def sampling(path: GaussianPath, hold: str = "velocity", *, logarithmic: bool | 
         hold: the quantity that an exponential solver holds.
         logarithmic: whether the held quantity is interpolated in log r (see `flow`); the hold's own choice if None.
     """
-    start, stop = float(path.time(NOISY)), float(path.time(CLEAN))
+    start, stop = path.time(NOISY), path.time(CLEAN)
     mean, cov = MIXTURE.moments(start, path)
     deviations = torch.linspace(-2.0, 2.0, 25, dtype=torch.float64).reshape(-1, 1)
     suffix = "" if logarithmic is None else ", in log r" if logarithmic else ", in r"

@@ -122,7 +122,7 @@ def reversing(path: GaussianPath, hold: str = "x0", eta: float = 1.0) -> PathPro
         hold: the quantity that an exponential solver holds.
         eta: the noise level of `reverse_sde`.
     """
-    start, stop = float(path.time(NOISY)), float(path.time(CLEAN))
+    start, stop = path.time(NOISY), path.time(CLEAN)
     equation = reverse_sde(DATA.denoiser(path), eta, hold)
     law = marginal(DATA, path, start)
     shares = torch.linspace(0.01, 0.99, PATHS, dtype=torch.float64).reshape(-1, 1)
@@ -151,7 +151,7 @@ def arriving(path: GaussianPath, hold: str = "x0", eta: float = 1.0, *, solved: 
         solved: the noise level of the process whose law is exact; `eta` if None. It differs from eta for a solver that
             adds noise of its own.
     """
-    start, stop = float(path.time(NOISY)), float(path.time(CLEAN))
+    start, stop = path.time(NOISY), path.time(CLEAN)
     level = eta if solved is None else solved
     point = Law(torch.tensor([1.5], dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64))
     return LawProblem(
@@ -172,7 +172,7 @@ def keeping(path: GaussianPath, hold: str = "x0", eta: float = 0.0) -> LawProble
         hold: the quantity that an exponential solver holds.
         eta: the noise level of `reverse_sde`; 0 for `flow`.
     """
-    start, stop = float(path.time(NOISY)), float(path.time(CLEAN))
+    start, stop = path.time(NOISY), path.time(CLEAN)
     return LawProblem(
         f"keeping, {type(path).__name__}, hold {hold}, eta {eta:g}",
         _equation(path, hold, eta),

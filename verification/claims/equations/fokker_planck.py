@@ -76,7 +76,7 @@ def weak_form() -> list[Check]:
     for path in WHOLE_PATHS:
         for t in MIDDLE_TIMES:
             at = torch.tensor(t, dtype=torch.float64, requires_grad=True)
-            alpha, sigma = torch.as_tensor(path.alpha(at)), torch.as_tensor(path.sigma(at))
+            alpha, sigma = path.alpha(at), path.sigma(at)
             spread = alpha**2 * MIXTURE.covs[:, 0, 0] + sigma**2
             mean = (MIXTURE.weights * (alpha * MIXTURE.means[:, 0]).sin() * (-0.5 * spread).exp()).sum()
             (slope,) = torch.autograd.grad(mean, at)
@@ -105,7 +105,7 @@ def any_noise_level() -> list[Check | Statistical]:
     path, checks = CondOT(), list[Check | Statistical]()
     x = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
     for name, g in LEVELS.items():
-        b, db = float(path.sigma(0.5)), float(path.d_sigma(0.5))
+        b, db = path.sigma(0.5), path.d_sigma(0.5)
         conditional = diffusion_sde(point(1.7, path), g, 0.1, 0.7)
         slope = float(conditional.drift(0.5, x).diff(dim=0))
         checks.append(Check(2.0 * slope * b**2 + g(0.5) ** 2, 2.0 * b * db, 1e-12, f"v' of a data point, g = {name}"))

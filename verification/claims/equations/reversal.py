@@ -53,7 +53,7 @@ def law_of_noising() -> list[Check]:
         )
         power = torch.tensor([g(s) ** 2 / schedule_at(path, s)[0] ** 2 for s in t.tolist()], dtype=torch.float64)
         scale = math.exp(-(weight * rate).sum().item())
-        deviation = float(path.alpha(noisy)) * math.sqrt((weight * power).sum().item())
+        deviation = path.alpha(noisy) * math.sqrt((weight * power).sum().item())
         made, expected = (scale, deviation), path.transition(noisy, clean)
         worst = largest(*(abs(a / float(b) - 1.0) for a, b in zip(made, expected, strict=True)))
         found.append(Check(worst, 0.0, 1e-12, name_of(path)))
@@ -100,8 +100,8 @@ def law_on_paths() -> list[Check]:
         equation = reverse_sde(data.denoiser(path), math.sqrt(kappa))
 
         def moments(n: int, equation: Equation = equation) -> tuple[float, float]:
-            levels = grid(n, float(path.log_snr(late)), float(path.log_snr(early)))
-            made = response(SRA1(), equation, torch.as_tensor(path.time(levels)))
+            levels = grid(n, path.log_snr(late), path.log_snr(early))
+            made = response(SRA1(), equation, path.time(levels))
             return made.gain * v_late, made.law(0.0, math.sqrt(v_late))[1] ** 2
 
         covariance, variance = ((4.0 * b - a) / 3.0 for a, b in zip(moments(100), moments(200), strict=True))
@@ -174,8 +174,8 @@ def every_process_as_added_noise() -> list[Check]:
     for path in (VP(), CondOT(), Cosine(-math.inf, math.inf)):
         worst = 0.0
         for t in (0.1, 0.5, 0.9):
-            alpha = float(path.alpha(t))
-            there = BROAD_MIXTURE.score(STATES, float(exploding.time(path.log_snr(t))), exploding)
+            alpha = path.alpha(t)
+            there = BROAD_MIXTURE.score(STATES, exploding.time(path.log_snr(t)), exploding)
             worst = largest(worst, largest(there - alpha * BROAD_MIXTURE.score(alpha * STATES, t, path)))
         found.append(Check(worst, 0.0, 1e-12, name_of(path)))
     return found
@@ -196,7 +196,7 @@ def chain_as_discretisation() -> list[Check]:
     limit = 0.5 * ((20.0**3 - 0.1**3) / (3.0 * 19.9) + 19.9)
     for count in (100, 1000, 10_000):
         table = Table(linear_betas(count, (0.1 + 19.9 / count) / count, 20.0 / count))
-        gap = 2.0 * (math.log(float(table.alpha(0.0))) - math.log(float(path.alpha(0.0))))
+        gap = 2.0 * (math.log(table.alpha(0.0)) - math.log(path.alpha(0.0)))
         found.append(Check(-gap, limit / count, 900.0 / count**2, f"N = {count}"))
     return found
 

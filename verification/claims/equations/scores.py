@@ -56,7 +56,7 @@ def marginal_score() -> list[Check]:
     z, h = trapezoid(-9.0, 9.0, 1801)
     checks = []
     for path, t, where in _cases():
-        a, b = float(path.alpha(t)), float(path.sigma(t))
+        a, b = path.alpha(t), path.sigma(t)
         residual = THREE_STATES - a * z.T
         noise = gaussian(0.0, b).log_prob(residual.reshape(-1, 1)).reshape(3, -1)
         weights = (noise + MIXTURE.log_prob(z)).exp() * h / MIXTURE.log_prob(THREE_STATES, t, path).exp()[:, None]
@@ -79,7 +79,7 @@ def conditional_score() -> list[Check]:
     eps = torch.tensor([[-0.8], [0.1], [1.3]], dtype=torch.float64)
     clean = torch.full_like(eps, z)
     for path, t, where in _cases():
-        a, b = float(path.alpha(t)), float(path.sigma(t))
+        a, b = path.alpha(t), path.sigma(t)
         at = (a * clean + b * eps).requires_grad_()
         slope = torch.autograd.grad(gaussian(a * z, b).log_prob(at).sum(), at)[0]
         regressed = target("score", path, torch.full((3,), t, dtype=torch.float64), clean, eps)
@@ -122,7 +122,7 @@ def tweedie() -> list[Check]:
     """The derivative of log p against closed forms, over α = 0.06 (VP at t = 0.2) and more: 10⁻¹²."""
     checks = []
     for path, t, where in _cases():
-        a, b, slope = float(path.alpha(t)), float(path.sigma(t)), _slope_of_log(THREE_STATES, t, path)
+        a, b, slope = path.alpha(t), path.sigma(t), _slope_of_log(THREE_STATES, t, path)
         mean = (THREE_STATES + b**2 * slope) / a
         learned = Denoiser(lambda x, time, path=path: MIXTURE.score(x, time, path), path, predicts="score")
         checks.append(Check(largest(slope + MIXTURE.eps(THREE_STATES, t, path) / b), 0.0, 1e-12, f"−E[ε]/σ, {where}"))

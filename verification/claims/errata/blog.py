@@ -40,8 +40,8 @@ def ends_of_the_paths() -> list[Check | Bound]:
     marginal = largest(*(largest(cdf(MIXTURE, x, 1.0, path) - cdf(MIXTURE, x)) for path in paths))
     return [
         Bound(variance - float(paths[1].sigma(1.0)) ** 2, 0.1, "error of its variance as printed", above=True),
-        Check(largest(*(float(path.sigma(1.0)) for path in paths)), 0.0, 1e-15, "deviation of p_1(·|z)"),
-        Check(largest(*(abs(float(path.alpha(1.0)) - 1.0) for path in paths)), 0.0, 1e-15, "its mean over z, less 1"),
+        Check(largest(*(path.sigma(1.0) for path in paths)), 0.0, 1e-15, "deviation of p_1(·|z)"),
+        Check(largest(*(abs(path.alpha(1.0) - 1.0) for path in paths)), 0.0, 1e-15, "its mean over z, less 1"),
         Check(marginal, 0.0, 1e-14, "distribution function of p_1, less that of the data"),
     ]
 

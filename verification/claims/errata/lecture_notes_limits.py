@@ -230,7 +230,7 @@ def where_noising_leads() -> list[Bound | Check]:
     def variance(path: GaussianPath) -> float:
         return data.moments(0.0, path)[1].item()
 
-    elapsed = -2.0 * math.log(float(VP().alpha(0.0)))
+    elapsed = -2.0 * math.log(VP().alpha(0.0))
     return [
         Bound(variance(VE(math.sqrt(10.0))) - 1.0, 9.0, "printed, VE: the variance less 1", above=True),
         Check(variance(VE(math.sqrt(10.0))), 10.25, 1e-14, "corrected, VE: the variance"),

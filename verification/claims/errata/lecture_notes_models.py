@@ -55,10 +55,10 @@ def divergence_is_a_number() -> list[Bound | Check]:
 def start_of_the_reversed_path() -> list[Bound | Check]:
     """CondOT at t = 1, where the reversed time is 0: α = 1 and σ = 0 exactly; the data have the variance 1.32."""
     path = CondOT()
-    variance = float(path.sigma(1.0)) ** 2
+    variance = path.sigma(1.0) ** 2
     return [
         Bound(MIXTURE.moments()[1].item() - variance, 1.0, "printed: the error of the variance", above=True),
-        Check(variance + abs(float(path.alpha(1.0)) - 1.0), 0.0, 0.0, "corrected: the variance, and α less 1"),
+        Check(variance + abs(path.alpha(1.0) - 1.0), 0.0, 0.0, "corrected: the variance, and α less 1"),
     ]
 
 

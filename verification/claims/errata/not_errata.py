@@ -38,7 +38,7 @@ def four_lines_of_the_posterior() -> list[Check]:
     for path in FIVE_PATHS:
         for s, t in ((0.2, 0.35), (0.4, 0.8)):
             a, b, alpha, sigma = (float(of(u)) for u in (s, t) for of in (path.alpha, path.sigma))
-            falls = float(path.log_snr(s)) - float(path.log_snr(t))
+            falls = path.log_snr(s) - path.log_snr(t)
             left = b**2 - (a / alpha) ** 2 * sigma**2
             snr = a**2 / b**2 * sigma**2 / alpha**2
             c = -math.expm1(falls)

@@ -73,7 +73,7 @@ def forward_and_back() -> list[Check]:
         nodes, weights = (part.tolist() for part in legendre(60, 0.0, s))
         alpha = math.exp(-decay(s))
         squared = alpha**2 * sum(w * beta(u) * math.exp(2.0 * decay(u)) for u, w in zip(nodes, weights, strict=True))
-        gaps += [abs(alpha - float(path.alpha(1.0 - s))), abs(squared - float(path.sigma(1.0 - s)) ** 2)]
+        gaps += [abs(alpha - path.alpha(1.0 - s)), abs(squared - path.sigma(1.0 - s) ** 2)]
         drift = reverse_sde(MIXTURE.denoiser(path)).drift(1.0 - s, x)
         drifts.append(largest(0.5 * beta(s) * x + beta(s) * MIXTURE.score(x, 1.0 - s, path) - drift))
     return [
@@ -97,8 +97,8 @@ def schedule_in_single_precision() -> list[Check]:
     low, high = (torch.tensor(math.atan(math.exp(-0.5 * value))) for value in (15.0, -15.0))
     ends = [float(-2.0 * torch.log(torch.tan(angle))) for angle in (high, low)]
     path, t = Cosine(), grid(100)
-    log_snr = torch.as_tensor(path.log_snr(t))
-    ours = torch.as_tensor(path.log_snr(torch.tensor([0.0, 1.0])))
+    log_snr = path.log_snr(t)
+    ours = path.log_snr(torch.tensor([0.0, 1.0]))
     total = torch.sigmoid(log_snr) + torch.sigmoid(-log_snr)
     squares = torch.as_tensor(path.alpha(t) ** 2 + path.sigma(t) ** 2)
     return [

@@ -31,7 +31,7 @@ def printed_chain() -> tuple[float, float]:
         for i in reversed(range(path.steps)):
             alpha, beta, bar = 1.0 - betas[i], betas[i], bars[i]
             before = betas[i - 1] if i else 0.0  # 1 − α_{t−1}
-            x0 = data.predict("x0", float(path.at(i)), x)
+            x0 = data.predict("x0", path.at(i), x)
             x = math.sqrt(alpha) * beta / (1.0 - alpha) * x0 + math.sqrt(alpha) * before / (1.0 - bar) * x
             if i:
                 x = x + math.sqrt(before / (1.0 - bar) * beta) * noise.extra(i, x)
@@ -102,10 +102,10 @@ def ordered_densities() -> list[Check | Bound]:
     """Two noised densities on a line: the integral of their difference is 0 to rounding of the trapezoidal rule, 1e-12,
     so that where one is larger by 0.1 the other must be elsewhere. The levels: a count of rising pairs."""
     path, (x, weight) = VE(1.0), trapezoid(-9.0, 9.0, 1801)
-    first, second = (MIXTURE.log_prob(x, float(path.time(-2.0 * math.log(r))), path).exp() for r in (0.3, 0.6))
+    first, second = (MIXTURE.log_prob(x, path.time(-2.0 * math.log(r)), path).exp() for r in (0.3, 0.6))
     u = (torch.arange(10, dtype=torch.float64) + 0.5) / 10.0
     levels = GeometricVE(0.1, 10.0)
-    sigmas = torch.as_tensor(levels.sigma(Geometric(10.0, 0.1, 10).quantile(levels, u)))
+    sigmas = levels.sigma(Geometric(10.0, 0.1, 10).quantile(levels, u))
     return [
         Bound(float((first - second).max()), 0.05, "largest p_σ1 − p_σ2, printed as negative", above=True),
         Bound(float((second - first).max()), 0.05, "largest p_σ2 − p_σ1", above=True),

@@ -59,7 +59,7 @@ def noise_level_unknown() -> list[Check | Bound]:
     x0, eps, weight = column(z.repeat_interleave(3)), column(z.repeat(3)), torch.outer(w, w).flatten()
 
     def with_t(x: Tensor, t: Tensor, label: None) -> Tensor:
-        return torch.as_tensor(path.sigma(t)).unsqueeze(1) * x
+        return path.sigma(t).unsqueeze(1) * x
 
     def without_t(x: Tensor, t: Tensor, label: None) -> Tensor:
         return 2.0 / math.pi * x
@@ -102,7 +102,7 @@ def boundary_of_consistency() -> list[Check | Bound]:
     Without an expectation the loss is a number of the draw: for f off by 0.1 x, the squares of two draws differ.
     """
     path, data, first = VE(80.0), gaussian(MEAN, DEVIATION), 0.3
-    end = float(path.time(-2.0 * math.log(first)))
+    end = path.time(-2.0 * math.log(first))
     start = math.hypot(DEVIATION, 80.0)
 
     def deviation(t: float) -> float:

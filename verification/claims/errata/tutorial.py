@@ -46,7 +46,7 @@ def sign_of_the_score() -> list[Bound | Check]:
     """One point on CondOT at t = 1/2: the gradient of the log density by automatic differentiation, to rounding. The
     printed one has the ratio −1 to it."""
     path, t, x0 = CondOT(), 0.5, 0.7
-    alpha, sigma = float(path.alpha(t)), float(path.sigma(t))
+    alpha, sigma = path.alpha(t), path.sigma(t)
     gradient = torch.func.grad(lambda z: (-0.5 * ((z - alpha * x0) / sigma) ** 2).sum())(STATES)
     printed = (STATES - alpha * x0) / sigma**2
     return [
@@ -66,7 +66,7 @@ def sign_of_the_score() -> list[Bound | Check]:
 def sign_in_tweedies_formula() -> list[Bound | Check]:
     """A mixture on CondOT at t = 1/2, an identity to rounding; the printed form is off by 2σ² |s|/α, 5 and more."""
     path, t = CondOT(), 0.5
-    alpha, sigma = float(path.alpha(t)), float(path.sigma(t))
+    alpha, sigma = path.alpha(t), path.sigma(t)
     score, mean = MIXTURE.score(STATES, t, path), MIXTURE.denoiser(path).predict("x0", t, STATES)
     return [
         Bound(largest((STATES - sigma**2 * score) / alpha - mean), 5.0, "printed: its error", above=True),
@@ -80,10 +80,10 @@ def printed_chain(n: int, sign: float) -> tuple[float, float]:
 
     def run(z: Tensor, noise: Noise) -> Tensor:
         for i, (s, t) in enumerate(pairwise(times)):
-            c = -math.expm1(float(path.log_snr(s)) - float(path.log_snr(t)))
-            alpha, sigma = float(path.alpha(t)), float(path.sigma(t))
+            c = -math.expm1(path.log_snr(s) - path.log_snr(t))
+            alpha, sigma = path.alpha(t), path.sigma(t)
             guided = z + sign * sigma**2 * data.score(z, s, path)
-            z = alpha * (1.0 - c) / float(path.alpha(s)) * z + c * guided
+            z = alpha * (1.0 - c) / path.alpha(s) * z + c * guided
             if i < n - 1:
                 z = z + math.sqrt(c) * sigma * noise.extra(i, z)
         return z
@@ -151,7 +151,7 @@ def order_of_the_levels() -> list[Bound | Check]:
     """The cosine schedule at t = 0, ¼, …, 1 of the tutorial: closed form, to rounding. Every level is the highest
     yet."""
     path = Cosine(-math.inf, math.inf)
-    levels = [float(path.sigma(1.0 - t)) for t in grid(4).tolist()]
+    levels = [path.sigma(1.0 - t) for t in grid(4).tolist()]
     closed = [math.sin(0.5 * math.pi * t) for t in grid(4).tolist()]
     rises = [after - before for before, after in pairwise(levels)]
     return [

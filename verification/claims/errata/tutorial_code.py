@@ -123,7 +123,7 @@ def shifted_range() -> list[Bound | Check]:
     shift = math.log(64.0 / 256.0)
 
     def ends(path: GaussianPath) -> tuple[float, float]:
-        return float(path.log_snr(0.0)), float(path.log_snr(1.0))
+        return path.log_snr(0.0), path.log_snr(1.0)
 
     (low, high), kept = ends(Shifted(Cosine(), shift)), ends(Cosine(shift=shift))
     return [
@@ -146,7 +146,7 @@ def last_level() -> list[Bound | Check]:
     """The truncated cosine schedule at its clean end, in closed form, to a relative rounding of 1e-9; the schedule
     without truncation ends at σ = 0."""
     return [
-        Bound(float(Cosine().sigma(1.0)), 5e-4, "printed: the noise level that is left", above=True),
-        Check(float(Cosine().sigma(1.0)) * math.sqrt(1.0 + math.exp(15.0)), 1.0, 1e-9, "printed: over (1 + e^15)^(−½)"),
+        Bound(Cosine().sigma(1.0), 5e-4, "printed: the noise level that is left", above=True),
+        Check(Cosine().sigma(1.0) * math.sqrt(1.0 + math.exp(15.0)), 1.0, 1e-9, "printed: over (1 + e^15)^(−½)"),
         Check(float(Cosine(-math.inf, math.inf).sigma(1.0)), 0.0, 1e-15, "corrected: what is left"),
     ]

@@ -113,10 +113,10 @@ def clock_of_the_network() -> list[Bound | Check]:
     path, data = Cosine(), gaussian(0.7, 0.5)
 
     def noise(x: Tensor, log_snr: Tensor) -> Tensor:
-        return MIXTURE.eps(x, torch.as_tensor(path.time(log_snr)), path)
+        return MIXTURE.eps(x, path.time(log_snr), path)
 
     def v(x: Tensor, log_snr: Tensor) -> Tensor:
-        return data.v(x, torch.as_tensor(path.time(log_snr)), path)
+        return data.v(x, path.time(log_snr), path)
 
     right, wrong = (Denoiser(noise, path, predicts="eps", time=clock) for clock in ("log_snr", "t"))
     exact = MIXTURE.eps(STATES, 0.2, path)
@@ -161,7 +161,7 @@ def axis_of_the_times() -> list[Bound | Check]:
     path = Cosine()
     t = torch.tensor([0.1, 0.4, 0.6, 0.9], dtype=torch.float64)
     x = MIXTURE.sample(16, 0).reshape(4, 4)
-    alpha = torch.as_tensor(path.alpha(t))
+    alpha = path.alpha(t)
     rows = torch.stack([float(each) * row for each, row in zip(alpha, x, strict=True)])
     return [
         Bound(largest(alpha * x - rows), 0.1, "printed, d = 4: its error", above=True),

@@ -158,7 +158,7 @@ def three_conditionings() -> list[Check]:
     """Given z the field is averaged over z at a fixed x, given ε over ε, given both over both against test functions.
     Quadrature: 10⁻¹¹ over densities of 0.1 and more, and 10⁻¹² in the plane."""
     path, t = CondOT(), 0.6
-    a, b = float(path.alpha(t)), float(path.sigma(t))
+    a, b = path.alpha(t), path.sigma(t)
     density, velocity = MIXTURE.log_prob(THREE_STATES, t, path).exp(), MIXTURE.velocity(THREE_STATES, t, path)
     eps, h = trapezoid(-9.0, 9.0, 1801)
     clean = (THREE_STATES - b * eps.T) / a

@@ -36,7 +36,7 @@ def one_step_for_many() -> list[Check]:
     for index, beta in enumerate(path.betas):
         mean, variance = math.sqrt(1.0 - beta) * mean, (1.0 - beta) * variance + beta
         t = path.at(index)
-        gaps.append((abs(float(path.alpha(t)) - mean), abs(float(path.sigma(t)) ** 2 - variance)))
+        gaps.append((abs(path.alpha(t) - mean), abs(path.sigma(t) ** 2 - variance)))
     of_means, of_variances = zip(*gaps, strict=True)
     return [
         Check(largest(*of_means), 0.0, 1e-12, "largest difference of √ᾱ over 1000 levels"),
@@ -64,7 +64,7 @@ def kernels_compose() -> list[Check]:
             scale, deviation = map(float, path.transition(noisier, cleaner))
             mean, variance = scale * mean, scale**2 * variance + deviation**2
         scale, deviation = map(float, path.transition(times[-1], times[0]))
-        noisy, clean = float(path.sigma(times[-1])), float(path.sigma(times[0]))
+        noisy, clean = path.sigma(times[-1]), path.sigma(times[0])
         composed.append(largest(abs(mean - scale), abs(variance - deviation**2) / noisy**2))
         printed.append(abs(noisy**2 - scale**2 * clean**2 - deviation**2) / noisy**2)
     return [
@@ -89,13 +89,13 @@ def posterior_is_bayes() -> list[Check]:
     for path in FIVE_PATHS:
         for s, t in ((0.1, 0.4), (0.3, 0.7), (0.05, 0.9)):
             a, deviation = map(float, path.transition(s, t))
-            alpha, sigma = float(path.alpha(t)), float(path.sigma(t))
+            alpha, sigma = path.alpha(t), path.sigma(t)
             gain = a * sigma**2 / (a**2 * sigma**2 + deviation**2)
             bayes = gain, alpha - gain * a * alpha, sigma**2 - gain * a * sigma**2
             made = posterior(path, s, t)
             scale = max(1.0, *bayes)
             found = made.from_x, made.from_x0, made.variance
-            in_c = (1.0 - float(made.removed)) * alpha / float(path.alpha(s)), alpha * float(made.removed)
+            in_c = (1.0 - float(made.removed)) * alpha / path.alpha(s), alpha * float(made.removed)
             gaps += [abs(float(one) - two) / scale for one, two in zip(found, bayes, strict=True)]
             gaps += [abs(one - two) / scale for one, two in zip(in_c, bayes[:2], strict=True)]
     return [Check(largest(*gaps), 0.0, 1e-12, "largest difference of a coefficient, 5 paths, 3 steps, 2 forms")]
@@ -127,8 +127,8 @@ def when_a_step_exists() -> list[Check]:
             posterior(path, s, t)
         except ValueError:
             refused += 1
-    s, t = 0.5, 0.5 + 1e-10 / float(path.d_half_log_snr(0.5))
-    h = float(path.half_log_snr(t)) - float(path.half_log_snr(s))
+    s, t = 0.5, 0.5 + 1e-10 / path.d_half_log_snr(0.5)
+    h = path.half_log_snr(t) - path.half_log_snr(s)
     short = float(posterior(path, s, t).removed) / (2.0 * h * (1.0 - h)) - 1.0
     return [
         Check(float(disagree.sum()), 0.0, 0.0, "pairs where the three conditions disagree, of 3540"),
@@ -150,7 +150,7 @@ def betas_of_a_path() -> list[Check | Bound]:
     CondOT is the counterexample: from 0.6 to 0.5, 1 − (0.5/0.6)² = 11/36, but 0.5² − (0.5/0.6)² 0.4² = 5/36.
     """
     path = Table(linear_betas(1000))
-    times = torch.as_tensor(path.at(torch.arange(1000)))
+    times = path.at(torch.arange(1000))
     betas = torch.tensor(path.betas[1:], dtype=torch.float64)
     alpha, sigma = (torch.as_tensor(of(times)) for of in (path.alpha, path.sigma))
     ratio = alpha[1:] / alpha[:-1]

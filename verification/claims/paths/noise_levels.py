@@ -66,7 +66,7 @@ def log_snr_gives_two_sigmoids() -> list[Check]:
     found = []
     paths: tuple[GaussianPath, ...] = (Cosine(), VP(), Table(linear_betas()))
     for path in paths:
-        level = torch.as_tensor(path.log_snr(t))
+        level = path.log_snr(t)
         signal, noise = (torch.as_tensor(f(t)) ** 2 for f in (path.alpha, path.sigma))
         apart = torch.stack([torch.sigmoid(level) - signal, torch.sigmoid(-level) - noise])
         found.append(Check(largest(apart), 0.0, 4e-15, name_of(path)))
@@ -87,11 +87,11 @@ def cosine_schedule() -> list[Check | Bound]:
     between it rises."""
     s = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
     whole, cut = Cosine(-math.inf, math.inf), Cosine()
-    apart = torch.as_tensor(whole.log_snr(1.0 - s)) + 2.0 * (0.5 * math.pi * s).tan().log()
+    apart = whole.log_snr(1.0 - s) + 2.0 * (0.5 * math.pi * s).tan().log()
     t = grid(1000)
-    moved = largest(torch.as_tensor(cut.alpha(t)) - (0.5 * math.pi * (1.0 - t)).cos())
-    ends = [float(cut.log_snr(end)) for end in (0.0, 1.0)]
-    rise = torch.as_tensor(cut.half_log_snr(t)).diff().min().item()
+    moved = largest(cut.alpha(t) - (0.5 * math.pi * (1.0 - t)).cos())
+    ends = [cut.log_snr(end) for end in (0.0, 1.0)]
+    rise = cut.half_log_snr(t).diff().min().item()
     return [
         Check(largest(apart), 0.0, 1e-12, "the log-SNR"),
         Check(moved, math.sin(math.atan(math.exp(-7.5))), 1e-14, "how far the cut moves α"),
@@ -116,7 +116,7 @@ def resolution_shift() -> list[Check]:
     shift, found = math.log(64 / 256), []
     for path in PATHS:
         moved = Shifted(path, shift)
-        before, after = ((torch.as_tensor(p.alpha(t)) / torch.as_tensor(p.sigma(t))) ** 2 for p in (path, moved))
+        before, after = ((p.alpha(t) / p.sigma(t)) ** 2 for p in (path, moved))
         worst = largest((after / before) * 16.0 - 1.0)
         found.append(Check(worst, 0.0, 1e-12, name_of(path)))
     return found

@@ -47,8 +47,8 @@ def conditional_ends() -> list[Check]:
     checks = []
     for path in WHOLE_PATHS:
         for t, alpha, sigma in ((0.0, 0.0, 1.0), (1.0, 1.0, 0.0)):
-            checks.append(Check(float(path.alpha(t)), alpha, 1.2e-16, f"α of {name_of(path)} at t = {t:g}"))
-            checks.append(Check(float(path.sigma(t)), sigma, 1.2e-16, f"σ of {name_of(path)} at t = {t:g}"))
+            checks.append(Check(path.alpha(t), alpha, 1.2e-16, f"α of {name_of(path)} at t = {t:g}"))
+            checks.append(Check(path.sigma(t), sigma, 1.2e-16, f"σ of {name_of(path)} at t = {t:g}"))
     return checks
 
 
@@ -69,7 +69,7 @@ def marginal_path() -> list[Check | Statistical]:
     for path in WHOLE_PATHS:
         for t in MIDDLE_TIMES:
             x = torch.tensor([[0.4]], dtype=torch.float64)
-            noise = gaussian(0.0, float(path.sigma(t))).log_prob(x - path.alpha(t) * z)
+            noise = gaussian(0.0, path.sigma(t)).log_prob(x - path.alpha(t) * z)
             integral = float((noise + prior).exp().sum()) * h
             exact = float(MIXTURE.log_prob(x, t, path).exp())
             checks.append(Check(integral, exact, 1e-12, f"the density at 0.4 on {name_of(path)} at t = {t:g}"))
@@ -145,7 +145,7 @@ def reparameterisation() -> list[Check | Statistical]:
     checks: list[Check | Statistical] = []
     time = torch.full((1,), 0.3, dtype=torch.float64)
     for path in WHOLE_PATHS:
-        a, b = float(path.alpha(0.3)), float(path.sigma(0.3))
+        a, b = path.alpha(0.3), path.sigma(0.3)
         without, unit = (float(Interpolant(path).state(time, noise, z)) for noise in (zero, zero + 1.0))
         checks.append(Check(without, 1.7 * a, 1e-14, f"the mean on {name_of(path)}"))
         checks.append(Check(unit - without, b, 1e-14, f"the deviation on {name_of(path)}"))

@@ -30,7 +30,7 @@ SQUARE = float(MIXTURE.weights @ (MIXTURE.means[:, 0] ** 2 + MIXTURE.covs[:, 0, 
 
 def _posterior(y: float, x0: Tensor) -> Tensor:
     """p(x₀ | x_t = y) by Bayes: N(y; α x₀, σ²) p(x₀) / p_t(y), at the nodes x₀ (n, 1)."""
-    alpha, sigma = float(PATH.alpha(TIME)), float(PATH.sigma(TIME))
+    alpha, sigma = PATH.alpha(TIME), PATH.sigma(TIME)
     noise = gaussian(0.0, sigma).log_prob(y - alpha * x0)
     evidence = MIXTURE.log_prob(torch.tensor([[y]], dtype=torch.float64), TIME, PATH)
     return (noise + MIXTURE.log_prob(x0) - evidence).exp()
@@ -146,7 +146,7 @@ def conditional_expectation() -> list[Check | Statistical]:
     """Least squares on a grid with the joint density as weights: the normal equations of cubics in y are conditioned
     like 10², so that quadrature's 10⁻¹² is 10⁻¹⁰ in the coefficients. Conversely the residual of the oracle's
     denoiser is orthogonal to functions of x_t. The fit to 10⁵ draws is tested on its slope, of known error."""
-    alpha, sigma = float(PATH.alpha(TIME)), float(PATH.sigma(TIME))
+    alpha, sigma = PATH.alpha(TIME), PATH.sigma(TIME)
     data, total = gaussian(0.5, 0.7), (alpha * 0.7) ** 2 + sigma**2
     slope = alpha * 0.49 / total
     pairs, area = trapezoid_plane(-6.0, 6.0, 301)
@@ -179,7 +179,7 @@ def conditional_expectation() -> list[Check | Statistical]:
 )
 def tower_property() -> list[Check]:
     """Quadrature to 10⁻¹² over p_t of the oracle's conditional mean, and over Bayes' posterior, divided by σ = 0.4."""
-    alpha, sigma = float(PATH.alpha(TIME)), float(PATH.sigma(TIME))
+    alpha, sigma = PATH.alpha(TIME), PATH.sigma(TIME)
     y, h = trapezoid(-8.0, 8.0, 1001)
     weights = MIXTURE.log_prob(y, TIME, PATH).exp() * h
     denoised = MIXTURE.x0(y, TIME, PATH)[:, 0]

@@ -37,8 +37,8 @@ def ddim_by_three_names() -> list[Check]:
     for path in (CondOT(), Cosine(), VP()):
         denoiser = MIXTURE.denoiser(path)
         x0, eps = (denoiser.predict(kind, s, x) for kind in ("x0", "eps"))
-        (a, b), (alpha, sigma) = ((float(path.alpha(u)), float(path.sigma(u))) for u in (s, t))
-        h = float(path.half_log_snr(t)) - float(path.half_log_snr(s))
+        (a, b), (alpha, sigma) = ((path.alpha(u), path.sigma(u)) for u in (s, t))
+        h = path.half_log_snr(t) - path.half_log_snr(s)
         made = solve(flow(denoiser, "x0"), x, [s, t], DDIM).x
         forms = (
             alpha * x0 + sigma * eps,
@@ -103,8 +103,8 @@ def eta_family_of_ddim() -> list[Check | Bound]:
     times = grids.uniform(path, 12)
     for eta in (0.0, 0.2, 0.5, 1.0):
         made = response(Ancestral(DDIM, eta), flow(point(1.3, path), "x0"), times[:9])
-        law = made.law(1.3 * float(path.alpha(0.0)), float(path.sigma(0.0)))
-        kept = float(path.alpha(float(times[8]))) * 1.3, float(path.sigma(float(times[8])))
+        law = made.law(1.3 * path.alpha(0.0), path.sigma(0.0))
+        kept = path.alpha(float(times[8])) * 1.3, path.sigma(float(times[8]))
         checks.append(Check(math.dist(law, kept), 0.0, 1e-12, f"distance of the law of x_t given x₀, η = {eta:g}"))
     s, t = 0.3, 0.4
     share = float(path.sigma(t) / path.sigma(s)) ** 2 * (1.0 - float(path.alpha(s) / path.alpha(t)) ** 2)
@@ -167,11 +167,11 @@ def ddim_on_a_point() -> list[Check]:
     gaps, ends = [], []
     for path in (CondOT(), Cosine(-math.inf, math.inf), VP()):
         equation, x = flow(point(2.5, path), "x0"), column([-3.0, 0.1, 4.0])
-        eps = (x - 2.5 * float(path.alpha(0.0))) / float(path.sigma(0.0))
+        eps = (x - 2.5 * path.alpha(0.0)) / path.sigma(0.0)
         for n in (1, 3, 10):
             states = solve(equation, x, grids.uniform(path, n), DDIM, save=True)
-            exact = 2.5 * column(torch.as_tensor(path.alpha(states.ts))).unsqueeze(1)
-            exact = exact + column(torch.as_tensor(path.sigma(states.ts))).unsqueeze(1) * eps
+            exact = 2.5 * column(path.alpha(states.ts)).unsqueeze(1)
+            exact = exact + column(path.sigma(states.ts)).unsqueeze(1) * eps
             gaps.append(largest(exact - (states.x if states.xs is None else states.xs)))
             ends.append(largest(states.x - 2.5))
     return [

@@ -55,7 +55,7 @@ def characteristic_functions() -> list[Check]:
     for path in PATHS:
         for t in (0.3, 0.5, 0.8):
             at = torch.tensor(t, dtype=torch.float64, requires_grad=True)
-            alpha, sigma = torch.as_tensor(path.alpha(at)), torch.as_tensor(path.sigma(at))
+            alpha, sigma = path.alpha(at), path.sigma(at)
             phase = k * alpha * MIXTURE.means[:, 0]
             decay = torch.exp(-0.5 * k**2 * (alpha**2 * MIXTURE.covs[:, 0, 0] + sigma**2))
             parts = (MIXTURE.weights * decay * phase.cos()).sum(), (MIXTURE.weights * decay * phase.sin()).sum()

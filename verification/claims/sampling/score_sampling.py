@@ -30,7 +30,7 @@ def predictor_corrector(path: Table, size: float | None, *, printed: bool = True
 
     def run(x: Tensor, noise: Noise) -> Tensor:
         for i in reversed(range(path.steps)):
-            beta, t, after = path.betas[i], float(path.at(i)), float(path.at(i - 1)) if i else 1.0
+            beta, t, after = path.betas[i], path.at(i), path.at(i - 1) if i else 1.0
             score = data.score(x, t, path)
             mean = reverse_diffusion(x, score, beta) if printed else (x + beta * score) / math.sqrt(1.0 - beta)
             x = mean + math.sqrt(beta) * noise.extra(2 * i, x)
@@ -64,7 +64,7 @@ def predictor_and_corrector() -> list[Check]:
     path = Table(linear_betas())
     s, t = path.at(700), path.at(699)
     beta, made = path.betas[700], posterior(path, s, t)
-    ours = made.mean_from_eps(x, -float(path.sigma(s)) * score)
+    ours = made.mean_from_eps(x, -path.sigma(s) * score)
     mean, deviation = predictor_corrector(path, None)
     other_mean, other_deviation = predictor_corrector(path, None, printed=False)
     return [

@@ -22,7 +22,7 @@ EULER_GAMMA = 0.5772156649015329
 
 def exact_shares(path: Table, deviation: float) -> Tensor:
     """The v of every index, (T,), with which B^v β̃^{1−v} is the variance of the true reverse kernel of N(m, s²)."""
-    times = torch.as_tensor(path.at(torch.arange(path.steps)))
+    times = path.at(torch.arange(path.steps))
     alpha, sigma = (torch.as_tensor(of(times)) for of in (path.alpha, path.sigma))
     left = (deviation * sigma) ** 2 / ((deviation * alpha) ** 2 + sigma**2)  # Var(x₀ | x_t)
     steps = posterior(path, times[1:], times[:-1])
@@ -39,14 +39,14 @@ def excess(path: Table, mean: float, deviation: float, shares: Tensor) -> float:
     data = gaussian(mean, deviation)
 
     def net(x: Tensor, index: Tensor) -> Tensor:
-        t = torch.as_tensor(path.at(index))
+        t = path.at(index)
         return torch.cat([data.eps(x, t, path), 2.0 * shares[index.long()].unsqueeze(1) - 1.0], 1)
 
     denoiser = Denoiser(net, path, predicts="eps", time="index", learned_variance=True)
     x0 = column([mean + deviation, mean - deviation]).repeat_interleave(2, 0)
     noise = Given(column([1.0, -1.0, 1.0, -1.0]))
     bound = variational_bound(denoiser, x0, noise, variance="learned", chunk=path.steps).total.mean().item()
-    alpha, sigma = float(path.alpha(path.at(path.steps - 1))), float(path.sigma(path.at(path.steps - 1)))
+    alpha, sigma = path.alpha(path.at(path.steps - 1)), path.sigma(path.at(path.steps - 1))
     noisiest = (alpha * deviation) ** 2 + sigma**2
     to_prior = 0.5 * (noisiest - 1.0 - math.log(noisiest) + (alpha * mean) ** 2)
     return bound - 0.5 * math.log(2.0 * math.pi * math.e * deviation**2) - to_prior

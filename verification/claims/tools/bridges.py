@@ -45,7 +45,7 @@ class Bridge:
         data = (share * (self.mean + alpha * self.deviation**2 * pull)).sum(1, keepdim=True)
         means, variances = self.source.means.T, self.source.covs.reshape(1, -1)
         source = (share * (means + sigma * variances * pull)).sum(1, keepdim=True)
-        return torch.as_tensor(path.d_alpha(t[:, None])) * data + torch.as_tensor(path.d_sigma(t[:, None])) * source
+        return path.d_alpha(t[:, None]) * data + path.d_sigma(t[:, None]) * source
 
     def score(self, x: Tensor, t: Tensor) -> Tensor:
         """∇ log p_t(x)."""

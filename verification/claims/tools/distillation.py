@@ -23,7 +23,7 @@ EDM = VE(80.0)
 
 def _progressive_target(path: CondOT | Cosine, s: float, t: float, x: Tensor, end: Tensor) -> Tensor:
     """x̃ with which one step of DDIM from x at s ends at `end` at t."""
-    (alpha, sigma), (alpha_t, sigma_t) = ((float(path.alpha(u)), float(path.sigma(u))) for u in (s, t))
+    (alpha, sigma), (alpha_t, sigma_t) = ((path.alpha(u), path.sigma(u)) for u in (s, t))
     return (end - sigma_t / sigma * x) / (alpha_t - sigma_t / sigma * alpha)
 
 
@@ -39,7 +39,7 @@ def progressive_steps() -> list[Check]:
             one = solve(flow(student, "x0"), x, [s, t], ExponentialAdams(1)).x
             gaps.append(largest(one - two))
             if t == 1.0:
-                ends.append(largest(target - two / float(path.alpha(t))))
+                ends.append(largest(target - two / path.alpha(t)))
     return [
         Check(largest(*gaps), 0.0, 1e-13, "one step of the student less two of the teacher, two paths, three steps"),
         Check(largest(*ends), 0.0, 1e-13, "target of the last step, less z''/α''"),
@@ -49,13 +49,13 @@ def progressive_steps() -> list[Check]:
 def consistency_pairs() -> list[Check]:
     """The residual of consistency distillation, and the noisy score of consistency training."""
     data, x = gaussian(MEAN, DEVIATION), column([-3.0, 0.2, 1.0, 2.5])
-    start, deltas, errors = float(EDM.time(-2.0 * math.log(2.0))), (0.1, 0.05, 0.025), []
+    start, deltas, errors = EDM.time(-2.0 * math.log(2.0)), (0.1, 0.05, 0.025), []
     for delta in deltas:
-        end = float(EDM.time(-2.0 * math.log(2.0 - delta)))
+        end = EDM.time(-2.0 * math.log(2.0 - delta))
         stepped = solve(flow(data.denoiser(EDM)), x, [start, end], Euler()).x
         errors.append(rms(data.flow_map(stepped, end, 1.0, EDM) - data.flow_map(x, start, 1.0, EDM)))
     noise, points, (z, w) = 0.8, column([-1.7, 0.1, 1.4]), hermite(40)
-    t = float(EDM.time(-2.0 * math.log(noise)))
+    t = EDM.time(-2.0 * math.log(noise))
     # x | x_t is a mixture again: of N(m_k + c_k (x_t − m_k)/(c_k + t²), c_k t²/(c_k + t²)), by Bayes' rule.
     means, spreads = MIXTURE.means[:, 0], MIXTURE.covs[:, 0, 0]
     total = spreads + noise**2

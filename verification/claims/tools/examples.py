@@ -58,13 +58,13 @@ def printed_log_density(x0: Tensor, sign: float) -> Tensor:
     """log p_T(x_T) + sign · ½ ∫ σ(t)² tr ∇s dt along the flow from x0, for the mixture with noise up to 10: (B,)."""
     path = VE(10.0)
     log_r, weights = legendre(120, math.log(1e-5), math.log(10.0))
-    nodes = torch.as_tensor(path.time(-2.0 * log_r)).tolist()
+    nodes = path.time(-2.0 * log_r).tolist()
     ends = [1.0, *nodes, 0.0]
     grid = [a + (b - a) * k / 2 for a, b in pairwise(ends) for k in range(2)] + [0.0]
     solution = solve(flow(MIXTURE.denoiser(path)), x0, grid, Dopri5(), save=True)
     states = x0.unsqueeze(0) if solution.xs is None else solution.xs[2:-1:2]
     total = torch.zeros(len(x0), dtype=torch.float64)
     for r, weight, t, x in zip(log_r.exp().tolist(), weights.tolist(), nodes, states, strict=True):
-        trace = -MIXTURE.divergence(x, t, path) / (float(path.sigma(t)) * float(path.d_sigma(t)))  # velocity = −σ σ' s
+        trace = -MIXTURE.divergence(x, t, path) / (path.sigma(t) * path.d_sigma(t))  # velocity = −σ σ' s
         total += weight * r**2 * trace
     return MIXTURE.log_prob(solution.x, 0.0, path) + sign * total

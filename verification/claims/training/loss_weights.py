@@ -41,7 +41,7 @@ def reading(denoiser: Denoiser, kind: str) -> Net:
 
 def noise_of(path: GaussianPath) -> Net:
     """ε-hat = −σ s for the score `line`."""
-    return lambda x, t, label: -torch.as_tensor(path.sigma(t))[:, None] * affine_network(x, t)
+    return lambda x, t, label: -path.sigma(t)[:, None] * affine_network(x, t)
 
 
 @claim(
@@ -108,7 +108,7 @@ def weight_of_the_simple_loss() -> list[Check]:
     found = []
     for path in PATHS:
         weight = Unweighted("eps")
-        ratio = weight.of("score", path, t) / torch.as_tensor(path.sigma(t)) ** 2
+        ratio = weight.of("score", path, t) / path.sigma(t) ** 2
         score = squared_error(affine_network, path, "score", t, x0, eps, weighting=weight)
         noise = squared_error(noise_of(path), path, "eps", t, x0, eps)
         worst = largest(largest(ratio - 1.0), largest(score / noise - 1.0))

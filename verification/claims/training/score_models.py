@@ -115,7 +115,7 @@ def levels_in_order() -> list[Check]:
     any level the state comes out as it went in, to the bit; rising levels are refused."""
     path, levels = VE(20.0), 12
     equation, times, solver = annealed_langevin(MIXTURE.denoiser(path), 10.0, 0.1, levels, 3, 2e-3, denoise=False)
-    sigmas = torch.as_tensor(path.sigma(times[:-1]))
+    sigmas = path.sigma(times[:-1])
     x = column([-1.0, 0.3, 2.0])
     nothing = annealed_langevin(MIXTURE.denoiser(path), 10.0, 0.1, levels, 0, 2e-3, denoise=False)
     kept = solve(nothing[0], x, *nothing[1:], WhiteNoise(0)).x
