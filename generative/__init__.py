@@ -1,4 +1,7 @@
-"""Learned networks plugged into the equations: paths, predictions, guidance, sampling, likelihood, training."""
+"""Learned networks plugged into the equations: paths, predictions, guidance, sampling, likelihood, training.
+
+The names below are the interface of this floor. Each room says what may be changed behind them.
+"""
 
 from .adapters import (
     from_diffusers as from_diffusers,

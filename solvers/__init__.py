@@ -1,4 +1,7 @@
-"""Equations, steppers and noise: one interface over every integrator. It knows nothing of networks or diffusion."""
+"""Equations, steppers and noise: one interface over every integrator. It knows nothing of networks or diffusion.
+
+The names below are the interface of this floor. Each room says what may be changed behind them.
+"""
 
 from .around import (
     Ancestral as Ancestral,

@@ -9,6 +9,8 @@
     verify         all that the theory says, claim by claim (`claims`), and every certificate
 
 Tests and distances of samples are in `marginals`, `discrepancies`, `distances` and `power`.
+
+The names below are the interface of this floor. Each room says what may be changed behind them.
 """
 
 from __future__ import annotations

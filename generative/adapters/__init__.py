@@ -6,6 +6,9 @@
     FokkerScheduler                      a sampler as a diffusers scheduler
 
 No library is imported before it is needed; `pip install "fokker[adapters]"` installs them.
+
+What a foreign configuration means is fixed by the library that reads it; the rest may be changed by whoever runs its
+tests beside that library.
 """
 
 from __future__ import annotations

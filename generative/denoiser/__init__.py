@@ -6,7 +6,6 @@ overrides `combine`. The conversions between predictions may be changed freely: 
 
 from __future__ import annotations
 
-from . import preconditioning as preconditioning, prediction as prediction
 from .cfg import CFG as CFG, AutoGuidance as AutoGuidance
 from .classifier import ClassifierGuidance as ClassifierGuidance
 from .clocks import Clock as Clock

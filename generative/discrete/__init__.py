@@ -5,7 +5,6 @@ Everything here follows from the posterior of a step. The formulas may be rewrit
 
 from __future__ import annotations
 
-from . import chain as chain
 from .bound import Bound as Bound, variational_bound as variational_bound
 from .chain import ancestral as ancestral, posterior as posterior
 from .losses import bound_loss as bound_loss, hybrid_loss as hybrid_loss

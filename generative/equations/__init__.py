@@ -5,7 +5,7 @@ The marginals of an equation are its contract. How its coefficients are computed
 
 from __future__ import annotations
 
-from . import grids as grids, noise_level as noise_level, process as process
+from . import grids as grids, noise_level as noise_level
 from .holds import HOLDS as HOLDS, Hold as Hold, hold_of as hold_of
 from .interpolant import Interpolant as Interpolant, minibatch_ot as minibatch_ot
 from .noise_level import (

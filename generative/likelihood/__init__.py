@@ -5,7 +5,6 @@ An exact trace must stay exact. Nodes, probes and their division may be changed 
 
 from __future__ import annotations
 
-from . import change_of_variables as change_of_variables, trace as trace
 from .dequantisation import Dequantisation as Dequantisation
 from .likelihood import LogLikelihood as LogLikelihood, log_likelihood as log_likelihood
 from .trace import Exact as Exact, Hutchinson as Hutchinson, probes as probes

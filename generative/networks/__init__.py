@@ -3,6 +3,8 @@
 They are smooth in (x, t) and made of operations that have a forward-mode derivative, so that high orders of
 convergence are visible and exact traces possible; they work in float32, in float64 (`net.double()`) and under
 `torch.autocast`, where what they return has the dtype of x all the same.
+
+A network may be added without asking anyone. The layers of those that ship are fixed by their weights.
 """
 
 from __future__ import annotations
@@ -14,4 +16,3 @@ from .unet import UNet as UNet
 
 __all__ = ["DiT", "MLP", "Network", "UNet"]
 
-from . import dit as dit

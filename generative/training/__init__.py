@@ -6,7 +6,7 @@ anyone.
 
 from __future__ import annotations
 
-from . import data as data, losses as losses, weightings as weightings
+from . import weightings as weightings
 from .checkpoint import load as load, locate as locate, read as read, write as write
 from .data import DATASETS as DATASETS, Images as Images, dataset as dataset
 from .losses import (

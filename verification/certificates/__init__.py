@@ -6,6 +6,9 @@
     convergence                  certify: the order of a solver, a published sampler or a function on one problem
     methods                      what to certify, by its name
     table, gate                  every exported solver on its problems; a test fails if one has no passing certificate
+
+The problems and the verdicts decide what may be exported: change them with the one who answers for the solvers. How an
+order is fitted may be changed by whoever shows that the verdicts stay.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 One module a chapter, in rooms by subject: `paths`, `equations`, `training`, `sampling` and `errata`. Importing this
 package registers every claim in `CATALOGUE`. A chapter imports `tools` and no other chapter.
+
+Ids stay with their claims for good. A chapter may be added without asking anyone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Learned networks: `probe` finds the convention of a network, `audit` measures where it is a score of its data."""
+"""Learned networks: `probe` finds the convention of a network, `audit` measures where it is a score of its data.
+
+The fields of a `Finding` and an `Audit` are the interface. How conventions are searched may be changed freely.
+"""
 
 from __future__ import annotations
 

@@ -8,6 +8,9 @@
     perturbed           a network with an error of known size: Bias, White, Smooth, Lag, Rounding
 
 `base` defines what an oracle is, `monotone` the flow map of any law on the line.
+
+What an oracle returns is exact, or says how far it is off; a test holds every oracle to that. Add one without asking
+anyone: a class, found by itself.
 """
 
 from __future__ import annotations

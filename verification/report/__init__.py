@@ -5,7 +5,6 @@ The keys of the JSON are the interface. Wording and layout may be changed by who
 
 from __future__ import annotations
 
-from . import suite as suite
 from .page import write_html as write_html
 from .report import STYLES as STYLES, Report as Report, print_report as print_report, write_json as write_json
 from .suite import Told as Told, chosen as chosen, verify as verify

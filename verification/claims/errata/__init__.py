@@ -1,4 +1,8 @@
-"""Where a source prints a formula wrong, and where one might think so: printed and corrected forms, measured."""
+"""Where a source prints a formula wrong, and where one might think so: printed and corrected forms, measured.
+
+An erratum needs its printed form, measured to fail, and the corrected one, measured to hold. Add one without asking
+anyone.
+"""
 
 from __future__ import annotations
 
