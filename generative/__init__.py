@@ -59,6 +59,7 @@ from .paths import (
 )
 from .sampling import (
     RoundTrip as RoundTrip,
+    Sampler as Sampler,
     annealed_langevin as annealed_langevin,
     decode as decode,
     encode as encode,
