@@ -1,6 +1,7 @@
-"""Equations, steppers and noise: one interface over every integrator. It knows nothing of networks or diffusion.
+"""Differential equations, methods that solve them, and noise. Nothing here knows of networks or diffusion.
 
-The names below are the interface of this floor. Each room says what may be changed behind them.
+`solve` is the one function that takes every equation, solver and noise. The names below are the interface of this floor; each room
+says what may be changed behind them.
 """
 
 from .around import (
@@ -30,7 +31,13 @@ from .exponential import (
     interpolated as interpolated,
 )
 from .field import Field as Field, Time as Time
-from .loop import Adaptive as Adaptive, Solver as Solver, Step as Step, Stepper as Stepper
+from .loop import (
+    Abilities as Abilities,
+    Adaptive as Adaptive,
+    Solver as Solver,
+    Step as Step,
+    Stepper as Stepper,
+)
 from .noise import (
     BrownianTree as BrownianTree,
     Noise as Noise,

@@ -1,14 +1,14 @@
-"""The clock of a semilinear equation d(x / S) = N dr + dW_q: what of it is known in closed form.
+"""The clock of a semilinear equation d(x / S) = N dr + dW_q: the functions of time that are known in closed form.
 
     scale        S(t)
     gain         G(t) = S r, finite where r is not (σ = 0, α = 0)
     power        P(t) = S² q, of a stochastic equation
 
-They are elementwise functions of float64 times. What solvers need besides follows from them,
+They are elementwise functions of float64 times. Everything else that solvers need follows from them,
 
     r = G / S,        q = P / S²,        S'/S,        S r' = G' − (S'/S) G,        S √q' = √(P' − 2 (S'/S) P),
 
-the derivatives by automatic differentiation unless a clock knows them.
+where automatic differentiation gives the derivatives unless a clock knows them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,13 @@ __all__ = ["Clock", "FunctionClock", "PlainClock", "Rates"]
 
 
 class Rates(NamedTuple):
-    """The derivatives of a semilinear equation at one time, or at several: S'/S, S r' and S √|q'|."""
+    """The coefficients of dx = [(S'/S) x + S r' N] dt + S √|q'| dW, at one time or at several.
+
+    Attributes:
+        linear: S'/S.
+        forcing: S r'.
+        intensity: S √|q'|.
+    """
 
     linear: Any
     forcing: Any
@@ -36,18 +42,16 @@ class Rates(NamedTuple):
 
 
 class Clock(ABC):
-    """S, S r and S² q at float64 times of any shape, elementwise.
-
-    stochastic: whether noise drives the equation. logarithmic: N is a smooth function of log|r| rather than of r;
-    exponential methods interpolate it in that variable.
-    """
+    """S, S r and S² q as elementwise functions of float64 times of any shape."""
 
     @property
     def stochastic(self) -> bool:
+        """Whether noise drives the equation."""
         return False
 
     @property
     def logarithmic(self) -> bool:
+        """Whether exponential methods interpolate N in log|r| instead of r, because N is smoother in it."""
         return False
 
     @abstractmethod
@@ -59,13 +63,14 @@ class Clock(ABC):
         """S r."""
 
     def power(self, t: Tensor) -> Tensor:
-        """S² q, zero where nothing drives the equation."""
+        """S² q; zero for an equation without noise."""
         return torch.zeros_like(t)
 
     def time(self, r: Tensor) -> Tensor:
-        """The t at which the clock shows r: the inverse, for stages within a step. Raises ValueError if none is known.
+        """The inverse: the time t at which the clock is at r, elementwise.
 
-        `Semilinear.in_clock`, `ExponentialRK` and the start-up of `ExponentialAdams` above third order ask for it.
+        `Semilinear.in_clock`, `ExponentialRK` and the start-up of `ExponentialAdams` above third order need it for
+        stages within a step. Raises ValueError if the inverse is not known.
         """
         raise ValueError(
             f"A stage within a step needs the inverse of the clock, but {type(self).__name__} has none; give it "
@@ -73,7 +78,7 @@ class Clock(ABC):
         )
 
     def rates(self, t: Time) -> Rates:
-        """S'/S, S r' and S √|q'|: floats for a float, tensors of t's shape for a tensor."""
+        """S'/S, S r' and S √|q'| at t: floats for a float, tensors of t's shape for a tensor."""
         times = torch.as_tensor(t, dtype=torch.float64)
         scale, d_scale = _with_derivative(self.scale, times)
         gain, d_gain = _with_derivative(self.gain, times)
@@ -87,11 +92,11 @@ class Clock(ABC):
         return rates if isinstance(t, Tensor) else Rates(*(rate.item() for rate in rates))
 
     def r(self, t: Tensor) -> Tensor:
-        """What the clock shows at t; infinite where S vanishes."""
+        """r at t, infinite where S vanishes."""
         return self.gain(t) / self.scale(t)
 
     def variance(self, t: Tensor) -> Tensor:
-        """q: the variance of the driving Brownian motion at t, or t itself where nothing drives the equation."""
+        """q at t: the variance of the driving Brownian motion; t itself for an equation without noise."""
         if not self.stochastic:
             return t
         scale, power = self.scale(t), self.power(t)
@@ -117,7 +122,15 @@ class PlainClock(Clock):
 
 @dataclass(frozen=True)
 class FunctionClock(Clock):
-    """A clock given by functions: S, S r, for a stochastic equation S² q, and, if it is known, the inverse t(r)."""
+    """A clock made of functions of float64 times.
+
+    Args:
+        scale_of: S.
+        gain_of: S r.
+        power_of: S² q; None for an equation without noise.
+        time_of: the inverse t(r); None if it is not known.
+        in_log: whether exponential methods interpolate N in log|r| instead of r.
+    """
 
     scale_of: Callable[[Tensor], Tensor]
     gain_of: Callable[[Tensor], Tensor]

@@ -1,20 +1,20 @@
-"""What is solved: three kinds of differential equation over a state x of shape (B, ...).
+"""Three kinds of differential equation over a state x of shape (B, ...).
 
     ODE          dx = f(t, x) dt
     SDE          dx = f(t, x) dt + g(t, x) dW
     Semilinear   d(x / S) = N(t, x) dr + dW_q
 
-A semilinear equation is an ODE or an SDE whose only costly part is the field N (the network): S(t) is a scale, r(t)
-a clock and q(t) a variance clock (W_q is a Brownian motion whose variance is q; none: deterministic). With N frozen
-it is solved exactly,
+A semilinear equation is an ODE or an SDE whose only costly part is the field N (the network). S(t) is a scale, r(t) a
+clock and q(t) a variance clock: W_q is a Brownian motion of variance q, and a deterministic equation has none. For a
+constant N the solution is exact,
 
     x_t = (S_t/S_s) x_s + (G_t − (S_t/S_s) G_s) N + S_t (W_{q_t} − W_{q_s}),        G = S r the gain,
 
-and G rather than r is what is given, because S and G stay finite where r does not (σ = 0, α = 0). Differentiated,
+where G is given instead of r, because S and G stay finite where r does not (σ = 0, α = 0). The derivative is
 
     dx = [(S'/S) x + S r' N] dt + S √q' dW,        S r' = G' − (S'/S) G,
 
-so that every classical solver takes it too, and in its own clock, z = x / S, it is the plain ODE dz/dr = N.
+so that every classical solver takes the equation too. In its own clock, with z = x / S, it is the plain ODE dz/dr = N.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ __all__ = ["ODE", "SDE", "Calculus", "Equation", "Noising", "NoiseType", "Semili
 NoiseType = Literal["diagonal", "additive", "scalar", "general"]
 Calculus = Literal["ito", "stratonovich"]
 Wrap = Callable[[Field], Field]
+"""A function that puts a field around a field."""
 
 
 class Equation(ABC):
-    """What solvers need to know of an equation."""
+    """The contract between an equation and the solvers."""
 
     field: Field
     """The costly field, whose calls are counted."""
@@ -49,18 +50,19 @@ class Equation(ABC):
 
     @property
     @abstractmethod
-    def stochastic(self) -> bool: ...
+    def stochastic(self) -> bool:
+        """Whether noise drives the equation."""
 
     @abstractmethod
     def wrapped(self, wrap: Wrap) -> Self:
-        """The same equation with `wrap` of its fields in their place."""
+        """The same equation, with every field f replaced by wrap(f)."""
 
     def variance(self, times: Tensor) -> Tensor:
-        """q: the variance clock of the driving Brownian motion, at float64 times."""
+        """q, the variance clock of the driving Brownian motion, at float64 times of any shape."""
         return times
 
     def of_rows(self, index: Tensor) -> Self:
-        """The equation of the samples of these indices: int64 of any length, repeated ones too."""
+        """The equation of the samples with these indices: int64, of any length, in which samples may repeat."""
         return self.wrapped(lambda field: field.of_rows(index))
 
 
@@ -124,7 +126,7 @@ class SDE(Equation):
         return True
 
     def loading(self, t: float, x: Tensor) -> Tensor | float:
-        """L in dx = f dt + L dW_q: g, as q is t."""
+        """L in dx = f dt + L dW_q. It is g, since q is t."""
         return self.diffusion(t, x)
 
     def wrapped(self, wrap: Wrap) -> Self:
@@ -132,14 +134,18 @@ class SDE(Equation):
 
 
 class Noising(Protocol):
-    """The process x_t = α x₀ + σ ε whose marginals an equation keeps, for the solvers that add noise of their own."""
+    """The process x_t = α x₀ + σ ε whose marginals an equation keeps. Solvers that add noise of their own need it."""
 
-    def alpha(self, t: Any, /) -> Any: ...
+    def alpha(self, t: Any, /) -> Any:
+        """α at t, a float or a tensor."""
+        ...
 
-    def sigma(self, t: Any, /) -> Any: ...
+    def sigma(self, t: Any, /) -> Any:
+        """σ at t, a float or a tensor."""
+        ...
 
     def time(self, log_snr: Any, /) -> Any:
-        """The t at which log(α²/σ²) is `log_snr`."""
+        """The time t at which log(α²/σ²) equals `log_snr`, a float or a tensor."""
         ...
 
 
@@ -152,11 +158,11 @@ class Semilinear(Equation):
         clock: S, S r and S² q as functions of time.
         score: ∇ log p_t(x), for solvers that add noise of their own.
         noising: the process whose marginals the equation keeps, for the same solvers.
-        basis: (a, b) at a time, with N = a x + b M for a field M that the equations of one model share; by it `same`
-            compares methods that hold different quantities.
+        basis: (a, b) at a time, with N = a x + b M for a field M that all equations of one model share. `same` needs
+            it to compare methods that hold different quantities.
 
     Raises:
-        TypeError: a field cannot be called, or the clock is no `Clock`.
+        TypeError: a field cannot be called, or `clock` is not a `Clock`.
     """
 
     field: Field
@@ -184,8 +190,8 @@ class Semilinear(Equation):
         return self.clock.stochastic
 
     def drift(self, t: Time, x: Tensor) -> Tensor:
-        """(S'/S) x + S r' N. Raises ValueError where a coefficient is infinite at a float t."""
-        if isinstance(t, Tensor):  # what is not finite is found in the state, and named by its sample
+        """(S'/S) x + S r' N. Raises ValueError if t is a float at which a coefficient is not finite."""
+        if isinstance(t, Tensor):  # the loop finds a value that is not finite in the state, and names its sample
             t = t.flatten()
             rates = self.clock.rates(t)
             linear, forcing = (column(torch.as_tensor(rate).to(x), x) for rate in (rates.linear, rates.forcing))
@@ -195,19 +201,19 @@ class Semilinear(Equation):
         return rates.linear * x + forced if rates.linear != 0.0 else forced
 
     def diffusion(self, t: float, x: Tensor) -> float:
-        """S √|q'|, the same for every component."""
+        """S √|q'|, which is the same for every component."""
         intensity: float = self._finite_rates(t).intensity
         return intensity
 
     def loading(self, t: float, x: Tensor) -> float:
-        """L in dx = f dt + L dW_q: S."""
+        """L in dx = f dt + L dW_q. It is S."""
         return self.clock.scale(torch.tensor(t, dtype=torch.float64)).item()
 
     def variance(self, times: Tensor) -> Tensor:
         return self.clock.variance(times)
 
     def in_clock(self) -> ODE:
-        """dz/dr = N(t(r), S z) with z = x / S: the equation in its own clock.
+        """The equation in its own clock: dz/dr = N(t(r), S z) with z = x / S.
 
         Raises ValueError for a stochastic equation.
         """
@@ -219,6 +225,7 @@ class Semilinear(Equation):
         return replace(self, field=wrap(self.field), score=None if self.score is None else wrap(self.score))
 
     def _finite_rates(self, t: float) -> Rates:
+        """The rates at t. Raises ValueError if one is not finite."""
         rates = self.clock.rates(t)
         if not all(map(math.isfinite, rates)):
             raise ValueError(
@@ -230,7 +237,7 @@ class Semilinear(Equation):
 
 @dataclass(frozen=True)
 class _InClock(Field):
-    """N(t(r), S z), a function of r and z."""
+    """N(t(r), S z) as a field of r and z."""
 
     field: Field
     clock: Clock

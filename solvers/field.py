@@ -1,8 +1,8 @@
-"""The costly part of an equation: a function of time and state, what a call of it takes, and whose samples it knows.
+"""The costly part of an equation: a function of time and state that counts its evaluations.
 
 A solver calls a field with a time t, a Python float, and a state x of shape (B, ...). Where samples are at different
-times (`Adaptive(per_sample=True)`, `Picard`) t is a float64 tensor of shape (B,) on the host. A field whose samples
-carry data of their own, such as labels, says by `of_rows` which of them are left.
+times (`Adaptive(per_sample=True)`, `Picard`) t is a float64 tensor of shape (B,) on the host. If the samples of a field
+have data of their own, such as labels, `of_rows` selects the samples that a call contains.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from torch import Tensor
 __all__ = ["Field", "Function", "Time", "as_field", "column"]
 
 Time = float | Tensor
-"""A time, or one for each sample: float64, on the host."""
+"""A time, or one for each sample: float64, (B,), on the host."""
 Function = Callable[[Any, Tensor], Tensor]
+"""A function f(t, x) with values of x's shape and dtype."""
 
 
 class Field(ABC):
@@ -39,7 +40,7 @@ class Field(ABC):
 
 @dataclass(frozen=True)
 class _Plain(Field):
-    """A function that takes one evaluation and is the same for every sample."""
+    """A function that takes one evaluation and has no data of its samples."""
 
     function: Function
 
@@ -48,9 +49,9 @@ class _Plain(Field):
 
 
 def as_field(function: Field | Function) -> Field:
-    """A field as it is; a plain function f(t, x) as a field that takes one evaluation.
+    """A function f(t, x) as a field that takes one evaluation; a field is returned as it is.
 
-    Raises TypeError for what cannot be called.
+    Raises TypeError for an object that cannot be called.
     """
     if isinstance(function, Field):
         return function
@@ -60,5 +61,5 @@ def as_field(function: Field | Function) -> Field:
 
 
 def column(t: Tensor, x: Tensor) -> Tensor:
-    """Numbers of the samples of x, (B, ...), of shape (B, 1, …, 1): what multiplies x sample by sample."""
+    """The B numbers of t, one a sample, as (B, 1, …, 1), which multiplies x, (B, ...), sample by sample."""
     return t.reshape(-1, *(1,) * (x.ndim - 1))

@@ -1,9 +1,9 @@
-"""What a solve gives back: the state, the times, and an exact account of its evaluations.
+"""The result of a solve: the state, the times, and an exact account of its evaluations.
 
-Evaluations are counted by the `Ledger`, which stands between the solver and the costly field of the equation: a
-solver sees only the watched field, so it cannot forget one, nor exceed the budget. The same place sees the derivatives
-that are taken of the field, forwards (a call on dual numbers) and backwards (a gradient that flows through its value),
-and checks, once, that the field returns what a state needs.
+A `Ledger` counts the evaluations. It stands between the solver and the costly field of the equation: a solver sees only
+the watched field, so that it cannot forget an evaluation or exceed the budget. The ledger also counts the derivatives
+of the field, forward (a call on dual numbers) and backward (a gradient that flows through a value). On the first call
+it checks that the field returns the state's shape and dtype.
 """
 
 from __future__ import annotations
@@ -26,14 +26,18 @@ __all__ = ["NFE", "BudgetExhausted", "Ledger", "Solution", "SolveError"]
 @total_ordering
 @dataclass(frozen=True, eq=False)
 class NFE:
-    """The number of function evaluations of a solve, per sample. It compares and prints like its `forward`.
+    """The number of function evaluations of a solve, for each sample. It compares and prints like its `forward`.
 
-    forward: evaluations of the network; of the sample that took most, where samples differ. per_sample: evaluations of
-    each sample, int64 (B,). rejected: those of `forward` that were spent on rejected steps. branches: the most
-    evaluations in one call of the field (guidance has two), which are counted. depth: calls of the field, one after the
-    other: less than `forward` where a call evaluates branches, or several times at once. jvp, vjp: Jacobian-vector and
-    vector-Jacobian products (directions that are batched by vmap count once); what a backward pass adds after the solve
-    is in the `nfe` that is asked for after it.
+    Attributes:
+        forward: evaluations of the network for a sample; if samples differ, for the sample with the most.
+        per_sample: evaluations for each sample, int64 (B,).
+        rejected: the part of `forward` that was spent on rejected steps.
+        branches: the largest number of evaluations in one call of the field. Guidance has two; both are counted.
+        depth: the number of calls of the field, one after the other. It is less than `forward` if a call evaluates
+            branches, or several times at once.
+        jvp: Jacobian-vector products. Directions that vmap batches count as one.
+        vjp: vector-Jacobian products, counted in the same way. A backward pass after the solve adds to them:
+            `Solution.nfe` then has the new count.
     """
 
     forward: int
@@ -46,16 +50,16 @@ class NFE:
 
     @classmethod
     def of(cls, per_sample: Tensor, **parts: int) -> NFE:
-        """The account of these evaluations, int64 (B,), with `rejected`, `branches`, `depth`, `jvp` and `vjp`."""
+        """The account of these evaluations, int64 (B,); `parts` are the other fields, from `rejected` to `vjp`."""
         return cls(int(per_sample.max()) if len(per_sample) else 0, per_sample, **parts)
 
     @property
     def total(self) -> int:
-        """Evaluations of all samples together."""
+        """The evaluations of all samples together."""
         return int(self.per_sample.sum())
 
     def histogram(self) -> dict[int, int]:
-        """How many samples took how many evaluations."""
+        """The number of samples that took each number of evaluations."""
         return dict(sorted(Counter(self.per_sample.tolist()).items()))
 
     def __int__(self) -> int:
@@ -77,7 +81,7 @@ class NFE:
 
 
 class BudgetExhausted(Exception):
-    """The next evaluation would exceed max_nfe. Internal: solvers turn it into a SolveError."""
+    """The next evaluation would exceed max_nfe. It is internal: solvers turn it into a SolveError."""
 
 
 class Ledger:
@@ -85,8 +89,14 @@ class Ledger:
 
     If samples have different times, a call counts the largest number of evaluations of any sample.
 
-    copies: how often each sample is repeated in the batch of a call. per_sample: what each sample took, where they
-    differ; the loop that knows which samples it evaluates keeps it.
+    Args:
+        budget: the largest number of evaluations; None for no limit.
+        batch: the number of samples, B.
+
+    Attributes:
+        copies: how often each sample is repeated in the batch of a call.
+        per_sample: the evaluations for each sample, int64 (B,), if samples differ. The loop that gives samples their
+            own steps sets it. None if samples do not differ.
     """
 
     def __init__(self, budget: int | None = None, batch: int = 0) -> None:
@@ -98,17 +108,25 @@ class Ledger:
 
     @property
     def nfe(self) -> NFE:
+        """The account until now."""
         each = torch.full((self.batch,), self.forward) if self.per_sample is None else self.per_sample.clone()
         return NFE(self.forward, each, self.rejected, self.branches, self.depth, self.jvp, self.vjp)
 
     def watch(self, field: Field) -> Field:
-        """The field, each call of which is entered."""
+        """The field as one whose calls the ledger counts."""
         return _Watched(field, self)
 
     def enter(self, each: int | Tensor) -> int:
-        """Enters a call that takes `each` evaluations of every sample, and returns how many it enters.
+        """Count a call.
 
-        Raises BudgetExhausted where they are too many.
+        Args:
+            each: the evaluations for every sample of the call: an int, or int64 of one number a sample.
+
+        Returns:
+            The number by which `forward` grows.
+
+        Raises:
+            BudgetExhausted: the call would exceed the budget. It is not counted.
         """
         if isinstance(each, Tensor):
             spent, branches = int(each.reshape(self.copies, -1).sum(0).max()), int(each.max())
@@ -124,7 +142,7 @@ class Ledger:
 
 @dataclass(frozen=True)
 class _Watched(Field):
-    """A field whose calls are entered into a ledger, and which hands the times of samples on as (B,)."""
+    """A field whose calls a ledger counts. It passes times of samples on in the shape (B,)."""
 
     field: Field
     ledger: Ledger
@@ -160,10 +178,15 @@ class _Watched(Field):
 class Solution:
     """The result of `solve`.
 
-    x: the final state, (B, ...). ts: the times reached, or the times asked for, float64 (n + 1,). xs: the states at
-    `ts`, (n + 1, B, ...), if they were saved. accepted, rejected: numbers of steps (of all samples together, where
-    each has its own). status: "completed", or why a partial solution ended: "budget", "nonfinite", "underflow" (of the
-    step size) or "unconverged" (an implicit method of a backend).
+    Attributes:
+        x: the final state, (B, ...).
+        ts: the times reached, or the times asked for, float64 (n + 1,).
+        xs: the states at `ts`, (n + 1, B, ...), if they were saved; otherwise None.
+        accepted: the number of accepted steps; if each sample has its own steps, of all samples together.
+        rejected: the number of rejected steps, counted in the same way.
+        status: "completed", or the reason why a partial solution ended: "budget", "nonfinite", "underflow" (of the
+            step size) or "unconverged" (an implicit method of a backend).
+        ledger: the account of the evaluations.
     """
 
     x: Tensor
@@ -176,12 +199,12 @@ class Solution:
 
     @property
     def nfe(self) -> NFE:
-        """Evaluations per sample, until now."""
+        """The number of evaluations until now, including those of a backward pass."""
         return self.ledger.nfe
 
 
 class SolveError(RuntimeError):
-    """A solve that could not reach its end. `solution` holds all that was done until then."""
+    """A solve could not reach its end. Its attribute `solution` holds the solution until there."""
 
     def __init__(self, message: str, solution: Solution) -> None:
         super().__init__(message)

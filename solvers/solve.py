@@ -1,4 +1,4 @@
-"""`solve`: what (equation), from where (x), at which times, how (solver), driven by what (noise)."""
+"""`solve`: one function for every equation, solver and noise. It checks its arguments, and picks the loop."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from torch import Tensor
 
 from .common import Progress
 from .equation import SDE, Equation, Semilinear
-from .loop import Adaptive, Grid, Save, Solver, Stepper, Task, first_nonfinite
+from .loop import Adaptive, Grid, Save, Solver, Stepper, Task, first_nonfinite, integrate_per_sample
 from .noise import Noise
 from .solution import Ledger, Solution, SolveError
 
 __all__ = ["solve"]
 
 Times = Tensor | Sequence[float]
+"""Times in the order of the solve, 1-D."""
 
 
 def solve(
@@ -34,17 +35,27 @@ def solve(
 ) -> Solution:
     """Solve a differential equation from x at the first of `times` to the last.
 
-    equation: an `ODE`, `SDE` or `Semilinear`. x: the initial state, floating point, (B, ...). times: a strictly
-    monotone 1-D tensor or sequence, which is exactly the steps taken, or `Adaptive(t0, t1, rtol=..., atol=...)`.
-    noise: `WhiteNoise` or `BrownianTree`, for a stochastic equation. save: keep the state after every step (True), or
-    at given times, which cost no evaluations: of a grid some of its own, between adaptive steps by interpolation of the
-    method's order. max_nfe: refuse to spend more evaluations than this. checkpoint: for a backward pass keep the state
-    of each step alone, and take the step again there. progress: show a progress bar.
-
     The result is differentiable with respect to x and to whatever the field depends on.
 
-    Raises TypeError or ValueError for arguments that do not fit each other, before any evaluation, and `SolveError`,
-    which carries the partial solution, when the end cannot be reached.
+    Args:
+        equation: an `ODE`, `SDE` or `Semilinear`.
+        x: the initial state, floating point, (B, ...).
+        times: a strictly monotone 1-D tensor or sequence, whose intervals are exactly the steps taken; or
+            `Adaptive(t0, t1, rtol=..., atol=...)`.
+        solver: an instance of a solver, such as `Heun()`.
+        noise: `WhiteNoise` or `BrownianTree`, for a stochastic equation or a solver that draws noise.
+        save: True keeps the state after every step. Times keep the states there, at no further evaluation: on a grid
+            they must be times of the grid, between adaptive steps they are interpolated to the method's order.
+        max_nfe: the largest number of evaluations for each sample; None for no limit.
+        checkpoint: for a backward pass keep the state of each step alone, and take the step again there.
+        progress: show a progress bar.
+
+    Returns:
+        The final state, the saved states, and the account of the evaluations.
+
+    Raises:
+        TypeError, ValueError: the arguments do not fit each other. This is checked before any evaluation.
+        SolveError: the end cannot be reached. The error carries the partial solution.
     """
     _check(equation, x, solver, noise)
     steps = times if isinstance(times, Adaptive) else Grid.of(times)
@@ -66,7 +77,7 @@ def solve(
     with Progress(steps.t0, steps.t1, progress) as bar:
         task = Task(watched, x, steps, noise, ledger, _saved(save, steps), bar, checkpoint)
         try:
-            return replace(solver.integrate(task), ledger=ledger)
+            return replace(_integrate(solver, task), ledger=ledger)
         except SolveError as error:
             error.solution = replace(error.solution, ledger=ledger)
             raise
@@ -74,12 +85,18 @@ def solve(
             ledger.budget = None  # a backward pass is counted, but not stopped half-way
 
 
+def _integrate(solver: Solver, task: Task) -> Solution:
+    if isinstance(solver, Stepper) and isinstance(task.times, Adaptive) and task.times.per_sample:
+        return integrate_per_sample(solver, task, task.times)
+    return solver.integrate(task)
+
+
 def _name(solver: Solver) -> str:
     return type(solver).__name__
 
 
 def _check(equation: Equation, x: Tensor, solver: Solver, noise: Noise | None) -> None:
-    """The one place that says which arguments fit each other."""
+    """Raise TypeError or ValueError for an equation, a state, a solver and noise that do not fit each other."""
     if not isinstance(equation, Equation):
         raise TypeError(f"equation is a {type(equation).__name__}; wrap a field as ODE(drift), or use flow(denoiser).")
     if isinstance(solver, type) or not isinstance(solver, Solver):
@@ -112,7 +129,10 @@ def _check(equation: Equation, x: Tensor, solver: Solver, noise: Noise | None) -
 
 
 def _check_noise(equation: SDE, solver: Solver) -> None:
-    """Additive noise is the same in both calculi."""
+    """Raise ValueError for a kind of noise or a calculus that the solver does not take.
+
+    Additive noise is the same in both calculi.
+    """
     if equation.noise not in solver.noises:
         raise ValueError(
             f"{_name(solver)} integrates {', '.join(sorted(solver.noises))} noise, but the equation's is "
@@ -129,6 +149,7 @@ def _check_noise(equation: SDE, solver: Solver) -> None:
 def _check_adaptive(
     equation: Equation, x: Tensor, times: Adaptive, solver: Solver, noise: Noise | None, save: bool | Times
 ) -> None:
+    """Raise ValueError for an equation, a solver, noise or saved times that do not fit adaptive steps."""
     if not solver.embedded:
         raise ValueError(f"{solver!r} has no error estimate; give a grid, or use Dopri5 or Halving({solver!r}).")
     if not isinstance(save, bool) and (equation.stochastic or not solver.dense):
@@ -149,6 +170,7 @@ def _check_adaptive(
 
 
 def _check_budget(equation: Equation, grid: Grid, solver: Solver, max_nfe: int) -> None:
+    """Raise ValueError if the steps of the grid are known to take more evaluations than the budget."""
     declared, each = solver.evaluations(grid.n), [int(equation.field.evaluations(t)) for t in grid.times]
     least, most = min(each), max(each)
     if declared is not None and declared * least > max_nfe:
@@ -159,7 +181,7 @@ def _check_budget(equation: Equation, grid: Grid, solver: Solver, max_nfe: int) 
 
 
 def _saved(save: bool | Times, steps: Grid | Adaptive) -> Save:
-    """The times asked for, in the order in which they are passed."""
+    """The times asked for, in the order of the solve. Raises ValueError for others than these."""
     if isinstance(save, bool):
         return save
     asked = tuple(torch.as_tensor(save, dtype=torch.float64).reshape(-1).tolist())

@@ -1,4 +1,4 @@
-"""One-step methods for dx = f dt + g dW, and one that looks back. With h = t₁ − t₀ and ΔW = √h ξ:
+"""Methods for dx = f dt + g dW: four one-step methods, and one that looks back. With h = t₁ − t₀ and ΔW = √h ξ:
 
 Euler-Maruyama (Ito)
 
@@ -25,8 +25,8 @@ Leimkuhler-Matthews (Langevin dynamics: additive noise of constant g)
 
     x₁ = x₀ + h f(x₀) + ½ g (ΔW₋₁ + ΔW)
 
-is no Markov chain, but sees one: X = x − ½ g ΔW₋₁ goes to X + h f(X + ½ g ΔW₋₁) + g ΔW₋₁. The first step has no ΔW₋₁:
-x₀ is taken for X₀.
+is no Markov chain, but it follows one: X = x − ½ g ΔW₋₁ goes to X + h f(X + ½ g ΔW₋₁) + g ΔW₋₁. The first step has no
+ΔW₋₁, and takes x₀ for X₀.
 
 Without noise Euler-Maruyama, Milstein and Leimkuhler-Matthews are Euler's method, Heun is Heun, and SRA1 the
 Runge-Kutta method of order 2 whose second stage is at ¾.
@@ -45,7 +45,7 @@ import torch
 from torch import Tensor
 
 from .equation import SDE, Calculus, Equation, NoiseType, Semilinear
-from .loop import Step, Stepper, combined
+from .loop import Abilities, Step, Stepper, combined
 from .noise import Noise
 
 __all__ = ["SRA1", "EulerMaruyama", "LeimkuhlerMatthews", "Milstein", "StochasticHeun"]
@@ -57,14 +57,21 @@ _BOTH: frozenset[Calculus] = frozenset({"ito", "stratonovich"})
 
 
 @dataclass(frozen=True)
-class _Kick:
-    """g ΔW for any g, with the ΔW = √h ξ of one step."""
+class _Increment:
+    """ΔW = √h ξ of one step.
+
+    Attributes:
+        root: √h.
+        xi: ξ, in the shape that the kind of noise asks for.
+        general: whether the diffusion g is a matrix of shape (B, d, m).
+    """
 
     root: float
     xi: Tensor
     general: bool
 
-    def __call__(self, g: Tensor | float) -> Tensor:
+    def times(self, g: Tensor | float) -> Tensor:
+        """g ΔW."""
         if self.general:
             return self.root * (torch.as_tensor(g) @ self.xi.unsqueeze(-1)).squeeze(-1)
         return (self.root * g) * self.xi
@@ -79,61 +86,55 @@ class _Drive:
 
     @property
     def kind(self) -> NoiseType:
+        """The kind of noise: a semilinear equation has additive noise."""
         return self.equation.noise if isinstance(self.equation, SDE) else "additive"
 
-    def kick(self, t0: float, t1: float, x: Tensor, g: Tensor | float) -> _Kick:
-        """That of the step from t0 to t1, for diffusions like g."""
+    def increment(self, t0: float, t1: float, x: Tensor, g: Tensor | float) -> _Increment:
+        """ΔW of the step from t0 to t1, for diffusions of g's shape."""
         like = x
         if self.kind == "general":
             like = x.new_empty(x.shape[0], torch.as_tensor(g).shape[-1])
         elif self.kind == "scalar":
             like = x[(slice(None), *(slice(1),) * (x.ndim - 1))]
         xi = self.noise.normal(t0, t1, self.equation.variance, like)
-        return _Kick(math.sqrt(t1 - t0), xi, self.kind == "general")
+        return _Increment(math.sqrt(t1 - t0), xi, self.kind == "general")
 
 
 def _drive(equation: Equation, noise: Noise | None) -> _Drive | None:
-    """None where nothing drives the equation: there a method is its deterministic limit."""
+    """The equation with its noise; None without noise, where a method is its deterministic limit."""
     if noise is None or not isinstance(equation, SDE | Semilinear) or not equation.stochastic:
         return None
     return _Drive(equation, noise)
 
 
-class EulerMaruyama(Stepper):
-    """Strong order 1 for additive noise, 1/2 otherwise; weak order 1. Every kind of noise, Ito calculus."""
+class EulerMaruyama(Stepper[Equation]):
+    """The method of Euler and Maruyama, for every kind of noise in the Ito calculus.
 
-    order = 1
-    strong_order = 1.0
-    weak_order = 1.0
-    noises = _EVERY
-    one_step = True
+    It is of strong order 1 for additive noise and 1/2 otherwise, and of weak order 1. A step takes one evaluation.
+    """
 
-    def evaluations(self, n: int) -> int:
-        return n
+    abilities = Abilities(order=1, strong_order=1.0, weak_order=1.0, noises=_EVERY, one_step=True)
+    evaluations_per_step = 1
 
     def step(self, equation: Equation, t0: float, t1: float, x: Tensor, state: None, noise: Noise | None) -> Step:
         x1 = combined(x, [t1 - t0], [equation.drift(t0, x)])
         if (drive := _drive(equation, noise)) is None:
             return Step(x1)
         g = drive.equation.diffusion(t0, x)
-        return Step(x1 + drive.kick(t0, t1, x, g)(g))
+        return Step(x1 + drive.increment(t0, t1, x, g).times(g))
 
 
-class Milstein(Stepper):
-    """Strong order 1, weak order 1; both calculi. Scalar noise, or diagonal with each g a function of its component.
+class Milstein(Stepper[Equation]):
+    """Milstein's method, for scalar noise and for diagonal noise whose g depends on its own component, in both calculi.
 
-    ∂g · g is taken by `torch.func.jvp`. For additive noise it is zero, and the method that of Euler and Maruyama.
+    It is of strong order 1 and of weak order 1. `torch.func.jvp` gives ∂g · g, which is zero for additive noise: there
+    the method is that of Euler and Maruyama. A step takes one evaluation.
     """
 
-    order = 1
-    strong_order = 1.0
-    weak_order = 1.0
-    noises = _ONE_A_COMPONENT
-    calculi = _BOTH
-    one_step = True
-
-    def evaluations(self, n: int) -> int:
-        return n
+    abilities = Abilities(
+        order=1, strong_order=1.0, weak_order=1.0, noises=_ONE_A_COMPONENT, calculi=_BOTH, one_step=True
+    )
+    evaluations_per_step = 1
 
     def step(self, equation: Equation, t0: float, t1: float, x: Tensor, state: None, noise: Noise | None) -> Step:
         h = t1 - t0
@@ -142,65 +143,60 @@ class Milstein(Stepper):
             return Step(x1)
         if drive.kind == "additive" or not isinstance(equation, SDE):
             g = drive.equation.diffusion(t0, x)
-            return Step(x1 + drive.kick(t0, t1, x, g)(g))
+            return Step(x1 + drive.increment(t0, t1, x, g).times(g))
 
         def diffusion(y: Tensor) -> Tensor:
             return torch.as_tensor(equation.diffusion(t0, y), dtype=x.dtype, device=x.device).expand_as(x)
 
         g = diffusion(x)
         along_itself: Tensor = torch.func.jvp(diffusion, (x,), (g,))[1]
-        kick = drive.kick(t0, t1, x, g)
-        squared = kick.xi**2 - 1.0 if equation.calculus == "ito" else kick.xi**2
-        return Step(x1 + kick(g) + (0.5 * h * squared) * along_itself)
+        increment = drive.increment(t0, t1, x, g)
+        squared = increment.xi**2 - 1.0 if equation.calculus == "ito" else increment.xi**2
+        return Step(x1 + increment.times(g) + (0.5 * h * squared) * along_itself)
 
 
-class StochasticHeun(Stepper):
-    """Strong order 1 for additive, diagonal and scalar noise, 1/2 for general noise; weak order 2 for additive noise.
+class StochasticHeun(Stepper[Equation]):
+    """The stochastic Heun method, for every kind of noise in the Stratonovich calculus.
 
-    Every kind of noise, Stratonovich calculus. Two evaluations a step; Heun's method without noise.
+    It is of strong order 1 for additive, diagonal and scalar noise and 1/2 for general noise, and of weak order 2 for
+    additive noise. Without noise it is Heun's method. A step takes two evaluations.
     """
 
-    order = 2
-    strong_order = 1.0
-    weak_order = 2.0
-    noises = _EVERY
-    calculi = frozenset({"stratonovich"})
-    one_step = True
-
-    def evaluations(self, n: int) -> int:
-        return 2 * n
+    abilities = Abilities(
+        order=2,
+        strong_order=1.0,
+        weak_order=2.0,
+        noises=_EVERY,
+        calculi=frozenset({"stratonovich"}),
+        one_step=True,
+    )
+    evaluations_per_step = 2
 
     def step(self, equation: Equation, t0: float, t1: float, x: Tensor, state: None, noise: Noise | None) -> Step:
         h, first = t1 - t0, equation.drift(t0, x)
-        predicted, kicked = combined(x, [h], [first]), None
+        predicted, noise_term = combined(x, [h], [first]), None
         if (drive := _drive(equation, noise)) is not None:
             g = drive.equation.diffusion(t0, x)
-            kick = drive.kick(t0, t1, x, g)
-            predicted = predicted + kick(g)
-            kicked = kick(0.5 * (g + drive.equation.diffusion(t1, predicted)))
+            increment = drive.increment(t0, t1, x, g)
+            predicted = predicted + increment.times(g)
+            noise_term = increment.times(0.5 * (g + drive.equation.diffusion(t1, predicted)))
         x1 = combined(x, [0.5 * h, 0.5 * h], [first, equation.drift(t1, predicted)])
-        return Step(x1 if kicked is None else x1 + kicked)
+        return Step(x1 if noise_term is None else x1 + noise_term)
 
 
-class SRA1(Stepper):
-    """Strong order 1.5, weak order 2, for additive noise that may depend on time, in either calculus.
+class SRA1(Stepper[Equation]):
+    """Rößler's SRA1, for additive noise that may depend on time, in either calculus.
 
-    Two evaluations a step. Needs a path with area: `WhiteNoise`, or `BrownianTree(..., area=True)`.
+    It is of strong order 1.5 and of weak order 2. It needs noise with a space-time area: `WhiteNoise`, or
+    `BrownianTree(..., area=True)`. A step takes two evaluations.
     """
 
-    order = 2
-    strong_order = 1.5
-    weak_order = 2.0
-    noises = _ADDITIVE
-    calculi = _BOTH
-    one_step = True
-
-    def evaluations(self, n: int) -> int:
-        return 2 * n
+    abilities = Abilities(order=2, strong_order=1.5, weak_order=2.0, noises=_ADDITIVE, calculi=_BOTH, one_step=True)
+    evaluations_per_step = 2
 
     def step(self, equation: Equation, t0: float, t1: float, x: Tensor, state: None, noise: Noise | None) -> Step:
         h, first = t1 - t0, equation.drift(t0, x)
-        stage, kicked = combined(x, [0.75 * h], [first]), None
+        stage, noise_term = combined(x, [0.75 * h], [first]), None
         if (drive := _drive(equation, noise)) is not None:
             xi, eta = drive.noise.normal_and_area(t0, t1, equation.variance, x)
             q0, q1 = equation.variance(torch.tensor([t0, t1], dtype=torch.float64)).tolist()
@@ -208,28 +204,22 @@ class SRA1(Stepper):
             mean = 0.5 * increment + math.sqrt((q1 - q0) / 12.0) * eta
             load0, load1 = drive.equation.loading(t0, x), drive.equation.loading(t1, x)
             stage = stage + (1.5 * load1) * mean
-            kicked = load1 * increment + (load0 - load1) * mean
+            noise_term = load1 * increment + (load0 - load1) * mean
         second = equation.drift(t0 + 0.75 * h, stage)
         x1 = combined(x, [h / 3.0, 2.0 * h / 3.0], [first, second])
-        return Step(x1 if kicked is None else x1 + kicked)
+        return Step(x1 if noise_term is None else x1 + noise_term)
 
 
-class LeimkuhlerMatthews(Stepper):
+class LeimkuhlerMatthews(Stepper[Equation]):
     """Langevin dynamics, dx = −∇U(x) dt + g dW: averages over the stationary law exp(−2U/g²) are of order 2 in h.
 
     For a quadratic U that law is exact at every h. At finite times the weak order is 1 and the strong order 1/2, since
-    half of the last increment is still to come. One evaluation a step, one normal. Additive noise in either calculus;
-    with g or h that change from step to step the method is consistent, but only of order 1.
+    half of the last increment is still to come. The method takes additive noise in either calculus. If g or h changes
+    from step to step, it is consistent, but only of order 1. A step takes one evaluation and one normal.
     """
 
-    order = 1
-    strong_order = 0.5
-    weak_order = 1.0
-    noises = _ADDITIVE
-    calculi = _BOTH
-
-    def evaluations(self, n: int) -> int:
-        return n
+    abilities = Abilities(order=1, strong_order=0.5, weak_order=1.0, noises=_ADDITIVE, calculi=_BOTH)
+    evaluations_per_step = 1
 
     def step(
         self, equation: Equation, t0: float, t1: float, x: Tensor, state: Tensor | None, noise: Noise | None
@@ -238,6 +228,6 @@ class LeimkuhlerMatthews(Stepper):
         if (drive := _drive(equation, noise)) is None:
             return Step(x1)
         g = drive.equation.diffusion(t0, x)
-        half = drive.kick(t0, t1, x, g)(0.5 * g)
+        half = drive.increment(t0, t1, x, g).times(0.5 * g)
         x1 = x1 + half
         return Step(x1 if state is None else x1 + state, half)

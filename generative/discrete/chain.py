@@ -23,12 +23,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, cast
+from typing import Generic
 
 import torch
 from torch import Tensor
 
-from ...solvers import Equation, Field, Noise, Solution, Step, Stepper, Time, solve
+from ...solvers import Abilities, Equation, Field, Noise, Solution, Step, Stepper, Time, solve
 from ...solvers.loop import Grid, combined
 from ..denoiser import Denoiser, per_sample
 from ..paths import GaussianPath, Real, Table, exp, expm1, log, ratio
@@ -177,18 +177,13 @@ class _Chain(Equation):
         return self.path.log_snr(times).exp()
 
 
-class _Draws(Stepper):
+class _Draws(Stepper[_Chain]):
     """Draws from p(x_t | x_s) at each step."""
 
-    order = 1
-    weak_order = 1.0
-    noises = frozenset({"additive"})
-    one_step = True
+    abilities = Abilities(order=1, weak_order=1.0, noises=frozenset({"additive"}), one_step=True)
+    evaluations_per_step = 1
 
-    def evaluations(self, n: int) -> int:
-        return n
-
-    def init(  # type: ignore[override]  # `ancestral` pairs the two
+    def init(
         self, equation: _Chain, x: Tensor, times: Grid
     ) -> tuple[tuple[tuple[float, float, float, float], ...], int]:
         t = torch.tensor(times.times, dtype=torch.float64)
@@ -198,7 +193,7 @@ class _Draws(Stepper):
         columns = (column.tolist() for column in (step.from_x, step.from_x0, noise, step.spread))
         return tuple(zip(*columns, strict=True)), 0
 
-    def step(  # type: ignore[override]  # likewise
+    def step(
         self,
         equation: _Chain,
         t0: float,
@@ -214,8 +209,8 @@ class _Draws(Stepper):
         else:
             x0, v = equation.field(t0, torch.cat([x, x], 1)).chunk(2, 1)
         x1 = combined(from_x * x, [from_x0], [x0])
-        if deviation != 0.0:
-            xi = cast(Noise, noise).normal(t0, t1, equation.variance, x)
+        if deviation != 0.0 and noise is not None:
+            xi = noise.normal(t0, t1, equation.variance, x)
             x1 = x1 + deviation * xi if equation.v is not None else x1 + deviation * (0.5 * spread * v).exp() * xi
         return Step(x1, (rows, number + 1))
 

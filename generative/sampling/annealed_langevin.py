@@ -22,28 +22,29 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from ...solvers import Langevin, Noising, Semilinear, Solver, Step, Stepper
+from ...solvers import Abilities, Langevin, Noising, Semilinear, Solver, Step, Stepper
+from ...solvers.loop import Grid
 from ..denoiser import Denoiser
 from ..equations import flow
 
 __all__ = ["annealed_langevin"]
 
 
-class _ToTheData(Stepper):
+class _ToTheData(Stepper[Semilinear]):
     """x/α is kept, but in the last step x becomes α x₀-hat: the predictor of dynamics that end in the data."""
 
-    order = 0
-    one_step = True
+    abilities = Abilities(order=0, one_step=True)
 
     def evaluations(self, n: int) -> int:
+        """One, of the last step."""
         return 1
 
-    def init(self, equation: Semilinear, x: Tensor, times: Any) -> tuple[list[float], int]:  # type: ignore[override]
+    def init(self, equation: Semilinear, x: Tensor, times: Grid) -> tuple[list[float], int]:
         alpha = cast(Noising, equation.noising).alpha(torch.tensor(times.times, dtype=torch.float64)).tolist()
         ratios = [after / before for before, after in pairwise(alpha[:-1])]
         return [*ratios, alpha[-1]], 0
 
-    def step(  # type: ignore[override]  # as `annealed_langevin` pairs them
+    def step(
         self, equation: Semilinear, t0: float, t1: float, x: Tensor, state: tuple[list[float], int], noise: Any
     ) -> Step:
         factors, number = state

@@ -1,18 +1,18 @@
-"""Parallel in time: all steps of a window at once, again and again, until nothing changes.
+"""Parallel in time: all steps of a window are taken at once, and repeated until the states no longer change.
 
 A method x_{i+1} = Φ_i(x_i) is the fixed point of
 
     x_{i+1} ← Φ_i(x_i) + Σ_{j<i} (Φ_j(x_j) − x_{j+1}),
 
-with every Φ_j at the previous iterate, all of them in one call of the field for each of their stages (Picard). After k
-sweeps the first k states are final. The window slides on over states that are final, or whose last change is below
-`tolerance` times the local error of discretisation, which is estimated by the p-th differences of the field's values
-along the window, those of the first evaluation of each step, p the order of the method,
+where every Φ_j acts on the previous iterate, and each stage of all of them is one call of the field (Picard). After k
+sweeps the first k states are final. The window moves on past states that are final, or whose last change is below
+`tolerance` times the local error of discretisation. That error is estimated from the p-th differences along the window
+of the field's first value in each step, where p is the order of the method,
 
     e_i = |γ_i| |∇^p N_i| / (2^p (p + 1)!),        γ_i the sum of the weights of the field in step i,
 
-the p-th Taylor term integrated over a step about its middle: a tolerance of 0.1 adds less than a tenth to the error
-that the steps make anyway.
+which is the p-th Taylor term integrated over a step about its middle. A tolerance of 0.1 therefore adds less than a
+tenth to the error that the steps make anyway.
 
 Source: Shih et al., Parallel Sampling of Diffusion Models (2305.16317), algorithm 1.
 """
@@ -21,6 +21,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,31 +37,32 @@ __all__ = ["Picard"]
 
 
 class Picard(Solver):
-    """A one-step solver, `window` steps at a time.
+    """A one-step solver that takes several steps at a time.
 
-    tolerance: of the iteration, in units of the discretisation error; 0 gives the sequential result to the last bit (of
-    a field that does not mix samples). The field is called with one time a sample (see `Equation`), and up to `window`
-    copies of the batch. `Solution.nfe` is all work, `nfe.depth` the number of calls one after the other. Samples of a
-    batch share their sweeps, of which the slowest decides.
+    The field is called with one time a sample, float64 of shape (B,) on the host, and with up to `window` copies of the
+    batch. `Solution.nfe` counts all evaluations, and `nfe.depth` the calls one after the other. All samples of a batch
+    make the same sweeps, as many as the slowest of them needs.
 
-    Raises ValueError for a solver that looks back, a window below one step and a negative tolerance.
+    Args:
+        solver: the one-step solver.
+        window: the number of steps at a time, at least 1.
+        tolerance: the tolerance of the iteration, in units of the discretisation error. With 0 the result is the
+            sequential one to the last bit, if the field does not mix samples.
+
+    Raises:
+        ValueError: the solver looks back, the window is below one step, or the tolerance is negative.
     """
 
-    def __init__(self, solver: Stepper, window: int, tolerance: float = 0.1) -> None:
+    def __init__(self, solver: Stepper[Any], window: int, tolerance: float = 0.1) -> None:
         if not isinstance(solver, Stepper) or not solver.one_step:
             raise ValueError(f"Picard needs a solver whose steps do not look back, but got {solver!r}; use Euler().")
         if window < 1 or not 0.0 <= tolerance < math.inf:
             raise ValueError(f"Picard needs a window >= 1 and a tolerance >= 0, but got {window} and {tolerance}.")
         self.solver, self.window, self.tolerance = solver, window, tolerance
-        self.order, self.strong_order, self.weak_order = solver.order, solver.strong_order, solver.weak_order
-        self.semilinear, self.noises, self.calculi = solver.semilinear, solver.noises, solver.calculi
-        self.draws = solver.draws
+        self.abilities = replace(solver.abilities, embedded=False, dense=False, one_step=False, timewise=False)
 
     def __repr__(self) -> str:
         return f"Picard({self.solver!r}, window={self.window}, tolerance={self.tolerance:g})"
-
-    def evaluations(self, n: int) -> None:
-        """None: each step is evaluated until it has converged."""
 
     def integrate(self, task: Task) -> Solution:
         if isinstance(task.times, Adaptive):
@@ -91,7 +94,7 @@ class Picard(Solver):
         return record.solution(x, 0, "completed")
 
     def _final(self, states: list[Tensor], moved: list[Tensor], errors: Tensor) -> int:
-        """How many of the window's states after the first are final: one always is."""
+        """The number of states after the window's first one that are final, which is at least one."""
         changes = torch.stack([new - old for new, old in zip(moved[1:], states[1:], strict=True)])
         size, allowed = (part.flatten(2).square().mean(2).sqrt() for part in (changes, errors))
         unsettled = (~(size <= self.tolerance * allowed)).any(1)
@@ -99,7 +102,7 @@ class Picard(Solver):
 
 
 def _moved(states: list[Tensor], ends: list[Tensor]) -> list[Tensor]:
-    """The next iterate: every step's end, shifted by what the steps before it were off."""
+    """The next iterate: the end of every step, plus the changes of the steps before it."""
     moved, shift = [states[0], ends[0]], ends[0] - states[1]
     for end, old in zip(ends[1:], states[2:], strict=True):
         moved.append(end + shift)
@@ -108,7 +111,7 @@ def _moved(states: list[Tensor], ends: list[Tensor]) -> list[Tensor]:
 
 
 class _Sweep:
-    """Takes the steps of a window at once, by the scheme of the method; normals are drawn once a step, in order."""
+    """Takes the steps of a window at once, by the scheme of the method. Normals are drawn once a step, in order."""
 
     def __init__(self, task: Task, scheme: Scheme) -> None:
         self.task, self.scheme = task, scheme
@@ -117,7 +120,7 @@ class _Sweep:
         self.slopes: list[Tensor] = []
 
     def ends(self, begin: int, states: Sequence[Tensor]) -> list[Tensor]:
-        """The ends of the steps from begin on, from the states at their starts."""
+        """The ends of the steps from number `begin` on, given the states at their starts."""
         steps = self.scheme.program[begin : begin + len(states)]
         self._draw(begin, steps)
         kept = self.normals | {("x", begin + i): state for i, state in enumerate(states)}
@@ -133,7 +136,7 @@ class _Sweep:
         return [step.state.value(kept) for step in steps]
 
     def errors(self, begin: int, count: int, order: int) -> Tensor:
-        """The local errors of the steps of the last sweep; zero where the window is too short to tell."""
+        """The local errors of the steps of the last sweep, (count, B, ...); zero if count ≤ order."""
         values = torch.stack(self.slopes).detach()
         if count <= order:
             return torch.zeros_like(values)
@@ -145,7 +148,7 @@ class _Sweep:
         return differences * columns(share, values).to(values)
 
     def _values(self, kind: str, times: Sequence[float], arguments: Sequence[Tensor]) -> Sequence[Tensor]:
-        """The field (or the score) at several states of every sample, in one call."""
+        """The values of the field (or the score) at several states of every sample, in one call."""
         task, copies, batch = self.task, len(times), len(self.task.x)
         equation = task.equation.of_rows(torch.arange(batch).repeat(copies))
         field = equation.field
@@ -156,7 +159,7 @@ class _Sweep:
         return field(columns(np.repeat(times, batch), states), states).chunk(copies)
 
     def _draw(self, begin: int, steps: Sequence[ProgramStep]) -> None:
-        """The normals of the steps that are new in the window; those of the steps that have left it are dropped."""
+        """Draw the normals of the steps that are new in the window, and drop those of the steps that have left it."""
         noise = self.task.noise
         first = min((symbol[1] for step in steps for draw, places in step.draws for symbol in places), default=0)
         self.normals = {symbol: value for symbol, value in self.normals.items() if symbol[1] >= first}

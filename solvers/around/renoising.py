@@ -1,10 +1,10 @@
-"""Solvers that add noise on the way, around any one-step solver of the probability flow.
+"""Solvers that add noise in every step, around any one-step solver of the probability flow.
 
 Along x_t = α x₀ + σ ε a state is brought from its time t to a noisier s by
 
     x_s = ρ x_t + √(σ_s² − ρ² σ_t²) ξ,        ρ = α_s/α_t,        ξ ~ N(0, I),
 
-which has the law of its time if x_t has. A step from s to t makes a detour: with r = σ/α,
+which has the marginal law of the path at s if x_t has that at t. A step from s to t makes a detour: with r = σ/α,
 
     Ancestral    solve from s to d, renoise from d to t        r_d² = r_t² − η² r_t² (1 − r_t²/r_s²)
     Churn        renoise from s to ŝ, solve from ŝ to t        r_ŝ = (1 + γ) r_s
@@ -27,37 +27,51 @@ import torch
 from torch import Tensor
 
 from ..equation import Noising, Semilinear
-from ..loop import Grid, Solver, Step, Stepper, combined
+from ..loop import Abilities, EquationT, Grid, Solver, Step, Stepper, combined
 from ..noise import Noise
 
-__all__ = ["Ancestral", "Churn", "Kick", "Renoising", "check_one_step", "check_way", "renoised"]
+__all__ = ["Ancestral", "Churn", "Renoising", "Transition", "check_one_step", "check_way", "transitions"]
 
 
-class Kick(NamedTuple):
-    """x → ratio x + deviation ξ."""
+class Transition(NamedTuple):
+    """A transition of the noising process from a time to a noisier one: x → ratio x + deviation ξ.
+
+    Attributes:
+        ratio: α at the noisier time over α at the cleaner time.
+        deviation: the standard deviation of the added noise.
+    """
 
     ratio: float
     deviation: float
 
-    def of(self, x: Tensor, noise: Noise | None, index: int) -> Tensor:
-        """ξ is the extra normal of that index, and is not asked for where nothing is added."""
+    def draw(self, x: Tensor, noise: Noise | None, index: int) -> Tensor:
+        """The noisier state. ξ is the extra normal of this index; it is drawn only where the deviation is positive."""
         kept = x if self.ratio == 1.0 else self.ratio * x
         if self.deviation == 0.0 or noise is None:
             return kept
         return combined(kept, [self.deviation], [noise.extra(index, x)])
 
 
-def renoised(noising: Noising, clean: Tensor, noisy: Tensor) -> list[Kick]:
-    """What leads from each of the times `clean` to the noisier time `noisy`; nothing where they are the same."""
+def transitions(noising: Noising, clean: Tensor, noisy: Tensor) -> list[Transition]:
+    """The transitions between times; where two times are equal, x stays as it is.
+
+    Args:
+        noising: the noising process.
+        clean: the cleaner times, float64 (n,).
+        noisy: the noisier times, float64 (n,).
+    """
     sigma = noising.sigma(noisy)
     ratio = torch.where(clean == noisy, 1.0, noising.alpha(noisy) / noising.alpha(clean))
     kept = ratio * noising.sigma(clean)
     deviation = ((sigma - kept).clamp_min(0.0) * (sigma + kept)).sqrt()
-    return list(map(Kick, ratio.tolist(), deviation.tolist()))
+    return list(map(Transition, ratio.tolist(), deviation.tolist()))
 
 
 def check_way(solver: Solver, equation: Semilinear, times: Grid) -> Noising:
-    """The noising process. Raises ValueError for an equation that does not fit, and for times from data to noise."""
+    """The noising process of the equation.
+
+    Raises ValueError for an equation that does not fit the solver, and for times from data to noise.
+    """
     if equation.stochastic and not solver.stochastic:
         raise ValueError(f"{solver!r} adds its noise to a deterministic equation; use flow(denoiser).")
     if equation.noising is None:
@@ -71,8 +85,8 @@ def check_way(solver: Solver, equation: Semilinear, times: Grid) -> Noising:
     return equation.noising
 
 
-def check_one_step(name: str, solver: Stepper) -> Stepper:
-    """Raises TypeError for what is no one-step solver, or draws noise of its own."""
+def check_one_step(name: str, solver: Stepper[EquationT]) -> Stepper[EquationT]:
+    """The solver. Raises TypeError unless it is a one-step solver that draws no noise of its own."""
     if not isinstance(solver, Stepper) or not solver.one_step or solver.draws:
         raise TypeError(
             f"{name} goes around a one-step solver that draws no noise of its own, but got {solver!r}; use for example "
@@ -81,75 +95,93 @@ def check_one_step(name: str, solver: Stepper) -> Stepper:
     return solver
 
 
-class _Leg(NamedTuple):
-    """The detour of one step: a kick, the solver from `start` to `end`, and a kick; one of the two moves nothing."""
+class Detour(NamedTuple):
+    """The way of one step: a transition, the solver from `start` to `end`, and a transition.
 
-    before: Kick
+    One of the two transitions leaves x as it is. `inner` is the solver's state at `start`.
+    """
+
+    before: Transition
     start: float
     end: float
     inner: Any
-    after: Kick
+    after: Transition
 
 
-class Renoising(Stepper):
-    """A solver with a detour through noise in every step, which draws at most the extra normal of the step's number."""
+class Renoising(Stepper[Semilinear]):
+    """A solver with a detour through noise in every step. Step number i draws at most the extra normal number i.
 
-    semilinear = True
-    one_step = True
+    Args:
+        solver: a one-step solver of the probability flow.
+        draws: whether any noise is added.
+    """
+
     excess = 1.0
-    """The deviation of the added noise over that which keeps the marginals."""
+    """The deviation of the added noise, as a multiple of the one that keeps the marginals."""
 
-    def __init__(self, solver: Stepper, draws: bool) -> None:
-        self.solver, self.draws = check_one_step(type(self).__name__, solver), draws
-        self.order, self.weak_order = solver.order, 1.0 if draws else solver.weak_order
+    def __init__(self, solver: Stepper[Semilinear], draws: bool) -> None:
+        self.solver = check_one_step(type(self).__name__, solver)
+        weak_order = 1.0 if draws else solver.weak_order
+        self.abilities = Abilities(
+            order=solver.order, weak_order=weak_order, semilinear=True, draws=draws, one_step=True
+        )
 
     @abstractmethod
     def detours(self, noising: Noising, t0: Tensor, t1: Tensor) -> tuple[Tensor, Tensor]:
-        """Where the solver starts and ends in the steps from t0 to t1, each of shape (n,)."""
+        """The times at which the solver starts and ends in the steps from t0 to t1, each (n,)."""
 
     def evaluations(self, n: int) -> int | None:
-        """As many as the solver's, exact for the same grids."""
+        """The same as the inner solver, and exact for the same grids."""
         return self.solver.evaluations(n)
 
-    def init(  # type: ignore[override]  # as `solve` checks
-        self, equation: Semilinear, x: Tensor, times: Grid
-    ) -> tuple[tuple[_Leg, ...], int]:
+    def init(self, equation: Semilinear, x: Tensor, times: Grid) -> tuple[tuple[Detour, ...], int]:
+        """The detours of the steps, and the number of the next step."""
         noising = check_way(self, equation, times)
         t = torch.tensor(times.times, dtype=torch.float64)
         start, end = self.detours(noising, t[:-1], t[1:])
-        before, after = renoised(noising, t[:-1], start), renoised(noising, end, t[1:])
-        before, after = ([Kick(ratio, self.excess * noise) for ratio, noise in kicks] for kicks in (before, after))
+        before, after = (
+            [Transition(ratio, self.excess * deviation) for ratio, deviation in transitions(noising, clean, noisy)]
+            for clean, noisy in ((t[:-1], start), (end, t[1:]))
+        )
         ways = list(zip(start.tolist(), end.tolist(), strict=True))
         inner = [self.solver.init(equation, x, Grid(way)) for way in ways]
-        return tuple(_Leg(a, *way, i, b) for a, way, i, b in zip(before, ways, inner, after, strict=True)), 0
+        return tuple(Detour(a, *way, i, b) for a, way, i, b in zip(before, ways, inner, after, strict=True)), 0
 
-    def step(  # type: ignore[override]  # as `solve` checks
+    def step(
         self,
         equation: Semilinear,
         t0: float,
         t1: float,
         x: Tensor,
-        state: tuple[tuple[_Leg, ...], int],
+        state: tuple[tuple[Detour, ...], int],
         noise: Noise | None,
     ) -> Step:
-        legs, number = state
-        leg = legs[number]
-        kicked = leg.before.of(x, noise, number)
-        reached = self.solver.step(equation, leg.start, leg.end, kicked, leg.inner, None).x
-        return Step(leg.after.of(reached, noise, number), (legs, number + 1))
+        detours, number = state
+        detour = detours[number]
+        started = detour.before.draw(x, noise, number)
+        reached = self.solver.step(equation, detour.start, detour.end, started, detour.inner, None).x
+        return Step(detour.after.draw(reached, noise, number), (detours, number + 1))
 
 
 class Ancestral(Renoising):
-    """Past the end of the step, and back with fresh noise: `eta` times the ancestral sampler's.
+    """A step goes past its end and back with fresh noise, `eta` times as much as in the ancestral sampler.
 
     With `ExponentialAdams(1)` it is DDIM-η, and for η = 1 DDPM's ancestral sampler. From α = 0 with η = 1 the solver
-    goes on to σ = 0; a step to σ = 0 gets no noise. Weak order 1; the law of the output is of the solver's order.
+    goes on to σ = 0. A step to σ = 0 adds no noise. The weak order is 1, and the law of the output converges at the
+    solver's order.
 
-    Raises TypeError for a solver that is not of one step or draws noise, and ValueError for eta outside [0, 1].
-    Source: Song, Meng and Ermon, DDIM (2010.02502), eqs. 12 and 16, of which every η has the marginals of the path.
+    Args:
+        solver: a one-step solver of the probability flow.
+        eta: η, from 0 (no noise) to 1 (DDPM's).
+
+    Raises:
+        TypeError: the solver is not of one step, or draws noise.
+        ValueError: eta lies outside [0, 1].
+
+    Source: Song, Meng and Ermon, DDIM (2010.02502), eqs. 12 and 16, whose marginals are those of the path at every η.
     """
 
-    def __init__(self, solver: Stepper, eta: float = 1.0) -> None:
+    def __init__(self, solver: Stepper[Semilinear], eta: float = 1.0) -> None:
         if not 0.0 <= eta <= 1.0:
             raise ValueError(f"Ancestral needs eta between 0 (no noise) and 1 (DDPM's), but got {eta:g}.")
         super().__init__(solver, eta > 0.0)
@@ -167,19 +199,34 @@ class Ancestral(Renoising):
 
 
 class Churn(Renoising):
-    """Noise first, then a step that takes it out too: EDM's stochastic sampler around any solver.
+    """A step adds noise first, and then removes it with its own: EDM's stochastic sampler around any solver.
 
-    γ = min(churn/n, √2 − 1) in each of n steps that starts with s_min ≤ σ/α ≤ s_max, where noise of s_noise times the
-    fitting deviation is added; none at α = 0. The noisier time may lie before the first one of the grid: paths go on
-    there. EDM's own is Churn(ExponentialRK(EDM_HEUN), ...) on flow(denoiser, "eps"). With s_noise = 1 the marginals are
-    kept, and the law of the output is of the solver's order.
+    Each of n steps that starts with s_min ≤ σ/α ≤ s_max has γ = min(churn/n, √2 − 1), and adds noise of s_noise times
+    the deviation that keeps the marginals. At α = 0 no noise is added. The noisier time may lie before the first time
+    of the grid, where paths go on. EDM's own sampler is Churn(ExponentialRK(EDM_HEUN), ...) on flow(denoiser, "eps").
+    With s_noise = 1 the marginals are kept, and the law of the output converges at the solver's order.
 
-    Raises TypeError for a solver that is not of one step or draws noise, and ValueError for numbers out of range.
+    Args:
+        solver: a one-step solver of the probability flow.
+        churn: EDM's S_churn, the sum of γ over the steps.
+        s_min: the smallest σ/α at which noise is added.
+        s_max: the largest σ/α at which noise is added.
+        s_noise: the deviation of the added noise, as a multiple of the one that keeps the marginals.
+
+    Raises:
+        TypeError: the solver is not of one step, or draws noise.
+        ValueError: a number is out of range.
+
     Source: Karras et al. (2206.00364), algorithm 2, in the coordinates x/α.
     """
 
     def __init__(
-        self, solver: Stepper, churn: float, s_min: float = 0.0, s_max: float = math.inf, s_noise: float = 1.0
+        self,
+        solver: Stepper[Semilinear],
+        churn: float,
+        s_min: float = 0.0,
+        s_max: float = math.inf,
+        s_noise: float = 1.0,
     ) -> None:
         if not 0.0 <= churn < math.inf or not 0.0 <= s_noise < math.inf:
             raise ValueError(f"Churn needs finite churn, s_noise >= 0, but got {churn:g} and {s_noise:g}.")

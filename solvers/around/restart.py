@@ -4,8 +4,8 @@ When the solve reaches t_b, it is `repeats` times brought back to the noisier ti
 
     x_a = (α_a/α_b) x_b + √(σ_a² − (α_a/α_b)² σ_b²) ξ,
 
-and solved along a grid from t_a to t_b; then it goes on. Noise contracts the errors made before it, and the marginals
-of the path are kept where the solver keeps them.
+and solved along a grid from t_a to t_b. Then the solve goes on. The noise contracts errors made before it, and the
+marginals of the path are kept if the solver keeps them.
 
 Source: Xu et al., Restart Sampling for Improving Generative Processes (2306.14878), section 3.1 and algorithm 1.
 """
@@ -20,36 +20,41 @@ import torch
 from torch import Tensor
 
 from ..equation import Semilinear
-from ..loop import Grid, Step, Stepper
+from ..loop import Abilities, Grid, Step, Stepper
 from ..noise import Noise
-from .renoising import Kick, check_way, renoised
+from .renoising import Transition, check_way, transitions
 
 __all__ = ["Restart"]
 
 
 class _State(NamedTuple):
-    """The solver's state now, and those with which it starts again at t_a, after the kick, and goes on from t_b."""
+    """The solver's state, the transition from t_b to t_a, and the solver's states at t_a and at t_b to go on with."""
 
     inner: Any
-    kick: Kick
+    back: Transition
     again: Any
     rest: Any
 
 
-class Restart(Stepper):
-    """`solver` on the grid of the solve, and `repeats` times along `times`, from t_a to t_b, when it reaches t_b.
+class Restart(Stepper[Semilinear]):
+    """`solver` on the grid of the solve, which at t_b goes back to t_a and repeats the way to t_b several times.
 
-    times: from the noisier t_a to t_b, which must be on the grid of the solve, after its first time; t_a need not be.
-    The repeats belong to the step that ends at t_b: the state saved there is that after them. The law of the output is
-    of the solver's order. A multistep solver starts anew at t_a and at t_b.
+    The repeats belong to the step that ends at t_b, and the state saved there is the one after them. The law of the
+    output converges at the solver's order. A multistep solver starts anew at t_a and at t_b.
 
-    Raises TypeError for a solver that draws noise, ValueError for one whose evaluations do not add up over parts of a
-    grid (`ExponentialAdams` with a start-up), for times that do not rise, and for repeats that are not 0, 1, 2, …
+    Args:
+        solver: a solver of the probability flow.
+        times: from the noisier t_a to t_b. The grid of the solve must have t_b after its first time; it need not have
+            t_a.
+        repeats: the number of repeats: 0, 1, 2, …
+
+    Raises:
+        TypeError: the solver draws noise.
+        ValueError: the evaluations of the solver do not add up over parts of a grid (`ExponentialAdams` with a
+            start-up), the times do not rise, or `repeats` is not 0, 1, 2, …
     """
 
-    semilinear = True
-
-    def __init__(self, solver: Stepper, times: Tensor | Sequence[float], repeats: int) -> None:
+    def __init__(self, solver: Stepper[Semilinear], times: Tensor | Sequence[float], repeats: int) -> None:
         if not isinstance(solver, Stepper) or solver.draws:
             raise TypeError(f"Restart goes around a solver that draws no noise of its own, but got {solver!r}.")
         first, eight = solver.evaluations(1), solver.evaluations(8)
@@ -64,17 +69,18 @@ class Restart(Stepper):
         if not isinstance(repeats, int) or repeats < 0:
             raise ValueError(f"Restart needs repeats = 0, 1, 2, ..., but got {repeats!r}.")
         self.solver, self.times, self.repeats = solver, grid, repeats
-        self.order, self.draws = solver.order, repeats > 0
+        self.abilities = Abilities(order=solver.order, semilinear=True, draws=repeats > 0)
 
     def __repr__(self) -> str:
         return f"Restart({self.solver!r}, {list(self.times.times)}, {self.repeats})"
 
     def evaluations(self, n: int) -> int | None:
-        """The solver's on n steps and on the repeated ones; exact for the same grids."""
+        """The solver's evaluations on n steps and on the repeats; exact for the same grids."""
         once, again = self.solver.evaluations(n), self.solver.evaluations(self.times.n)
         return None if once is None or again is None else once + self.repeats * again
 
-    def init(self, equation: Semilinear, x: Tensor, times: Grid) -> _State:  # type: ignore[override]  # as `solve` checks
+    def init(self, equation: Semilinear, x: Tensor, times: Grid) -> _State:
+        """The state at the start. Raises ValueError if t_b is not a time of the grid after the first."""
         noising = check_way(self, equation, times)
         if self.times.t1 not in times.times[1:]:
             raise ValueError(f"{self!r} needs t = {self.times.t1:g} on the way of the solve; add it to its times.")
@@ -82,16 +88,16 @@ class Restart(Stepper):
         parts = Grid(times.times[: cut + 1]), self.times, Grid(times.times[cut:])
         inner, again, rest = (self.solver.init(equation, x, part) if part.n else None for part in parts)
         ends = torch.tensor([self.times.t1, self.times.t0], dtype=torch.float64)
-        return _State(inner, renoised(noising, ends[:1], ends[1:])[0], again, rest)
+        return _State(inner, transitions(noising, ends[:1], ends[1:])[0], again, rest)
 
-    def step(  # type: ignore[override]  # as `solve` checks
+    def step(
         self, equation: Semilinear, t0: float, t1: float, x: Tensor, state: _State, noise: Noise | None
     ) -> Step:
         x1, inner = self.solver.step(equation, t0, t1, x, state.inner, None)[:2]
         if t1 != self.times.t1 or not self.repeats:
             return Step(x1, state._replace(inner=inner))
         for repeat in range(self.repeats):
-            x1, inner = state.kick.of(x1, noise, repeat), state.again
+            x1, inner = state.back.draw(x1, noise, repeat), state.again
             for a, b in pairwise(self.times.times):
                 x1, inner = self.solver.step(equation, a, b, x1, inner, None)[:2]
         return Step(x1, state._replace(inner=state.rest))

@@ -1,6 +1,6 @@
 """Integrators of other libraries behind `solve`: SciPy, torchdiffeq, torchsde.
 
-They are independent references. Change freely how they are called, never what they compute.
+They are independent references. How they are called may be changed freely; what they compute may not.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """SciPy's initial-value solvers behind our interface: independent references, implicit ones among them.
 
-The steps are those of `scipy.integrate.solve_ivp`, taken one by one from the solver classes that it is made of, so that
-a solve that fails keeps what it has. All samples of a batch are one vector in float64 on the CPU, whatever the state's
-dtype and device; the field gets them back in the state's own. An implicit method evaluates the field once for every
-component of the batch to difference a Jacobian; like every call, these are counted.
+The steps are those of `scipy.integrate.solve_ivp`. They are taken one by one from SciPy's solver classes, so that a
+solve that fails keeps its states. SciPy sees all samples of a batch as one float64 vector on the CPU, whatever the
+state's dtype and device; the field sees the state's own. An implicit method evaluates the field once for every
+component of the batch to difference a Jacobian. These calls are counted like all others.
 
 Sources: Virtanen et al. (2020), Nature Methods 17; Bogacki and Shampine (1989); Dormand and Prince (1980); Hairer,
 Nørsett and Wanner, Solving ODEs I (DOP853); Hairer and Wanner, Solving ODEs II (Radau IIA); Shampine and Reichelt
@@ -23,7 +23,7 @@ from scipy import integrate
 from torch import Tensor
 
 from ..field import Time
-from ..loop import Adaptive, Record, Solver, Task, first_nonfinite, place
+from ..loop import Abilities, Adaptive, Record, Solver, Task, first_nonfinite, place
 from ..solution import BudgetExhausted, Solution, SolveError
 
 __all__ = ["SciPy"]
@@ -33,36 +33,40 @@ _LEAST_RTOL = 100.0 * float(np.finfo(np.float64).eps)
 
 
 class SciPy(Solver):
-    """SciPy's `solve_ivp`, by the name of its method, with `Adaptive` times.
+    """SciPy's `solve_ivp`, with `Adaptive` times.
 
-    "RK23", "RK45" and "DOP853" are explicit; "Radau" and "BDF" are implicit, for stiff equations; "LSODA" changes
-    between the two. Step sizes and the meaning of rtol and atol are SciPy's, and so is the interpolation between steps
-    (`save`), for which DOP853 takes three evaluations more in a step. How many steps were rejected is not known.
+    Step sizes and the meaning of rtol and atol are SciPy's. So is the interpolation between steps (`save`), for which
+    DOP853 takes three further evaluations in a step. The number of rejected steps is not known. A field that is not
+    finite ends the solve at once, and so does a step that is lost in the rounding of t: some of these methods would
+    otherwise never end, or report a success.
 
-    Raises ValueError for an unknown method, for a grid of times, for an rtol below 2.2e-14, which SciPy replaces, for
-    an implicit method on a state that is not float64, and where a gradient is wanted, since none flows through SciPy. A
-    field that is not finite ends the solve at once, and so does a step that is lost in the rounding of t: some of
-    these methods would go on for ever, or call it a success.
+    Args:
+        method: "RK23", "RK45" or "DOP853", which are explicit; "Radau" or "BDF", which are implicit, for stiff
+            equations; or "LSODA", which changes between the two kinds.
+
+    Raises:
+        ValueError: the method is unknown. The solve raises it for a grid of times, for an rtol below 2.2e-14, which
+            SciPy would replace, for an implicit method on a state that is not float64, and where a gradient is wanted,
+            since none flows through SciPy.
     """
 
     EXPLICIT: ClassVar[dict[str, int]] = {"RK23": 3, "RK45": 5, "DOP853": 8}
-    """Order."""
+    """By method, its order."""
     IMPLICIT: ClassVar[dict[str, int]] = {"Radau": 5, "BDF": 5, "LSODA": 12}
-    """Order; of BDF and LSODA, which change it as they go, the highest."""
+    """By method, its order; for BDF and LSODA, which change their order during the solve, the highest."""
     METHODS: ClassVar[dict[str, int]] = EXPLICIT | IMPLICIT
-
-    embedded = True
-    dense = True
 
     def __init__(self, method: str) -> None:
         if method not in self.METHODS:
             raise ValueError(f"Unknown SciPy method {method!r}; choose one of {', '.join(self.METHODS)}.")
-        self.method, self.order = method, self.METHODS[method]
+        self.method = method
+        self.abilities = Abilities(order=self.METHODS[method], embedded=True, dense=True)
 
     def __repr__(self) -> str:
         return f"SciPy({self.method!r})"
 
     def evaluations(self, n: int) -> NoReturn:
+        """Raises ValueError: SciPy's methods take no grid."""
         raise ValueError(f"{self.method} chooses its own steps; give it Adaptive(t0, t1, rtol=..., atol=...).")
 
     def integrate(self, task: Task) -> Solution:
@@ -98,13 +102,15 @@ class SciPy(Solver):
 
 
 class _Stop(Exception):
+    """Ends SciPy's solve with a message and a status."""
+
     def __init__(self, message: str, status: Literal["nonfinite", "underflow"]) -> None:
         super().__init__(message.rstrip("."))
         self.status = status
 
 
 class _Field:
-    """The field on float64 vectors of the whole batch."""
+    """The field as a function of float64 vectors of the whole batch."""
 
     def __init__(self, task: Task) -> None:
         self.drift, self.like = task.equation.drift, task.x
@@ -119,13 +125,15 @@ class _Field:
         return _vector(value)
 
     def state(self, y: Array) -> Tensor:
+        """The state that the vector holds, in the shape, dtype and device of the task's."""
         return torch.from_numpy(y.copy()).to(self.like).reshape(self.like.shape)
 
     def between(self, dense: Callable[[], Callable[[Time], Array]]) -> Callable[[Time], Tensor]:
-        """The states within a step, by SciPy's interpolation."""
+        """The state as a function of a time within a step, by SciPy's interpolation, made on the first call."""
         return lambda t: self.state(dense()(t))
 
 
 def _vector(x: Tensor) -> Array:
+    """A copy of the state as a float64 vector."""
     vector: Array = x.detach().reshape(-1).cpu().double().numpy().copy()
     return vector

@@ -1,16 +1,17 @@
 """torchdiffeq's `odeint` and `odeint_adjoint` behind our interface: an independent reference for deterministic methods.
 
-torchdiffeq calls back at the start of every step that it tries. From there come the times and states of its steps, the
-evaluations that a rejected step cost, and the partial solution of a solve that fails.
+torchdiffeq calls back at the start of every step that it tries. These calls give the times and states of its steps, the
+evaluations of rejected steps, and the partial solution of a solve that fails.
 
 The adjoint computes the gradient of a loss L of the solution by a second equation that runs backwards beside the first,
 for x' = f(t, x, θ) with a = dL/dx,
 
     a' = −aᵀ ∂f/∂x,        dL/dθ = ∫ aᵀ ∂f/∂θ dt,
 
-so that the steps of the solve are not kept, and its memory does not depend on their number. Its gradient is that of the
-equation, not of the discrete solution: the two differ by the error of the method. The state runs backwards too, from
-each saved time to the one before, and loses digits where the equation contracts strongly. First derivatives only.
+so that the steps of the solve are not kept, and the memory does not depend on their number. The gradient is that of the
+equation, not of the discrete solution; the two differ by the error of the method. The state runs backwards too, from
+each saved time to the one before, and loses digits where the equation contracts strongly. Second derivatives are not
+available.
 
 Sources: Chen, Rubanova, Bettencourt and Duvenaud (2018), 1806.07366, section 2 and appendix B; torchdiffeq 0.2.5.
 """
@@ -27,36 +28,40 @@ import torch
 import torchdiffeq
 from torch import Tensor, nn
 
-from ..loop import Adaptive, Grid, Record, Solver, Task, first_nonfinite, nonfinite
+from ..loop import Abilities, Adaptive, Grid, Record, Solver, Task, first_nonfinite, nonfinite
 from ..solution import BudgetExhausted, Solution, SolveError
 
 __all__ = ["TorchDiffEq"]
 
 _EQUAL = 1.2e-7
-"""Times are those of equal steps if they are so to one rounding in single precision, in which grids are often made."""
+"""Steps count as equal if they are so to one rounding in single precision, in which grids are often made."""
 
 
 class TorchDiffEq(Solver):
-    """torchdiffeq's `odeint`, by the name of its method.
+    """torchdiffeq's `odeint`.
 
-    On a grid of times: "euler", "midpoint", "heun2", "heun3", "rk4" (the 3/8 rule), "explicit_adams", and
+    On a grid of times the methods are "euler", "midpoint", "heun2", "heun3", "rk4" (the 3/8 rule), "explicit_adams" and
     "implicit_adams" (also called "fixed_adams"). The Adams methods use up to eleven past slopes with the weights of
-    equal steps, after two steps of rk4: their order is that of the weakest starting step, and the explicit one is
+    equal steps, after two steps of rk4, and their order is that of the weakest starting step. The explicit one is
     unstable unless the steps are some hundred times shorter than the time scale of the equation. The implicit one
     iterates to torchdiffeq's own tolerances (rtol 1e-7, atol 1e-9 of an increment), or fails after four iterations.
 
-    With `Adaptive` times: "adaptive_heun", "fehlberg2", "bosh3", "dopri5" or "dopri8", under torchdiffeq's own
-    controller. The last step ends at the end of the interval; states between steps (`save`) are those of torchdiffeq's
-    quartic interpolation, whose error does not follow the tolerance of every method.
+    With `Adaptive` times the methods are "adaptive_heun", "fehlberg2", "bosh3", "dopri5" and "dopri8", under
+    torchdiffeq's own controller. The last step ends at the end of the interval. States between steps (`save`) are those
+    of torchdiffeq's quartic interpolation, whose error does not follow the tolerance of every method.
 
-    adjoint: differentiate by the adjoint equation (`odeint_adjoint`). parameters: what the field depends on besides the
-    state, a module or tensors; the adjoint must be given them, () if there are none.
+    torchdiffeq's "scipy_solver" is not offered: it drops gradients, and reports a failed solve as a finished one. Times
+    are rounded to the state's dtype before the field sees them, and are read from the device at every call.
 
-    torchdiffeq's "scipy_solver" is not offered: it drops gradients, and takes a failed solve for a finished one.
+    Args:
+        method: the name of the method.
+        adjoint: differentiate by the adjoint equation (`odeint_adjoint`).
+        parameters: a module or tensors on which the field depends besides the state. The adjoint needs them; give () if
+            there are none.
 
-    Times are rounded to the state's dtype before the field sees them, and are read from the device at every call.
-    Raises ValueError for an unknown method or one that does not fit the times, for an adjoint without parameters and,
-    in the backward pass, for a field that depends on a tensor whose gradient would be lost.
+    Raises:
+        ValueError: the method is unknown, or an adjoint has no parameters. The solve raises it for a method that does
+            not fit the times, and the backward pass for a field that depends on a tensor whose gradient would be lost.
     """
 
     FIXED: ClassVar[dict[str, tuple[int, int]]] = {
@@ -66,11 +71,11 @@ class TorchDiffEq(Solver):
         "heun3": (3, 3),
         "rk4": (4, 4),
     }
-    """Order, and evaluations a step."""
+    """By method, its order and its evaluations in a step."""
     ADAMS: ClassVar[dict[str, int]] = {"explicit_adams": 4, "implicit_adams": 5, "fixed_adams": 5}
-    """Order: that of the first multistep step, a third-order formula used once, or of rk4 used twice."""
+    """By method, its order: that of the first multistep step, a third-order formula used once, or of rk4 used twice."""
     ADAPTIVE: ClassVar[dict[str, int]] = {"adaptive_heun": 2, "fehlberg2": 2, "bosh3": 3, "dopri5": 5, "dopri8": 8}
-    """Order."""
+    """By method, its order."""
 
     def __init__(
         self, method: str, *, adjoint: bool = False, parameters: nn.Module | Iterable[Tensor] | None = None
@@ -83,8 +88,8 @@ class TorchDiffEq(Solver):
                 "The adjoint returns the gradients of the tensors that it is given, and only those; write "
                 f"TorchDiffEq({method!r}, adjoint=True, parameters=network), or parameters=() if there are none."
             )
-        self.method, self.order = method, orders[method]
-        self.embedded = self.dense = method in self.ADAPTIVE
+        adaptive = method in self.ADAPTIVE
+        self.method, self.abilities = method, Abilities(order=orders[method], embedded=adaptive, dense=adaptive)
         given = parameters.parameters() if isinstance(parameters, nn.Module) else parameters
         self.parameters = None if given is None else tuple(given)
 
@@ -92,7 +97,7 @@ class TorchDiffEq(Solver):
         return f"TorchDiffEq({self.method!r}{'' if self.parameters is None else ', adjoint=True'})"
 
     def evaluations(self, n: int) -> int | None:
-        """None for the implicit Adams method, whose iterations follow its tolerances. Raises ValueError if adaptive."""
+        """None for the implicit Adams method, which iterates to its tolerances. Raises ValueError if adaptive."""
         if self.embedded:
             raise ValueError(f"{self.method} chooses its own steps; give it Adaptive(t0, t1, rtol=..., atol=...).")
         if self.method in self.ADAMS:
@@ -137,7 +142,7 @@ class TorchDiffEq(Solver):
         return replace(solution, ts=torch.tensor(asked, dtype=torch.float64), xs=states)
 
     def _asked(self, task: Task) -> tuple[float, ...]:
-        """The times whose states only `odeint` itself can give: between its steps, or differentiable by the adjoint."""
+        """The times at which only `odeint` itself can give the states: between its steps, or for the adjoint."""
         times, save = task.times, task.save
         if isinstance(save, tuple):
             return save if self.embedded or self.parameters is not None else ()
@@ -146,6 +151,7 @@ class TorchDiffEq(Solver):
         return times.times if isinstance(times, Grid) else (times.t0, times.t1)
 
     def _check_grid(self, grid: Grid) -> None:
+        """Raise ValueError for an adaptive method, and for an Adams method on unequal steps."""
         self.evaluations(grid.n)
         if self.method not in self.ADAMS:
             return
@@ -161,7 +167,7 @@ _UNCONVERGED = "Functional iteration did not converge"
 
 
 def _part_of(times: Sequence[float]) -> Callable[[Any, Tensor, Tensor], Tensor]:
-    """The steps of a grid between two of its times, in either direction: an adjoint goes back from state to state."""
+    """A function that gives the part of a grid between two of its times, in either direction; the adjoint goes back."""
 
     def part(_: Any, x: Tensor, ts: Tensor) -> Tensor:
         start, end = ts[0].item(), ts[-1].item()
@@ -172,7 +178,7 @@ def _part_of(times: Sequence[float]) -> Callable[[Any, Tensor, Tensor], Tensor]:
 
 
 class _Call:
-    """What torchdiffeq calls: the field, and at the start of each step `callback_step`."""
+    """The object that torchdiffeq calls for the field and, at the start of each step, for `callback_step`."""
 
     def __init__(self, task: Task, parameters: tuple[Tensor, ...] | None, *, save: bool) -> None:
         self.task, self.parameters = task, parameters
@@ -194,6 +200,7 @@ class _Call:
         return value
 
     def callback_step(self, t0: Tensor, x: Tensor, h: Tensor) -> None:
+        """Enter the state x at t0, from which a step of length h is about to be tried."""
         h.detach_()  # the first step depends on x, but the field takes t as a number: half a derivative would be wrong
         t, ledger = t0.item(), self.task.ledger
         if t != self.t:
@@ -210,7 +217,7 @@ class _Call:
             raise SolveError(f"{message}, {remedy}", self.solution(status))
 
     def arrive(self, t: float, x: Tensor) -> None:
-        """A step has ended at t."""
+        """Enter a step that has ended in x at t."""
         if (index := first_nonfinite(x)) is not None:
             raise SolveError(nonfinite(index, self.record.steps + 1, self.t, t), self.solution("nonfinite"))
         self.t, self.x = t, x
@@ -218,11 +225,12 @@ class _Call:
         self.task.progress.reach(t)
 
     def solution(self, status: str) -> Solution:
+        """The solution until now, with this status."""
         return self.record.solution(self.x, self.rejected, status)
 
 
 def _leaves(value: Tensor, known: Iterable[Tensor]) -> Iterator[Tensor]:
-    """The leaves of the graph of `value` that are not reached through `known` tensors."""
+    """The leaves of the graph of `value` to which a way leads that does not pass through `known` tensors."""
     ends = {torch.autograd.graph.get_gradient_edge(tensor).node for tensor in known if tensor.requires_grad}
     nodes, seen = [value.grad_fn], set(ends)
     while nodes:

@@ -1,16 +1,16 @@
-"""torchsde's methods behind our interface: an independent reference for stochastic ones, on the same Brownian paths.
+"""torchsde's methods behind our interface: an independent reference for stochastic methods, on the same Brownian paths.
 
 torchsde asks its Brownian motion for the increment over a step from t₀ to t₁ = t₀ + h and, for "srk", for
 
     U = ∫ (W_s − W_{t₀}) ds = h (W/2 + H),        H = √(h/12) η the space-time Lévy area.
 
-Here our noise answers, with W = √h ξ, so that a solve follows a `BrownianTree` path by path. A `Semilinear` equation is
-driven in its variance clock q, where ξ and η are standardised: torchsde then gets the intensity g = S √q' and, as in
-our `EulerMaruyama`, √h ξ for the increment in t. For q proportional to t this is the same path; otherwise it differs
-by O(h^{3/2}) a step, and no method can be relied on for more than strong order 1.
+Our noise answers, with W = √h ξ, so that a solve follows a `BrownianTree` path by path. A `Semilinear` equation is
+driven in its variance clock q, where ξ and η are standardised. torchsde then gets the intensity g = S √q' and, as in
+our `EulerMaruyama`, √h ξ for the increment in t. If q is proportional to t, this is the same path. Otherwise it differs
+by O(h^{3/2}) in a step, and no method is of more than strong order 1 for certain.
 
-The steps are those of torchsde's solver classes, taken one by one in our loop: its `sdeint` knows equal steps only, and
-evaluates the drift once more to learn shapes.
+The steps are those of torchsde's solver classes, taken one by one in our loop. torchsde's own `sdeint` takes equal
+steps only, and evaluates the drift once more to learn shapes.
 
 Sources: Li, Wong, Chen and Duvenaud (2020), 2001.01328; Kidger, Foster, Li and Lyons (2021), 2105.13493 (reversible
 Heun); Rößler (2010), SIAM J. Numer. Anal. 48 (SRA1, SRID2); torchsde 0.2.6.
@@ -27,7 +27,7 @@ from torch import Tensor
 from torchsde._core import base_sde, methods
 
 from ..equation import SDE, Calculus, Equation, NoiseType, Semilinear
-from ..loop import Adaptive, Grid, Step, Stepper
+from ..loop import Abilities, Grid, Step, Stepper
 from ..noise import Noise
 
 __all__ = ["TorchSDE"]
@@ -40,7 +40,15 @@ _GENERAL: dict[NoiseType, float] = {"general": 0.5}
 
 
 class _Method(NamedTuple):
-    """Orders on deterministic equations, by the kind of noise, and with additive noise; evaluations of a step."""
+    """The declarations of a method.
+
+    Attributes:
+        order: the order on deterministic equations.
+        strong: the strong order by the kind of noise.
+        weak: the weak order for additive noise.
+        calculi: the calculi that the method takes.
+        evaluations: the evaluations of a step; None if they depend on the noise.
+    """
 
     order: int
     strong: dict[NoiseType, float]
@@ -49,20 +57,27 @@ class _Method(NamedTuple):
     evaluations: int | None = 1
 
 
-class TorchSDE(Stepper):
-    """torchsde's `sdeint`, by the name of its method, on a grid of times.
+class TorchSDE(Stepper[Equation]):
+    """torchsde's `sdeint`, on a grid of times.
 
-    Ito: "euler" and "srk" (SRA1 for additive noise, SRID2 for diagonal and scalar noise). Stratonovich: "midpoint",
-    "heun", "euler_heun", "reversible_heun" and "log_ode". Both: "milstein". With additive noise the two calculi agree,
-    and every method takes it; a deterministic equation has none. "diagonal" is meant as torchsde means it: a component
-    of the diffusion depends on that component of the state alone. A state of any shape (B, ...) is (B, d) for torchsde.
+    The Ito methods are "euler" and "srk" (SRA1 for additive noise, SRID2 for diagonal and scalar noise). The
+    Stratonovich methods are "midpoint", "heun", "euler_heun", "reversible_heun" and "log_ode". "milstein" takes both
+    calculi. With additive noise the two calculi agree, and every method takes it. "diagonal" has torchsde's meaning: a
+    component of the diffusion depends on the same component of the state alone. torchsde sees a state of any shape
+    (B, ...) as (B, d).
 
-    "srk" needs noise with a space-time area. "log_ode" multiplies general noise with Lévy areas, which a path does not
-    hold: it is refused there, and elsewhere it is "midpoint".
+    "srk" needs noise with a space-time area. "log_ode" multiplies general noise with Lévy areas, which our paths do not
+    hold: it is refused for general noise, and elsewhere it is "midpoint".
 
     `METHODS` holds the orders, as measured. torchsde declares the same strong orders, but 0.5 for "reversible_heun"
     with diagonal and scalar noise, where nothing is proven, and weak orders for all kinds of noise (1, and 1.5 for
-    "srk"). `strong_order` and `weak_order` are those for additive noise. Raises ValueError for an unknown method.
+    "srk"). `strong_order` and `weak_order` are those for additive noise.
+
+    Args:
+        method: the name of the method.
+
+    Raises:
+        ValueError: the method is unknown.
     """
 
     METHODS: ClassVar[dict[str, _Method]] = {
@@ -80,22 +95,26 @@ class TorchSDE(Stepper):
         if method not in self.METHODS:
             raise ValueError(f"Unknown torchsde method {method!r}; choose one of {', '.join(self.METHODS)}.")
         found = self.METHODS[method]
-        self.method, self.per_step = method, found.evaluations
-        self.order, self.strong_order, self.weak_order = found.order, found.strong["additive"], found.weak
-        self.noises, self.calculi = frozenset(found.strong), found.calculi
-        self.one_step = method != "reversible_heun"
+        self.method, self.evaluations_per_step = method, found.evaluations
+        self.abilities = Abilities(
+            order=found.order,
+            strong_order=found.strong["additive"],
+            weak_order=found.weak,
+            noises=frozenset(found.strong),
+            calculi=found.calculi,
+            one_step=method != "reversible_heun",
+        )
 
     def __repr__(self) -> str:
         return f"TorchSDE({self.method!r})"
 
     def evaluations(self, n: int) -> int | None:
-        """None for "srk": it takes 3 evaluations a step with additive noise, and 10 otherwise."""
-        if self.per_step is None:
-            return None
-        return self.per_step * n + (self.method == "reversible_heun")
+        """None for "srk", which takes 3 evaluations in a step with additive noise, and 10 otherwise."""
+        steps = super().evaluations(n)
+        return steps + 1 if steps is not None and self.method == "reversible_heun" else steps
 
-    def init(self, equation: Equation, x: Tensor, times: Grid | Adaptive) -> tuple[Tensor, Any]:
-        """What the increments are like, and the slopes that reversible Heun hands on from step to step."""
+    def init(self, equation: Equation, x: Tensor, times: Grid) -> tuple[Tensor, Any]:
+        """A tensor of the increments' shape and dtype, and torchsde's own state, which reversible Heun alone has."""
         kind, like = _kind(equation), x
         if kind == "scalar":
             like = x[(slice(None), *(slice(1),) * (x.ndim - 1))]
@@ -113,6 +132,7 @@ class TorchSDE(Stepper):
         return Step(y.reshape(x.shape), (like, extra))
 
     def _solver(self, equation: Equation, x: Tensor, like: Tensor, noise: Noise | None) -> Any:
+        """torchsde's solver of the equation, driven by the noise."""
         given: str = equation.calculus if isinstance(equation, SDE) else "ito"
         calculus = given if given in self.calculi else min(self.calculi)
         kind = _kind(equation)
@@ -132,6 +152,7 @@ class TorchSDE(Stepper):
 
 
 def _kind(equation: Equation) -> NoiseType:
+    """The kind of noise: a semilinear equation has additive noise."""
     return equation.noise if isinstance(equation, SDE) else "additive"
 
 
@@ -140,16 +161,18 @@ def _time(t: float) -> Tensor:
 
 
 class _System:
-    """The equation in torchsde's words, on states of shape (B, d)."""
+    """The equation with the attributes and methods that torchsde asks for, on states of shape (B, d)."""
 
     def __init__(self, equation: Equation, shape: torch.Size, noise_type: str, sde_type: str) -> None:
         self.equation, self.shape = equation, shape
         self.noise_type, self.sde_type = noise_type, sde_type
 
     def f(self, t: Tensor, y: Tensor) -> Tensor:
+        """The drift."""
         return self.equation.drift(t.item(), y.reshape(self.shape)).reshape(y.shape)
 
     def g(self, t: Tensor, y: Tensor) -> Tensor:
+        """The diffusion, in the shape of torchsde's kind of noise."""
         if not isinstance(self.equation, SDE | Semilinear) or not self.equation.stochastic:
             return torch.zeros_like(y)
         value = self.equation.diffusion(t.item(), y.reshape(self.shape))
@@ -160,12 +183,13 @@ class _System:
         return value.unsqueeze(-1) if self.noise_type == "scalar" else value
 
     def g_prod(self, t: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        """The diffusion times a vector of noise."""
         g = self.g(t, y)
         return g * v if g.ndim == 2 else (g @ v.unsqueeze(-1)).squeeze(-1)
 
 
 class _Increments(torchsde.BaseBrownian):  # type: ignore[misc]
-    """Our noise behind the call of torchsde's BrownianInterval."""
+    """Our noise with the call and the attributes of torchsde's BrownianInterval."""
 
     def __init__(self, noise: Noise | None, equation: Equation, like: Tensor, method: str) -> None:
         self.noise, self.equation, self.like, self.method = noise, equation, like, method
@@ -189,6 +213,7 @@ class _Increments(torchsde.BaseBrownian):  # type: ignore[misc]
 
     @property
     def shape(self) -> tuple[int, int]:
+        """(B, d): one row of noise for each sample."""
         return len(self.like), math.prod(self.like.shape[1:])
 
     @property
@@ -201,4 +226,5 @@ class _Increments(torchsde.BaseBrownian):  # type: ignore[misc]
 
     @property
     def levy_area_approximation(self) -> str:
+        """The Lévy area that torchsde's method may ask for."""
         return {"srk": "space-time", "log_ode": "davie"}.get(self.method, "none")

@@ -1,4 +1,4 @@
-"""What every room uses and none owns: numpy array types, files that are written atomically, progress.
+"""Tools of every room: numpy array types, files that are written atomically, the progress bar.
 
 Change freely how files are written, as long as a crash at any moment leaves the old file or the new one.
 """

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written atomically."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ __all__ = ["write_whole"]
 
 
 def write_whole(file: Path, content: bytes) -> None:
-    """Writes `content` to `file`, whole or not at all, even if the machine stops; makes the folder.
+    """Write a file atomically: even if the machine stops, the file has its old content or the new one.
 
-    A link stays, and leads to what is written. A device or a pipe, such as /dev/stdout, is written into.
+    A link stays a link, and the file that it leads to is written. A device or a pipe, such as /dev/stdout, is written
+    directly.
+
+    Args:
+        file: the path of the file. Its folder is made if it does not exist.
+        content: the bytes.
     """
     if file.exists() and not file.is_file():
         file.write_bytes(content)

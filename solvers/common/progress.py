@@ -8,7 +8,7 @@ __all__ = ["Progress"]
 
 
 class Progress:
-    """A bar on stderr: what is being done, the share of the way that is done, the time spent and the time left.
+    """A bar on stderr with the name of the work, the share that is done, the time spent and the time left.
 
     The bar disappears at the end of the block.
 
@@ -23,7 +23,7 @@ class Progress:
         self.start, self.end = start, end
         self.bar = None
         if shown:
-            from rich import console, progress  # 40 ms that only those pay who want to look
+            from rich import console, progress  # the import takes 40 ms, which a solve without a bar does not pay
 
             columns = (
                 progress.TextColumn("{task.description}"),
@@ -37,7 +37,7 @@ class Progress:
             self.task = self.bar.add_task(what, total=abs(end - start) or None)
 
     def reach(self, position: float, what: str | None = None) -> None:
-        """Show that the work has come to `position`, and what is being done next."""
+        """Show that the work is at `position`, and what is being done now."""
         if self.bar is not None:
             done, total = abs(position - self.start), abs(self.end - self.start)
             self.bar.update(self.task, completed=done, total=total or None, description=what)

@@ -1,6 +1,6 @@
 """A semilinear equation at many times at once: S, the gain G = S r, the power P = S² q, and the node variable.
 
-The node is the variable in which N is interpolated, log|r| or r. Over a step from s to t, with N given,
+The node is the variable in which N is interpolated: log|r| or r. Over a step from s to t with a constant N,
 
     x_t = ρ x_s + (G_t − ρ G_s) N + √(P_t − ρ² P_s) ξ,        ρ = S_t / S_s.
 """
@@ -19,7 +19,7 @@ __all__ = ["Coordinates", "coordinates", "exponent", "on_the_way", "propagator",
 
 
 class Coordinates(NamedTuple):
-    """Each of the shape of the times."""
+    """S, G, P and the node variable at several times, each of the times' shape."""
 
     scale: Array
     gain: Array
@@ -28,6 +28,7 @@ class Coordinates(NamedTuple):
 
 
 def coordinates(equation: Semilinear, times: Array) -> Coordinates:
+    """The coordinates of the equation at these times."""
     tensor = torch.from_numpy(np.ascontiguousarray(times))
     clock = equation.clock
     r = clock.r(tensor)
@@ -37,7 +38,7 @@ def coordinates(equation: Semilinear, times: Array) -> Coordinates:
 
 
 def on_the_way(equation: Semilinear, times: Array) -> Coordinates:
-    """The coordinates at the times of a solve. Raises ValueError where the scale vanishes before the end."""
+    """The coordinates at the times of a solve. Raises ValueError if the scale vanishes before the last of them."""
     at = coordinates(equation, times)
     if (at.scale[:-1] == 0.0).any():
         raise ValueError(
@@ -48,18 +49,18 @@ def on_the_way(equation: Semilinear, times: Array) -> Coordinates:
 
 
 def propagator(start: Coordinates, end: Coordinates) -> tuple[Array, Array, Array]:
-    """ρ, G_t − ρ G_s and √(P_t − ρ² P_s)."""
+    """ρ, G_t − ρ G_s and √(P_t − ρ² P_s), from the coordinates at s and at t."""
     ratio = end.scale / start.scale
     return ratio, end.gain - ratio * start.gain, np.sqrt(np.maximum(end.power - ratio**2 * start.power, 0.0))
 
 
 def exponent(equation: Semilinear, step: Array) -> Array:
-    """z of the weight e^{−z(1−θ)} of N within a step of that length in the node variable."""
+    """The z in the weight e^{−z(1−θ)} of N within a step, whose length `step` is in the node variable."""
     return step if equation.clock.logarithmic else np.zeros_like(step)
 
 
 def time_of(equation: Semilinear, node: Array, gain: Array) -> Array:
-    """The times at which the node variable has these values; the gain gives the sign of r."""
+    """The times at which the node variable has the values `node`; r has the sign of the gain."""
     r = np.copysign(np.exp(node), gain) if equation.clock.logarithmic else node
     times: Array = equation.clock.time(torch.from_numpy(np.ascontiguousarray(r))).numpy()
     return times

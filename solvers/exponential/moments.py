@@ -26,7 +26,7 @@ _CROSSOVER, _FIRST_DOWNWARDS = 2.0, 26
 
 
 def exponential_moments(z: Array, count: int) -> Array:
-    """μ_0 … μ_{count−1} at each z, of shape z.shape + (count,)."""
+    """μ_0 … μ_{count−1} at each z, of shape z.shape + (count,), in float64."""
     large = np.abs(z) > _CROSSOVER
     upwards, downwards = np.where(large, z, 1.0), np.where(large, 1.0, z)
     up = [-np.expm1(-upwards) / upwards]
@@ -40,10 +40,17 @@ def exponential_moments(z: Array, count: int) -> Array:
 
 
 def interpolation_weights(nodes: Array, z: Array) -> Array:
-    """The weights ω_j, summing to one, of the nodes θ_j, for a step with exponent z.
+    """The weights ω_j of the nodes θ_j, which sum to one.
 
-    nodes: (..., k), distinct. z: (...). For z = −∞ the integrand decays away from θ = 0 and the nodes are offsets in
-    log|r| instead, in which the moments are (−1)^m m!.
+    For z = −∞ the integrand decays away from θ = 0, and the nodes are offsets in log|r| instead, in which the moments
+    are (−1)^m m!.
+
+    Args:
+        nodes: k distinct nodes of each step, (..., k), in units of the step.
+        z: the exponents of the steps, (...).
+
+    Returns:
+        The weights, (..., k).
     """
     count = nodes.shape[-1]
     finite = np.isfinite(z)

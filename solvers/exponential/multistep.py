@@ -4,10 +4,10 @@ For d(x / S) = N dr + dW_q, over a step from s to t,
 
     x_t = (S_t/S_s) x_s + (G_t − (S_t/S_s) G_s) Σ_j ω_j N_j + √(P_t − (S_t/S_s)² P_s) ξ,
 
-G = S r the gain, P = S² q the power of the noise, ω the interpolatory weights (`moments`) of the values N_j, in
-log|r| or in r as the equation declares. `ExponentialAdams` interpolates the values at the last `order` times
-(predictor), and with `corrector` also the value at the predicted point, which is the one that the next step needs
-anyway. What it is called elsewhere depends on the quantity that is held:
+where G = S r is the gain, P = S² q is the power of the noise, and ω are the interpolatory weights (`moments`) of the
+values N_j, in log|r| or in r as the clock declares. `ExponentialAdams` interpolates the values at the last `order`
+times (predictor). With `corrector` it also interpolates the value at the predicted point, which the next step needs
+anyway. The methods have other names elsewhere, which depend on the quantity that is held:
 
     order 1                     DDIM; with η = 1, DDPM's ancestral sampler
     hold x0, order 2, 3         DPM-Solver++(2M), (3M) with exact weights; with η = 1, SDE-DPM-Solver++
@@ -15,13 +15,13 @@ anyway. What it is called elsewhere depends on the quantity that is held:
     corrector                   UniPC: one order higher
     hold velocity on CondOT     Adams-Bashforth and -Moulton on variable steps
 
-A multistep method is only as good as its first values. While fewer than `order` values are known, a step is
-corrected as above (no evaluation is lost), and where that is not accurate enough it is a one-step method of the order
-needed (`exponential_rk`). A time with |log r| = ∞ cannot be a node: it
-is dropped, and a step that ends there (σ = 0 with x₀ held) is of order 1, exact for a constant N.
+A multistep method is only as good as its first values. While fewer than `order` values are known, a step is corrected
+as above, at no further evaluation. Where that is not accurate enough, the step is one of a one-step method of the order
+needed (`stages`). A time with |log r| = ∞ cannot be a node: it is left out. A step that ends there (σ = 0 with x₀ held)
+is of order 1, and exact for a constant N.
 
-On stochastic equations every value carries the noise of its time, and nothing beyond weak order 2 is reached: these
-start-ups are not used there.
+On stochastic equations every value carries the noise of its time, and no method is of a higher weak order than 2. The
+one-step methods are not used there.
 
 Sources: Lu et al., DPM-Solver++ (2211.01095); Zhao et al., UniPC (2302.04867); Zhang and Chen, DEIS (2204.13902);
 Hochbruck and Ostermann, Exponential multistep methods of Adams-type (2011).
@@ -34,7 +34,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from ..equation import Semilinear
-from ..loop import Grid, Step, Stepper, combined
+from ..loop import Abilities, Grid, Step, Stepper, combined
 from ..noise import Noise
 from .stages import run_stages
 from .weights import PlannedStep, adams_plan
@@ -43,7 +43,7 @@ __all__ = ["ExponentialAdams"]
 
 
 class _State(NamedTuple):
-    """Where in the plan we are, the past values of N with the newest first, and N at the present time if known."""
+    """The plan, the number of the next step, the past values of N (newest first), and N at the present if known."""
 
     plan: tuple[PlannedStep, ...]
     number: int = 0
@@ -51,39 +51,47 @@ class _State(NamedTuple):
     present: Tensor | None = None
 
 
-class ExponentialAdams(Stepper):
-    """The exponential Adams method with `order` = 1 … 4 interpolated values, optionally corrected.
+class ExponentialAdams(Stepper[Semilinear]):
+    """The exponential Adams method, optionally corrected.
 
-    `order`, as an attribute, is the order of convergence: one higher with the corrector. One evaluation a step, and
-    those of the start-up: 2 at order 4, 8 at order 5. On stochastic equations one a step.
-    Raises ValueError for an order outside 1 … 4.
+    The attribute `order` is the order of convergence, one higher with the corrector. A step takes one evaluation. On
+    deterministic equations the start-up adds 2 evaluations at order 4 and 8 at order 5.
+
+    Args:
+        order: the number of values that are interpolated, 1 … 4.
+        corrector: whether a step is corrected by the value at its end.
+
+    Raises:
+        ValueError: the order is not 1, 2, 3 or 4.
     """
-
-    semilinear = True
-    noises = frozenset({"additive"})
-    strong_order = 1.0
 
     def __init__(self, order: int, *, corrector: bool = False) -> None:
         if order not in (1, 2, 3, 4):
             raise ValueError(f"ExponentialAdams has orders 1, 2, 3 and 4, but got {order!r}.")
         self.values, self.corrector = order, corrector
-        self.one_step = order == 1 and not corrector
-        self.order = order + corrector
-        self.weak_order = float(min(self.order, 2))
+        self.abilities = Abilities(
+            order=order + corrector,
+            strong_order=1.0,
+            weak_order=float(min(order + corrector, 2)),
+            semilinear=True,
+            noises=frozenset({"additive"}),
+            one_step=order == 1 and not corrector,
+        )
 
     def __repr__(self) -> str:
         return f"ExponentialAdams({self.values}{', corrector=True' if self.corrector else ''})"
 
     def evaluations(self, n: int) -> int:
-        """Exact for deterministic equations and grids without an infinite log|r|, where the start-up may be shorter."""
+        """Exact for deterministic equations on grids of finite log|r|; otherwise the start-up may be shorter."""
         if self.order < 4:
             return n
         return n + 2 if self.order == 4 else n + 4 * min(n, 2)
 
-    def init(self, equation: Semilinear, x: Tensor, times: Grid) -> _State:  # type: ignore[override]  # as `solve` checks
+    def init(self, equation: Semilinear, x: Tensor, times: Grid) -> _State:
+        """The plan of the grid."""
         return _State(adams_plan(equation, times.times, self.values, self.corrector))
 
-    def step(  # type: ignore[override]  # as `solve` checks
+    def step(
         self, equation: Semilinear, t0: float, t1: float, x: Tensor, state: _State, noise: Noise | None
     ) -> Step:
         plan, number, past, present = state

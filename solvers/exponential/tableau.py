@@ -38,13 +38,19 @@ __all__ = [
 ]
 
 Entry = Mapping[tuple[int, int], float]
-"""{(k, l): coefficient} for Σ coefficient · φ_k(−c_l z); l = −1 is the end of the step, c = 1."""
+"""{(k, l): coefficient} stands for Σ coefficient · φ_k(−c_l z); l = −1 is the end of the step, c = 1."""
 Row = Mapping[int, Entry]
-"""{stage: entry}; the stages that it leaves out have no weight."""
+"""{stage: entry}; a stage without an entry has no weight."""
 
 
 def interpolated(at: int, c: float, nodes: Mapping[int, float]) -> Row:
-    """The row of weights that reach c = c_l with N interpolated at the nodes c_j of some stages j; `at` is l."""
+    """The row of weights of a step to the node c, with N interpolated at the nodes of some stages.
+
+    Args:
+        at: l, the stage whose node is c; −1 for the end of the step.
+        c: c_l.
+        nodes: {stage j: c_j} for the stages whose values are interpolated.
+    """
     inverse = np.linalg.inv(np.vander(list(nodes.values()), increasing=True))  # column j: L_j's coefficients
     return {
         stage: {(m + 1, at): coefficient * math.factorial(m) * c ** (m + 1) for m, coefficient in enumerate(column)}
@@ -54,10 +60,19 @@ def interpolated(at: int, c: float, nodes: Mapping[int, float]) -> Row:
 
 @dataclass(frozen=True)
 class ExponentialTableau:
-    """Nodes c, the rows a of the later stages, the weights b and those of the embedded method, one order lower.
+    """An exponential Runge-Kutta method with an embedded one of one order less. It checks its orders when made.
 
-    dense: the stages whose values are interpolated between the ends of a step. Raises ValueError if the weights miss a
-    condition of their order.
+    Args:
+        name: a name for `repr` and for errors.
+        order: the stiff order, 1 … 4.
+        c: the nodes of the stages, in units of the step.
+        a: the rows of weights of the stages after the first one.
+        b: the weights of the step.
+        embedded_b: the weights of the embedded method.
+        dense: the stages whose values are interpolated for a state between the ends of a step.
+
+    Raises:
+        ValueError: the weights miss a condition of their order.
     """
 
     name: str
@@ -74,20 +89,21 @@ class ExponentialTableau:
 
     @property
     def stages(self) -> int:
+        """The number of stages, which is the number of evaluations of a step."""
         return len(self.c)
 
     def weights(self, z: Array) -> Array:
-        """The weights for each z of shape (n,): shape (n, rows, stages), the rows those of a, b and embedded_b."""
+        """The weights at each z, (n,): an array (n, rows, stages) with the rows of a, then b, then embedded_b."""
         weights: Array = np.einsum("rilk,nlk->nri", self._coefficients, self._phi(z))
         return weights
 
     def _phi(self, z: Array) -> Array:
-        """φ_{k+1}(−c_l z) for k = 0 … 3, of shape (n, stages + 1, 4); the last c is 1."""
+        """φ_{k+1}(−c_l z) for k = 0 … 3, an array (n, stages + 1, 4), where the last c is 1."""
         return exponential_moments(np.array([*self.c, 1.0]) * z[:, None], 4) / (1.0, 1.0, 2.0, 6.0)
 
     @cached_property
     def _coefficients(self) -> Array:
-        """Of φ_{k+1}(−c_l z) in the weight of stage i in row r: shape (rows, stages, stages + 1, 4)."""
+        """The coefficients of φ_{k+1}(−c_l z) in the weights: an array (rows, stages, l = stages + 1, 4)."""
         rows = (*self.a, self.b, self.embedded_b)
         found = np.zeros((len(rows), self.stages, self.stages + 1, 4))
         for r, row in enumerate(rows):
@@ -97,6 +113,7 @@ class ExponentialTableau:
         return found
 
     def _check(self, row: int, order: int) -> None:
+        """Raise ValueError if the weights in this row miss a condition of the order, at some z."""
         z = np.array([0.0, 0.3, -0.7, 2.5, 6.0])
         c, powers = np.array(self.c), range(1, 5)
         phi = {m: self._phi(z)[..., m - 1] for m in powers}
@@ -125,10 +142,11 @@ class ExponentialTableau:
 _ONE_STAGE = interpolated(-1, 1.0, {0: 0.0})
 
 EULER = ExponentialTableau("EULER", order=1, c=(0.0,), a=(), b=_ONE_STAGE, embedded_b=_ONE_STAGE, dense=(0,))
-"""Exponential Euler, or DDIM: without an error estimate."""
+"""Exponential Euler, or DDIM. It has no error estimate: its embedded weights are its own."""
 
 
 def _two_stages(name: str, c: float, b: Row | None = None) -> ExponentialTableau:
+    """The method of order 2 with a second stage at c; N is interpolated at both stages unless b is given."""
     return ExponentialTableau(
         name,
         order=2,

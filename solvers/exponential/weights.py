@@ -1,8 +1,8 @@
 """The coefficients of an exponential Adams method on a whole grid, once and vectorised.
 
-`adams_plan` gives for every step the numbers that `ExponentialAdams` multiplies states and fields with: the ratio
-S_t/S_s, the weights of the predictor and the corrector, the standard deviation of the noise and, for a step of the
-start-up, the stages of a one-step method.
+`adams_plan` gives for every step the numbers by which `ExponentialAdams` multiplies states and field values: the ratio
+S_t/S_s, the weights of the predictor and the corrector, and the standard deviation of the noise. For a step of the
+start-up it also gives the stages of a one-step method.
 """
 
 from __future__ import annotations
@@ -15,31 +15,46 @@ from ..common import Array, Mask
 from ..equation import Semilinear
 from .coordinates import Coordinates, exponent, on_the_way, propagator
 from .moments import interpolation_weights
-from .stages import PlannedStages, plan_stages
+from .stages import Stages, plan_stages
 from .tableau import FOURTH, THIRD
 
 __all__ = ["PlannedStep", "adams_plan"]
 
 START_UPS = {4: THIRD, 5: FOURTH}
-"""The one-step method by which a method of that order starts: its local error is of that order."""
+"""By the order of a method, the one-step method that starts it, whose local error is of the same order."""
 
 
 class PlannedStep(NamedTuple):
-    """x_t = ratio x_s + Σ weights N + noise ξ; the newest value of N has the first weight."""
+    """x_t = ratio x_s + Σ_j w_j N_j + noise ξ; the newest value of N has the first weight.
+
+    Attributes:
+        ratio: S_t/S_s.
+        noise: the standard deviation of the noise.
+        predictor: the weights of the known values.
+        corrector: the weights of the value at the predicted point and of the known ones; empty without a correction.
+        start_up: the stages of a one-step method, which then replaces this step.
+    """
 
     ratio: float
     noise: float
     predictor: tuple[float, ...]
     corrector: tuple[float, ...] = ()
-    start_up: PlannedStages | None = None
+    start_up: Stages | None = None
 
 
 def adams_plan(
     equation: Semilinear, times: tuple[float, ...], values: int, corrector: bool
 ) -> tuple[PlannedStep, ...]:
-    """The steps of the method that interpolates `values` values, on `times`.
+    """The steps of the exponential Adams method on a grid.
 
-    Raises ValueError where the scale vanishes at the start of a step.
+    Args:
+        equation: the equation.
+        times: the grid.
+        values: the number of values that the predictor interpolates.
+        corrector: whether steps are corrected.
+
+    Raises:
+        ValueError: the scale vanishes at the start of a step.
     """
     at = on_the_way(equation, np.array(times))
     node, n = at.node, len(times) - 1
@@ -63,7 +78,7 @@ def adams_plan(
 
 
 def _known_values(node: Array, most: int) -> Array:
-    """How many of the latest values, ending at each node, may be interpolated: an infinite node breaks the row."""
+    """The number of latest values, up to each node, that may be interpolated: none from before an infinite node."""
     known, row = [], 0
     for finite in np.isfinite(node):
         row = row + 1 if finite else 0
@@ -74,7 +89,7 @@ def _known_values(node: Array, most: int) -> Array:
 def _weights(
     node: Array, z: Array, gained: Array, counts: Array, wanted: Mask, *, ahead: int
 ) -> list[tuple[float, ...]]:
-    """For each wanted step the weights of its last `counts` values, after those of the `ahead` values before them."""
+    """The weights of each wanted step: of `ahead` values at its end, then of its last `counts` values, newest first."""
     weights = [(gain,) * chosen for gain, chosen in zip(gained.tolist(), wanted.tolist(), strict=True)]
     for count in np.unique(counts[wanted]):
         rows = np.flatnonzero(wanted & (counts == count))

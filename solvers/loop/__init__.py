@@ -7,7 +7,15 @@ function of its arguments.
 
 from __future__ import annotations
 
-from .base import Solver as Solver, Step as Step, Stepper as Stepper, Task as Task, combined as combined
+from .base import (
+    Abilities as Abilities,
+    EquationT as EquationT,
+    Solver as Solver,
+    Stepper as Stepper,
+    Task as Task,
+)
 from .diagnosis import first_nonfinite as first_nonfinite, nonfinite as nonfinite, place as place, spent as spent
+from .per_sample import integrate_per_sample as integrate_per_sample
 from .record import Record as Record, Save as Save
+from .step import Step as Step, combined as combined
 from .times import Adaptive as Adaptive, Grid as Grid, columns as columns

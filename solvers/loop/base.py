@@ -1,18 +1,18 @@
-"""What a solver is: class data that declare its orders, a pure step, and the one loop around it.
+"""The contract of a solver: its abilities, a pure step, and the one loop around it.
 
-A `Stepper` gives `init`, which prepares what the steps share (coefficients of the whole grid, the first stage), and
-`step`, a pure function of its arguments: the state of a method is returned, never mutated, so that a rejected step
-leaves nothing behind. Steps are written in linear arithmetic on states, fields and normals alone, products with numbers
-and `combined`, so that they run on symbolic linear forms as well (`unroll`).
+A `Stepper` gives `init`, which prepares what the steps share (the coefficients of a whole grid, the first stage), and
+`step`, a pure function of its arguments. A step returns the method's state instead of changing it, so that a rejected
+step leaves nothing behind. Steps consist of linear arithmetic on states, field values and normals alone (products with
+numbers, and `combined`), so that they run on symbolic linear forms as well (`unroll`).
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Generic, TypeVar
 
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
@@ -22,44 +22,34 @@ from ..equation import Calculus, Equation, NoiseType
 from ..field import Time
 from ..noise import Noise
 from ..solution import BudgetExhausted, Ledger, Solution, SolveError
-from .control import Follow, Shared, Underflow
-from .diagnosis import FiniteWatch, nonfinite, spent, underflow
-from .per_sample import integrate_per_sample
+from .control import GridControl, SharedControl, Underflow
+from .diagnosis import FiniteWatch, spent, symptoms, underflow
 from .record import Record, Save
+from .step import Step
 from .times import Adaptive, Grid
 
-__all__ = ["Solver", "Step", "Stepper", "Task", "combined"]
+__all__ = ["Abilities", "EquationT", "Solver", "Stepper", "Task"]
+
+EquationT = TypeVar("EquationT", bound=Equation, contravariant=True)
+"""The equations that a stepper takes."""
 
 
 @dataclass(frozen=True)
-class Task:
-    """What `solve` was asked, checked, its equation watched by the ledger."""
+class Abilities:
+    """The declarations of a solver. Every field is also an attribute of the solver: `solver.order`.
 
-    equation: Equation
-    x: Tensor
-    times: Grid | Adaptive
-    noise: Noise | None
-    ledger: Ledger
-    save: Save
-    progress: Progress
-    checkpoint: bool = False
-
-    def advance(self, stepper: Stepper) -> Callable[..., Step]:
-        """The stepper's step, which with `checkpoint` keeps nothing for a backward pass but its arguments."""
-        if not self.checkpoint:
-            return stepper.step
-        return partial(checkpoint, stepper.step, use_reentrant=False)
-
-
-class Solver(ABC):
-    """How an equation is solved. Orders and abilities are class (or instance) data, and tests read them from there.
-
-    order: of convergence on deterministic equations. strong_order, weak_order: on stochastic ones with additive
-    noise. semilinear: needs a `Semilinear` equation. noises: the kinds of noise that it integrates, none for a
-    deterministic method. calculi: the calculus in which it reads noise that depends on the state. embedded: estimates
-    its error, so that `Adaptive` can drive it. dense: knows the states between its adaptive steps. draws: draws noise
-    of its own, on deterministic equations too. one_step: a step depends on the past by x alone. timewise: samples may
-    be at different times, so that `Adaptive(per_sample=True)` and `Picard` can drive it.
+    Attributes:
+        order: the order of convergence on deterministic equations.
+        strong_order: the strong order on stochastic equations with additive noise; None if there is none.
+        weak_order: the weak order there; None if there is none.
+        semilinear: whether it needs a `Semilinear` equation.
+        noises: the kinds of noise that it integrates; none for a deterministic method.
+        calculi: the calculi in which it reads noise that depends on the state.
+        embedded: whether it estimates its error, so that `Adaptive` can drive it.
+        dense: whether it knows the states between its adaptive steps.
+        draws: whether it draws noise of its own, on deterministic equations too.
+        one_step: whether a step depends on the past by x alone.
+        timewise: whether samples may be at different times, so that `Adaptive(per_sample=True)` can drive it.
     """
 
     order: int
@@ -74,6 +64,62 @@ class Solver(ABC):
     one_step: bool = False
     timewise: bool = False
 
+
+@dataclass(frozen=True)
+class Task:
+    """The checked arguments of `solve`.
+
+    Attributes:
+        equation: the equation, whose fields the ledger watches.
+        x: the initial state, (B, ...).
+        times: the grid, or the interval and the tolerances.
+        noise: what drives the equation or the solver; None if nothing does.
+        ledger: counts the evaluations.
+        save: which states to keep.
+        progress: the progress bar.
+        checkpoint: whether a backward pass keeps the state of each step alone.
+    """
+
+    equation: Equation
+    x: Tensor
+    times: Grid | Adaptive
+    noise: Noise | None
+    ledger: Ledger
+    save: Save
+    progress: Progress
+    checkpoint: bool = False
+
+    def advance(self, stepper: Stepper[Any]) -> Callable[..., Step]:
+        """The stepper's step; with `checkpoint`, one that keeps its arguments alone for a backward pass."""
+        if not self.checkpoint:
+            return stepper.step
+        return partial(checkpoint, stepper.step, use_reentrant=False)
+
+
+def _ability(name: str) -> Any:
+    """The field of that name in `abilities`, as an attribute of the solver."""
+    return property(lambda solver: getattr(solver.abilities, name))
+
+
+class Solver(ABC):
+    """A way to solve equations. A class or an instance of it declares its `abilities`."""
+
+    abilities: Abilities
+    evaluations_per_step: int | None = None
+    """Evaluations of the field in each step of a fixed grid; None if steps differ, or only the solve can tell."""
+
+    order: int = _ability("order")
+    strong_order: float | None = _ability("strong_order")
+    weak_order: float | None = _ability("weak_order")
+    semilinear: bool = _ability("semilinear")
+    noises: frozenset[NoiseType] = _ability("noises")
+    calculi: frozenset[Calculus] = _ability("calculi")
+    embedded: bool = _ability("embedded")
+    dense: bool = _ability("dense")
+    draws: bool = _ability("draws")
+    one_step: bool = _ability("one_step")
+    timewise: bool = _ability("timewise")
+
     @property
     def stochastic(self) -> bool:
         """Whether it integrates noise."""
@@ -81,11 +127,11 @@ class Solver(ABC):
 
     @abstractmethod
     def integrate(self, task: Task) -> Solution:
-        """Solve what `solve` has checked."""
+        """Solve what `solve` has checked. Raises SolveError where the end cannot be reached."""
 
-    @abstractmethod
     def evaluations(self, n: int) -> int | None:
         """The number of evaluations of the field on a fixed grid of n steps; None if only the solve can tell."""
+        return None if self.evaluations_per_step is None else self.evaluations_per_step * n
 
     def steps(self, nfe: int) -> int:
         """The largest number of steps that is known to take at most `nfe` evaluations; 0 if there is none."""
@@ -98,69 +144,55 @@ class Solver(ABC):
         return f"{type(self).__name__}()"
 
 
-class Step(NamedTuple):
-    """One step: x at its end and the method's state there.
+class Stepper(Solver, Generic[EquationT]):
+    """A solver made of steps, for equations of one kind: `Stepper[Equation]` takes all of them."""
 
-    error: the estimate of the local error, if there is one. at: the state at a time within the step, to the method's
-    order. rate: the fastest rate of the field that the step has met (see `diagnosis`).
-    """
+    def init(self, equation: EquationT, x: Tensor, times: Grid) -> Any:
+        """The method's state before the first step of a grid."""
+        return None
 
-    x: Tensor
-    state: Any = None
-    error: Tensor | None = None
-    at: Callable[[Time], Tensor] | None = None
-    rate: Callable[[], float] | None = None
-
-
-class Stepper(Solver):
-    """A solver made of steps. It owns the loop."""
-
-    def init(self, equation: Equation, x: Tensor, times: Grid | Adaptive) -> Any:
-        """The method's state before the first step."""
+    def init_adaptive(self, equation: EquationT, x: Tensor, times: Adaptive) -> Any:
+        """The method's state before the first adaptive step; with `per_sample`, None or a tensor (B, ...)."""
         return None
 
     @abstractmethod
-    def step(self, equation: Equation, t0: Any, t1: Any, x: Tensor, state: Any, noise: Noise | None) -> Step:
-        """From x at t0 to t1. Pure: it changes none of its arguments."""
+    def step(self, equation: EquationT, t0: Any, t1: Any, x: Tensor, state: Any, noise: Noise | None) -> Step:
+        """One step. It is pure: it changes none of its arguments.
 
-    def slope(self, equation: Equation, t0: Time, x: Tensor, state: Any) -> Tensor:
+        Args:
+            equation: the equation.
+            t0: the time of x: a float or, if samples are at different times, float64 (B, 1, …, 1) on the host.
+            t1: the time at the end of the step, of the same type and shape.
+            x: the state at t0, (B, ...).
+            state: the method's state at t0, as `init`, `init_adaptive` or the step before returned it.
+            noise: what drives the equation or the method; None if nothing does.
+        """
+
+    def slope(self, equation: EquationT, t0: Time, x: Tensor, state: Any) -> Tensor:
         """dx/dt at the start, from which `Adaptive` chooses the first step."""
         return equation.drift(t0, x)
 
-    def error_order(self, equation: Equation) -> float:
+    def error_order(self, equation: EquationT) -> float:
         """p of the error estimate, O(h^p)."""
         return self.order
 
     def integrate(self, task: Task) -> Solution:
-        if isinstance(task.times, Adaptive) and task.times.per_sample:
-            return integrate_per_sample(self, task, task.times)
-        equation, times, noise, ledger = task.equation, task.times, task.noise, task.ledger
+        """Solve with steps that all samples share; `integrate_per_sample` gives each sample its own."""
+        equation: Any = task.equation  # `solve` has checked that it is one of ours
+        times, noise, ledger = task.times, task.noise, task.ledger
         t, x, rejected = times.t0, task.x, 0
         step: Step | None = None
         record, finite, advance = Record(task.save, t, x), FiniteWatch(x), task.advance(self)
-
-        def verify() -> None:
-            if (trouble := finite.trouble()) is not None:
-                back, component = trouble
-                t0, t1 = record.take_back(back)
-                message = nonfinite(component, record.steps + 1, t0, t1)
-                raise SolveError(message, record.solution(finite.good, rejected, "nonfinite"))
-
-        def symptoms() -> tuple[Tensor | None, float | None]:
-            """The error of the last step, in units of what was allowed, and the rate that it met."""
-            if step is None or step.error is None or not isinstance(times, Adaptive):
-                return None, None
-            return times.scaled(step.error, x, step.x), None if step.rate is None else step.rate()
-
-        control: Follow | Shared | None = None
+        control: GridControl | SharedControl | None = None
         try:
-            state = self.init(equation, x, times)
             if isinstance(times, Grid):
-                control = Follow(times.times)
+                state = self.init(equation, x, times)
+                control = GridControl(times.times)
             else:
+                state = self.init_adaptive(equation, x, times)
                 order = self.error_order(equation)
                 slope = self.slope(equation, t, x, state)
-                control = Shared(times, times.first_steps(equation.drift, x, slope, order), order)
+                control = SharedControl(times, times.first_steps(equation.drift, x, slope, order), order)
             while (t1 := control.propose()) is not None:
                 before = ledger.forward
                 step = advance(equation, t, t1, x, state, noise)
@@ -168,27 +200,17 @@ class Stepper(Solver):
                     ledger.rejected += ledger.forward - before
                     rejected += 1
                     continue
-                record.add(t1, step.x, step.at)
+                record.add(t1, step.x, step.dense)
                 t, x, state = t1, step.x, step.state
                 if finite.due(x):
-                    verify()
+                    finite.check(record, rejected)
                 task.progress.reach(t)
         except BudgetExhausted:
             h = control.h if control is not None else None
-            message = spent(ledger.budget, h, t, *symptoms())
+            message = spent(ledger.budget, h, t, *symptoms(step, x, times))
             raise SolveError(message, record.solution(x, rejected, "budget")) from None
         except Underflow as failure:
-            message = underflow(failure.h, t, *symptoms())
+            message = underflow(failure.h, t, *symptoms(step, x, times))
             raise SolveError(message, record.solution(x, rejected, "underflow")) from None
-        verify()
+        finite.check(record, rejected)
         return record.solution(x, rejected, "completed")
-
-
-def combined(x: Tensor, weights: Iterable[Any], values: Iterable[Tensor]) -> Tensor:
-    """x + Σ w_j v_j, in one operation a term; a weight is a float, or a tensor with one number a sample."""
-    for weight, value in zip(weights, values, strict=False):
-        if isinstance(weight, Tensor):
-            x = x + weight * value
-        elif weight != 0.0:
-            x = x.add(value, alpha=weight)
-    return x

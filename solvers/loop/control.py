@@ -1,7 +1,7 @@
-"""The run-time side of the times of a solve: it proposes the end of the next step, and judges the step.
+"""The controls of the loop: they propose the end of the next step, and judge the step.
 
-`Follow` walks along a grid. `Controller` chooses step sizes from the norms of the errors, for each group of samples
-apart (see `stepping`); `Shared` is the controller of a batch that steps together.
+`GridControl` walks along a grid. `StepController` chooses step sizes from the norms of the errors, separately for each
+group of samples (the formula is in `times`). `SharedControl` is the controller of a batch that steps together.
 """
 
 from __future__ import annotations
@@ -15,34 +15,45 @@ from torch import Tensor
 from ..common import Array, Mask
 from .times import EXPONENTS, Adaptive
 
-__all__ = ["Controller", "Follow", "Shared", "Underflow"]
+__all__ = ["GridControl", "SharedControl", "StepController", "Underflow"]
 
 
 class Underflow(Exception):
-    """The step size fell below the spacing of floats. Internal: the loops turn it into a SolveError."""
+    """The step size h of a group of samples fell below the spacing of floats.
+
+    It is internal: the loops turn it into a SolveError.
+    """
 
     def __init__(self, group: int, h: float) -> None:
         super().__init__()
         self.group, self.h = group, h
 
 
-class Follow:
-    """Every step of a grid."""
+class GridControl:
+    """Proposes the steps of a grid one after the other, and accepts each."""
 
-    h = None
+    h = None  # the grid chooses the steps, not a controller
 
     def __init__(self, times: Sequence[float]) -> None:
         self.remaining = iter(times[1:])
 
     def propose(self) -> float | None:
+        """The end of the next step; None after the last."""
         return next(self.remaining, None)
 
     def accepts(self, error: Tensor | None, x0: Tensor, x1: Tensor) -> bool:
+        """True: a grid leaves no choice."""
         return True
 
 
-class Controller:
-    """The run-time side of `Adaptive`: where each group of samples is, and how far it dares to go next."""
+class StepController:
+    """The run-time side of `Adaptive`: the time of each group of samples, and the length of its next step.
+
+    Args:
+        adaptive: the interval, the tolerances and the kind of control.
+        first_steps: the length of the first step of each group, (groups,).
+        order: p of the error estimate, O(h^p).
+    """
 
     def __init__(self, adaptive: Adaptive, first_steps: Array, order: float) -> None:
         self.adaptive = adaptive
@@ -56,7 +67,7 @@ class Controller:
         self.retried = np.zeros(len(first_steps), dtype=bool)
 
     def propose(self) -> Array:
-        """The ends of the next steps. Raises Underflow for steps that are lost in the rounding of t."""
+        """The ends of the next steps, (groups,). Raises Underflow if a step is lost in the rounding of t."""
         left = np.abs(self.adaptive.t1 - self.t)
         last = self.h >= 0.99 * left  # no sliver is left over for a last step
         lost = ~last & ~(self.h >= 16.0 * np.spacing(np.abs(self.t)))  # below it, t + h no longer follows h
@@ -67,7 +78,7 @@ class Controller:
         return self.end
 
     def judge(self, norms: Array) -> Mask:
-        """Which steps are accepted, by the norms of their errors; and the next step sizes."""
+        """Accept or reject the steps by the norms of their errors, (groups,), and choose the next step sizes."""
         accepted: Mask = norms <= 1.0
         taken = np.abs(self.end - self.t)
         bounded = np.maximum(norms, 1e-10)
@@ -84,29 +95,33 @@ class Controller:
 
     @property
     def finished(self) -> Mask:
+        """The groups that have reached the end, a mask (groups,)."""
         return np.equal(self.t, self.adaptive.t1)
 
     def keep(self, mask: Mask) -> None:
-        """Go on with these groups alone."""
+        """Keep only the groups of the mask."""
         self.h, self.t, self.end = self.h[mask], self.t[mask], self.end[mask]
         self.earlier, self.retried = self.earlier[:, mask], self.retried[mask]
 
 
-class Shared:
-    """The controller of one group, in floats."""
+class SharedControl:
+    """The controller of a batch that steps together: one group, in floats. The arguments are `StepController`'s."""
 
     def __init__(self, adaptive: Adaptive, first_steps: Array, order: float) -> None:
         self.adaptive = adaptive
-        self.controller = Controller(adaptive, first_steps, order)
+        self.controller = StepController(adaptive, first_steps, order)
 
     @property
     def h(self) -> float:
+        """The length of the next step."""
         return float(self.controller.h[0])
 
     def propose(self) -> float | None:
+        """The end of the next step; None at the end. Raises Underflow."""
         return None if self.controller.finished[0] else float(self.controller.propose()[0])
 
     def accepts(self, error: Tensor | None, x0: Tensor, x1: Tensor) -> bool:
+        """Whether the step from x0 to x1 with this error is accepted. Raises TypeError without an error estimate."""
         if error is None:
             raise TypeError("A method without an error estimate cannot step adaptively; give it a grid of times.")
         return bool(self.controller.judge(self.adaptive.norms(error, x0, x1))[0])

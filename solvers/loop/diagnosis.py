@@ -1,9 +1,9 @@
-"""What a failed solve says: where, which sample and component, how stiff, and what to try.
+"""The messages of a failed solve: where it failed, in which sample and component, how stiff it is, what to try.
 
 Near the limit of stability of an explicit method, two approximations of the state at one time differ mostly along the
 fastest mode, so that ρ ≈ ‖f(t, x) − f(t, x')‖ / ‖x − x'‖ is its rate, and h ρ is of the order of 1 to 3 (Hairer and
-Wanner, Solving ODEs II, section IV.2, eq. 2.18). Pairs whose last two stages are both at the end of the step give ρ
-for nothing.
+Wanner, Solving ODEs II, section IV.2, eq. 2.18). A pair whose last two stages are both at the end of the step gives ρ
+without a further evaluation.
 """
 
 from __future__ import annotations
@@ -13,27 +13,33 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["FiniteWatch", "first_nonfinite", "nonfinite", "place", "spent", "underflow"]
+from ..solution import SolveError
+from .record import Record
+from .step import Step
+from .times import Adaptive, Grid
+
+__all__ = ["FiniteWatch", "first_nonfinite", "nonfinite", "place", "spent", "symptoms", "underflow"]
 
 STIFF_FROM = 1.5
-"""h ρ from which accuracy alone no longer explains the step size."""
+"""The h ρ above which accuracy alone no longer explains the step size."""
 
 
 def place(index: tuple[int, ...]) -> str:
-    """The sample and the component of an index into a state."""
+    """Words for the sample and the component that an index into a state points to."""
     return f"sample {index[0]}, component {index[1:]}" if len(index) > 1 else f"sample {index[0]}"
 
 
 def first_nonfinite(x: Tensor) -> tuple[int, ...] | None:
-    """The index of the first component that is not finite."""
+    """The index of the first component of x that is not finite; None if all are finite."""
     finite = torch.isfinite(x)
     return None if finite.all() else tuple(torch.nonzero(~finite)[0].tolist())
 
 
 class FiniteWatch:
-    """Finds the first step with a non-finite state: on the CPU soon, elsewhere at the end (no host sync).
+    """Finds the first step with a non-finite state: on the CPU within eight steps, elsewhere at the end.
 
-    What is not finite stays so: of small states every eighth is looked at, and those before it where it is not.
+    A state that is not finite stays so. So on the CPU only every eighth small state is checked, and the states before
+    it only where it is not finite. On other devices the host does not wait for a check.
     """
 
     def __init__(self, x: Tensor) -> None:
@@ -44,7 +50,7 @@ class FiniteWatch:
         self.sums: list[Tensor] = []
 
     def due(self, x: Tensor) -> bool:
-        """Enters a state, and says whether it is time to look."""
+        """Enter a state; the result says whether it is time for `check`."""
         if not self.soon:
             self.sums.append(x.detach().sum())
             self.recent = [x]
@@ -53,7 +59,10 @@ class FiniteWatch:
         return len(self.recent) == self.every
 
     def trouble(self) -> tuple[int, tuple[int, ...]] | None:
-        """How many of the last states are not finite, and a component of the first; `good` is the one before it."""
+        """The number of last states that are not finite, and the first bad component; None if all states are finite.
+
+        Afterwards `good` is the last finite state.
+        """
         if self.sums:
             bad = ~torch.isfinite(torch.stack(self.sums))
             return (int(bad.sum()), first_nonfinite(self.recent[-1]) or ()) if bad[-1] else None
@@ -66,8 +75,34 @@ class FiniteWatch:
         self.recent.clear()
         return None
 
+    def check(self, record: Record, rejected: int) -> None:
+        """Raise SolveError, with the finite part of the record, if an entered state is not finite."""
+        if (found := self.trouble()) is not None:
+            steps, component = found
+            t0, t1 = record.take_back(steps)
+            message = nonfinite(component, record.steps + 1, t0, t1)
+            raise SolveError(message, record.solution(self.good, rejected, "nonfinite"))
+
+
+def symptoms(step: Step | None, x0: Tensor, times: Grid | Adaptive) -> tuple[Tensor | None, float | None]:
+    """The symptoms of a failure in the last step.
+
+    Args:
+        step: the last step that was tried; None if there is none.
+        x0: the state at its start, (B, ...).
+        times: the times of the solve.
+
+    Returns:
+        The error of the step in units of what is allowed, (B, ...), and the fastest rate that it has met, in 1/time;
+        None for what is unknown, such as both on a grid.
+    """
+    if step is None or step.error is None or not isinstance(times, Adaptive):
+        return None, None
+    return times.scaled(step.error, x0, step.x), None if step.stiffness is None else step.stiffness()
+
 
 def nonfinite(index: tuple[int, ...], number: int, t0: float, t1: float) -> str:
+    """The message of a state that is not finite after step `number`, first at the component `index`."""
     where = f" (first: {place(index)})" if index else ""
     return (
         f"The state is not finite after step {number}, from t = {t0:g} to t = {t1:g}{where}; the field may be singular "
@@ -76,7 +111,7 @@ def nonfinite(index: tuple[int, ...], number: int, t0: float, t1: float) -> str:
 
 
 def underflow(h: float, t: float, scaled: Tensor | None, rate: float | None) -> str:
-    """scaled: the error of the last step, in units of what was allowed."""
+    """The message of a step size h that is lost in the rounding of t; `scaled` and `rate` are the `symptoms`."""
     finite = scaled is not None and bool(torch.isfinite(scaled).all())
     what = "singular or discontinuous" if finite else "not finite"
     return (
@@ -86,11 +121,13 @@ def underflow(h: float, t: float, scaled: Tensor | None, rate: float | None) -> 
 
 
 def spent(budget: int | None, h: float | None, t: float, scaled: Tensor | None, rate: float | None) -> str:
+    """The message of an exhausted budget at time t; h is the next step, `scaled` and `rate` are the `symptoms`."""
     steps = "" if h is None else f" with steps of {h:.1e}{_worst(scaled)}{_stiffness(h, rate)}"
     return f"max_nfe = {budget} evaluations were spent at t = {t:g}{steps}; allow more, or ask for less."
 
 
 def _worst(scaled: Tensor | None) -> str:
+    """Words for the component with the largest error."""
     if scaled is None:
         return ""
     size = torch.nan_to_num(scaled.abs(), nan=math.inf)
@@ -99,6 +136,7 @@ def _worst(scaled: Tensor | None) -> str:
 
 
 def _stiffness(h: float, rate: float | None) -> str:
+    """Words for the fastest rate, and the advice to change the method if the equation is stiff."""
     if rate is None or not math.isfinite(rate):
         return ""
     product = f"; its fastest rate is about {rate:.1e}, {h * rate:.2g} of a step"

@@ -1,13 +1,13 @@
-"""Adaptive steps for each sample apart.
+"""Adaptive steps of each sample's own.
 
-All samples that are still under way take one step together, each from its own time and of its own length; a rejected
-step is taken back sample by sample, and who has reached the end leaves the batch. A sample's steps depend on its own
-error alone, and so does its result.
+All samples that have not reached the end take one step together, each from its own time and of its own length. A
+rejected step is taken back for its sample alone. Finished samples are removed from the batch. A sample's steps depend
+on its own error alone, and so does its result.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,20 +16,20 @@ from torch import Tensor
 
 from ..common import Array, Mask
 from ..solution import BudgetExhausted, Solution, SolveError
-from .control import Controller, Underflow
-from .diagnosis import spent, underflow
+from .base import Stepper, Task
+from .control import StepController, Underflow
+from .diagnosis import spent, symptoms, underflow
+from .step import Step
 from .times import Adaptive, columns
-
-if TYPE_CHECKING:
-    from .base import Step, Stepper, Task
 
 __all__ = ["integrate_per_sample"]
 
 Rows = NDArray[np.int64]
+"""Positions of samples in the whole batch."""
 
 
 class _Samples:
-    """What is known of all samples: where they are, what they took, and their states at the times asked for."""
+    """All samples of a solve: the times they have reached, their evaluations, and their saved states."""
 
     def __init__(self, task: Task, start: float) -> None:
         count = len(task.x)
@@ -42,21 +42,23 @@ class _Samples:
         self.saved = [task.x for _ in self.asked]
 
     def account(self, rows: Rows, cost: int, accepted: Mask) -> None:
+        """Enter a step of these samples that took `cost` evaluations of each."""
         self.spent[rows] += cost
         self.spent_in_vain[rows[~accepted]] += cost
         self.accepted += int(accepted.sum())
         self.rejected += int((~accepted).sum())
 
     def save(self, rows: Rows, t0: Array, t1: Array, accepted: Mask, step: Step) -> None:
-        """The states at the times asked for that these steps have passed."""
+        """Keep the states at the times asked for that the accepted steps from t0 to t1 have passed."""
         for i, t in enumerate(self.asked):
             passed = accepted & ((t0 < t) & (t <= t1) | (t1 <= t) & (t < t0))
-            if passed.any() and step.at is not None:
+            if passed.any() and step.dense is not None:
                 inside = np.where(passed, t, t1)
-                states = torch.where(_mask(t1 == inside, step.x), step.x, step.at(columns(inside, step.x)))
+                states = torch.where(_mask(t1 == inside, step.x), step.x, step.dense(columns(inside, step.x)))
                 self.saved[i] = _put(self.saved[i], rows[passed], states[torch.from_numpy(passed)])
 
     def solution(self, status: str = "completed") -> Solution:
+        """The solution of all samples."""
         self.ledger.per_sample = torch.from_numpy(self.spent)
         self.ledger.rejected = int(self.spent_in_vain.max())
         nearest = self.reached[np.abs(self.reached - self.start).argmin()]
@@ -65,21 +67,31 @@ class _Samples:
         return Solution(self.x, ts, xs, self.accepted, self.rejected, status)
 
 
-def integrate_per_sample(stepper: Stepper, task: Task, times: Adaptive) -> Solution:
-    """Solves a deterministic task at `times`, saved at given times or not at all."""
+def integrate_per_sample(stepper: Stepper[Any], task: Task, times: Adaptive) -> Solution:
+    """Solve a deterministic task with steps of each sample's own.
+
+    Args:
+        stepper: a solver with an error estimate that takes samples at different times.
+        task: the task, which saves states at given times or none.
+        times: its times.
+
+    Raises:
+        SolveError: the budget is spent, or a step size falls below the spacing of floats.
+    """
     ledger, advance = task.ledger, task.advance(stepper)
     equation, x = task.equation, task.x
     samples, rows = _Samples(task, times.t0), np.arange(len(x))
     step: Step | None = None
-    control: Controller | None = None
+    control: StepController | None = None
 
-    def symptoms(group: int) -> tuple[Tensor | None, float | None]:
-        """The error of a sample's last step, in units of what was allowed, at its place in the whole batch."""
-        if step is None or step.error is None:
+    def of_sample(group: int) -> tuple[Tensor | None, float | None]:
+        """The symptoms of one sample, with the error at its place in the whole batch."""
+        found, rate = symptoms(step, x, times)
+        if found is None:
             return None, None
         scaled = torch.zeros_like(task.x)
-        scaled[rows[group]] = times.scaled(step.error, x, step.x)[group]
-        return scaled, None if step.rate is None else step.rate()
+        scaled[rows[group]] = found[group]
+        return scaled, rate
 
     def failed(message: str, status: str) -> SolveError:
         samples.x = _put(samples.x, rows, x)
@@ -87,10 +99,10 @@ def integrate_per_sample(stepper: Stepper, task: Task, times: Adaptive) -> Solut
 
     try:
         start = columns(np.full(len(x), times.t0), x)
-        state = stepper.init(equation, x, times)
+        state = stepper.init_adaptive(equation, x, times)
         order = stepper.error_order(equation)
         slope = stepper.slope(equation, start, x, state)
-        control = Controller(times, times.first_steps(equation.drift, x, slope, order), order)
+        control = StepController(times, times.first_steps(equation.drift, x, slope, order), order)
         samples.spent += ledger.forward
         while len(rows):
             t0, t1, before = control.t, control.propose(), ledger.forward
@@ -115,18 +127,19 @@ def integrate_per_sample(stepper: Stepper, task: Task, times: Adaptive) -> Solut
         if control is None:
             raise failed(spent(ledger.budget, None, times.t0, None, None), "budget") from None
         group = int(np.abs(control.t - times.t0).argmin())
-        message = spent(ledger.budget, float(control.h[group]), float(control.t[group]), *symptoms(group))
+        message = spent(ledger.budget, float(control.h[group]), float(control.t[group]), *of_sample(group))
         raise failed(message, "budget") from None
     except Underflow as failure:
         t = float(samples.reached[rows[failure.group]])
-        raise failed(underflow(failure.h, t, *symptoms(failure.group)), "underflow") from None
+        raise failed(underflow(failure.h, t, *of_sample(failure.group)), "underflow") from None
     return samples.solution()
 
 
 def _mask(values: Mask, x: Tensor) -> Tensor:
+    """One truth value a sample, as a tensor of shape (B, 1, …, 1) on x's device."""
     return torch.from_numpy(values).to(x.device).reshape(-1, *(1,) * (x.ndim - 1))
 
 
 def _put(x: Tensor, rows: Rows, values: Tensor) -> Tensor:
-    """x with these rows replaced; differentiable."""
+    """x with these rows replaced by the values; differentiable."""
     return x.index_copy(0, torch.from_numpy(rows).to(x.device), values)

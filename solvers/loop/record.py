@@ -1,4 +1,4 @@
-"""What is kept of a solve: nothing but the end, the state after every step, or the states at the times asked for."""
+"""The states that a solve keeps: the last one alone, the one after every step, or those at given times."""
 
 from __future__ import annotations
 
@@ -14,10 +14,17 @@ from ..solution import Solution
 __all__ = ["Record", "Save"]
 
 Save = bool | tuple[float, ...]
+"""False: the last state alone. True: the state after every step. Times, in the order of the solve: the states there."""
 
 
 class Record:
-    """Grows with the accepted steps. save: False, True (every step) or the times asked for, as they are passed."""
+    """The accepted steps of a solve, and the states to keep.
+
+    Args:
+        save: which states to keep.
+        t: the first time.
+        x: the state there, (B, ...).
+    """
 
     def __init__(self, save: Save, t: float, x: Tensor) -> None:
         self.every = save is True
@@ -31,20 +38,21 @@ class Record:
 
     @property
     def steps(self) -> int:
+        """The number of accepted steps."""
         return len(self.reached) - 1
 
-    def add(self, t1: float, x: Tensor, at: Callable[[Time], Tensor] | None = None) -> None:
-        """An accepted step that ends in x at t1; `at` knows the states within it."""
+    def add(self, t1: float, x: Tensor, dense: Callable[[Time], Tensor] | None = None) -> None:
+        """Enter an accepted step that ends in x at t1; `dense` gives the states within it."""
         self.reached.append(t1)
         if self.every:
             self._keep(t1, x)
         sign = math.copysign(1.0, t1 - self.reached[-2])
         while self.asked and sign * (t1 - self.asked[-1]) >= 0.0:
             t = self.asked.pop()
-            self._keep(t, x if t == t1 or at is None else at(t))
+            self._keep(t, x if t == t1 or dense is None else dense(t))
 
     def take_back(self, steps: int) -> tuple[float, float]:
-        """Forgets the last steps, and returns the times between which the first of them went."""
+        """Forget the last steps. The result is the start and the end of the first forgotten step."""
         t0, t1 = self.reached[-steps - 1 :][:2]
         del self.reached[-steps:]
         sign = math.copysign(1.0, t1 - t0)
@@ -54,6 +62,7 @@ class Record:
         return t0, t1
 
     def solution(self, x: Tensor, rejected: int, status: str) -> Solution:
+        """The solution that ends in x, with as many rejected steps, and with this status."""
         ts = torch.tensor(self.times if self.saves and not self.every else self.reached, dtype=torch.float64)
         xs = torch.stack(self.states) if self.states else x.new_empty(0, *x.shape) if self.saves else None
         return Solution(x, ts, xs, self.steps, rejected, status)

@@ -1,4 +1,4 @@
-"""Which steps are taken: exactly those of a grid, or those that an error estimate allows.
+"""The steps of a solve: exactly those of a grid, or those that an error estimate allows.
 
 `Adaptive` accepts a step from x₀ to x₁ with estimated local error e when
 
@@ -8,8 +8,9 @@ and chooses the next one from the last three such norms,
 
     h ← 0.9 h ‖e_n‖^{−β₁/p} ‖e_{n−1}‖^{−β₂/p} ‖e_{n−2}‖^{−β₃/p},        e = O(h^p),
 
-an integral, a proportional-integral or a PID controller. The norm is taken over the whole state, so that the samples of
-a batch share their steps, or with `per_sample` over each sample alone, which then has steps of its own.
+which is an I controller (integral), a PI controller (proportional-integral) or a PID controller. The norm is taken over
+the whole state, and the samples of a batch share their steps. With `per_sample` it is taken over each sample
+separately, and each sample has its own steps.
 
 Sources: Hairer, Nørsett and Wanner, Solving ODEs I, section II.4 (first step), and II, IV.2 (PI); Söderlind, Digital
 filters in adaptive time-stepping (2003); Kennedy and Carpenter (2003), Appl. Numer. Math. 44 (PID).
@@ -42,19 +43,23 @@ EXPONENTS: dict[Control, tuple[float, float, float]] = {
 
 
 def columns(values: Array, x: Tensor) -> Tensor:
-    """A float64 host tensor of shape (B, 1, …, 1) beside x of shape (B, …)."""
+    """One number a sample, (B,), as a float64 tensor of shape (B, 1, …, 1) on the host, for x of shape (B, ...)."""
     return column(torch.from_numpy(values.copy()), x)
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Exactly these steps: strictly monotone times, at least two."""
+    """A fixed grid. Each step goes from one of the times to the next.
+
+    Attributes:
+        times: at least two times, strictly monotone.
+    """
 
     times: tuple[float, ...]
 
     @classmethod
     def of(cls, times: Tensor | Sequence[float]) -> Grid:
-        """Raises ValueError for times that are not 1-D, finite and strictly monotone."""
+        """The grid of these times. Raises ValueError unless they are 1-D, finite and strictly monotone."""
         tensor = torch.as_tensor(times, dtype=torch.float64)
         if tensor.ndim != 1 or len(tensor) < 2:
             raise ValueError(f"times must be 1-D with at least two entries, but has shape {tuple(tensor.shape)}.")
@@ -73,10 +78,12 @@ class Grid:
 
     @property
     def t0(self) -> float:
+        """The first time."""
         return self.times[0]
 
     @property
     def t1(self) -> float:
+        """The last time."""
         return self.times[-1]
 
     @property
@@ -87,12 +94,22 @@ class Grid:
 
 @dataclass(frozen=True)
 class Adaptive:
-    """Steps from t0 to t1 (in either direction) chosen by the solver's own error estimate.
+    """Steps from t0 to t1 whose lengths follow from the solver's own error estimate.
 
-    rtol, atol: relative and absolute tolerance of one step's error. There are no defaults: they are the accuracy
-    that you ask for. per_sample: every sample has steps of its own and leaves the batch when it is finished, so that
-    its result does not depend on the others; the field is then called with one time a sample (see `Equation`).
-    control: "I", "PI" or "PID". Raises ValueError for tolerances that are not positive, or times that do not differ.
+    With per_sample=True a field is called with one time a sample: t is a float64 tensor of shape (B,) on the host, for
+    x of shape (B, ...). For x of shape (B, d) a field then writes t[:, None] * x. Finished samples leave the batch, so
+    that B falls during the solve.
+
+    Args:
+        t0: the first time.
+        t1: the last time, before or after t0.
+        rtol: the relative tolerance of one step's error. It has no default: it is the accuracy that you ask for.
+        atol: the absolute tolerance of one step's error, in the unit of the state. It has no default either.
+        per_sample: whether each sample has its own steps, so that its result does not depend on the other samples.
+        control: "I", "PI" or "PID".
+
+    Raises:
+        ValueError: a tolerance is not positive, the times are equal or not finite, or the control is unknown.
     """
 
     t0: float
@@ -116,7 +133,7 @@ class Adaptive:
             object.__setattr__(self, name, value)
 
     def check_reachable(self, x: Tensor) -> None:
-        """Raises ValueError for tolerances below the rounding of the state: no estimate could ever meet them."""
+        """Raise ValueError for tolerances below the rounding of the state x: no estimate could ever meet them."""
         eps = torch.finfo(x.dtype).eps
         if (self.norms(eps * x, x, x) > 0.25).any():
             raise ValueError(
@@ -125,11 +142,11 @@ class Adaptive:
             )
 
     def scaled(self, error: Tensor, x0: Tensor, x1: Tensor) -> Tensor:
-        """The error in units of what is allowed, componentwise."""
+        """The error of a step from x0 to x1 in units of what is allowed, componentwise: (B, ...)."""
         return error.detach() / (self.atol + self.rtol * torch.maximum(x0.detach().abs(), x1.detach().abs()))
 
     def norms(self, error: Tensor, x0: Tensor, x1: Tensor) -> Array:
-        """Its root mean square over each sample, (B,), or over the whole state, (1,)."""
+        """The root mean square of the scaled error: over each sample, (B,), or over the whole state, (1,)."""
         scaled = self.scaled(error, x0, x1)
         scaled = scaled.to(torch.promote_types(scaled.dtype, torch.float32))
         flat = scaled.flatten(1) if self.per_sample and scaled.ndim > 1 else scaled.reshape(len(self._groups(x0)), -1)
@@ -137,11 +154,18 @@ class Adaptive:
         return found
 
     def time(self, values: Array, x: Tensor) -> Time:
-        """Times of the groups, as the equation wants them: a float, or one a sample."""
+        """The times of the groups as a step takes them: a float, or one time a sample, (B, 1, …, 1)."""
         return columns(values, x) if self.per_sample else float(values[0])
 
     def first_steps(self, drift: Function, x: Tensor, slope: Tensor, order: float) -> Array:
-        """A step h with a local error near 1 % of what is allowed, for each group, from one Euler step."""
+        """The lengths of the first steps, (groups,), which make a local error near 1 % of what is allowed.
+
+        Args:
+            drift: f(t, x). It is called once, at the end of a short Euler step.
+            x: the initial state, (B, ...).
+            slope: f there, (B, ...).
+            order: p of the error estimate, O(h^p).
+        """
         size, speed = self.norms(x, x, x), self.norms(slope, x, x)
         length, sign = abs(self.t1 - self.t0), math.copysign(1.0, self.t1 - self.t0)
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -1,7 +1,7 @@
 """Driving noise: white noise, Brownian paths that do not depend on the batch, counter-based normal numbers.
 
-The numbers that belong to a seed are part of the interface: changing how they are drawn changes other people's results.
-How a path is looked up may be changed freely.
+The numbers of a seed are part of the interface: a change in how they are drawn changes other people's results. How a
+path is looked up may be changed freely.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
 """Brownian motion as a sum over cells: which normals make an increment, and with what weights.
 
-A step over [q₀, q₁] asks for the integral ∫ f dW of one function f, or of two:
+A step over [q₀, q₁] needs the integral ∫ f dW of one function f, or of two:
 
     P₀ = 1/√Δq                     ξ = (W_{q₁} − W_{q₀}) / √Δq
     P₁ = √12 (q̄ − q) / Δq^{3/2}    η = H / √(Δq/12),    H = (1/Δq) ∫ (W_q − W_{q₀}) dq − (W_{q₁} − W_{q₀})/2
 
 (q̄ the middle of the step, H its space-time Lévy area). They are orthonormal: ξ and η are independent N(0, 1).
 
-The interval is halved again and again. A cell carries k = 1 function (P₀), or k = 2 (P₀ and P₁) where areas are wanted.
-Its two halves carry 2k, which span its own and k more; those, made orthonormal, belong to its node. With ρ and σ the
-shares of the left and the right half (ˡ and ʳ) in its variance they are
+The interval is halved again and again. A cell has k = 1 function (P₀), or k = 2 (P₀ and P₁) for paths with areas. Its
+two halves have 2k functions, which span the cell's own k and k more. The further k, made orthonormal, belong to the
+node of the cell. If ρ and σ are the shares of the left and the right half (ˡ and ʳ) in the cell's variance, they are
 
     k = 1    √σ P₀ˡ − √ρ P₀ʳ
     k = 2    δ (√σ P₀ˡ − √ρ P₀ʳ) − √3/δ (ρ²√σ P₁ˡ + σ²√ρ P₁ʳ)
@@ -20,12 +20,12 @@ that with an independent normal X for each of them
 
     ∫ f dW = Σ_φ ⟨f, φ⟩ X_φ
 
-is Brownian motion: Lévy's construction, each half conditioned on its cell. A step is constant or linear on all cells
-but those around its two ends, and the nodes of no others count.
+is Brownian motion. It is Lévy's construction, in which each half is conditioned on its cell. The functions of a step
+are constant or linear on all cells but those around its two ends, so that only the nodes of these cells contribute.
 
-Halving goes on until a cell is narrow against its distance from the ends of the interval, where equations are singular
+The halving ends when a cell is narrow against its distance from the ends of the interval, where equations are singular
 and times accumulate. This last cell is split at the time asked for. Increments between times that share no last cell
-have exactly their law; inside a last cell the path is consistent, but smooth.
+have exactly their law. Inside a last cell the path is consistent, but smooth.
 
 Sources: Lévy (1939); Alpert, A class of bases in L² for the sparse representation of integral operators (1993); Foster,
 Lyons and Oberhauser, An optimal polynomial approximation of Brownian motion (1904.06998); Jelinčič, Foster and Kidger,
@@ -47,17 +47,25 @@ from torch import Tensor
 __all__ = ["Clock", "Interval"]
 
 Clock = Callable[[Tensor], Tensor]
+"""q, the variance of the path, as a function of float64 times."""
 Array = NDArray[np.float64]
 Cells = dict[int, tuple[float, float, float]]
-"""By node the left end, the split and the right end of its cell, in time. Node 1 has the whole interval, and the halves
-of cell c are 2c and 2c + 1."""
+"""By node, the left end, the split and the right end of its cell, in time. The cell of node 1 is the whole interval,
+and the halves of cell c are the cells 2c and 2c + 1."""
 
-_NARROWEST = 2.0**-50  # of the interval: times are hardly further apart, and the nodes fit into 64 bits
+_NARROWEST = 2.0**-50  # of the interval: floats are not much closer, and the numbers of the nodes fit into 64 bits
 
 
 @dataclass(frozen=True)
 class Interval:
-    """[t0, t1] halved, with k functions on every cell, down to `resolution` times the distance from its ends."""
+    """The interval [t0, t1] and its halves.
+
+    Attributes:
+        t0: the left end, a time.
+        t1: the right end, a time.
+        k: the number of functions of every cell: 1, or 2 for paths with areas.
+        resolution: the width of the last cells, over their distance from the ends of the interval.
+    """
 
     t0: float
     t1: float
@@ -65,10 +73,20 @@ class Interval:
     resolution: float
 
     def weights(self, t0: float, t1: float, clock: Clock, rows: int) -> tuple[list[int], Array]:
-        """The first `rows` of (ξ, η) from t0 to t1 > t0: the numbers of the normals, and weights (rows, normals).
+        """ξ, or ξ and η, of a step as combinations of normals.
 
-        Normal k c + j is the j-th of node c, with c = 0 for the whole interval.
-        Raises ValueError for an area up to infinite variance.
+        Args:
+            t0: the start of the step.
+            t1: its end, after t0.
+            clock: q.
+            rows: 1 for ξ, 2 for (ξ, η).
+
+        Returns:
+            The numbers of the normals, and their weights, (rows, normals). Normal k c + j is the j-th normal of node
+            c; c = 0 stands for the whole interval.
+
+        Raises:
+            ValueError: an area is asked for up to a time of infinite variance.
         """
         early, late = self.cells(t0), self.cells(t1)
         cells = early | late
@@ -85,7 +103,7 @@ class Interval:
                 weights = step.products(begin, end, whole, halves) - step.products(begin, start, whole, before)
             else:
                 weights = step.products(start, end, whole, halves)
-        elif rows == 1 or end == start:  # no noise falls, or it drowns all before: any new normal will do
+        elif rows == 1 or end == start:  # the increment is zero, or dwarfs the earlier ones: a new normal is exact
             weights = np.eye(rows, self.k * (1 + len(cells)))
         else:
             raise ValueError(
@@ -95,7 +113,7 @@ class Interval:
         return [self.k * node + j for node in (0, *cells) for j in range(self.k)], weights
 
     def cells(self, t: float) -> Cells:
-        """The cells around t, from the whole interval down to the one that is split at t."""
+        """The cells around t, from the whole interval to the last one, which is split at t."""
         return _cells(t, self.t0, self.t1, self.resolution)
 
 
@@ -115,7 +133,7 @@ def _cells(t: float, t0: float, t1: float, resolution: float) -> Cells:
 
 @dataclass(frozen=True)
 class _Step:
-    """The first `rows` of the functions P₀ and P₁ of [start, end], in q."""
+    """The first `rows` of the functions P₀ and P₁ of the step [start, end], in q."""
 
     start: float
     end: float
@@ -123,7 +141,7 @@ class _Step:
     k: int
 
     def products(self, low: float, high: float, whole: Array, halves: Array) -> Array:
-        """⟨P, φ⟩ over [low, high] for the φ of the whole interval and of the nodes: (rows, k (1 + nodes))."""
+        """⟨P, φ⟩ over [low, high] for the functions φ of the interval and of the nodes: (rows, k (1 + nodes))."""
         left, middle, right = halves
         products = self._products_with_cells(
             low, high, np.concatenate([whole[:1], left, middle]), np.concatenate([whole[1:], middle, right])
@@ -134,15 +152,15 @@ class _Step:
         return np.concatenate([products[:, :1], nodes], axis=1).reshape(self.rows, -1)
 
     def _products_with_cells(self, low: float, high: float, left: Array, right: Array) -> Array:
-        """The same with the k functions P of each cell [left, right]: (rows, cells, 1, k)."""
+        """⟨P, φ⟩ over [low, high] for the k functions φ of each cell [left, right]: (rows, cells, 1, k)."""
         first, last = np.maximum(left, low), np.minimum(right, high)
         step, size, shared = self.end - self.start, right - left, np.maximum(last - first, 0.0)
         some = (shared > 0.0) & (size < math.inf)
         constant: Array = np.divide(shared, np.sqrt(step * size), out=np.zeros_like(size), where=some)
         if self.k == 1:
             return constant.reshape(1, -1, 1, 1)
-        # √12 times the distances of the middle of [first, last] from those of the step and the cell, from differences,
-        # which are exact for close times.
+        # √12 times the distances from the middle of [first, last] to the middles of the step and of the cell. They are
+        # made of differences, which are exact for close times.
         root = math.sqrt(3.0)
         of_step = root * ((self.start - first) + (self.end - last)) / step
         of_cell = np.add(left - first, right - last, out=np.zeros_like(size), where=some)
@@ -153,9 +171,12 @@ class _Step:
 
 
 def _node_functions(left: Array, middle: Array, right: Array, k: int) -> tuple[Array, Array]:
-    """The k functions of each node by those of its left half and of its right half: (nodes, P, φ) each.
+    """The k functions φ of each node in terms of the functions P of its left half and of its right half.
 
-    A half of infinite variance takes over the functions of its cell, and the other half those of the node.
+    A half of infinite variance has the functions of its cell, and the other half has those of the node.
+
+    Returns:
+        The coefficients for the left half and for the right half, each (nodes, P, φ).
     """
     of_left, size = middle - left, right - left
     regular = (size > 0.0) & (size < math.inf)

@@ -1,18 +1,20 @@
 """The driving Brownian motion.
 
-A solver asks for what drives a step in the variance clock q of its equation: the standardised increment
+A solver asks for the normals that drive a step in the variance clock q of its equation. One is the standardised
+increment
 
     ξ = (W_{q₁} − W_{q₀}) / √|q₁ − q₀| ~ N(0, I),
 
-and where it integrates the path itself (strong order 1.5) also for the standardised space-time Lévy area, independent
-of ξ,
+A solver that integrates the path itself (strong order 1.5) also needs the standardised space-time Lévy area, which is
+independent of ξ,
 
     η = H / √(Δq/12) ~ N(0, I),    H = (1/Δq) ∫ (W_q − W_{q₀} − (q − q₀)/Δq (W_{q₁} − W_{q₀})) dq.
 
-`WhiteNoise` draws them afresh: fast, but a path exists only for the steps that were taken. `BrownianTree` is a path: a
-deterministic function of (seed, sample, time), the same whatever the batch, the order of the queries, the device and
-the steps. Every increment is a combination of normals, each the hash of the seed, the sample, the component and a node
-(`random.standard_normals`), with weights computed on the host (`brownian.Interval`).
+`WhiteNoise` draws new normals on every call. It is fast, but its path exists only at the steps that were taken.
+`BrownianTree` is a path: a deterministic function of (seed, sample, time), which does not depend on the batch, the
+order of the queries, the device or the steps. Every increment is a combination of normals. Each normal is a hash of the
+seed, the sample, the component and a node (`random.standard_normals`), and the weights are computed on the host
+(`brownian.Interval`).
 """
 
 from __future__ import annotations
@@ -28,31 +30,45 @@ from .random import Seed, extra_normal, per_sample_keys, standard_normals
 
 __all__ = ["BrownianTree", "Noise", "WhiteNoise"]
 
-_KEPT = 64  # normals of the size of the state
+_KEPT = 64  # the number of normals, each of the state's size, that a tree keeps
 
 
 @runtime_checkable
 class Noise(Protocol):
-    """What a stochastic solver needs. Every number has the shape, dtype and device of `like`."""
+    """The source of normals of a stochastic solver. Each has the shape, dtype and device of `like`."""
 
     replays: bool
-    """Whether the same question always has the same answer: a path, rather than fresh numbers."""
+    """Whether the same query always has the same answer: whether it is a path."""
 
     def normal(self, t0: float, t1: float, clock: Clock, like: Tensor) -> Tensor:
-        """ξ: (W_{q(t1)} − W_{q(t0)}) / √|q(t1) − q(t0)|."""
+        """ξ = (W_{q(t1)} − W_{q(t0)}) / √|q(t1) − q(t0)|, the standardised increment of a step.
+
+        Args:
+            t0: the time at the start.
+            t1: the time at the end.
+            clock: q, a function of float64 times.
+            like: a tensor of ξ's shape, dtype and device.
+        """
         ...
 
     def normal_and_area(self, t0: float, t1: float, clock: Clock, like: Tensor) -> tuple[Tensor, Tensor]:
-        """(ξ, η): W_{q₁} − W_{q₀} = √Δq ξ, and its space-time Lévy area H = √(Δq/12) η; independent of each other."""
+        """(ξ, η), independent of each other: the increment is √Δq ξ, and its space-time Lévy area is H = √(Δq/12) η.
+
+        The arguments are those of `normal`.
+        """
         ...
 
     def extra(self, index: int, like: Tensor) -> Tensor:
-        """N(0, I) number `index` = 0, 1, …, independent of the path: for solvers that add noise of their own."""
+        """The extra normal of number `index` = 0, 1, …, independent of the path, for solvers that add noise."""
         ...
 
 
 class WhiteNoise:
-    """Independent numbers from a torch generator, or from a new one on the CPU with a seed."""
+    """New normals on every call.
+
+    Args:
+        seed: a torch generator, or the seed of a new generator on the CPU.
+    """
 
     replays = False
 
@@ -74,19 +90,24 @@ class WhiteNoise:
 
 
 class BrownianTree:
-    """One Brownian path a sample on the times [t0, t1], in the variance clock of the equation that it drives.
+    """A Brownian path for each sample on the times [t0, t1], in the variance clock of the equation that it drives.
 
-    like: a tensor of the state's shape, dtype and device. seed: one int, from which each row of the batch gets its
-    own path by its position; or a sequence of one int a sample, whose path is then its own in any batch; or keys.
-    area: whether the path answers `normal_and_area`; it is another path than without, and takes twice the time.
-    resolution: of the shortest steps, over their distance from t0 and t1; below it the path is smooth. A query makes
-    about log₂(step/resolution) new normals (twice as many with area).
+    A query makes about log₂(step/resolution) new normals, and twice as many with an area. The normals of the latest
+    queries are kept, because the next query shares most of them: at most 64 numbers a component, or those of one query.
+    No result depends on which are kept.
 
-    The normals of the latest queries are kept, because the next one shares most of them: 64 numbers a component at
-    most, or those of one query. No result depends on it.
+    Args:
+        like: a tensor of the state's shape, dtype and device.
+        t0: the first time of the path.
+        t1: its last time.
+        seed: one int, from which each row of the batch gets a path by its position; or one int for each sample, whose
+            path is then the same in every batch; or the samples' keys (`per_sample_keys`).
+        area: whether the path answers `normal_and_area`. It is a different path, and takes twice the time.
+        resolution: the length of the shortest steps, over their distance from t0 and t1. Below it the path is smooth.
 
-    Raises ValueError for another number of seeds than samples, a resolution outside (0, 1), and for queries outside
-    [t0, t1] or of another shape or dtype.
+    Raises:
+        ValueError: the number of seeds is not that of the samples, or the resolution lies outside (0, 1). Queries raise
+            it outside [t0, t1], and for another shape or dtype.
     """
 
     replays = True
@@ -124,6 +145,7 @@ class BrownianTree:
         return extra_normal(self.keys, index, like)
 
     def _integrals(self, t0: float, t1: float, clock: Clock, like: Tensor, rows: int) -> list[Tensor]:
+        """[ξ], or [ξ, η] for two rows."""
         if like.shape != self.shape or like.dtype != self.dtype:
             raise ValueError(
                 f"This BrownianTree drives {self.dtype} of shape {tuple(self.shape)}, but the step needs {like.dtype} "
@@ -142,7 +164,7 @@ class BrownianTree:
         return [_combination(row, normals).to(self.dtype) for row in weights.tolist()]
 
     def _normals(self, numbers: list[int]) -> list[Tensor]:
-        """The normals of these numbers, kept ones or new. The latest `_KEPT` are kept, or at least these."""
+        """The normals of these numbers. The latest `_KEPT` are kept for later queries, and at least these."""
         kept = self._kept
         missing = [number for number in numbers if number not in kept]
         made = standard_normals(self.keys, missing, self.shape[1:], torch.promote_types(self.dtype, torch.float32))
@@ -155,7 +177,7 @@ class BrownianTree:
 
 
 def _combination(weights: list[float], values: list[Tensor]) -> Tensor:
-    """Σ w v. Elementwise, so that no sample depends on its batch, as it may in a matrix product."""
+    """Σ_j w_j v_j, elementwise: in a matrix product a sample could depend on its batch by rounding."""
     total = torch.zeros_like(values[0])
     for weight, value in zip(weights, values, strict=True):
         if weight != 0.0:

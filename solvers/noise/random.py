@@ -1,8 +1,8 @@
-"""Counter-based normal numbers: a function of (seed, sample, node, component), without any state.
+"""Counter-based normal numbers: a pure function of (seed, sample, node, component).
 
-The hash is SplitMix64 (Steele, Lea and Flood, 2014): each (seed, sample) is a key, each (key, node) starts a stream,
-and each counter of the stream gives 64 bits, of which Box and Muller's transform makes two normals, each with 32 bits
-and hence within ±6.8. Integer arithmetic is exact, so the bits are the same on every device and in every batch.
+The hash is SplitMix64 (Steele, Lea and Flood, 2014). Each (seed, sample) is a key, each (key, node) starts a stream,
+and each counter of the stream gives 64 bits. Box and Muller's transform makes two normals of them, each of 32 bits and
+therefore within ±6.8. Integer arithmetic is exact, so that the bits are the same on every device and in every batch.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 __all__ = ["Seed", "extra_normal", "per_sample_keys", "standard_normal", "standard_normals"]
 
 Seed = int | Sequence[int] | Tensor
-"""One for all, one for each sample, or the samples' keys (`per_sample_keys`)."""
+"""One int for all samples, one for each sample, or the samples' keys (`per_sample_keys`)."""
 
 
 def _signed(value: int) -> int:
@@ -25,7 +25,7 @@ def _signed(value: int) -> int:
 
 
 def _on(device: torch.device | None, values: Sequence[int]) -> Tensor:
-    """64 bits of each value, int64, on a device that the host does not wait for."""
+    """The lowest 64 bits of each value, int64, on a device that the host does not wait for."""
     return torch.tensor([_signed(value) for value in values], dtype=torch.int64).to(device, non_blocking=True)
 
 
@@ -33,7 +33,7 @@ _WEYL = _signed(0x9E3779B97F4A7C15)
 _FIRST = _signed(0xBF58476D1CE4E5B9)
 _SECOND = _signed(0x94D049BB133111EB)
 _INITIAL_STATE = -1
-_PAIRS_IN_CACHE, _PAIRS_ON_DEVICE = 2**16, 2**22  # made at once: what stays in a CPU's cache, what fills a GPU
+_PAIRS_IN_CACHE, _PAIRS_ON_DEVICE = 2**16, 2**22  # at once: so many stay in a CPU's cache, or fill a GPU
 
 
 def _mix(z: Tensor) -> Tensor:
@@ -48,10 +48,19 @@ def _mix(z: Tensor) -> Tensor:
 
 
 def per_sample_keys(seed: Seed, batch: int, device: torch.device | None = None) -> Tensor:
-    """One key a sample, int64 (B,): from one seed and the sample's position, or from a seed of its own.
+    """The keys of the samples.
 
-    A tensor holds keys already, such as those of some of the samples of a batch. Raises ValueError for another number
-    of seeds than samples.
+    Args:
+        seed: one int, which is hashed with each sample's position; one int for each sample, which is hashed alone; or
+            keys, which are returned.
+        batch: the number of samples, B.
+        device: the device of the keys.
+
+    Returns:
+        The keys, int64 (B,).
+
+    Raises:
+        ValueError: the number of seeds is not that of the samples.
     """
     if not isinstance(seed, int) and len(seed) != batch:
         raise ValueError(f"{len(seed)} seeds were given for {batch} samples; give one each, or a single int.")
@@ -65,7 +74,17 @@ def per_sample_keys(seed: Seed, batch: int, device: torch.device | None = None) 
 
 
 def standard_normals(keys: Tensor, nodes: Sequence[int], shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """N(0, 1) numbers of shape (len(nodes), B, *shape), for keys of shape (B,)."""
+    """N(0, I) at several nodes.
+
+    Args:
+        keys: the keys of the samples, int64 (B,).
+        nodes: the numbers of the nodes.
+        shape: the shape of a sample.
+        dtype: the dtype of the normals.
+
+    Returns:
+        The normals, (len(nodes), B, *shape).
+    """
     size = math.prod(shape)
     pairs = (size + 1) // 2
     node = _on(keys.device, nodes).unsqueeze(-1)
@@ -86,11 +105,22 @@ def standard_normals(keys: Tensor, nodes: Sequence[int], shape: Sequence[int], d
 
 
 def standard_normal(like: Tensor, seed: Seed = 0) -> Tensor:
-    """N(0, I) of like's shape, dtype and device; row i depends on (seed, i), or on its own seed or key, alone."""
+    """N(0, I) whose row i depends on (seed, i) alone, or on its own seed or key alone: not on the batch or the device.
+
+    Args:
+        like: a tensor of the shape, (B, ...), the dtype and the device of the normals.
+        seed: one int for all samples, one for each sample, or the samples' keys (`per_sample_keys`).
+
+    Returns:
+        The normals, (B, ...).
+
+    Raises:
+        ValueError: the number of seeds is not that of the samples.
+    """
     keys = per_sample_keys(seed, like.shape[0], like.device)
     return standard_normals(keys, [_INITIAL_STATE], like.shape[1:], like.dtype)[0]
 
 
 def extra_normal(keys: Tensor, index: int, like: Tensor) -> Tensor:
-    """N(0, I) number `index` >= 0 of like's shape and dtype, for keys of shape (B,): another node for each."""
+    """The extra normal of number `index` >= 0, of like's shape and dtype, for keys (B,), from a node of its own."""
     return standard_normals(keys, [_INITIAL_STATE - 1 - index], like.shape[1:], like.dtype)[0]

@@ -1,7 +1,7 @@
-"""Explicit Runge-Kutta methods: a tableau (`butcher`), and a step that reads it.
+"""Explicit Runge-Kutta methods: a tableau (`tableau`), and a step that reads it.
 
-On a fixed grid, where no error estimate is needed, the last stage of a pair is never computed: it is the first of the
-next step.
+On a fixed grid no error estimate is needed, and the last stage of a pair is never computed: it is the first stage of
+the next step.
 
 Sources: Hairer, Nørsett and Wanner, Solving ODEs I, sections II.1-II.6; Dormand and Prince (1980); Bogacki and
 Shampine (1989); Tsitouras (2011), Comput. Math. Appl. 62, 770; Ralston (1962).
@@ -16,30 +16,25 @@ from torch import Tensor
 
 from ..equation import Equation
 from ..field import Time
-from ..loop import Adaptive, Grid, Step, Stepper, combined
+from ..loop import Abilities, Adaptive, Step, Stepper, combined
 from ..noise import Noise
 from .tableau import ButcherTableau
 
 __all__ = ["METHODS", "RK4", "Bosh3", "Dopri5", "Euler", "Heun", "Midpoint", "Ralston", "RungeKutta", "Tsit5"]
 
 
-class RungeKutta(Stepper):
-    """An explicit Runge-Kutta method; its class holds its tableau."""
+class RungeKutta(Stepper[Equation]):
+    """An explicit Runge-Kutta method. A method is a subclass with one attribute, its tableau."""
 
     tableau: ClassVar[ButcherTableau]
-    one_step = True
-    timewise = True
 
     def __init_subclass__(cls) -> None:
-        cls.order = cls.tableau.order
-        cls.embedded = cls.dense = cls.tableau.embedded_b is not None
+        pair = cls.tableau.embedded_b is not None
+        cls.abilities = Abilities(order=cls.tableau.order, embedded=pair, dense=pair, one_step=True, timewise=True)
+        cls.evaluations_per_step = cls.tableau.evaluations
 
-    def evaluations(self, n: int) -> int:
-        return self.tableau.evaluations * n
-
-    def init(self, equation: Equation, x: Tensor, times: Grid | Adaptive) -> Tensor | None:
-        if isinstance(times, Grid):
-            return None
+    def init_adaptive(self, equation: Equation, x: Tensor, times: Adaptive) -> Tensor:
+        """The slope at the start, which is the first stage."""
         return equation.drift(times.time(np.full(len(x), times.t0), x), x)
 
     def slope(self, equation: Equation, t0: Time, x: Tensor, state: Tensor) -> Tensor:
@@ -61,17 +56,17 @@ class RungeKutta(Stepper):
         first, *rest = (h * (b - low) for b, low in zip(tableau.b, tableau.embedded_b, strict=True))
         error = combined(first * slopes[0], rest, slopes[1:])
 
-        def at(t: Time) -> Tensor:
+        def dense(t: Time) -> Tensor:
             theta = (t - t0) / (t1 - t0)
             theta = theta.to(x) if isinstance(theta, Tensor) else theta
             powers = tableau.interpolant.T.tolist()
             weights = [h * theta * (a + theta * (b + theta * (c + theta * d))) for a, b, c, d in powers]
             return combined(x, weights, slopes)
 
-        def rate() -> float:
+        def stiffness() -> float:
             return float((slopes[-1] - slopes[-2]).norm() / (x1 - inside).norm())
 
-        return Step(x1, slopes[-1], error, at, rate if tableau.c[-2] == 1.0 else None)
+        return Step(x1, slopes[-1], error, dense, stiffness if tableau.c[-2] == 1.0 else None)
 
 
 class Euler(RungeKutta):
@@ -81,7 +76,7 @@ class Euler(RungeKutta):
 
 
 class Midpoint(RungeKutta):
-    """Order 2: the slope at the middle of the step."""
+    """Order 2: the slope in the middle of the step."""
 
     tableau = ButcherTableau(order=2, c=(0.0, 0.5), a=((), (0.5,)), b=(0.0, 1.0))
 
@@ -190,4 +185,4 @@ class Tsit5(RungeKutta):
 
 
 METHODS: tuple[type[RungeKutta], ...] = tuple(RungeKutta.__subclasses__())
-"""Every method above: what certificates, benchmarks and tests run through."""
+"""Every method above, which certificates, benchmarks and tests run through."""

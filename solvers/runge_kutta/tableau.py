@@ -4,7 +4,7 @@
 
 A method has order p exactly if Φ(τ) = 1/γ(τ) for every rooted tree τ with at most p nodes, where, for the tree with
 subtrees τ₁ … τ_m, γ is its number of nodes times the product of γ(τ_j), and Φ is Σ_i b_i Π_j Φ_i(τ_j) with
-Φ_i(τ) = Σ_k a_ik Π_j Φ_k(τ_j). A tableau checks that when it is made: one that is wrong cannot exist.
+Φ_i(τ) = Σ_k a_ik Π_j Φ_k(τ_j). A tableau checks these conditions when it is made, so that a wrong one cannot exist.
 
 An embedded pair has a second row b̂ of another order, and h Σ (b_i − b̂_i) k_i estimates the error. In the pairs here
 the last stage is the slope at the end of the step, which is the first stage of the next one. Between the ends, at
@@ -37,7 +37,7 @@ Tree = tuple[Any, ...]
 
 @cache
 def rooted_trees(nodes: int) -> tuple[Tree, ...]:
-    """All rooted trees with that many nodes; a tree is the sorted tuple of its subtrees."""
+    """All rooted trees with this number of nodes; a tree is the sorted tuple of its subtrees."""
 
     def forests(size: int, largest: Tree | None) -> Iterator[Tree]:
         if size == 0:
@@ -53,11 +53,21 @@ def rooted_trees(nodes: int) -> tuple[Tree, ...]:
 
 @dataclass(frozen=True)
 class ButcherTableau:
-    """Rows a (strictly lower triangular), weights b, and for an embedded pair the lower-order weights.
+    """The numbers of an explicit Runge-Kutta method, or of an embedded pair. It checks its orders when it is made.
 
-    dense_order, dense: of the interpolant, and its coefficients d, zero if they are not given.
-    Raises ValueError if a row does not sum to its node, if the weights or the interpolant miss a condition of their
-    order, or if the last stage of a tableau with an interpolant is not the slope at the end.
+    Args:
+        order: the order of the weights b.
+        c: the nodes of the stages, in units of the step.
+        a: the rows of the stages, strictly lower triangular: row i has i entries.
+        b: the weights.
+        embedded_order: the order of the embedded weights; None without them.
+        embedded_b: the weights b̂ of the embedded method, whose difference from b estimates the error.
+        dense_order: the order of the interpolant; None without one.
+        dense: the coefficients d of the interpolant; zero if they are not given.
+
+    Raises:
+        ValueError: a row does not sum to its node, the weights or the interpolant miss a condition of their order, or
+            the last stage of a tableau with an interpolant is not the slope at the end of the step.
     """
 
     order: int
@@ -85,6 +95,7 @@ class ButcherTableau:
             self._check_interpolant(self.dense_order)
 
     def _check_interpolant(self, order: int) -> None:
+        """Raise ValueError if the interpolant is not of this order."""
         if not self.reuses_last_stage:
             raise ValueError("An interpolant needs the slope at the end of the step as the tableau's last stage.")
         powers = np.arange(1, 5)
@@ -93,7 +104,7 @@ class ButcherTableau:
                 raise ValueError(f"The interpolant is not of order {order}: it misses the condition of {tree}.")
 
     def _trees(self, order: int) -> Iterator[tuple[Tree, int, int, Array]]:
-        """For every tree τ with at most `order` nodes: τ, |τ|, γ(τ) and Φ_i(τ) for every stage i."""
+        """τ, |τ|, γ(τ), and Φ_i(τ) for every stage i, (stages,), for every tree τ with at most `order` nodes."""
         matrix = np.zeros((len(self.c), len(self.c)))
         for i, row in enumerate(self.a):
             matrix[i, :i] = row
@@ -111,7 +122,7 @@ class ButcherTableau:
 
     @cached_property
     def interpolant(self) -> Array:
-        """The coefficients of θ, θ², θ³ and θ⁴ in the weights b_i(θ): shape (4, stages)."""
+        """The coefficients of θ, θ², θ³ and θ⁴ in the weights b_i(θ), an array (4, stages)."""
         first, last = np.eye(len(self.b))[[0, -1]]
         b, d = np.array(self.b), np.array(self.dense or np.zeros(len(self.b)))
         return np.stack([first, 3.0 * b - 2.0 * first - last + d, first + last - 2.0 * b - 2.0 * d, d])
@@ -123,5 +134,5 @@ class ButcherTableau:
 
     @cached_property
     def evaluations(self) -> int:
-        """Evaluations of one step on a fixed grid."""
+        """The number of evaluations of one step on a fixed grid."""
         return len(self.c) - self.reuses_last_stage

@@ -1,4 +1,4 @@
-"""A sampler as a table of coefficients: how it is read off a solver, run, saved and compared.
+"""A sampler as a table of coefficients, which can be unrolled from a solver, run, saved and compared.
 
 The file format of `Scheme` is part of the interface. The symbolic arithmetic behind `unroll` may be changed freely.
 """

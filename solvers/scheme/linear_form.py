@@ -1,8 +1,8 @@
-"""Symbolic linear forms: what a solver's steps make of symbols instead of tensors.
+"""Symbolic linear forms, on which a solver's steps run instead of tensors.
 
 A form is Σ c_s s over symbols s: ("x", i), the state at time i; ("N", j), the value of the j-th evaluation; ("ξ", k),
-the k-th normal. Steps only add forms and multiply them with numbers, so that every explicit method runs on them; what
-is not linear is a TypeError.
+the k-th normal. Steps only add forms and multiply them by numbers, so that every explicit method runs on them. An
+operation that is not linear raises a TypeError.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from torch import Tensor
 __all__ = ["Form", "LinearForm", "Symbol"]
 
 Symbol = tuple[str, int]
+"""Its kind, "x", "N" or "ξ", and its number."""
 Form = Mapping[Symbol, float]
+"""The coefficient of each symbol."""
 
 
 class LinearForm:
-    """An immutable linear form, which behaves like a tensor as far as linear arithmetic goes."""
+    """An immutable linear form, which has the linear arithmetic of a tensor and nothing else."""
 
     __slots__ = ("terms",)
     terms: dict[Symbol, float]
@@ -29,9 +31,11 @@ class LinearForm:
 
     @classmethod
     def symbol(cls, kind: str, number: int) -> LinearForm:
+        """The form that is a single symbol."""
         return cls({(kind, number): 1.0})
 
     def add(self, other: Any, *, alpha: float = 1.0) -> LinearForm:
+        """self + alpha · other. Raises TypeError if `other` is neither a form nor zero."""
         if not isinstance(other, LinearForm):
             if isinstance(other, int | float) and other == 0:
                 return self
@@ -61,7 +65,7 @@ class LinearForm:
     __rmul__ = __mul__
 
     def __getattr__(self, name: str) -> Any:
-        """Asked for what a tensor has and a form has not."""
+        """Raises TypeError: a tensor has this attribute, and a linear form has not."""
         if name.startswith("__"):
             raise AttributeError(name)
         raise _not_linear(f"asks a state for its {name}")
@@ -70,7 +74,7 @@ class LinearForm:
     def __torch_function__(
         cls, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> LinearForm:
-        """Products with a tensor of one element on the left are products with a number; nothing else is linear."""
+        """A product with a tensor of one element on the left is a product with a number; nothing else is linear."""
         if getattr(function, "__name__", "") in ("mul", "__mul__", "__rmul__") and len(args) == 2:
             factor, form = args if isinstance(args[1], LinearForm) else args[::-1]
             return LinearForm.__mul__(form, factor)
@@ -78,6 +82,7 @@ class LinearForm:
 
 
 def _number(value: Any) -> float:
+    """A number, or a tensor of one element, as a float. Raises TypeError for a form and for other tensors."""
     if isinstance(value, Tensor) and value.numel() == 1:
         return float(value)
     if isinstance(value, LinearForm | Tensor):
@@ -87,6 +92,7 @@ def _number(value: Any) -> float:
 
 
 def _not_linear(what: str) -> TypeError:
+    """The error of a method that does `what`."""
     return TypeError(
         f"This method {what}, so that it is no table of numbers; unroll needs steps that are linear in states, field "
         "values and additive noise of one intensity."

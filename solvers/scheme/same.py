@@ -1,8 +1,8 @@
-"""Whether two methods are one: their tables, written in terms of x₀, the values of one model and the normals.
+"""Whether two methods are the same: their tables, in terms of x₀, the values of one model and the normals, agree.
 
-Methods that hold different quantities ask the same network for different combinations, N = a x + b M. In terms of M
-(the system (σ x₀ − α ε)/(α² + σ²), which is regular at every noise level) their rows can be compared, and they are the
-same sampler when every evaluation is made at the same time of the same state, and every state is the same.
+Methods that hold different quantities use different combinations of the same network, N = a x + b M. In terms of M (the
+combination (σ x₀ − α ε)/(α² + σ²), which is regular at every noise level) their rows can be compared. They are the same
+sampler if every evaluation is made at the same time and of the same state, and every state is the same.
 """
 
 from __future__ import annotations
@@ -17,15 +17,18 @@ from .scheme import Expanded, Scheme
 __all__ = ["Comparison", "same"]
 
 ROUNDING = 1e-10
-"""Of a row's largest coefficient: a thousand times the rounding of the coefficients on a hundred steps."""
+"""The tolerance relative to a row's largest coefficient: a thousand times the rounding on a hundred steps."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """True if the methods are the same; otherwise `difference` says where they part, and step and term by number.
+    """The result of `same`, which is true if the methods are the same.
 
-    step: the number of the step, from 0. term: "start" (the initial state), "N3", "ξ3" (the value and the normal of
-    that number, from 0), "time", "evaluations" or "draws".
+    Attributes:
+        difference: a sentence that says where the methods part; empty if they are the same.
+        step: the number of the step in which they part, from 0; None if there is none.
+        term: the term in which they part: "start" (the initial state), "N3" or "ξ3" (the value or the normal of number
+            3, from 0), "time", "evaluations" or "draws".
     """
 
     difference: str = ""
@@ -40,7 +43,15 @@ class Comparison:
 
 
 def same(first: Scheme, second: Scheme) -> Comparison:
-    """Compare two schemes, evaluation by evaluation and state by state, up to rounding."""
+    """Compare two schemes, evaluation by evaluation and state by state, up to rounding.
+
+    Args:
+        first: the table of one method.
+        second: the table of the other method.
+
+    Returns:
+        A comparison, which is true if the methods are the same.
+    """
     if len(first.times) != len(second.times):
         counts = f"{len(first.times) - 1} steps against {len(second.times) - 1}"
         return Comparison(f"They take {counts}.", 0, "time")
@@ -69,6 +80,7 @@ def same(first: Scheme, second: Scheme) -> Comparison:
 
 
 def _parted(one: Expanded, two: Expanded, row: int, step: int, what: str) -> Comparison | None:
+    """The comparison of two rows that differ; None if they agree. `what` names the row in a sentence."""
     for kind, a, b in zip(("start", "N", "ξ"), one, two, strict=True):
         left, right = np.atleast_1d(a[row]), np.atleast_1d(b[row])
         gap = np.abs(left - right)

@@ -1,12 +1,13 @@
 """A method on a grid as a table of numbers.
 
-An explicit method whose steps are linear is its coefficients: with N_j the value of the field at (t_j, X_j),
+The coefficients of an explicit method with linear steps are the whole method. With N_j the value of the field at
+(t_j, X_j),
 
     X_j = Σ a x_i + Σ b N_k + Σ c ξ_k,        x_{i+1} = Σ a x_i + Σ b N_j + Σ c ξ_k,
 
-as `unroll` reads them off. The rows are kept as the steps make them, sparse; `expanded` writes every row in terms of
-x₀, N and ξ alone. A scheme runs (`run`), is written to a JSON file that needs none of the solvers to be replayed
-(`save`, `load`), and is compared with another (`same`).
+which `unroll` computes. The rows are kept sparse, as the steps make them; `expanded` writes every row in terms of x₀, N
+and ξ alone. A scheme can be run (`run`), written to a JSON file and read from it (`save`, `load`), which needs none of
+the solvers, and compared with another (`same`).
 """
 
 from __future__ import annotations
@@ -38,9 +39,14 @@ FORMAT = "fokker-scheme-1"
 
 @dataclass(frozen=True)
 class Evaluation:
-    """An evaluation in a step: of the "field" N or the "score", at `time`, of the state that `argument` makes.
+    """An evaluation of the field or of the score.
 
-    basis: (a, b) with the value = a X + b M, M what all equations of one model share, if the equation declares it.
+    Attributes:
+        step: the number of its step, from 0.
+        time: the time.
+        argument: the form of the state X at which it is made.
+        kind: "field" for N, or "score".
+        basis: (a, b) with the value = a X + b M, where the equations of one model share M; None if it is not declared.
     """
 
     step: int
@@ -52,8 +58,16 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Draw:
-    """A normal in a step: the standardised "normal" or "increment" of the path from t0 to t1, its "area" (which
-    follows the increment that belongs to it), or the "extra" one of that index."""
+    """A normal that a step draws.
+
+    Attributes:
+        step: the number of the step, from 0.
+        kind: "normal" or "increment", the standardised increment of the path from t0 to t1; "area", the area of the
+            increment drawn before it; or "extra", the extra normal of number `index`.
+        t0: the start of the increment.
+        t1: its end.
+        index: the number of an extra normal.
+    """
 
     step: int
     kind: str
@@ -63,7 +77,13 @@ class Draw:
 
 
 class Expanded(NamedTuple):
-    """Rows in terms of x₀, N and ξ: x₀'s coefficients (rows,), N's (rows, evaluations) and ξ's (rows, draws)."""
+    """Rows in terms of x₀, the values N and the normals ξ.
+
+    Attributes:
+        start: the coefficients of x₀, (rows,).
+        values: those of N, (rows, evaluations).
+        normals: those of ξ, (rows, draws).
+    """
 
     start: NDArray[np.float64]
     values: NDArray[np.float64]
@@ -72,9 +92,14 @@ class Expanded(NamedTuple):
 
 @dataclass(frozen=True)
 class Scheme:
-    """A method on a grid: the rows of the states at times[1:], of the evaluations' arguments, and the draws.
+    """A method on a grid.
 
-    name: what it was unrolled from, for people.
+    Attributes:
+        name: the solver that it was unrolled from, for readers.
+        times: the grid, (n + 1).
+        states: the forms of the states at times[1:].
+        evaluations: the evaluations, in order.
+        draws: the draws, in order.
     """
 
     name: str
@@ -85,11 +110,14 @@ class Scheme:
 
     @property
     def nfe(self) -> int:
+        """The number of evaluations."""
         return len(self.evaluations)
 
     def expanded(self) -> tuple[Expanded, Expanded]:
-        """The states x₀ … x_n and the arguments X_j in terms of x₀, the values N_j (M_j, of those that have a basis)
-        and the normals."""
+        """The states x₀ … x_n, and the arguments X_j, each in terms of x₀, the values and the normals.
+
+        The values are the N_j, or the M_j of evaluations that have a basis.
+        """
         width = 1 + len(self.evaluations) + len(self.draws)
         rows: dict[Symbol, NDArray[np.float64]] = {("x", 0): np.eye(1, width)[0]}
         for k in range(len(self.draws)):
@@ -121,10 +149,19 @@ class Scheme:
         *,
         save: bool = False,
     ) -> Solution:
-        """Replay the method from x, with `equation`, or with the bare field N(t, x) of one.
+        """Run the method from x. The states are those of `solve`, up to rounding, in fewer operations.
 
-        The same numbers as `solve` makes, to rounding, in fewer operations. Raises ValueError if noise, or an
-        equation with a score, is needed and not given.
+        Args:
+            equation: an equation, or a bare field N(t, x).
+            x: the initial state, (B, ...).
+            noise: `WhiteNoise` or `BrownianTree`, for a method that draws noise.
+            save: keep the state after every step.
+
+        Returns:
+            The solution, with its count of evaluations.
+
+        Raises:
+            ValueError: noise is needed, or an equation with a score, and was not given.
         """
         if not isinstance(equation, Equation):
             equation = ODE(equation)
@@ -166,7 +203,7 @@ class Scheme:
         return "\n".join(lines)
 
     def save(self, file: str | Path) -> None:
-        """Write the table as JSON, whole or not at all."""
+        """Write the table to a JSON file, atomically."""
         table = {
             "format": FORMAT,
             "name": self.name,
@@ -179,7 +216,7 @@ class Scheme:
 
     @classmethod
     def load(cls, file: str | Path) -> Scheme:
-        """Read what `save` wrote. Raises FileNotFoundError, or ValueError for a file that is no scheme."""
+        """The table in a file that `save` wrote. Raises FileNotFoundError, or ValueError for another format."""
         try:
             table = json.loads(Path(file).read_bytes())
             if table.pop("format") != FORMAT:
@@ -197,7 +234,7 @@ class Scheme:
 
     @cached_property
     def program(self) -> tuple[ProgramStep, ...]:
-        """The steps in the order of their work, each with what nothing later needs."""
+        """The steps, each in the order of its work, and with the symbols that no later step needs."""
         last: dict[Symbol, int] = {}
         for i, state in enumerate(self.states):
             forms = [state, *(evaluation.argument for evaluation in self.evaluations if evaluation.step == i)]
@@ -223,7 +260,7 @@ class Scheme:
 
 
 class _Row(NamedTuple):
-    """A form ready to be computed: its first term, and those that are added to it."""
+    """A form ready to be computed: its first term, and the terms that are added to it."""
 
     first: Symbol
     factor: float
@@ -236,12 +273,21 @@ class _Row(NamedTuple):
         return cls(first, factor, tuple(value for _, value in rest), tuple(symbol for symbol, _ in rest))
 
     def value(self, kept: Mapping[Symbol, Tensor]) -> Tensor:
+        """The form's value, with these tensors for the symbols."""
         start = kept[self.first] if self.factor == 1.0 else self.factor * kept[self.first]
         return combined(start, self.weights, (kept[symbol] for symbol in self.symbols))
 
 
 class ProgramStep(NamedTuple):
-    """One step, in the order of its work: draws with their places, evaluations with theirs, the state, what is done."""
+    """One step, in the order of its work.
+
+    Attributes:
+        draws: each draw with the symbols of its normals.
+        evaluations: for each the kind, the time, the argument, and the symbol of its value.
+        state: the row of the state at the end.
+        place: the symbol of that state.
+        finished: the symbols that no later step needs.
+    """
 
     draws: list[tuple[Draw, list[Symbol]]]
     evaluations: list[tuple[str, float, _Row, Symbol]]
@@ -251,7 +297,7 @@ class ProgramStep(NamedTuple):
 
 
 def normals(draw: Draw, noise: Noise, equation: Equation, x: Tensor) -> tuple[Tensor, ...]:
-    """The numbers that a draw asks for: one, or an increment and its area."""
+    """The normals that a draw asks for, each of the noise's shape for x: one, or an increment and its area."""
     match draw.kind:
         case "normal":
             return (noise.normal(draw.t0, draw.t1, equation.variance, x),)

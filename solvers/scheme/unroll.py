@@ -1,7 +1,7 @@
 """From a method to its table: the solver runs once, on symbols.
 
-The equation's field returns a fresh symbol for every state that it is asked at, the noise one for every draw, and what
-the steps make of them is the method: see `Scheme`.
+The field of the equation returns a new symbol for every state at which it is evaluated, and the noise returns a new one
+for every draw. The linear forms that the steps make of these symbols are the method: see `Scheme`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 
 from torch import Tensor
 
-from ..equation import Equation, Noising, Semilinear
+from ..equation import Equation, Semilinear
 from ..field import Field, Time
 from ..loop import Grid, Solver, Stepper
 from ..noise import Noise
@@ -24,10 +24,20 @@ __all__ = ["unroll"]
 
 
 def unroll(equation: Equation, times: Tensor | Sequence[float], solver: Solver) -> Scheme:
-    """The table of coefficients by which `solver` solves `equation` on the grid `times`.
+    """The table of coefficients by which a solver solves an equation on a grid.
 
-    Raises TypeError for a method whose steps are not linear, or which is no `Stepper`, and what the solver raises of
-    an equation that does not fit.
+    Args:
+        equation: the equation, whose field is not evaluated.
+        times: the grid, strictly monotone, 1-D.
+        solver: one of our own solvers; Picard and the solvers of other libraries have no steps to unroll.
+
+    Returns:
+        The table.
+
+    Raises:
+        TypeError: the steps of the method are not linear, the solver is no `Stepper`, or it needs a `Semilinear`
+            equation.
+        ValueError: the solver refuses the equation or the grid.
     """
     if not isinstance(solver, Stepper):
         raise TypeError(f"{solver!r} is not made of steps of its own; unroll one of our solvers.")
@@ -41,15 +51,16 @@ def unroll(equation: Equation, times: Tensor | Sequence[float], solver: Solver) 
     states = []
     for i, (t0, t1) in enumerate(pairwise(grid.times)):
         recorder.step = i
-        noise = cast(Noise, recorder) if equation.stochastic or solver.draws else None
+        noise: Noise | None = recorder if equation.stochastic or solver.draws else None
         step = solver.step(watched, t0, t1, x, state, noise)
-        states.append(cast(LinearForm, step.x).terms)
+        form: Any = step.x
+        states.append(form.terms)
         x, state = LinearForm.symbol("x", i + 1), step.state
     return Scheme(repr(solver), grid.times, tuple(states), tuple(recorder.evaluations), tuple(recorder.draws))
 
 
 class _Recorder:
-    """Stands in for the field, the score and the noise, and writes down what is asked of them."""
+    """Stands in for the field, the score and the noise, and records every evaluation and every draw."""
 
     replays = True
 
@@ -60,10 +71,12 @@ class _Recorder:
         self.draws: list[Draw] = []
 
     def watch(self, field: Field) -> Field:
+        """The symbolic field in place of the field or the score."""
         score = isinstance(self.equation, Semilinear) and field is self.equation.score
         return _Symbolic(self, "score" if score else "field")
 
     def evaluate(self, kind: str, t: float, form: LinearForm) -> LinearForm:
+        """Record an evaluation at t of the state `form`; the result is its symbol."""
         self.evaluations.append(Evaluation(self.step, t, form.terms, kind, self._basis(kind, t)))
         return LinearForm.symbol("N", len(self.evaluations) - 1)
 
@@ -81,19 +94,20 @@ class _Recorder:
         return LinearForm.symbol("ξ", len(self.draws) - 1)
 
     def _basis(self, kind: str, t: float) -> tuple[float, float] | None:
-        """(a, b) with the value = a x + b M (see `Semilinear`); of the score, −ε/σ, as of p x₀ + q ε with q = −1/σ."""
+        """(a, b) with the value = a x + b M (see `Semilinear`). The score is −ε/σ, that is p x₀ + q ε with q = −1/σ."""
         if not isinstance(self.equation, Semilinear) or self.equation.basis is None:
             return None
         if kind == "field":
             return self.equation.basis(t)
-        noising = cast(Noising, self.equation.noising)
+        if (noising := self.equation.noising) is None:
+            return None
         alpha, sigma = float(noising.alpha(t)), float(noising.sigma(t))
         return -1.0 / (alpha**2 + sigma**2), alpha / sigma
 
 
 @dataclass(frozen=True)
 class _Symbolic(Field):
-    """A field that writes down what it is asked, and answers with a symbol."""
+    """A field whose values are symbols, and which records its calls."""
 
     recorder: _Recorder
     kind: str

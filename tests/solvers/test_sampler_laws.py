@@ -11,30 +11,30 @@ from toy import ENDS, LINE, marginal, output, response
 from fokker.generative import GaussianPath, flow
 from fokker.generative.equations import grids
 from fokker.solvers import (
+    Abilities,
     Ancestral,
     Churn,
     Equation,
     ExponentialAdams,
     Noise,
     Restart,
+    Semilinear,
     Step,
     Stepper,
 )
 
 ONE = ExponentialAdams(1)
+Wrap = Callable[[Stepper[Semilinear]], Stepper[Semilinear]]
 
 
-class ExactFlow(Stepper):
+class ExactFlow(Stepper[Equation]):
     """The probability flow of the Gaussian data without any error."""
 
-    order = 9
-    one_step = True
+    abilities = Abilities(order=9, one_step=True)
+    evaluations_per_step = 0
 
     def __init__(self, path: GaussianPath) -> None:
         self.path = path
-
-    def evaluations(self, n: int) -> int:
-        return 0
 
     def step(self, equation: Equation, t0: float, t1: float, x: Tensor, state: None, noise: Noise | None) -> Step:
         return Step(LINE.flow_map(x, t0, t1, self.path))
@@ -42,7 +42,7 @@ class ExactFlow(Stepper):
 
 @pytest.mark.parametrize("wrap", [lambda s: Ancestral(s, 0.4), Ancestral, lambda s: Churn(s, 1.0)], ids="aAc")
 @pytest.mark.parametrize("path", ENDS, ids=repr)
-def test_detours_keep_the_marginals(path: GaussianPath, wrap: Callable[[Stepper], Stepper]) -> None:
+def test_detours_keep_the_marginals(path: GaussianPath, wrap: Wrap) -> None:
     """With an exact solver of the flow inside, in four steps from end to end; only rounding is left.
 
     There is no noise to add before the step from α = 0, nor after the one to σ = 0.

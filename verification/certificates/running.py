@@ -54,18 +54,18 @@ def _on_grids(solver: Solver) -> bool:
     return True
 
 
-class ExactStep(Stepper):
+class ExactStep(Stepper[Any]):
     """A method one of whose steps, the first (0) or the last (−1), ends where the exact flow does."""
 
-    def __init__(self, solver: Stepper, problem: Problem, which: int) -> None:
+    def __init__(self, solver: Stepper[Any], problem: Problem, which: int) -> None:
         self.solver, self.problem, self.which = solver, problem, which
-        self.order, self.semilinear = solver.order, solver.semilinear
+        self.abilities = solver.abilities
 
     def evaluations(self, n: int) -> int | None:
         return self.solver.evaluations(n)
 
-    def init(self, equation: Equation, x: Tensor, times: Grid | Adaptive) -> Any:
-        ends = times.times[:2] if self.which == 0 else times.times[-2:]  # type: ignore[union-attr]  # as `certify` gives
+    def init(self, equation: Equation, x: Tensor, times: Grid) -> Any:
+        ends = times.times[:2] if self.which == 0 else times.times[-2:]
         return ends, self.solver.init(equation, x, times)
 
     def step(self, equation: Equation, t0: Any, t1: Any, x: Tensor, state: Any, noise: Noise | None) -> Step:

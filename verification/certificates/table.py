@@ -41,6 +41,7 @@ from ...solvers import (
     Picard,
     Restart,
     SciPy,
+    Semilinear,
     Solver,
     Stepper,
     StochasticHeun,
@@ -98,7 +99,7 @@ LATE = (161, 181, 203, 228, 256, 287, 322, 362)
 """Methods of order 5 show it shortly before the rounding, on VE from 160 steps on: narrower rungs there."""
 QUICK = (8, 16, 32, 64, 128, 256, 512)
 
-INNER: list[Stepper] = [ADAMS[0], ExponentialRK(2), ExponentialRK(EDM_HEUN), ExponentialRK(3)]
+INNER: list[Stepper[Semilinear]] = [ADAMS[0], ExponentialRK(2), ExponentialRK(EDM_HEUN), ExponentialRK(3)]
 
 PATHS: list[GaussianPath] = [VP(), CondOT(), VE()]
 
@@ -248,13 +249,13 @@ def _renoising() -> Iterator[Case]:
             yield Case(made(uniform(1)), problem, path == CondOT() and predictor is one, made, name=name)
 
 
-def _restarted(inner: Stepper, times: Tensor) -> Solver:
+def _restarted(inner: Stepper[Semilinear], times: Tensor) -> Solver:
     """Two repeats of the middle third of the steps."""
     n = len(times) - 1
     return Restart(inner, times[n // 3 : 2 * n // 3 + 1], 2)
 
 
-def _corrected(predictor: Stepper, steps: int, size: float, times: Tensor) -> Solver:
+def _corrected(predictor: Stepper[Semilinear], steps: int, size: float, times: Tensor) -> Solver:
     """Langevin steps whose size falls like 1/n: then they solve an equation together with the predictor."""
     return Langevin(predictor, steps, size / (len(times) - 1))
 

@@ -131,7 +131,7 @@ def impulse_response(
     return _of_runs(sampler, dim)
 
 
-def _table(solver: Stepper, equation: Equation, times: Tensor | Sequence[float]) -> Scheme | None:
+def _table(solver: Stepper[Any], equation: Equation, times: Tensor | Sequence[float]) -> Scheme | None:
     """The method as a table; None where its steps are not linear forms."""
     try:
         return unroll(equation, times, solver)

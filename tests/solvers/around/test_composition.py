@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -15,6 +15,8 @@ from fokker.generative import CondOT, GaussianPath, flow, reverse_sde
 from fokker.solvers import (
     EDM_HEUN,
     RK4,
+    SRA1,
+    Abilities,
     Ancestral,
     BrownianTree,
     Churn,
@@ -23,6 +25,7 @@ from fokker.solvers import (
     Halving,
     Heun,
     Langevin,
+    Picard,
     PlainClock,
     Restart,
     Semilinear,
@@ -53,6 +56,17 @@ def test_without_noise_a_wrapper_is_its_solver(wrapped: Stepper, inner: Stepper,
     times = [0.1, 0.25, 0.5, 0.6, 0.85, 0.9]
     assert torch.equal(solve(equation, x, times, wrapped).x, solve(equation, x, times, inner).x)
     assert wrapped.order == inner.order
+
+
+@pytest.mark.parametrize("inner", [ONE, ExponentialRK(2), Heun(), SRA1()], ids=repr)
+def test_a_wrapper_takes_over_what_it_does_not_change(inner: Stepper) -> None:
+    """Halving and Picard keep the orders and the noise of their solver, and every ability is read from the solver."""
+    assert Halving(inner).abilities == replace(inner.abilities, embedded=True, dense=False)
+    parallel = replace(inner.abilities, embedded=False, dense=False, one_step=False, timewise=False)
+    assert Picard(inner, 4).abilities == parallel
+    for solver in (inner, Halving(inner)):
+        for field in fields(Abilities):
+            assert getattr(solver, field.name) == getattr(solver.abilities, field.name)
 
 
 COUNTED: list[tuple[Stepper, int, int]] = [

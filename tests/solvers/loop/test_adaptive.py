@@ -35,7 +35,7 @@ from fokker.solvers import (
 )
 from fokker.solvers.common import Progress
 from fokker.solvers.loop import spent
-from fokker.solvers.loop.control import Controller, Underflow
+from fokker.solvers.loop.control import StepController, Underflow
 from fokker.solvers.loop.diagnosis import STIFF_FROM
 from fokker.verification.certificates.problems import INITIAL, PROBLEMS, Problem
 from fokker.verification.statistics.slopes import rms, slope
@@ -59,12 +59,13 @@ def test_a_step_estimates_its_error_and_knows_the_states_within(solver: Stepper,
     estimates, inside = [], []
     for h in sizes:
         times = Adaptive(0.0, h, rtol=1.0, atol=1.0)
-        step = solver.step(problem.equation, 0.0, h, INITIAL, solver.init(problem.equation, INITIAL, times), None)
+        state = solver.init_adaptive(problem.equation, INITIAL, times)
+        step = solver.step(problem.equation, 0.0, h, INITIAL, state, None)
         assert step.error is not None
-        assert step.at is not None
+        assert step.dense is not None
         estimates.append(rms(step.error))
-        inside.append(math.hypot(*(rms(step.at(u * h) - problem.exact(INITIAL, u * h)) for u in (0.2, 0.45, 0.8))))
-        torch.testing.assert_close(step.at(h), step.x, rtol=0.0, atol=8 * h ** dense_order(solver))
+        inside.append(math.hypot(*(rms(step.dense(u * h) - problem.exact(INITIAL, u * h)) for u in (0.2, 0.45, 0.8))))
+        torch.testing.assert_close(step.dense(h), step.x, rtol=0.0, atol=8 * h ** dense_order(solver))
     assert abs(-slope(sizes, estimates) - solver.error_order(problem.equation)) <= 0.15
     assert -slope(sizes, inside) >= dense_order(solver) - 0.15
 
@@ -336,7 +337,7 @@ def test_step_sizes_follow_the_formula(control: str) -> None:
     """
     order, betas = 3.0, FORMULAS[control]
     h, t, past, most = np.full(3, 1e-3), np.zeros(3), [[1.0, 1.0] for _ in range(3)], [10.0] * 3
-    controller = Controller(Adaptive(0.0, 1.0, rtol=1e-3, atol=1e-3, control=control), h.copy(), order)
+    controller = StepController(Adaptive(0.0, 1.0, rtol=1e-3, atol=1e-3, control=control), h.copy(), order)
     for norms in NORMS:
         h, t = h[: len(norms)], t[: len(norms)]
         controller.keep(np.arange(len(controller.h)) < len(norms))
@@ -359,7 +360,7 @@ def test_step_sizes_follow_the_formula(control: str) -> None:
 
 def test_the_last_step_ends_at_the_end() -> None:
     """A step that would leave less than a hundredth is stretched, a longer one is cut, and judged as it was taken."""
-    controller = Controller(Adaptive(0.0, 1.0, rtol=1e-3, atol=1e-3), np.array([0.98, 0.995, 1.0, 1.005, 4.0]), 3.0)
+    controller = StepController(Adaptive(0.0, 1.0, rtol=1e-3, atol=1e-3), np.array([0.98, 0.995, 1.0, 1.005, 4.0]), 3.0)
     assert controller.propose().tolist() == [0.98, 1.0, 1.0, 1.0, 1.0]
     controller.judge(np.full(5, 8.0))
     assert controller.h == pytest.approx([0.98 * 0.45, 0.45, 0.45, 0.45, 0.45], rel=1e-12)
@@ -368,10 +369,10 @@ def test_the_last_step_ends_at_the_end() -> None:
 def test_a_step_is_lost_below_sixteen_spacings_of_floats() -> None:
     """3.6e-15 at t = 1."""
     times = Adaptive(1.0, 2.0, rtol=1e-3, atol=1e-3)
-    assert Controller(times, np.array([4e-15]), 5.0).propose() > 1.0
+    assert StepController(times, np.array([4e-15]), 5.0).propose() > 1.0
     for h in (3e-15, math.nan):
         with pytest.raises(Underflow) as failure:
-            Controller(times, np.array([0.1, h]), 5.0).propose()
+            StepController(times, np.array([0.1, h]), 5.0).propose()
         assert failure.value.group == 1
 
 

@@ -18,6 +18,7 @@ from fokker.solvers import (
     ODE,
     SDE,
     TRAPEZOID,
+    Abilities,
     Ancestral,
     BrownianTree,
     Euler,
@@ -293,13 +294,11 @@ def test_arithmetic_of_forms() -> None:
             wrong()
 
 
-class Bent(Stepper):
+class Bent(Stepper[Any]):
     """No method: its step is not linear in the state."""
 
-    order = 1
-
-    def evaluations(self, n: int) -> int:
-        return n
+    abilities = Abilities(order=1)
+    evaluations_per_step = 1
 
     def step(self, equation: Any, t0: float, t1: float, x: Any, state: Any, noise: Any) -> Step:
         return Step(torch.sin(x))
