@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..generative.training.sheets import INK, save_figure
 from .bootstrap import interval
 from .results import Result
-from .samplers import SAMPLERS
+from .samplers import SAMPLERS, family
 from .store import Row
 
 __all__ = ["work_precision"]
@@ -82,9 +82,8 @@ def _best_grids(rows: Iterable[Row]) -> list[list[Row]]:
 
 
 def _draw(axes: Axes, line: Sequence[Row]) -> None:
-    entry = SAMPLERS[line[0].solver]
-    solver = entry.solver()
-    colour, corrector = COLOURS[entry.family], getattr(solver, "corrector", False)
+    sampler = SAMPLERS[line[0].solver]
+    colour, corrector = COLOURS[family(sampler)], getattr(sampler.solver, "corrector", False)
     budgets = [row.budget for row in line]
     low, high = zip(*(interval(row.errors) for row in line), strict=True)
     axes.fill_between(budgets, low, high, color=colour, alpha=0.13, lw=0, zorder=2)
@@ -94,7 +93,7 @@ def _draw(axes: Axes, line: Sequence[Row]) -> None:
         color=colour,
         lw=1.3,
         ls="--" if corrector else "-",
-        marker=MARKERS[solver.order],
+        marker=MARKERS[sampler.solver.order],
         ms=5,
         mfc="white" if corrector else colour,
         mec="white" if not corrector else colour,
@@ -145,7 +144,7 @@ def _label(axes: Axes, lines: Sequence[Sequence[Row]]) -> None:
     gap = 0.042
     wanted = np.array([(np.log(line[-1].error) - bottom) / (top - bottom) for line in lines]).clip(0.0, 1.0)
     for line, height, end in zip(lines, _spread(wanted, gap), wanted, strict=True):
-        colour = COLOURS[SAMPLERS[line[0].solver].family]
+        colour = COLOURS[family(SAMPLERS[line[0].solver])]
         axes.annotate(
             f"{line[0].solver} · {line[0].grid}",
             xy=(1.0, end),

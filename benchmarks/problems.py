@@ -64,18 +64,13 @@ class Problem:
         like = torch.empty(samples, *self.shape, dtype=torch.float64)
         return self.path.sigma(0.0) * standard_normal(like, seed)
 
-    def equation(self, samples: int, hold: str = "velocity", logarithmic: bool | None = None) -> Semilinear:
-        """The probability flow.
+    def labelled(self, samples: int) -> Denoiser:
+        """The denoiser with a label for each of so many initial noises, if its field has labels."""
+        return self.denoiser.given(torch.arange(samples) % self.classes) if self.classes else self.denoiser
 
-        Args:
-            samples: the number of initial noises, whose labels it has.
-            hold: as for `flow`.
-            logarithmic: as for `flow`.
-        """
-        denoiser = self.denoiser
-        if self.classes:
-            denoiser = denoiser.given(torch.arange(samples) % self.classes)
-        return flow(denoiser, hold, logarithmic=logarithmic)
+    def equation(self, samples: int) -> Semilinear:
+        """The probability flow of so many initial noises."""
+        return flow(self.labelled(samples))
 
     def configuration(self) -> dict[str, Any]:
         """Everything that determines its solutions, for the record: two runs with the same record may be mixed."""

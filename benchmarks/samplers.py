@@ -1,4 +1,4 @@
-"""The samplers that are compared, by name. Each is a solver, with the quantity that an exponential solver holds.
+"""The samplers that are compared, by name. The benchmark runs each of them on grids of its own.
 
     euler, heun, rk4, dopri5 ...                    every method of `runge_kutta`, on the probability flow dx/dt
     exp-adams-ORDER-HOLD                            ExponentialAdams; ORDER 2, 3, 4, or corrected 2c, 3c, 4c;
@@ -13,57 +13,39 @@ one of the above has both names: exp-adams-2-x0 is DPM-Solver++(2M), and dpm++2m
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from itertools import product
 
-from ..generative.sampling import PUBLISHED as BY_NAME
-from ..solvers import ExponentialAdams, ExponentialRK, Solver, TorchDiffEq, runge_kutta
+from ..generative.sampling import PUBLISHED as BY_NAME, Sampler
+from ..solvers import ExponentialAdams, ExponentialRK, TorchDiffEq, runge_kutta
 
-__all__ = ["DEFAULT_SAMPLERS", "SAMPLERS", "Sampler", "canonical"]
-
-
-@dataclass(frozen=True)
-class Sampler:
-    """A named solver, and how its equation is held (see `flow`). family: what it is drawn as."""
-
-    solver: Callable[[], Solver]
-    family: str
-    hold: str = "velocity"
-    logarithmic: bool | None = None
-
+__all__ = ["DEFAULT_SAMPLERS", "SAMPLERS", "canonical", "family"]
 
 SAMPLERS: dict[str, Sampler] = {
-    **{method.__name__.lower(): Sampler(method, "Runge-Kutta") for method in runge_kutta.METHODS},
-    "ddim": Sampler(partial(ExponentialAdams, 1), "hold x0", "x0"),
+    **{method.__name__.lower(): Sampler(method()) for method in runge_kutta.METHODS},
+    "ddim": Sampler(ExponentialAdams(1), "x0"),
     **{
-        f"exp-adams-{order}{'c' * corrector}-{hold}": Sampler(
-            partial(ExponentialAdams, order, corrector=corrector), f"hold {hold}", hold
-        )
+        f"exp-adams-{order}{'c' * corrector}-{hold}": Sampler(ExponentialAdams(order, corrector=corrector), hold)
         for hold, order, corrector in product(("x0", "eps", "velocity"), (2, 3, 4), (False, True))
     },
     **{
-        f"exp-rk-{order}-{hold}": Sampler(partial(ExponentialRK, order), f"hold {hold}", hold)
+        f"exp-rk-{order}-{hold}": Sampler(ExponentialRK(order), hold)
         for hold, order in product(("x0", "eps", "velocity"), (2, 3, 4))
     },
-    "torchdiffeq-rk4": Sampler(partial(TorchDiffEq, "rk4"), "torchdiffeq"),
+    "torchdiffeq-rk4": Sampler(TorchDiffEq("rk4")),
 }
 
-_OWN = {(repr(entry.solver()), entry.hold, None): name for name, entry in SAMPLERS.items()}
+
+def _method(sampler: Sampler) -> tuple[str, str, bool | None]:
+    """Solver and equation: samplers that share these are one method on any common grid."""
+    return repr(sampler.solver), sampler.hold, sampler.logarithmic
+
+
+_OWN = {_method(sampler): name for name, sampler in SAMPLERS.items()}
 _NEW = {name: row for name, row in BY_NAME.items() if not row.stochastic and name not in SAMPLERS}
-PUBLISHED = {
-    name: _OWN[method]
-    for name, row in _NEW.items()
-    if (method := (repr(row.solver), row.hold, row.logarithmic)) in _OWN
-}
-"""Published names of the samplers above, which run on every grid here."""
+PUBLISHED = {name: _OWN[_method(row)] for name, row in _NEW.items() if _method(row) in _OWN}
+"""The own names of published samplers that are one of the above."""
 
-SAMPLERS |= {
-    name: Sampler(partial(getattr, row, "solver"), f"hold {row.hold}", row.hold, row.logarithmic)
-    for name, row in _NEW.items()
-    if name not in PUBLISHED
-}
+SAMPLERS |= {name: row for name, row in _NEW.items() if name not in PUBLISHED}
 
 DEFAULT_SAMPLERS = (
     "euler",
@@ -81,7 +63,21 @@ DEFAULT_SAMPLERS = (
 
 
 def canonical(name: str) -> str:
-    """The own name of a sampler, from that or a published name. Raises ValueError for an unknown one, with the list."""
+    """The own name of a sampler.
+
+    Args:
+        name: that name, or a published one.
+
+    Raises:
+        ValueError: for an unknown name, with the list of those known.
+    """
     if name not in SAMPLERS and name not in PUBLISHED:
         raise ValueError(f"Unknown solver {name!r}; choose one of {', '.join([*SAMPLERS, *PUBLISHED])}.")
     return PUBLISHED.get(name, name)
+
+
+def family(sampler: Sampler) -> str:
+    """The kind of method, for the colours of the plot: "Runge-Kutta", "torchdiffeq" or the hold, as in "hold x0"."""
+    if isinstance(sampler.solver, TorchDiffEq):
+        return "torchdiffeq"
+    return f"hold {sampler.hold}" if sampler.solver.semilinear else "Runge-Kutta"

@@ -61,7 +61,7 @@ def jobs(key: Key, solvers: Sequence[str], budgets: Sequence[int]) -> Iterator[J
     """
     for name in solvers:
         for budget in budgets:
-            if steps := SAMPLERS[name].solver().steps(budget):
+            if steps := SAMPLERS[name].solver.steps(budget):
                 yield from (Job(key, name, grid, budget, steps) for grid in GRIDS)
 
 
@@ -75,14 +75,14 @@ def _reference(key: Key, folder: Path) -> Reference:
 
 def measure(job: Job, folder: Path) -> Row:
     """Run one sampler at one budget. The row of a sampler that fails, or does not apply, says why."""
-    key, entry, chosen = job.key, SAMPLERS[job.solver], problem(job.key.problem)
+    key, sampler, chosen = job.key, SAMPLERS[job.solver], problem(job.key.problem)
     known = _reference(key, folder)
-    equation = chosen.equation(key.samples, entry.hold, entry.logarithmic)
+    equation = sampler.equation(chosen.labelled(key.samples))
     times = GRIDS[job.grid](chosen.path, job.steps, t1=chosen.end)
     started = time.process_time()
     nfe, errors, failure = 0, np.empty(0), ""
     try:
-        run = solve(equation, chosen.noise(key.samples, key.seed), times, entry.solver())
+        run = solve(equation, chosen.noise(key.samples, key.seed), times, sampler.solver)
         nfe = int(run.nfe)
         errors = (run.x - known.solution).flatten(1).square().mean(dim=1).sqrt().numpy()
     except SolveError as error:

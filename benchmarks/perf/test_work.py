@@ -12,7 +12,7 @@ from memory import peak_mebibytes
 from torch import Tensor, nn
 
 from fokker.benchmarks.problems import problem
-from fokker.generative.equations import grids
+from fokker.generative.equations import flow, grids
 from fokker.solvers import (
     ODE,
     RK4,
@@ -116,7 +116,7 @@ def test_steps_of_each_sample(benchmark: Any, stiff: float) -> None:
 def test_depth_of_picard(benchmark: Any, solver: Stepper, hold: str, steps: int, share: float) -> None:
     chosen = problem("mixture64")
     x, times = chosen.noise(32, 0), grids.quadratic(chosen.path, steps)
-    equation = chosen.equation(32, hold)
+    equation = flow(chosen.labelled(32), hold)
 
     def rms(x: Tensor) -> float:
         return x.square().mean().sqrt().item()

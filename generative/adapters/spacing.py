@@ -34,9 +34,7 @@ def spaced(denoiser: Denoiser, row: Sampler, n: int, *, shift: float = 1.0, inte
         ValueError: two times are rounded to the same index.
     """
     path = denoiser.path
-    start, end = ends(denoiser, row)
-    if row.solver.semilinear:
-        end = 1.0
+    start, end = ends(denoiser, row, both_ways=False)
     if shift != 1.0:
         shifted = Shifted(path, -math.log(shift))
         first, last = (shifted.time(path.log_snr(t)) for t in (start, end))

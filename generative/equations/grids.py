@@ -1,9 +1,19 @@
 """Grids: functions from a path and a number of steps to increasing times, noise to data.
 
-`uniform` and `quadratic` are spaced in t, `log_snr` in λ = log(α/σ), `karras` in (σ/α)^{1/ρ}. Where an end of the
-path has an infinite log-SNR the last two cannot reach it by their own spacing: the spacing then runs between
-σ/α = 80 and σ/α = 0.002 (EDM's bounds), the noisiest time is moved to the end itself, and one last step goes from
-the cleanest time to the end, as EDM's does.
+`uniform` and `quadratic` are spaced in t, `log_snr` in λ = log(α/σ), and `karras` in (σ/α)^{1/ρ}. The last two cannot
+reach an end of the path with an infinite log-SNR by their own spacing. The spacing then runs between σ/α = 80 and
+σ/α = 0.002 (EDM's bounds). The noisiest time is moved to the end itself, and one last step goes from the cleanest time
+to the end, as EDM's does.
+
+Every grid is called as grid(path, n, t0=..., t1=...):
+
+    path    a `GaussianPath`
+    n       the number of steps
+    t0      the first time, where the noise is; 0 by default
+    t1      the last time, where the data are; 1 by default
+
+It returns n + 1 times, float64, of which the first and the last are exactly t0 and t1. It raises TypeError for what is
+no path, and ValueError for n < 1 and for times that do not rise or lie beyond 1.
 
 Sources: Karras et al. (2206.00364), eq. 5; Lu et al. (2206.00927), section 3.3; Song et al., DDIM (2010.02502),
 appendix D.
@@ -22,29 +32,45 @@ from ..paths import GaussianPath
 __all__ = ["karras", "log_snr", "quadratic", "uniform"]
 
 NOISIEST, CLEANEST = 80.0, 0.002
-"""σ/α where a path's own end is infinite or zero."""
+"""The levels σ/α that replace those of an end where σ/α is infinite or zero."""
 
 
 def uniform(path: GaussianPath, n: int, *, t0: float = 0.0, t1: float = 1.0) -> Tensor:
-    """n steps of equal length in t: n + 1 times, float64."""
+    """n steps of equal length in t.
+
+    Example:
+        >>> uniform(CondOT(), 4)
+        tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000], dtype=torch.float64)
+    """
     _check(path, n, t0, t1)
     return _pinned(torch.linspace(t0, t1, n + 1, dtype=torch.float64), t0, t1)
 
 
 def quadratic(path: GaussianPath, n: int, *, t0: float = 0.0, t1: float = 1.0) -> Tensor:
-    """n steps of equal length in √(1 − t), dense near the data: n + 1 times, float64."""
+    """n steps of equal length in √(1 − t), dense near the data."""
     _check(path, n, t0, t1)
     roots = torch.linspace(math.sqrt(1.0 - t0), math.sqrt(1.0 - t1), n + 1, dtype=torch.float64)
     return _pinned(1.0 - roots**2, t0, t1)
 
 
 def log_snr(path: GaussianPath, n: int, *, t0: float = 0.0, t1: float = 1.0) -> Tensor:
-    """n steps of equal length in log-SNR: n + 1 times, float64."""
+    """n steps of equal length in log-SNR."""
     return _spaced(path, n, t0, t1, forward=lambda level: -math.log(level), backward=lambda lam: lam)
 
 
 def karras(path: GaussianPath, n: int, rho: float = 7.0, *, t0: float = 0.0, t1: float = 1.0) -> Tensor:
-    """n steps of equal length in (σ/α)^{1/ρ}: n + 1 times, float64. Raises ValueError for rho < 1."""
+    """n steps of equal length in (σ/α)^{1/ρ}.
+
+    Args:
+        path: the path.
+        n: the number of steps.
+        rho: ρ, at least 1; larger values put more steps near the data.
+        t0: the first time.
+        t1: the last time.
+
+    Raises:
+        ValueError: rho < 1, or as for every grid.
+    """
     if not 1.0 <= rho < math.inf:
         raise ValueError(f"karras needs a finite rho >= 1, but got {rho}.")
     return _spaced(
@@ -62,14 +88,14 @@ def _spaced(
 ) -> Tensor:
     """Times uniformly spaced in forward(σ/α); `backward` gives λ at such a value."""
     _check(path, n, t0, t1)
-    noisiest, cleanest = float(path.half_log_snr(t0)), float(path.half_log_snr(t1))
+    noisiest, cleanest = path.half_log_snr(t0), path.half_log_snr(t1)
     appended = cleanest == math.inf
     first = NOISIEST if noisiest == -math.inf else math.exp(-noisiest)
     last = CLEANEST if appended else math.exp(-cleanest)
     if first <= last:
         raise ValueError(f"The levels of noise at t0 = {t0:g} and t1 = {t1:g} leave nothing to space; move them apart.")
     levels = torch.linspace(forward(first), forward(last), n + 1 - appended, dtype=torch.float64)
-    times = torch.as_tensor(path.time(2.0 * backward(levels)))
+    times = path.time(2.0 * backward(levels))
     return _pinned(torch.cat([times, times.new_tensor([t1])]) if appended else times, t0, t1)
 
 

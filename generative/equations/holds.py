@@ -12,8 +12,8 @@ Each of them is semilinear, d(x / S) = N dr + dW_q, in several ways: the hold na
     velocity    α + σ              α               (η = 0)        x₀-hat − ε-hat
     v           √(α² + σ²)         S atan2(α, σ)   (η = 0)        (σ x₀-hat − α ε-hat) / S
 
-x0 and eps are smooth in log r, an affine function of λ; velocity and v in r itself, which is bounded. With
-D = α' σ − α σ' the rates are S'/S, S r' and S √|q'| = σ √(2 κ λ') = √(2 κ σ D/α).
+x0 and eps are smooth functions of log r, which is an affine function of λ. velocity and v are smooth functions of r
+itself, which is bounded. With D = α' σ − α σ' the rates are S'/S, S r' and S √|q'| = σ √(2 κ λ') = √(2 κ σ D/α).
 
 Sources: Lu et al., DPM-Solver++ (2211.01095), prop. 4.1 (x0); Zhang and Chen, DEIS (2204.13902), eq. 11 (eps); Song et
 al. (2011.13456), eqs. 6 and 13 (the family).
@@ -38,7 +38,10 @@ __all__ = ["HOLDS", "X0", "Eps", "Hold", "V", "Velocity", "hold_of"]
 class Hold(Clock):
     """A row of the table: the clock of N = p x₀-hat + q ε-hat on a path.
 
-    kappa: κ = η² of the noise. in_log: whether N is interpolated in log r (True) or r; None is what suits the hold.
+    Args:
+        path: the path.
+        kappa: κ = η², the square of the noise level; 0 for the probability flow.
+        in_log: interpolate N in log r (True) or in r (False); None takes what suits the hold.
     """
 
     path: GaussianPath
@@ -47,7 +50,7 @@ class Hold(Clock):
 
     name: ClassVar[str]
     has_noise: ClassVar[bool]
-    """Whether there is a stochastic form. What has one is smooth in log r."""
+    """Whether there is a stochastic form. A hold that has one is smooth in log r."""
 
     @property
     def logarithmic(self) -> bool:
@@ -195,13 +198,20 @@ class V(Hold):
 
 
 HOLDS: dict[str, type[Hold]] = {hold.name: hold for hold in (X0, Eps, Velocity, V)}
-"""By name."""
+"""The holds by name."""
 
 
 def hold_of(path: GaussianPath, name: str, kappa: float = 0.0, in_log: bool | None = None) -> Hold:
     """The hold of that name on a path.
 
-    Raises ValueError for an unknown name, and for noise where the hold has no stochastic form.
+    Args:
+        path: the path.
+        name: "x0", "eps", "velocity" or "v".
+        kappa: κ = η², the square of the noise level.
+        in_log: interpolate in log r (True) or in r (False); None takes what suits the hold.
+
+    Raises:
+        ValueError: the name is unknown, or there is noise and the hold has no stochastic form.
     """
     if name not in HOLDS:
         raise ValueError(f"Unknown hold {name!r}; choose one of {', '.join(HOLDS)}.")

@@ -2,12 +2,13 @@
 
     x_t = α_t x₁ + σ_t x₀,      x₀ ~ source at t = 0,      x₁ ~ data at t = 1,      u_t(x) = E[α' x₁ + σ' x₀ | x_t = x]
 
-The ODE dx = u_t(x) dt carries the source to the data, whatever the coupling of x₀ and x₁ (independent, or
-`minibatch_ot`), as long as its two marginals are theirs. u minimises the mean square E ‖net(x_t, t) − (α' x₁ + σ' x₀)‖²
-over functions of (x_t, t), and it is the same whether the path is conditioned on x₁, on x₀ or on both.
+The ODE dx = u_t(x) dt carries the source to the data. x₀ and x₁ may be coupled in any way that has the right two
+marginals, independently or by `minibatch_ot`. u minimises the mean square E ‖net(x_t, t) − (α' x₁ + σ' x₀)‖² over
+functions of (x_t, t). It is the same whether the path is conditioned on x₁, on x₀ or on both.
 
-There is no score here: Tweedie's formula needs Gaussian noise, and a velocity alone says nothing of ∇ log p_t. With
-a standard normal source, coupled independently, the same velocity is that of Denoiser(net, path, predicts="velocity").
+There is no score here: Tweedie's formula needs Gaussian noise, and a velocity alone says nothing of ∇ log p_t. For a
+standard normal source that is independent of the data, the same velocity is that of
+Denoiser(net, path, predicts="velocity").
 
 Sources: Albergo et al., Stochastic Interpolants (2303.08797), section 2, with γ = 0; Liu et al., Rectified Flow
 (2209.03003); Tong et al. (2302.00482), section 3.2; Pooladian et al., Multisample Flow Matching (2304.14772).
@@ -35,10 +36,22 @@ Net = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Interpolant:
-    """x_t = α_t `data` + σ_t `source`, with the coefficients of `path`: `CondOT()` is the straight line.
+    """x_t = α_t `data` + σ_t `source`.
 
-    Raises TypeError for what is no path, and ValueError for a path whose ends are not the two samples themselves,
-    (α, σ) = (0, 1) at t = 0 and (1, 0) at t = 1.
+    Args:
+        path: the path with the coefficients α and σ; `CondOT()` is the straight line. Its ends must be the two samples
+            themselves, (α, σ) = (0, 1) at t = 0 and (1, 0) at t = 1.
+
+    Raises:
+        TypeError: `path` is no path.
+        ValueError: the path has other ends.
+
+    Example:
+        >>> line, source, data = Interpolant(CondOT()), torch.zeros(1, 2), torch.tensor([[4.0, 8.0]])
+        >>> line.state(torch.tensor([0.25]), source, data)
+        tensor([[1., 2.]])
+        >>> solve(line.flow(lambda x, t: data - source), source, [0.0, 1.0], Euler()).x
+        tensor([[4., 8.]])
     """
 
     path: GaussianPath
@@ -47,7 +60,7 @@ class Interpolant:
         if not isinstance(self.path, GaussianPath):
             raise TypeError(f"Interpolant needs a path, but got a {type(self.path).__name__}; write CondOT().")
         for t in (0.0, 1.0):
-            alpha, sigma = float(self.path.alpha(t)), float(self.path.sigma(t))
+            alpha, sigma = self.path.alpha(t), self.path.sigma(t)
             if math.hypot(alpha - t, sigma - (1.0 - t)) > 1e-12:
                 raise ValueError(
                     f"{self.path} has alpha = {alpha:g} and sigma = {sigma:g} at t = {t:g}, but an interpolant needs "
@@ -55,27 +68,53 @@ class Interpolant:
                 )
 
     def state(self, t: Tensor, source: Tensor, data: Tensor) -> Tensor:
-        """x_t, of shape (B, ...), for pairs of shape (B, ...) and times of shape (B,). Raises ValueError for others."""
+        """x_t of each pair.
+
+        Args:
+            t: the times, (B,).
+            source: the samples at t = 0, (B, ...).
+            data: the samples at t = 1, (B, ...).
+
+        Returns:
+            The states, (B, ...).
+
+        Raises:
+            ValueError: source and data have different shapes.
+        """
         _check_pairs(source, data)
         return per_sample(self.path.alpha(t), data) * data + per_sample(self.path.sigma(t), source) * source
 
     def velocity(self, t: Tensor, source: Tensor, data: Tensor) -> Tensor:
-        """α' data + σ' source, the velocity of each pair, of the shape (B, ...). Raises ValueError as `state`."""
+        """α' data + σ' source, the velocity of each pair, (B, ...); arguments and errors as for `state`."""
         _check_pairs(source, data)
         return per_sample(self.path.d_alpha(t), data) * data + per_sample(self.path.d_sigma(t), source) * source
 
     def loss(self, net: Net, source: Tensor, data: Tensor, *, generator: Generator | None = None) -> Tensor:
-        """The mean square above per dimension, a scalar, with one stratified time a pair (source[i], data[i]).
+        """The mean square of net(x_t, t) − (α' data + σ' source), with one stratified time a pair.
 
-        net(x, t): x of shape (B, ...), t of shape (B,). Two independent batches are the independent coupling; for
-        optimal transport write loss(net, source, data[minibatch_ot(source, data)]).
+        Args:
+            net: the network, net(x, t) with x of shape (B, ...) and t of shape (B,).
+            source: the samples at t = 0, (B, ...).
+            data: the samples at t = 1, (B, ...). Two independent batches are coupled independently; for optimal
+                transport give data[minibatch_ot(source, data)].
+            generator: draws the times; torch's default one if None.
+
+        Returns:
+            The mean over pairs and components, a scalar.
+
+        Raises:
+            ValueError: source and data have different shapes.
         """
         t = stratified(len(data), generator, like=data)
         error = net(self.state(t, source, data), t) - self.velocity(t, source, data)
         return error.square().mean()
 
     def flow(self, net: Net) -> ODE:
-        """dx/dt = net(x, t), from the source at t = 0 to the data at t = 1."""
+        """The equation dx/dt = net(x, t), from the source at t = 0 to the data at t = 1.
+
+        Args:
+            net: the network, net(x, t) with x of shape (B, ...) and t of shape (B,).
+        """
         return ODE(_Velocity(net))
 
     def __getattr__(self, name: str) -> NoReturn:
@@ -99,13 +138,27 @@ class _Velocity(Field):
 
 
 def minibatch_ot(source: Tensor, data: Tensor) -> Tensor:
-    """The permutation with the least Σ_i ‖source[i] − data[permutation[i]]‖², int64 of shape (B,), on data's device.
+    """The permutation with the least Σ_i ‖source[i] − data[permutation[i]]‖².
 
-    It couples two batches of shape (B, ...) so that the lines between the pairs are short and cross less. In one
-    dimension both come out in the same order. The cost is O(B³), on the CPU. Batch by batch it is not the optimal
-    transport of the two laws, but its marginals are right, so that the flow still arrives at the data.
+    It couples two batches so that the lines between the pairs are short and cross less. In one dimension it sorts both
+    batches alike. It takes O(B³) operations on the CPU. Optimal transport within batches is not that of the two laws,
+    but its marginals are right, so that the flow still arrives at the data.
 
-    Raises ValueError for batches of different shapes. Source: Tong et al. (2302.00482), section 3.2.3.
+    Args:
+        source: the samples at t = 0, (B, ...).
+        data: the samples at t = 1, (B, ...).
+
+    Returns:
+        The permutation, int64 (B,), on the device of the data.
+
+    Raises:
+        ValueError: source and data have different shapes.
+
+    Source: Tong et al. (2302.00482), section 3.2.3.
+
+    Example:
+        >>> minibatch_ot(torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([[9.0], [7.0], [8.0]]))
+        tensor([1, 2, 0])
     """
     _check_pairs(source, data)
     left, right = (batch.detach().reshape(len(batch), -1).double() for batch in (source, data))

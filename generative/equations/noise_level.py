@@ -2,17 +2,18 @@
 
     dx = [velocity + ½ g² score] dt + g dW,        velocity = α' x₀ + σ' ε,  score = −ε/σ,
 
-so that the drift is one combination of x₀-hat and ε-hat. g = 0 is the probability flow, g² = 2 σ² λ' the reversal of
-noising, `reverse_sde(denoiser)`.
+so that the drift is one combination of x₀-hat and ε-hat. g = 0 is the probability flow. g² = 2 σ² λ' is the reversal
+of noising, `reverse_sde(denoiser)`.
 
-In exact arithmetic any g will do; steps of Euler and Maruyama it may blow up. On data of deviation s the drift
-contracts at the rate
+The exact solution has the right marginals for any g, but Euler-Maruyama steps may blow up. On data of standard
+deviation s the drift contracts at the rate
 
     ρ = (g² − V')/(2 V),        V = α² s² + σ²,
 
-and a step h multiplies errors by 1 − h ρ: it is stable where h ρ ≤ 2. At a point (s = 0), as on a data set, that is
-h (g²/(2 σ²) − σ'/σ) ≤ 2, and if g² does not vanish like σ no grid is fine enough: as the steps get smaller, a constant
-g makes things worse. Such a g is refused, as is one that is negative or not finite, with the interval that is safe.
+and a step h multiplies errors by 1 − h ρ: it is stable if h ρ ≤ 2. For data at points (s = 0), such as a data set, the
+condition is h (g²/(2 σ²) − σ'/σ) ≤ 2. If g² does not vanish like σ, no grid is fine enough: with a constant g shorter
+steps make things worse. Such a g is refused, and the error names the safe interval. A g that is negative or not finite
+is refused, too.
 
 Sources: Song et al. (2011.13456); Albergo et al. (2303.08797), corollary 2.10; Ma et al., SiT (2401.08740), section 3;
 Karras et al. (2206.00364), appendix B.
@@ -30,45 +31,73 @@ from torch import Tensor
 
 from ...solvers import SDE, Field, Time
 from ..denoiser import Denoiser
-from ..paths import GaussianPath, Real, ratio, sin, sqrt
+from ..paths import GaussianPath, Real, Scalar, ratio, sin, sqrt
 
 __all__ = ["constant", "diffusion_sde", "power_of_sigma", "reversal", "safe_interval", "sine"]
 
 NoiseLevel = Callable[[Any], Any]
-"""g(t), of a float t in (t0, t1)."""
+"""g(t), a function of a float t in (t0, t1)."""
 
 STABLE = 2.0 * (1.0 + 1e-9)
 """The largest h ρ, with room for rounding."""
 
 
-def constant(level: float) -> NoiseLevel:
+@dataclass(frozen=True)
+class constant:
     """g = level."""
-    _check_level(level)
-    return lambda t: level
+
+    level: float
+
+    def __post_init__(self) -> None:
+        _check_level(self.level)
+
+    def __call__(self, t: Scalar) -> float:
+        return self.level
 
 
-def reversal(path: GaussianPath, eta: float = 1.0) -> NoiseLevel:
-    """g = η σ √(2 λ'): that of `reverse_sde(denoiser, eta)`. Infinite where α = 0."""
-    _check_level(eta)
+@dataclass(frozen=True)
+class reversal:
+    """g = η σ √(2 λ'), the level of `reverse_sde(denoiser, eta)`. It is infinite where α = 0."""
 
-    def g(t: Real) -> Real:
-        alpha, sigma = path.alpha(t), path.sigma(t)
-        rotation = path.d_alpha(t) * sigma - alpha * path.d_sigma(t)  # α σ λ'
-        return eta * sqrt(2.0 * ratio(sigma * rotation, alpha))
+    path: GaussianPath
+    eta: float = 1.0
 
-    return g
+    def __post_init__(self) -> None:
+        _check_level(self.eta)
+
+    def __call__(self, t: Real) -> Real:
+        alpha, sigma = self.path.alpha(t), self.path.sigma(t)
+        rotation = self.path.d_alpha(t) * sigma - alpha * self.path.d_sigma(t)  # α σ λ'
+        return self.eta * sqrt(2.0 * ratio(sigma * rotation, alpha))
 
 
-def power_of_sigma(path: GaussianPath, level: float, power: float = 1.0) -> NoiseLevel:
+@dataclass(frozen=True)
+class power_of_sigma:
     """g = level σ^power. With power = 1 the rate ½ level² of the noise is constant; with ½ g² is SiT's w = σ."""
-    _check_level(level)
-    return lambda t: level * path.sigma(t) ** power
+
+    path: GaussianPath
+    level: float
+    power: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_level(self.level)
+
+    def __call__(self, t: Real) -> Real:
+        g: Real = self.level * self.path.sigma(t) ** self.power
+        return g
 
 
-def sine(level: float) -> NoiseLevel:
+@dataclass(frozen=True)
+class sine:
     """g = level sin(π t): SiT's w = sin²(π t), which vanishes at both ends."""
-    _check_level(level)
-    return lambda t: level * sin(math.pi * t)
+
+    level: float
+
+    def __post_init__(self) -> None:
+        _check_level(self.level)
+
+    def __call__(self, t: Real) -> Real:
+        return self.level * sin(math.pi * t)
 
 
 def _check_level(level: float) -> None:
@@ -77,17 +106,17 @@ def _check_level(level: float) -> None:
 
 
 def _rate(path: GaussianPath, g: NoiseLevel, t: float, spread: float) -> float:
-    """ρ at t. Raises ValueError for a g that is negative or not finite there."""
+    """ρ at t. Raises ValueError if g is negative or not finite there."""
     try:
         value = float(g(t))
     except (ArithmeticError, ValueError):  # what Python's division and roots raise where a tensor is infinite or nan
         value = math.nan
     if not 0.0 <= value < math.inf:
         raise ValueError(f"g must be finite and not negative, but is {value:g} at t = {t:g}; change it, or t0 and t1.")
-    alpha, sigma = float(path.alpha(t)), float(path.sigma(t))
+    alpha, sigma = path.alpha(t), path.sigma(t)
     variance = (alpha * spread) ** 2 + sigma**2
-    slope = 2.0 * (alpha * float(path.d_alpha(t)) * spread**2 + sigma * float(path.d_sigma(t)))
-    return float(ratio(value**2 - slope, 2.0 * variance))
+    slope = 2.0 * (alpha * path.d_alpha(t) * spread**2 + sigma * path.d_sigma(t))
+    return ratio(value**2 - slope, 2.0 * variance)
 
 
 def _starts(t0: float, t1: float) -> list[float]:
@@ -101,11 +130,29 @@ def _starts(t0: float, t1: float) -> list[float]:
 def safe_interval(
     path: GaussianPath, g: NoiseLevel, step: float, t0: float = 0.0, t1: float = 1.0, *, spread: float = 0.0
 ) -> tuple[float, float]:
-    """(low, high): the longest part of [t0, t1] on which Euler-Maruyama steps up to this length are stable.
+    """The longest part of [t0, t1] on which Euler-Maruyama steps up to a given length are stable.
 
-    Every step starts at a time with step · ρ ≤ 2; the last one may end later. spread: s, the least deviation of the
-    data in any direction; 0 is right for any data. Found on a fine grid, its ends by bisection. Raises ValueError for a
-    step that is not positive, and where no time is safe.
+    Every step starts at a time with step · ρ ≤ 2; the last one may end later. The interval is found on a fine grid, and
+    its ends by bisection.
+
+    Args:
+        path: the path.
+        g: the noise level, a function of a float t.
+        step: the longest step.
+        t0: the first time.
+        t1: the last time.
+        spread: s, the least standard deviation of the data in any direction; 0 is right for any data.
+
+    Returns:
+        The two ends of the interval.
+
+    Raises:
+        ValueError: the step is not positive, or no time is safe.
+
+    Example:
+        >>> low, high = safe_interval(CondOT(), constant(1.0), step=0.02)
+        >>> low, round(high, 3)
+        (0.0, 0.944)
     """
     if not 0.0 < step < math.inf:
         raise ValueError(f"safe_interval needs a positive step, but got {step}.")
@@ -151,14 +198,32 @@ def diffusion_sde(
     step: float | None = None,
     spread: float = 0.0,
 ) -> SDE:
-    """The equation of noise level g on [t0, t1], with additive noise: for `EulerMaruyama`, `SRA1`, …
+    """The equation of noise level g on [t0, t1], with additive noise: for `EulerMaruyama`, `SRA1` and their like.
 
-    g: a function of a float t. step: the longest step that you will take; with it the stability of every step is
-    checked, without it only that the drift does not blow up towards t1. spread: as in `safe_interval`.
+    A call of the drift is one evaluation of the network. At σ = 0 there is no score. A method that evaluates the drift
+    at t1 needs a t1 < 1; `EulerMaruyama` does not evaluate it there.
 
-    A call of the drift is one evaluation of the network. At σ = 0 there is no score: methods that evaluate there, as
-    `EulerMaruyama` does not at t1, need a t1 < 1. Raises ValueError for a g that is negative or not finite in
-    [t0, t1), a drift that no step can follow, and for a network whose prediction has no score at t0.
+    Args:
+        denoiser: the network; it may be guided.
+        g: the noise level, a function of a float t.
+        t0: the first time.
+        t1: the last time.
+        step: the longest step that will be taken. With it the stability of every step is checked; without it only that
+            the drift does not blow up towards t1.
+        spread: s, the least standard deviation of the data in any direction; 0 is right for any data.
+
+    Returns:
+        An equation for `solve`, on states of shape (B, ...).
+
+    Raises:
+        ValueError: g is negative or not finite in [t0, t1), no step can follow the drift, steps of that length are not
+            stable, or the network's prediction has no score at t0.
+
+    Example:
+        >>> denoiser = Denoiser(lambda x, time: torch.zeros_like(x), CondOT(), predicts="x0")
+        >>> equation = diffusion_sde(denoiser, sine(1.0))
+        >>> solve(equation, torch.ones(4, 2), grids.uniform(CondOT(), 50), EulerMaruyama(), WhiteNoise(0)).x.shape
+        torch.Size([4, 2])
     """
     path = denoiser.path
     _check_interval(t0, t1)
@@ -179,7 +244,7 @@ def diffusion_sde(
             f"{t1:g}; give these as t0 and t1, or take steps of {_stable_step(rates, step, t1):.3g}."
         )
     denoiser.conversion_to(*_row(path, g, t0), t0)  # raises where the prediction does not determine the drift
-    return SDE(_Drift(denoiser, g), lambda t, x: float(g(t)), noise="additive")
+    return SDE(_Drift(denoiser, g), _Diffusion(g), noise="additive")
 
 
 def _stable_step(rates: dict[float, float], step: float, t1: float) -> float:
@@ -217,3 +282,13 @@ class _Drift(Field):
 
     def of_rows(self, index: Tensor) -> _Drift:
         return replace(self, denoiser=self.denoiser.of_rows(index))
+
+
+@dataclass(frozen=True)
+class _Diffusion:
+    """g."""
+
+    g: NoiseLevel
+
+    def __call__(self, t: float, x: Tensor) -> float:
+        return float(self.g(t))

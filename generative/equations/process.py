@@ -3,8 +3,8 @@
     flow           the probability flow, dx/dt = α' x₀-hat + σ' ε-hat
     reverse_sde    one stochastic equation for every η, with the marginals of the path; η = 1 reverses the noising
 
-Both are semilinear, d(x / S) = N dr + dW_q, in several ways: `hold` names the quantity N = p x₀-hat + q ε-hat that
-exponential solvers interpolate. The table of holds is in `holds`.
+Both are semilinear, d(x / S) = N dr + dW_q, in several ways. The argument `hold` names the quantity
+N = p x₀-hat + q ε-hat that exponential solvers interpolate. The module `holds` has the table.
 
 Sources: Song et al. (2011.13456), eqs. 6 and 13; Karras et al. (2206.00364), eq. 6; Albergo et al. (2303.08797).
 """
@@ -70,6 +70,11 @@ def flow(denoiser: Denoiser, hold: str = "velocity", *, logarithmic: bool | None
 
     Raises:
         ValueError: the hold is unknown.
+
+    Example:
+        >>> denoiser = Denoiser(lambda x, time: torch.zeros_like(x), CondOT(), predicts="x0")
+        >>> solve(flow(denoiser), torch.ones(1, 2), [0.0, 0.25, 0.5], ExponentialAdams(1)).x  # x_t = σ_t x_0
+        tensor([[0.5000, 0.5000]])
     """
     return _semilinear(denoiser, hold_of(denoiser.path, hold, 0.0, logarithmic))
 

@@ -1,10 +1,11 @@
 """The change of variables along a solved flow: the solution first, then the divergence at nodes on it.
 
-Nothing in the flow depends on its divergence, which along the solution is a smooth function of time: its integral takes
-a few well-placed nodes, not every stage of every step.
+The flow does not depend on its divergence. Along the solution the divergence is a smooth function of time, so that its
+integral needs a few well-placed nodes, and not every stage of every step.
 
-    grid        every time is a node; weights through the nearest six (`composite`); the error from every second time
-    adaptive    Clenshaw-Curtis nodes, twice as many until those that are added say nothing new, for each sample apart
+    grid        every time is a node, with weights through the nearest six (`composite`); every second time gives the
+                error
+    adaptive    the number of Clenshaw-Curtis nodes is doubled until the integral converges, for each sample apart
 """
 
 from __future__ import annotations
@@ -25,29 +26,36 @@ from .quadrature import clenshaw_curtis, composite, refinement
 __all__ = ["AlongFlow"]
 
 FEWEST, SAVED, MOST = 8, 128, 512
-"""Intervals of adaptive quadrature: where it starts, whose nodes the first solution passes, where it gives up."""
+"""Numbers of intervals of adaptive quadrature: the first, the one whose nodes the first solution saves, the last."""
 POINTS = 6
-"""Nodes through which the polynomial of an interval of a grid goes."""
+"""The number of nodes through which the polynomial of an interval of a grid goes."""
 
 
 class AlongFlow:
-    """Samples that are computed together, and what they took."""
+    """A solution for samples that are computed together, with its account: evaluations, products, rejected steps.
+
+    Args:
+        change: the change of variables of these samples.
+        x: the samples, (B, ...), at the first time.
+        steps: the grid, or the tolerances.
+        solver: the solver of the flow.
+    """
 
     def __init__(self, change: ChangeOfVariables, x: Tensor, steps: Grid | Adaptive, solver: Solver) -> None:
         self.change, self.x, self.steps, self.solver = change, x, steps, solver
-        self.start, self.end = (float(clock(change.path, t)) for t in (steps.t0, steps.t1))
+        self.start, self.end = (clock(change.path, t) for t in (steps.t0, steps.t1))
         self.to_noise = steps.t1 < steps.t0
         self.all = torch.arange(len(x))
         self.spent, self.products = torch.zeros(2, len(x), dtype=torch.int64)
         self.rejected = self.depth = 0
 
     def solved(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The estimates of log p(x), (B, k), the other end, (B, …), and the error of the first, (B,)."""
+        """k estimates of log p(x), (B, k), the state at the other end, (B, …), and an estimate of the error, (B,)."""
         return self.on_grid(self.steps) if isinstance(self.steps, Grid) else self.adaptively(self.steps)
 
     def on_grid(self, grid: Grid) -> tuple[Tensor, Tensor, Tensor]:
-        """From every time, and again from every second one."""
-        r = torch.as_tensor(clock(self.change.path, torch.tensor(grid.times, dtype=torch.float64)))
+        """As `solved`, from every time of the grid; the error follows from every second time."""
+        r = clock(self.change.path, torch.tensor(grid.times, dtype=torch.float64))
 
         def once(r: Tensor) -> tuple[Tensor, Tensor]:
             states = self.flow(r, r, self.all)
@@ -60,11 +68,12 @@ class AlongFlow:
         return values, end, (values - coarse).mean(1).abs() / (2.0 ** min(self.solver.order, POINTS) - 1.0)
 
     def adaptively(self, steps: Adaptive) -> tuple[Tensor, Tensor, Tensor]:
-        """With nodes that are doubled until the integral holds still.
+        """As `solved`, with nodes whose number is doubled until the integral converges.
 
-        Δ_n is the difference of n intervals from n/2, without cancellation (`deviation`). Where the error is squared
-        with every doubling, as for analytic functions, that of n is Δ_n (Δ_n/Δ_{n/2})², and no more is taken for it
-        than Δ_n. That of the solution shows beside one of 2^p times the tolerance, on the fewest nodes.
+        Δ_n is the difference between the integrals with n and with n/2 intervals, without cancellation (`deviation`).
+        For analytic functions every doubling squares the error, so that the error with n intervals is
+        Δ_n (Δ_n/Δ_{n/2})². At most Δ_n is taken for it. The error of the solution follows from a second solution with
+        2^p times the tolerance, on the fewest nodes.
         """
         tolerance, ratio = self.change.dim * (steps.rtol + steps.atol), 2.0**self.solver.order
         states = self.flow(self.within(steps, 1.0), self.nodes(SAVED), self.all)
@@ -94,31 +103,32 @@ class AlongFlow:
         return values, end, error + of_solution
 
     def within(self, steps: Adaptive, factor: float) -> Adaptive:
-        """`factor` times the tolerances, in the clock, for each sample apart if the solver can."""
+        """The same interval in the clock, with `factor` times the tolerances, for each sample apart where possible."""
         rtol, atol = factor * steps.rtol, factor * steps.atol
         alone = steps.per_sample or self.solver.timewise
         return Adaptive(self.start, self.end, rtol=rtol, atol=atol, per_sample=alone, control=steps.control)
 
     def nodes(self, n: int) -> Tensor:
-        """Those of n intervals, from the start to the end."""
+        """The n + 1 Clenshaw-Curtis nodes of n intervals, from the start to the end: float64."""
         r = self.start + (self.end - self.start) * torch.from_numpy(clenshaw_curtis(n)[0])
         r[0], r[-1] = self.start, self.end
         return r
 
     def weights(self, n: int) -> Array:
+        """The weights of these nodes."""
         weights: Array = (self.end - self.start) * clenshaw_curtis(n)[1]
         return weights
 
     def deviation(self, traces: Tensor, added: Tensor) -> Tensor:
-        """Σ w_i |f − p| of the nodes that are added to n, with p the polynomial through the traces at n: (B,)."""
+        """Σ w_i |f − p| over the nodes that are added to n, with p the polynomial through the n + 1 traces: (B,)."""
         n = len(added)
         expected = torch.einsum("mn,nb->mb", torch.from_numpy(refinement(n)).to(traces), traces.mean(2))
         weights = torch.from_numpy(self.weights(2 * n)[1::2]).to(traces)
         return torch.einsum("m,mb->b", weights, (added.mean(2) - expected).abs()).abs()
 
     def flow(self, times: Adaptive | Tensor, nodes: Tensor, rows: Tensor) -> Tensor:
-        """z of these samples at the nodes, (n, B, …), of which the last is the end."""
-        z = self.x[rows.to(self.x.device)] / float(scale(self.change.path, self.steps.t0))
+        """The states z of these samples at n nodes, (n, B, …); the last one is the end."""
+        z = self.x[rows.to(self.x.device)] / scale(self.change.path, self.steps.t0)
         solution = solve(self.change.of_rows(rows).flow(), z, times, self.solver, save=nodes)
         self.spent[rows] += solution.nfe.per_sample
         self.rejected += solution.nfe.rejected
@@ -126,10 +136,10 @@ class AlongFlow:
         return cast(Tensor, solution.xs)
 
     def traces(self, r: Tensor, z: Tensor, rows: Tensor) -> Tensor:
-        """The integrand at the nodes r (n,) on the states z (n, B, …): (n, B, k)."""
+        """k estimates of the integrand at the nodes r, (n,), and the states z, (n, B, …): (n, B, k)."""
         each, samples = r.repeat_interleave(len(rows)), rows.repeat(len(r))
         path = self.change.path
-        size = torch.as_tensor(scale(path, time_of(path, each)))
+        size = scale(path, time_of(path, each))
         points = z.flatten(0, 1)
         found, spent = self.change.integrand(each, per_sample(size, points) * points, samples)
         taken = spent.reshape(len(r), -1).sum(0)
@@ -140,14 +150,14 @@ class AlongFlow:
     def values(
         self, end: Tensor, weights: Array, traces: Tensor, rows: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The estimates of log p(x), (B, k), and x at the other end, from z there."""
+        """k estimates of log p(x), (B, k), and x at the other end, (B, …), from z there."""
         steps, change = self.steps, self.change
         x = self.x if rows is None else self.x[rows.to(self.x.device)]
-        other = float(scale(change.path, steps.t1)) * end
+        other = scale(change.path, steps.t1) * end
         along = torch.einsum("n,nbk->bk", torch.from_numpy(weights).to(traces), traces)
         changed = change.reference(steps.t0, steps.t1) + along
         noise, sign = (other, 1.0) if self.to_noise else (x, -1.0)
-        return _normal(noise, float(change.path.sigma(min(steps.t0, steps.t1)))) + sign * changed, other
+        return _normal(noise, change.path.sigma(min(steps.t0, steps.t1))) + sign * changed, other
 
 
 def _normal(x: Tensor, sigma: float) -> Tensor:

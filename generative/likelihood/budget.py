@@ -1,17 +1,17 @@
 """A budget of evaluations, divided between the steps of a solution and the probes of a trace.
 
-A value with n steps, of e(n) evaluations, and traces of m products at their ends takes, with half of it again for the
-estimate of the error,
+A value has n steps, which take e(n) evaluations, and a trace of m products at each end of a step. The estimate of the
+error does the same again with half as many steps. Together they take
 
     c(n, m) = e(n) + (n + 1)(1 + m) + e(n₂) + (n₂ + 1)(1 + m),        n₂ = ⌈n/2⌉,
 
-evaluations and products, and 2 + m more where the mismatch of the prior is estimated. A trial with n₀ steps and k₀
-probes, on samples that the model makes itself, shows the error δ₀ of n₀ steps and the variance s² of one probe, from
-which
+evaluations and products, and 2 + m more if the mismatch of the prior is estimated. A trial with n₀ steps and k₀ probes
+on samples of the model shows the error δ₀ of n₀ steps and the variance s² of one probe. The expected error e with k
+probes is
 
-    e² = δ₀² (n₀/n)^{2p} + s²/k
+    e² = δ₀² (n₀/n)^{2p} + s²/k,
 
-is expected of k probes, and no variance of all d directions. The pair with the least e within the budget is taken.
+without the second term for an exact trace. The pair with the least e within the budget is taken.
 """
 
 from __future__ import annotations
@@ -26,7 +26,14 @@ FEWEST_STEPS = 4
 
 
 class Division(NamedTuple):
-    """trace: "exact" or "hutchinson", with so many probes. error: the rms that is expected, in nats."""
+    """How a budget is divided.
+
+    Attributes:
+        steps: the number of steps.
+        trace: "exact" or "hutchinson".
+        probes: the number of probes.
+        error: the expected root mean square error, in nats.
+    """
 
     steps: int
     trace: str
@@ -35,14 +42,20 @@ class Division(NamedTuple):
 
 
 class Price(NamedTuple):
-    """solver: of the flow. branches: evaluations in one call of the denoiser. mismatch: whether the prior has one."""
+    """What a value costs.
+
+    Attributes:
+        solver: the solver of the flow.
+        branches: the evaluations in one call of the denoiser.
+        mismatch: whether the mismatch of the prior is estimated.
+    """
 
     solver: ExponentialAdams
     branches: int = 1
     mismatch: bool = False
 
     def of(self, n: int, products: int) -> int:
-        """c(n, m)."""
+        """c(n, m) for n steps and m products."""
         counts = (n, -(-n // 2))
         calls = sum(self.solver.evaluations(steps) + (steps + 1) * (1 + products) for steps in counts)
         return self.branches * (calls + self.mismatch * (2 + products))
@@ -51,9 +64,18 @@ class Price(NamedTuple):
 def divide(
     nfe: int, dim: int, price: Price, *, trial_steps: int, trial_error: float, variance: float
 ) -> Division:
-    """The best division of `nfe`.
+    """The best division of a budget.
 
-    Raises ValueError for a budget that is too small for one probe on the fewest steps.
+    Args:
+        nfe: the evaluations and products that a sample may take.
+        dim: d, the number of components of a sample.
+        price: what a value costs.
+        trial_steps: n₀, the number of steps of the trial.
+        trial_error: δ₀, the error of the trial, in nats.
+        variance: s², the variance of one probe, in nats².
+
+    Raises:
+        ValueError: the budget is too small for one probe on the fewest steps.
     """
     options = [("exact", 1, 0.0), *(("hutchinson", k, variance / k) for k in range(1, dim))]
     found = []

@@ -5,12 +5,12 @@ In the clock r = α/(α + σ), with z = x / S, S = α + σ,
     dz/dr = N = x₀-hat − ε-hat,
     log |det dx_end/dx_start| = (d/2) log(v_end/v_start) + ∫ S tr(∂N/∂x − n I) dr,      v = α² + σ²,  n = (α − σ)/v.
 
-v and n belong to the flow of N(0, I), whose divergence is integrated in closed form; the trace that is left vanishes at
+v and n belong to the flow of N(0, I), whose divergence is integrated in closed form. The remaining trace vanishes at
 the noise end, whatever the data are. z, N and the integrand are finite at both ends of every path.
 
-The products vᵀ ∂N/∂x are those of reverse mode, many at once: on the shipped networks they take little more than half
-the time of as many products ∂N/∂x · v in forward mode, the network is evaluated once for all of them, and every network
-has them.
+The products vᵀ ∂N/∂x are computed in reverse mode, many at once. On the shipped networks they take little more than
+half the time of as many products ∂N/∂x · v in forward mode. The network is evaluated once for all of them, and every
+network has a reverse mode.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def clock(path: GaussianPath, t: Real) -> Real:
 
 
 def time_of(path: GaussianPath, r: Real) -> Real:
-    """The t with that r."""
+    """The t at which the clock shows r."""
     return path.time(2.0 * (log(r) - log(1.0 - r)))
 
 
 def even_times(path: GaussianPath, n: int) -> Tensor:
     """n steps of equal length in the clock, from noise to data: n + 1 times, float64."""
-    r = torch.linspace(float(clock(path, 0.0)), float(clock(path, 1.0)), n + 1, dtype=torch.float64)
-    t = torch.as_tensor(time_of(path, r))
+    r = torch.linspace(clock(path, 0.0), clock(path, 1.0), n + 1, dtype=torch.float64)
+    t = time_of(path, r)
     t[0], t[-1] = 0.0, 1.0
     return t
 
@@ -72,7 +72,13 @@ class _InClock(Field):
 
 @dataclass(frozen=True)
 class ChangeOfVariables:
-    """Of samples of one shape, with an estimator of the trace for them."""
+    """The change of variables of samples of one shape.
+
+    Args:
+        denoiser: the network.
+        trace: the estimator of the trace for these samples.
+        shape: the shape of a sample.
+    """
 
     denoiser: Denoiser
     trace: Trace
@@ -90,18 +96,24 @@ class ChangeOfVariables:
         return replace(self, denoiser=self.denoiser.of_rows(index), trace=self.trace.of_rows(index))
 
     def reference(self, start: float, end: float) -> float:
-        """(d/2) log(v_end/v_start)."""
-        v0, v1 = (float(self.path.alpha(t) ** 2 + self.path.sigma(t) ** 2) for t in (start, end))
+        """(d/2) log(v_end/v_start), the part of the flow of N(0, I)."""
+        v0, v1 = (self.path.alpha(t) ** 2 + self.path.sigma(t) ** 2 for t in (start, end))
         return 0.5 * self.dim * math.log(v1 / v0)
 
     def flow(self) -> Semilinear:
-        """dz/dr = N, for z of shape (B, …)."""
+        """The equation dz/dr = N, for z of shape (B, …)."""
         return Semilinear(_InClock(self.denoiser), PlainClock())
 
     def integrand(self, r: Tensor, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """S tr(∂N/∂x − n I) at points x (P, …) of the samples `rows` (P,) at r (P,), float64: (P, k).
+        """S tr(∂N/∂x − n I) at several points.
 
-        And the evaluations of the network that each took, int64 (P,).
+        Args:
+            r: what the clock shows at the points, float64 (P,).
+            x: the points, (P, ...).
+            rows: the samples that they belong to, int64 (P,).
+
+        Returns:
+            k estimates of the integrand, float64 (P, k), and the evaluations that each point took, int64 (P,).
         """
         found, spent = [], []
         for some in torch.split(torch.arange(len(x)), self.trace.points):
@@ -116,13 +128,23 @@ class ChangeOfVariables:
         return torch.cat(found), torch.cat(spent)
 
     def prior_mismatch(self, x: Tensor, t: float) -> tuple[Tensor, int]:
-        """log p_t(x) − log N(x; 0, σ² I) of the noised data, (B,), and what a call of the network took of each.
+        """log p_t(x) − log N(x; 0, σ² I) of the noised data, to second order in a = α/σ.
 
-        With a = α/σ, log E exp(a x·x₀/σ − a² |x₀|²/2) = a m·x/σ + (a²/2) (xᵀ C x/σ² − |m|² − tr C) + O(a³) of the
-        data's mean m and covariance C, which the network knows: x₀-hat(x) = m + a C x/σ + O(a²). It takes one call at
-        0, and at x what a trace takes; none where α = 0.
+        Let m be the mean and C the covariance of the data. Then
+
+            log E exp(a x·x₀/σ − a² |x₀|²/2) = a m·x/σ + (a²/2) (xᵀ C x/σ² − |m|² − tr C) + O(a³).
+
+        The network knows both, x₀-hat(x) = m + a C x/σ + O(a²). It is called once at 0, and at x as for a trace; not at
+        all where α = 0.
+
+        Args:
+            x: the states at the noise end, (B, ...).
+            t: the time there.
+
+        Returns:
+            The mismatch in nats, float64 (B,), and the evaluations of one call; 0 if there was none.
         """
-        alpha, sigma = float(self.path.alpha(t)), float(self.path.sigma(t))
+        alpha, sigma = self.path.alpha(t), self.path.sigma(t)
         if alpha == 0.0:
             return x.new_zeros(len(x), dtype=torch.float64), 0
         flat = x.flatten(1)
@@ -134,7 +156,7 @@ class ChangeOfVariables:
         return linear - constant, int(self.denoiser.evaluations(t))
 
     def linearised(self, row: tuple[Scalar, Scalar], t: Scalar, x: Tensor, unit: Scalar) -> tuple[Tensor, Products]:
-        """p x₀-hat + q ε-hat at x (B, d), and the products vᵀ J of its derivative J there, less `unit` vᵀ."""
+        """p x₀-hat + q ε-hat at x, (B, d), and the products vᵀ (J − unit I) with its derivative J there."""
 
         def function(flat: Tensor) -> Tensor:
             return self.denoiser.combination(*row, t, flat.reshape(-1, *self.shape)).flatten(1)

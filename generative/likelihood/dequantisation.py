@@ -1,7 +1,7 @@
 """From grey levels to a density, and back to bits.
 
-A pixel is a level k in 0 … levels − 1. It is mapped to the centre c_k of a cell of width w, and noise within the cell
-makes a continuous variable of it, x ~ q(x | k). For a density p of x, by Jensen's inequality,
+A pixel is a level k in 0 … levels − 1. It is mapped to the centre c_k of a cell of width w. Noise within the cell makes
+it a continuous variable, x ~ q(x | k). For a density p of x, by Jensen's inequality,
 
     log P(k) = log E_q [p(x) / q(x | k)]  ≥  E_q [log p(x) − log q(x | k)],
 
@@ -29,11 +29,25 @@ __all__ = ["Dequantisation"]
 class Dequantisation:
     """`levels` cells of equal width between low and high.
 
-    The cells' outer edges are `low` and `high`: [−1, 1] for x = 2 (k + u)/levels − 1. Data that were scaled to
-    k/127.5 − 1 have their *centres* at ±1: `Dequantisation.centred(256, -1.0, 1.0)`; the two differ by 0.0056 bits/dim.
-    spread: None for uniform noise, or the standard deviation of normal noise, truncated to the cell, in units of x.
+    low and high are outer edges: [−1, 1] for x = 2 (k + u)/levels − 1. Data that were scaled to k/127.5 − 1 have their
+    *centres* at ±1: `Dequantisation.centred(256, -1.0, 1.0)`. The two differ by 0.0056 bits per dimension.
 
-    Raises ValueError for fewer than two levels, low ≥ high and a spread that is not positive.
+    Args:
+        levels: the number of levels, at least 2.
+        low: the lower edge of the first cell, in units of x.
+        high: the upper edge of the last cell, in units of x.
+        spread: None for uniform noise; or the standard deviation of normal noise that is truncated to the cell, in
+            units of x.
+
+    Raises:
+        ValueError: there are fewer than two levels, low ≥ high, or the spread is not positive.
+
+    Example:
+        >>> cells = Dequantisation(4)
+        >>> cells.centre(torch.arange(4))
+        tensor([-0.7500, -0.2500,  0.2500,  0.7500], dtype=torch.float64)
+        >>> cells.level(torch.tensor([-1.0, -0.4, 0.9]))
+        tensor([0, 1, 3])
     """
 
     levels: int
@@ -51,28 +65,47 @@ class Dequantisation:
 
     @classmethod
     def centred(cls, levels: int, first: float, last: float, spread: float | None = None) -> Dequantisation:
-        """By the centres of the first and of the last cell."""
+        """The cells whose first and last centre are given.
+
+        Args:
+            levels: the number of levels, at least 2.
+            first: the centre of the first cell, in units of x.
+            last: the centre of the last cell, in units of x.
+            spread: as for the class.
+        """
         half = 0.5 * (last - first) / (levels - 1)
         return cls(levels, first - half, last + half, spread)
 
     @property
     def width(self) -> float:
-        """w."""
+        """w, the width of a cell."""
         return (self.high - self.low) / self.levels
 
     def centre(self, level: Tensor) -> Tensor:
-        """c_k, in float64 for levels of an integer dtype."""
+        """c_k, the centres of the cells of these levels; in float64 for levels of an integer dtype."""
         real = level if level.is_floating_point() else level.double()
         return self.low + (real + 0.5) * self.width
 
     def level(self, x: Tensor) -> Tensor:
-        """k of the cell that holds x, int64; beyond the edges the first or last."""
+        """k of the cell that holds x, int64; the first or the last one beyond the edges."""
         return ((x - self.low) / self.width).floor().clamp(0, self.levels - 1).long()
 
     def __call__(
         self, level: Tensor, seed: int | Sequence[int] = 0, *, dtype: torch.dtype = torch.float32
     ) -> Tensor:
-        """A draw x ~ q(x | k) for levels (B, …); sample i depends on (seed, i), or on its own seed, alone."""
+        """A draw x ~ q(x | k).
+
+        Args:
+            level: k, of an integer dtype, (B, ...).
+            seed: an int, or one int a sample. Sample i depends on (seed, i), or on its own seed, alone.
+            dtype: the dtype of x.
+
+        Returns:
+            x, of the shape of the levels.
+
+        Raises:
+            ValueError: a level is no integer in 0 … levels − 1.
+        """
         if level.is_floating_point() or (level.numel() and not 0 <= level.min() <= level.max() < self.levels):
             raise ValueError(f"Levels must be integers in 0 … {self.levels - 1}; quantise the images first.")
         uniform: Tensor = torch.special.ndtr(standard_normal(torch.empty_like(level, dtype=torch.float64), seed))
@@ -84,7 +117,7 @@ class Dequantisation:
         return (self.centre(level) + offset).to(dtype)
 
     def log_density(self, x: Tensor) -> Tensor:
-        """log q(x | k) of the cells that hold x, summed over each sample: (B,), float64."""
+        """log q(x | k) with k the levels of the cells that hold x, summed over each sample: float64 (B,)."""
         if self.spread is None:
             return x.new_full((len(x),), -x[0].numel() * math.log(self.width), dtype=torch.float64)
         distance: Tensor = (x.double() - self.centre(self.level(x))) / self.spread

@@ -2,11 +2,11 @@
 
     dx/dt = u(t, x),      log p₁(x₁) = log p₀(x₀) − ∫₀¹ ∇·u dt,      x₀ ~ N(0, σ₀² I)
 
-between noise x₀ and data x₁. The flow is solved like any other equation. Its divergence, d Jacobian-vector products at
-each time or one for each random probe, is taken at a few nodes along the solution (`along_flow`); what a linear flow
-has of it is known in closed form (`change_of_variables`).
+between noise x₀ and data x₁. The flow is solved like any other equation. Its divergence is computed at a few nodes
+along the solution (`along_flow`), at each by d products with the Jacobian, or by one for each random probe. The part of
+the divergence that a linear flow has is known in closed form (`change_of_variables`).
 
-The solution is kept in the dtype of x, integrals in float64.
+The solution has the dtype of x. Integrals are in float64.
 
 Sources: Chen et al., Neural ODEs (1806.07366), theorem 1; Grathwohl et al., FFJORD (1810.01367); Song et al.
 (2011.13456), appendix D.2; Lu et al., Maximum likelihood training for score-based ODEs (2206.08265).
@@ -36,21 +36,27 @@ __all__ = ["LogLikelihood", "log_likelihood"]
 EXACT_UP_TO = 1024
 """The dimension up to which trace="auto" computes the trace exactly."""
 NUMBERS_ON_CPU, NUMBERS_ON_DEVICE = 2**14, 2**20
-"""Numbers in a block of samples, whose states at all nodes are kept."""
+"""The numbers in a block of samples; a block keeps its states at all nodes."""
 TRIAL_SAMPLES, TRIAL_STEPS, TRIAL_PROBES = 8, 16, 8
-"""Of the trial of a budget."""
+"""The size of the trial that divides a budget."""
 
 
 @dataclass(frozen=True)
 class LogLikelihood:
-    """log p(x) and how far it may be off. Every tensor is float64, of shape (B,).
+    """log p(x), and how far it may be off. Tensors are float64 of shape (B,) unless another shape is given.
 
-    value: log p(x), in nats. probe_stderr: the standard error that random probes leave; 0 for an exact trace, nan for
-    one probe, which has no spread. discretisation: an estimate of the error of the solution and of the quadrature.
-    prior_mismatch: what to add for the density of the noised data, α₀ x + σ₀ ε, in place of the prior N(0, σ₀² I) at
-    the noise end, to second order in α₀/σ₀; it vanishes where α₀ does. nfe: evaluations of the network per sample, and
-    products with its Jacobian, `nfe.vjp`, of the sample that took most. data, latent: the two ends, of x's shape.
-    probes: the estimates of the value, (B, k), of which it is the mean.
+    Args:
+        value: log p(x), in nats.
+        probe_stderr: the standard error that random probes leave, in nats; 0 for an exact trace, and nan for one probe,
+            which has no spread.
+        discretisation: an estimate of the error of the solution and of the quadrature, in nats.
+        prior_mismatch: log p₀ − log N(0, σ₀² I) at the noise end, with p₀ the density of the noised data α₀ x + σ₀ ε,
+            to second order in α₀/σ₀, in nats. Add it to `value` to have p₀ for the prior. It vanishes where α₀ does.
+        nfe: the evaluations of the network per sample; `nfe.vjp` is the number of products with its Jacobian of the
+            sample that took most.
+        data: the end at the data, of the shape and dtype of x.
+        latent: the end at the noise, likewise.
+        probes: k estimates of the value, (B, k), of which the value is the mean.
     """
 
     value: Tensor
@@ -63,7 +69,14 @@ class LogLikelihood:
     probes: Tensor = field(repr=False)
 
     def bits_per_dim(self, dequantisation: Dequantisation) -> Tensor:
-        """The code length of the discrete images, bounded from above in expectation: (B,), bits per dimension."""
+        """An upper bound, in expectation, of the code length of the discrete images.
+
+        Args:
+            dequantisation: the map from the levels of the images to `data`.
+
+        Returns:
+            Bits per dimension, float64 (B,).
+        """
         offset = dequantisation.log_density(self.data)
         return (offset - self.value) / (self.data[0].numel() * math.log(2.0))
 
@@ -81,21 +94,38 @@ def log_likelihood(
     nfe: int | None = None,
     progress: bool = False,
 ) -> LogLikelihood:
-    """log p(x) of the density that the probability flow of `denoiser` makes of N(0, σ₀² I), for x of shape (B, …).
+    """log p(x) of the density that the probability flow of a denoiser makes of N(0, σ₀² I).
 
-    times: from data to noise; `Adaptive(1.0, 0.0, rtol=1e-4, atol=1e-4)` is the default, and asks for an error of
-    rtol + atol nats per dimension, for each sample apart; or a decreasing grid, exactly whose steps are taken.
-    Increasing times start from noise x, and the value is the log-likelihood of the data that it becomes. solver: any
-    for deterministic equations, and for adaptive times one that knows the states between its steps; by default Tsit5().
-    It solves the flow in the clock α/(α + σ), in which both ends are regular. trace: "exact", one product for each
-    dimension; "hutchinson", one for each of `probes` probes, whose `law` is "rademacher" or "gaussian"; "hutch++",
-    three for each; "auto", exact up to 1024 dimensions. seed: of the probes, which are drawn once. nfe: in place of
-    times, probes and solver, the evaluations and products that a sample may take; they are divided between steps and
-    probes so that the error is least, as a trial on a few samples of the model predicts it (`likelihood_budget`).
+    The flow is solved in the clock α/(α + σ), in which both ends are regular. The result of a sample depends on its
+    batch by the rounding of the network's sums alone. It is differentiable; inside `torch.no_grad()` nothing is kept
+    for that.
 
-    A sample's result does not depend on its batch (but by the rounding of the network's sums). It is differentiable;
-    inside `torch.no_grad()` it keeps nothing for that. Raises ValueError or TypeError for arguments that do not fit,
-    and `SolveError` as `solve` does.
+    Args:
+        denoiser: the network; it may be guided.
+        x: the data, floating-point, (B, ...).
+        times: from data to noise, as `Adaptive` or as a falling grid, exactly whose steps are taken. The default is
+            `Adaptive(1.0, 0.0, rtol=1e-4, atol=1e-4)`, which asks for an error of rtol + atol nats per dimension, for
+            each sample apart. Rising times start from noise x, and the value is that of the data that it becomes.
+        solver: a solver for deterministic equations, for adaptive times one that knows the states between its steps;
+            `Tsit5()` if None.
+        trace: "exact", with one product for each dimension; "hutchinson", with one for each probe; "hutch++", with
+            three for each probe; "auto" is exact up to 1024 dimensions, and "hutchinson" above.
+        probes: the number of random probes.
+        seed: the seed of the probes, an int, or one int a sample. They are drawn once.
+        law: the law of the probes, "rademacher" or "gaussian".
+        nfe: the evaluations and products that a sample may take, in place of times, solver, trace and probes. They are
+            divided between steps and probes by a trial on a few samples of the model (`budget`).
+        progress: show a progress bar on stderr.
+
+    Raises:
+        TypeError: x is no floating-point tensor of samples, or the solver is none.
+        ValueError: arguments do not fit each other, or `nfe` is too small.
+        SolveError: as `solve` raises.
+
+    Example:
+        >>> normal = Denoiser(lambda x, time: 0.0 * x, CondOT(), predicts="v")  # v-hat = 0 makes the density N(0, I)
+        >>> log_likelihood(normal, torch.zeros(1, 2, dtype=torch.float64)).value  # −log 2π
+        tensor([-1.8379], dtype=torch.float64)
     """
     if not (isinstance(x, Tensor) and x.is_floating_point() and x.ndim > 1 and x.numel()):
         given = f"{x.dtype} of shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
@@ -117,7 +147,7 @@ def log_likelihood(
     kind = ("exact" if dim <= EXACT_UP_TO else "hutchinson") if trace == "auto" else trace
     whole = estimator(kind, probes, law, x, seed)
     first = denoiser.of_rows(torch.zeros(1, dtype=torch.int64))
-    for t in (steps.t0, steps.t1):  # what is held must exist at both ends
+    for t in (steps.t0, steps.t1):  # the velocity x₀-hat − ε-hat must exist at both ends
         first.combination(1.0, -1.0, t, x[:1])
     parts, numbers = [], NUMBERS_ON_CPU if x.device.type == "cpu" else NUMBERS_ON_DEVICE
     with Progress(0.0, len(x), progress) as bar:
@@ -129,16 +159,16 @@ def log_likelihood(
 
 
 def _planned(denoiser: Denoiser, x: Tensor, nfe: int, law: str) -> tuple[Tensor, Solver, str, int]:
-    """Times, solver, trace and probes for a budget, after a trial on a few of the model's own samples."""
+    """Times, solver, trace and number of probes for a budget, after a trial on a few samples of the model."""
     solver, path = ExponentialAdams(3, corrector=True), denoiser.path
-    noise = float(path.sigma(0.0)) * standard_normal(x[:TRIAL_SAMPLES], seed=0)
+    noise = path.sigma(0.0) * standard_normal(x[:TRIAL_SAMPLES], seed=0)
     with torch.no_grad():
         times = even_times(path, TRIAL_STEPS)
         trial = log_likelihood(denoiser, noise, times, solver, "hutchinson", TRIAL_PROBES, law=law)
     division = divide(
         nfe,
         x[0].numel(),
-        Price(solver, denoiser.cost, mismatch=float(path.alpha(0.0)) != 0.0),
+        Price(solver, denoiser.cost, mismatch=path.alpha(0.0) != 0.0),
         trial_steps=TRIAL_STEPS,
         trial_error=trial.discretisation.square().mean().sqrt().item(),
         variance=trial.probes.var(1).mean().item(),
@@ -147,7 +177,7 @@ def _planned(denoiser: Denoiser, x: Tensor, nfe: int, law: str) -> tuple[Tensor,
 
 
 def _result(block: AlongFlow) -> LogLikelihood:
-    """Of the samples of one block."""
+    """The result for the samples of one block."""
     values, end, discretisation = block.solved()
     change, count = block.change, values.shape[1]
     data, latent = (block.x, end) if block.to_noise else (end, block.x)
@@ -174,7 +204,7 @@ def _result(block: AlongFlow) -> LogLikelihood:
 
 
 def _joined(parts: list[LogLikelihood]) -> LogLikelihood:
-    """The blocks one after the other."""
+    """The results of the blocks as one result."""
     names = [entry.name for entry in fields(LogLikelihood) if entry.name != "nfe"]
     tensors = {name: torch.cat([getattr(part, name) for part in parts]) for name in names}
     nfes = [part.nfe for part in parts]

@@ -1,10 +1,10 @@
 """Weights of quadrature, ∫ f dr ≈ Σ w_i f(r_i).
 
-Clenshaw and Curtis: r_i = (1 − cos(π i/n))/2 on [0, 1], exact for polynomials of degree n. The nodes of n are among
-those of 2n, so that a value can be refined, and its error seen, without losing an evaluation: with p the polynomial
-through the nodes of n, the two values differ by Σ w_i (f − p)(r_i) over the nodes that are added.
+Clenshaw and Curtis: the nodes r_i = (1 − cos(π i/n))/2 on [0, 1] are exact for polynomials of degree n. The nodes of n
+are among those of 2n, so that a value can be refined without losing an evaluation. The refinement also shows the error:
+with p the polynomial through the nodes of n, the two values differ by Σ w_i (f − p)(r_i) over the added nodes.
 
-Composite: on nodes that are given, each interval by the polynomial through the nearest `points` of them.
+Composite: the nodes are given, and each interval is integrated by the polynomial through the nearest `points` of them.
 
 Sources: Trefethen, Is Gauss quadrature better than Clenshaw-Curtis? (2008), sections 2 and 3; Berrut and Trefethen,
 Barycentric Lagrange interpolation (2004), eqs. 4.2 and 5.4.
@@ -20,7 +20,19 @@ __all__ = ["clenshaw_curtis", "composite", "refinement"]
 
 
 def clenshaw_curtis(n: int) -> tuple[Array, Array]:
-    """Nodes and weights, n + 1 each, on [0, 1], for an even n."""
+    """Clenshaw and Curtis' nodes and weights on [0, 1].
+
+    Args:
+        n: the number of intervals, even.
+
+    Returns:
+        The nodes, rising, and the weights, n + 1 each.
+
+    Example:
+        >>> nodes, weights = clenshaw_curtis(2)  # Simpson's rule
+        >>> (6.0 * weights).round(12).tolist()
+        [1.0, 4.0, 1.0]
+    """
     angle = np.pi * np.arange(n + 1) / n
     even = np.arange(0, n + 1, 2)
     terms = np.where((even == 0) | (even == n), 0.5, 1.0) / (1.0 - even**2)
@@ -30,7 +42,7 @@ def clenshaw_curtis(n: int) -> tuple[Array, Array]:
 
 
 def refinement(n: int) -> Array:
-    """The polynomial through the nodes of n at the n nodes of 2n between them, as a matrix (n, n + 1)."""
+    """The matrix (n, n + 1) from values at the nodes of n to their polynomial at the n nodes of 2n in between."""
     weights = np.where(np.arange(n + 1) % 2, -1.0, 1.0)
     weights[[0, -1]] *= 0.5
     terms = weights / (clenshaw_curtis(2 * n)[0][1::2, None] - clenshaw_curtis(n)[0])
@@ -39,7 +51,15 @@ def refinement(n: int) -> Array:
 
 
 def composite(nodes: Array, points: int) -> Array:
-    """Weights at monotone nodes (n + 1,), in either direction; of order `points`, where there are as many nodes."""
+    """The weights of given nodes.
+
+    Args:
+        nodes: n + 1 rising or falling numbers.
+        points: the number of nodes of a polynomial, and the order of the rule if there are as many nodes.
+
+    Returns:
+        n + 1 weights.
+    """
     count = min(points, len(nodes))
     intervals = np.arange(len(nodes) - 1)
     first = np.clip(intervals - (count - 2) // 2, 0, len(nodes) - count)

@@ -1,15 +1,15 @@
-"""The trace of a Jacobian, exactly or from random probes, by its products vᵀ J alone.
+"""The trace of a Jacobian J, exactly or from random probes, by products vᵀ J alone.
 
     exact         tr J = Σ_i e_iᵀ J e_i                                                  d products
     Hutchinson    tr J = E zᵀ J z,  E z zᵀ = I                                           k products
     Hutch++       tr J = tr QᵀJQ + E zᵀ P J P z,  Q = orth(Jᵀ S),  P = I − Q Qᵀ           3 k products
 
 With S = (J + Jᵀ)/2 the variance of one Hutchinson probe is 2 Σ_{i≠j} S_ij² (Rademacher) or 2 Σ S_ij² (Gaussian).
-Hutch++ computes the part of J in the range of k sketched directions exactly, and leaves the rest to k probes: where
-the spectrum decays its error falls like 1/k, instead of 1/√k.
+Hutch++ computes the part of J in the range of k sketched directions exactly, and leaves the rest to k probes. Where the
+spectrum decays, its error falls like 1/k instead of 1/√k.
 
-Probes and sketches are drawn once, for the whole solve: the trace is then a smooth function along the solution, and
-its integral is as unbiased as each value. Every probe has a channel of its own, so that their spread can be told.
+Probes and sketches are drawn once for the whole solve. The trace is then a smooth function along the solution, and its
+integral is as unbiased as each value. Every probe has a channel of its own, so that their spread can be computed.
 
 Sources: Hutchinson (1990); Grathwohl et al., FFJORD (1810.01367), section 3.1; Meyer et al., Hutch++ (2010.09649),
 algorithm 1.
@@ -29,18 +29,33 @@ from ...solvers import standard_normal
 __all__ = ["LAWS", "TRACES", "Exact", "HutchPlusPlus", "Hutchinson", "Trace", "estimator", "probes"]
 
 Products = Callable[[Tensor], Tensor]
-"""Directions v (m, B, d) to vᵀ J (m, B, d)."""
+"""The map from directions v, (m, B, d), to the products vᵀ J, (m, B, d)."""
 
 LAWS = ("rademacher", "gaussian")
 TRACES = ("exact", "hutchinson", "hutch++")
 NUMBERS_IN_CACHE, NUMBERS_ON_DEVICE = 2**16, 2**22
-"""In the directions of one pass: what stays in a CPU's cache together with the layers, what fills a GPU."""
+"""Numbers in the directions of one pass. The first stays in a CPU's cache with the layers; the second fills a GPU."""
 
 
 def probes(law: str, count: int, x: Tensor, seed: int | Sequence[int]) -> Tensor:
-    """`count` probes for each sample of x (B, …), of x's dtype: (count, B, d). Sample i's depend on (seed, i) alone.
+    """Random probes for every sample. Those of sample i depend on (seed, i), or on its own seed, alone.
 
-    Raises ValueError for an unknown law.
+    Args:
+        law: "rademacher", for signs, or "gaussian", for normals.
+        count: the number of probes a sample.
+        x: the samples, (B, ...).
+        seed: an int, or one int a sample.
+
+    Returns:
+        The probes, of x's dtype, (count, B, d), with d the number of components of a sample.
+
+    Raises:
+        ValueError: the law is unknown.
+
+    Example:
+        >>> probes("rademacher", 1, torch.empty(2, 3), seed=0).abs()
+        tensor([[[1., 1., 1.],
+                 [1., 1., 1.]]])
     """
     if law not in LAWS:
         raise ValueError(f"Unknown law of probes {law!r}; choose one of {', '.join(LAWS)}.")
@@ -50,10 +65,13 @@ def probes(law: str, count: int, x: Tensor, seed: int | Sequence[int]) -> Tensor
 
 
 class Trace(ABC):
-    """An estimator.
+    """An estimator of the trace.
 
-    channels: independent estimates, whose mean is the trace. directions: products in one value. points: as many at
-    once fill the memory that directions may take.
+    Attributes:
+        channels: the number of independent estimates, whose mean is the trace.
+        directions: the number of products in one value.
+        points: the number of states at once, so that their directions fill the memory that they may take.
+        exact: whether the trace has no random error.
     """
 
     channels: int
@@ -63,16 +81,16 @@ class Trace(ABC):
 
     @abstractmethod
     def __call__(self, products: Products, x: Tensor) -> Tensor:
-        """The estimates (B, channels), float64, at x of shape (B, d)."""
+        """The estimates at x, (B, d): float64 (B, channels)."""
 
     @abstractmethod
     def of_rows(self, index: Tensor) -> Trace:
-        """The same for the samples of these indices."""
+        """The estimator of the samples of these indices."""
 
 
 @dataclass(frozen=True)
 class Exact(Trace):
-    """All d directions, `at_once` of them together."""
+    """The sum over all d directions, of which `at_once` are multiplied together."""
 
     dim: int
     at_once: int
@@ -97,7 +115,7 @@ class Exact(Trace):
 
 @dataclass(frozen=True)
 class Hutchinson(Trace):
-    """k probes z (k, B, d)."""
+    """The estimates zᵀ J z of k probes z, (k, B, d)."""
 
     z: Tensor
     points: int
@@ -119,7 +137,10 @@ class Hutchinson(Trace):
 
 @dataclass(frozen=True)
 class HutchPlusPlus(Trace):
-    """A sketch (k, B, d) and k probes z (k, B, d), with 2 k ≤ d. Differentiated with Q fixed, which leaves no bias."""
+    """The estimates of a sketch (k, B, d) and k probes z (k, B, d), with 2 k ≤ d.
+
+    The derivative of an estimate takes Q for constant, which leaves no bias.
+    """
 
     sketch: Tensor
     z: Tensor
@@ -147,9 +168,17 @@ class HutchPlusPlus(Trace):
 
 
 def estimator(kind: str, count: int, law: str, x: Tensor, seed: int | Sequence[int]) -> Trace:
-    """The estimator of that name for samples x (B, …), with `count` probes for those that are not exact.
+    """The estimator of that name.
 
-    Raises ValueError for an unknown kind or law, and for a number of probes that the dimension has no use for.
+    Args:
+        kind: "exact", "hutchinson" or "hutch++".
+        count: the number of probes, if it is not exact.
+        law: the law of the probes, "rademacher" or "gaussian".
+        x: the samples, (B, ...).
+        seed: the seed of the probes, an int, or one int a sample.
+
+    Raises:
+        ValueError: the kind or the law is unknown, or the number of probes is below 1 or too large for the dimension.
     """
     dim = x[0].numel()
     numbers = NUMBERS_IN_CACHE if x.device.type == "cpu" else NUMBERS_ON_DEVICE

@@ -4,10 +4,10 @@ At each of L levels r_i = σ/α in geometric progression, from the noisiest to t
 
     z ← z + ½ a_i ∇ log p_i(z) + √a_i ξ,        a_i = ε r_i²/r_L²,        z = x/α,
 
-each level started from where the last one ended: `Langevin(None, M, size)` with size = ε/(2 r_L²), which is stable
-below 2 and of the order of 0.1. N(0, s² I) becomes N(0, s²/(1 − a/(4 s²)) I), as there is no Metropolis test. What is
-left in the end is the noise of the last level, which one more evaluation takes away, x₀-hat for x (Jolicoeur-Martineau
-et al.).
+are taken, and each level starts where the last one ended. The solver is `Langevin(None, M, size)` with
+size = ε/(2 r_L²), which is stable below 2 and of the order of 0.1. There is no Metropolis test, so that N(0, s² I)
+becomes N(0, s²/(1 − a/(4 s²)) I). The noise of the last level is left in the end. One more evaluation takes it away,
+which replaces x by x₀-hat (Jolicoeur-Martineau et al.).
 
 Sources: Song and Ermon (1907.05600), algorithm 1; Song and Ermon (2006.09011), section 3; Jolicoeur-Martineau et al.
 (2009.05475), section 3.1.
@@ -65,16 +65,31 @@ def annealed_langevin(
     *,
     denoise: bool = True,
 ) -> tuple[Semilinear, Tensor, Solver]:
-    """What `solve` takes, beside x at the first of the times, (B, ...), and noise: equation, times (float64), solver.
+    """Annealed Langevin dynamics, as the arguments of `solve`, which also needs noise and x at the first time.
 
-    noisiest, cleanest: r_1 and r_L, as σ/α. levels: L. steps: M, each one evaluation of the score. epsilon: the step ε
-    at the cleanest level, in units of z². denoise: end with x₀-hat, for one evaluation more. The last time is t = 1.
+    Args:
+        denoiser: the network.
+        noisiest: r_1, the first level, as σ/α.
+        cleanest: r_L, the last level, as σ/α.
+        levels: L, the number of levels.
+        steps: M, the number of steps at each level; each takes one evaluation of the score.
+        epsilon: ε, the step at the cleanest level, in units of z².
+        denoise: end with x₀-hat, for one evaluation more.
 
-        equation, times, solver = annealed_langevin(denoiser, 10.0, 0.1, levels=10, steps=100, epsilon=0.002)
-        solve(equation, 10.0 * xi, times, solver, WhiteNoise(0))
+    Returns:
+        The equation, the times of the levels and t = 1, float64 (levels + 1,), and the solver.
 
-    Raises ValueError for levels that do not fall or that the path does not have before t = 1, for fewer than 2 of
-    them, and for a step that is not stable.
+    Raises:
+        ValueError: the levels do not fall, the path does not have them before t = 1, there are fewer than 2 of them, or
+            the step is not stable.
+
+    Example:
+        >>> denoiser = Denoiser(lambda x, time: torch.zeros_like(x), VE(), predicts="x0")
+        >>> equation, times, solver = annealed_langevin(denoiser, 10.0, 0.1, levels=5, steps=20, epsilon=0.002)
+        >>> x = 10.0 * standard_normal(torch.empty(2, 3), seed=0)
+        >>> solve(equation, x, times, solver, WhiteNoise(0)).x
+        tensor([[0., 0., 0.],
+                [0., 0., 0.]])
     """
     if not isinstance(levels, int) or levels < 2 or not 0.0 < cleanest < noisiest < math.inf:
         raise ValueError(
@@ -88,11 +103,11 @@ def annealed_langevin(
             f"is {epsilon:g}; 0.2 cleanest² = {0.2 * cleanest**2:g} is usual."
         )
     path, log_sigma = denoiser.path, torch.linspace(math.log(noisiest), math.log(cleanest), levels, dtype=torch.float64)
-    times = torch.as_tensor(path.time(-2.0 * log_sigma))
+    times = path.time(-2.0 * log_sigma)
     if not bool((times < 1.0).all()) or not math.isfinite(float(times[0])):
         raise ValueError(
             f"{path} has no level {cleanest:g} before t = 1; let cleanest be larger than its "
-            f"{math.exp(-float(path.half_log_snr(1.0))):g}."
+            f"{math.exp(-path.half_log_snr(1.0)):g}."
         )
     solver = Langevin(_ToTheData() if denoise else None, steps, size)
     return flow(denoiser, "x0"), torch.cat([times, times.new_ones(1)]), solver

@@ -1,19 +1,20 @@
 """Data to noise and back along the probability flow, and how well the way back finds the start.
 
-`decode` solves dx/dt = α' x₀-hat + σ' ε-hat from t = 0 to t = 1 as `sample` does, `encode` the same equation on the
-same times from 1 to 0. Both flow maps are exact inverses of each other; their approximations are not, because an
-explicit step asks the network at the state where it starts, which on the way back is another one. What is left after
-both, decode(encode(x)) − x, falls with the number of steps: a step forth and the same step back together make
+`decode` solves dx/dt = α' x₀-hat + σ' ε-hat from t = 0 to t = 1 as `sample` does. `encode` solves the same equation on
+the same times from 1 to 0. The two flow maps are exact inverses of each other. Their approximations are not: an
+explicit step asks the network at the state where it starts, and on the way back it starts at another state. The error
+decode(encode(x)) − x falls with the number of steps. A step forth and the same step back together make
 
-    x + C h^{p+1} (1 + (−1)^{p+1}) + O(h^{p+2}),
+    x + C h^{p+1} (1 + (−1)^{p+1}) + O(h^{p+2}).
 
-so that a one-step method of even order p returns with order p + 1 (Hairer, Lubich and Wanner, Geometric Numerical
-Integration, II.3), one of odd order with p, and a multistep method at least with p: its start-up, whose errors happen
-at the noise on one way and at the data on the other, decides.
+So a one-step method of even order p returns with order p + 1, and one of odd order p returns with order p (Hairer,
+Lubich and Wanner, Geometric Numerical Integration, II.3). A multistep method returns with order p at least. Its
+start-up decides, because its errors happen at the noise on one way and at the data on the other.
 
-A time is an end of both ways only if the field exists there, since one of them starts at it: t = 1 is such a time for
-networks that predict ε, v or the velocity, where the field is regular in the clock r even though σ = 0, and so the data
-themselves are encoded; t = 0 for those that predict x₀, v or the velocity. Otherwise `ends` gives the last regular one.
+One of the two ways starts at either end, so that the field must exist at both. At t = 1 it exists for networks that
+predict ε, v or the velocity: the field is regular in the clock r even though σ = 0, and the data themselves are
+encoded. At t = 0 it exists for networks that predict x₀, v or the velocity. Otherwise `ends` gives the last regular
+time.
 
 Sources: Song et al. (2011.13456), section 4.3; Song, Meng and Ermon, DDIM (2010.02502), section 4.3.
 """
@@ -36,6 +37,7 @@ from .sampler import Sampler
 __all__ = ["RoundTrip", "decode", "encode", "round_trip"]
 
 NFE = 50
+"""The default budget, in each direction."""
 
 
 def encode(
@@ -49,16 +51,36 @@ def encode(
     times: Tensor | Sequence[float] | None = None,
     progress: bool = False,
 ) -> Tensor:
-    """The latents of data: x of shape (B, ...) at the clean end -> the state at the noisy end, of x's shape and dtype.
+    """The latents of data: the states at the noisy end of the flow that ends at these data.
 
-    For an exact denoiser they have the law of x_t there, N(0, σ² I) where α = 0.
-    nfe: the most evaluations a sample, by default 50. label, guidance, sampler: as for `sample`, but no sampler that
-    draws noise. times: exactly those, from noise to data in either direction, instead of `nfe`. Differentiable;
+    For an exact denoiser they have the law of x_t there, which is N(0, σ² I) where α = 0. The result is differentiable;
     under `torch.no_grad()` nothing is kept for that.
 
-    Raises ValueError for a stochastic sampler, for both nfe and times, and what `sample` raises of network and budget.
+    Args:
+        denoiser: the network; it may be guided.
+        x: the data, (B, ...), at the clean end.
+        nfe: the most network evaluations a sample, by default 50.
+        label: as for `sample`.
+        guidance: as for `sample`.
+        sampler: as for `sample`, but none that draws noise.
+        times: the times of the steps, from noise to data or from data to noise, in place of `nfe`.
+        progress: show a progress bar on stderr.
+
+    Returns:
+        The latents, of x's shape and dtype.
+
+    Raises:
+        ValueError: the sampler draws noise; both nfe and times are given; or as `sample` raises.
+
+    Example:
+        >>> denoiser = Denoiser(lambda x, time: -x, CondOT(), predicts="velocity")
+        >>> z = encode(denoiser, torch.ones(1, 2))
+        >>> z  # dx/dt = −x grows by e from t = 1 to t = 0
+        tensor([[2.7183, 2.7183]])
+        >>> decode(denoiser, z)
+        tensor([[1.0000, 1.0000]])
     """
-    made = _plan(conditioned(denoiser, x, len(x), label, guidance), sampler, nfe, times)
+    made = two_way_plan(conditioned(denoiser, x, len(x), label, guidance), sampler, nfe, times)
     return made.solve(x, to_data=False, progress=progress).x
 
 
@@ -73,25 +95,47 @@ def decode(
     times: Tensor | Sequence[float] | None = None,
     progress: bool = False,
 ) -> Tensor:
-    """The data of latents: z of shape (B, ...) at the noisy end -> the state at the clean end. Arguments as `encode`.
+    """The data of latents: the states at the clean end of the flow that starts from these latents.
 
-    For z = σ ξ it is what `sample` makes of the same noise, where the field is regular at both ends.
+    For z = σ ξ they are the samples that `sample` makes of the same noise, if the field is regular at both ends.
+
+    Args:
+        denoiser: the network; it may be guided.
+        z: the latents, (B, ...), at the noisy end.
+        nfe: as for `encode`, and so are the other arguments.
+
+    Returns:
+        The data, of z's shape and dtype.
+
+    Raises:
+        ValueError: as `encode` raises.
     """
-    made = _plan(conditioned(denoiser, z, len(z), label, guidance), sampler, nfe, times)
+    made = two_way_plan(conditioned(denoiser, z, len(z), label, guidance), sampler, nfe, times)
     return made.solve(z, progress=progress).x
 
 
-def _plan(
+def two_way_plan(
     denoiser: Denoiser, sampler: AnySampler, nfe: int | None, times: Tensor | Sequence[float] | None = None
 ) -> Plan:
-    """A plan that may be followed both ways, of that many evaluations or at these times."""
+    """A plan that may be followed in both directions, for a budget or at given times.
+
+    Args:
+        denoiser: the network, as `conditioned` makes it.
+        sampler: as for `encode`.
+        nfe: the most evaluations a sample, by default 50.
+        times: the times of the steps, from noise to data or from data to noise, in place of `nfe`.
+
+    Raises:
+        ValueError: as `encode` raises.
+    """
     if times is None:
         budget = NFE if nfe is None else nfe
         return plan(denoiser, _deterministic(sampler, budget // denoiser.cost), budget, both_ways=True)
     if nfe is not None:
         raise ValueError(f"Both nfe = {nfe} and {len(times)} times were given; give one of them.")
     given = torch.as_tensor(times, dtype=torch.float64)
-    return Plan(denoiser, _deterministic(sampler, len(given) - 1), given, float(given.min()))
+    rising = given.flip(0) if (given[:1] > given[-1:]).any() else given
+    return Plan(denoiser, _deterministic(sampler, len(given) - 1), rising)
 
 
 def _deterministic(sampler: AnySampler, nfe: int) -> Sampler:
@@ -103,12 +147,17 @@ def _deterministic(sampler: AnySampler, nfe: int) -> Sampler:
 
 @dataclass(frozen=True)
 class RoundTrip:
-    """decode(encode(x)) against x. Print it for the table.
+    """How far decode(encode(x)) is from x. Print it for the table.
 
-    steps, nfe: of each row, in one direction; both directions cost the same. errors: rms of decode(encode(x)) − x over
-    samples and components. floor: what the rounding of the dtype leaves at best. order: the slope of log error against
-    log steps, by least squares over the errors above a hundred floors; nan for less than two of them. expected: the
-    order in theory; a multistep method of even order may do better by one. ends: the times between which it went.
+    Args:
+        sampler: the name of the sampler.
+        dtype: the dtype of the states.
+        ends: the noisy and the clean time between which it went.
+        steps: the numbers of steps, rising.
+        nfe: the evaluations in one direction for each of them; both directions cost the same.
+        errors: the root mean square of decode(encode(x)) − x over samples and components.
+        floor: the error that the rounding of the dtype leaves at best.
+        expected: the order in theory; a multistep method of even order may do better by one.
     """
 
     sampler: str
@@ -122,6 +171,10 @@ class RoundTrip:
 
     @property
     def order(self) -> float:
+        """The slope of log error against log steps, by least squares over the errors above a hundred floors.
+
+        It is nan if fewer than two errors are.
+        """
         kept = [(math.log(n), math.log(error)) for n, error in self._above()]
         if len(kept) < 2:
             return math.nan
@@ -132,7 +185,7 @@ class RoundTrip:
         return [(n, error) for n, error in pairs if 100.0 * self.floor < error < math.inf]
 
     def table(self) -> str:
-        """Steps, evaluations in each direction, error, and the order from one row to the next."""
+        """A line for each number of steps: evaluations in each direction, error, and order since the line before."""
         lines = [f"{'steps':>7} {'NFE encode':>11} {'NFE decode':>11} {'rms error':>11} {'order':>7}"]
         before: tuple[int, float] | None = None
         for n, nfe, error in zip(self.steps, self.nfe, self.errors, strict=True):
@@ -149,7 +202,7 @@ class RoundTrip:
             f"{str(self.dtype).removeprefix('torch.')}\n{self.table()}\n"
             f"order {self.order:.2f}, in theory at least {self.expected}; rounding leaves {self.floor:.0e}.\n"
             "The inversion is exact in the limit of many steps alone: an explicit step back starts from another state\n"
-            "than the step forth."
+            "than the step forth did."
         )
 
 
@@ -162,16 +215,25 @@ def round_trip(
     *,
     sampler: AnySampler = None,
 ) -> RoundTrip:
-    """How well x, (B, ...), is found again after `encode` and `decode` with each of `budgets` evaluations a direction.
+    """Measure how well data are found again after `encode` and `decode`.
 
-    sampler: the same for all budgets, by default that for the largest. Raises what `encode` raises.
+    Args:
+        denoiser: the network; it may be guided.
+        x: the data, (B, ...).
+        budgets: numbers of evaluations in each direction.
+        label: as for `sample`.
+        guidance: as for `sample`.
+        sampler: the sampler for all budgets; by default that for the largest.
+
+    Raises:
+        ValueError: there are no budgets; or as `encode` raises.
     """
     if not budgets:
         raise ValueError("round_trip needs at least one budget, such as budgets=(10, 20, 40).")
     budgets = sorted(budgets)
     denoiser = conditioned(denoiser, x, len(x), label, guidance)
     row = _deterministic(sampler, budgets[-1] // denoiser.cost)
-    plans = [_plan(denoiser, row, budget) for budget in budgets]
+    plans = [two_way_plan(denoiser, row, budget) for budget in budgets]
     nfe, errors = [], []
     with torch.no_grad():
         for made in plans:

@@ -1,14 +1,14 @@
 """Between two samples: along a great circle of their latents.
 
-Noise in high dimension lies on a sphere, |z| ≈ σ √d, which a straight line leaves: halfway between two independent
-latents the norm is 1/√2 of theirs, and no sample looks like what is decoded there. With u = z₀/|z₀|, θ the angle
-between z₀ and z₁, and p the unit vector that is perpendicular to u in their plane, towards z₁,
+Noise in high dimension lies on a sphere, |z| ≈ σ √d. A straight line leaves the sphere: halfway between two independent
+latents the norm is 1/√2 of theirs, and what is decoded there does not look like a sample. Let u = z₀/|z₀|, let θ be the
+angle between z₀ and z₁, and let p be the unit vector that is perpendicular to u in their plane, towards z₁. Then
 
-    z(s) = ((1 − s) |z₀| + s |z₁|) (u cos sθ + p sin sθ),
+    z(s) = ((1 − s) |z₀| + s |z₁|) (u cos sθ + p sin sθ).
 
-so that the norm goes straight from one to the other and the direction turns evenly, whatever the two norms are. In this
-form the limits need no formula of their own: for parallel latents θ = 0, and p does not count; for opposite ones every
-great circle is as short as any other, and p is made from the coordinate axis that is most nearly perpendicular to u.
+The norm goes straight from one to the other, and the direction turns evenly, whatever the two norms are. The limits
+need no formula of their own. For parallel latents θ = 0, and p does not count. For opposite latents every great circle
+is as short as any other, and p is made from the coordinate axis that is most nearly perpendicular to u.
 
 Sources: Shoemake, Animating Rotation with Quaternion Curves (1985), section 3.3; Song, Meng and Ermon, DDIM
 (2010.02502), section 5.3 and appendix D.5.
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ..denoiser import Condition, Denoiser, Label
-from .encode import decode, encode
+from .encode import two_way_plan
 from .plan import AnySampler
 from .sample import conditioned
 
@@ -28,9 +28,24 @@ __all__ = ["interpolate", "slerp"]
 
 
 def slerp(z0: Tensor, z1: Tensor, s: float | Tensor) -> Tensor:
-    """z(s), sample by sample: z0, z1 of one shape (B, ...) and s a float, or (B,) -> (B, ...).
+    """z(s), the point at the share s of the way from z0 to z1 along a great circle, sample by sample.
 
-    A latent that is zero has no direction; it takes that of the other. Raises ValueError for shapes that do not fit.
+    A latent that is zero has no direction; it takes that of the other.
+
+    Args:
+        z0: the latents at s = 0, (B, ...).
+        z1: the latents at s = 1, of the same shape.
+        s: the share, a float, or one a sample, (B,).
+
+    Returns:
+        The latents between, of the shape of z0.
+
+    Raises:
+        ValueError: the shapes do not fit.
+
+    Example:
+        >>> slerp(torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, 1.0]]), 0.5)
+        tensor([[1.4142, 1.4142]])
     """
     if z0.shape != z1.shape or z0.ndim < 2:
         raise ValueError(f"slerp goes between {tuple(z0.shape)} and {tuple(z1.shape)}; give one shape (B, ...) twice.")
@@ -63,26 +78,43 @@ def interpolate(
     *,
     sampler: AnySampler = None,
 ) -> Tensor:
-    """From x_a to x_b, each (B, ...): `steps` samples at even s from 0 to 1, (steps, B, ...).
+    """Samples on the way from x_a to x_b: both are encoded, and points between their latents (`slerp`) are decoded.
 
-    Both are encoded, their latents interpolated by `slerp`, and all of them decoded in one batch. The first and the
-    last are x_a and x_b up to the error of a round trip. nfe: evaluations in each direction, by default 50. label,
-    guidance, sampler: as for `encode`, a label for both ends. Raises ValueError for fewer than 2 steps, and what
-    `encode` and `slerp` raise.
+    The first and the last sample are x_a and x_b up to the error of a round trip. All are decoded in one batch.
+
+    Args:
+        denoiser: the network; it may be guided.
+        x_a: the data where the way starts, (B, ...).
+        x_b: the data where it ends, of the same shape.
+        steps: the number of samples, at even s from 0 to 1.
+        nfe: the most network evaluations a sample in each direction, by default 50.
+        label: as for `sample`, the same for both ends.
+        guidance: as for `sample`.
+        sampler: as for `encode`.
+
+    Returns:
+        The samples, (steps, B, ...).
+
+    Raises:
+        ValueError: there are fewer than 2 steps; the shapes differ; or as `encode` raises.
+
+    Example:
+        >>> denoiser = Denoiser(lambda x, time: torch.zeros_like(x), CondOT(), predicts="velocity")
+        >>> interpolate(denoiser, torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, 1.0]]), steps=3)[1]
+        tensor([[1.4142, 1.4142]])
     """
     if steps < 2:
         raise ValueError(f"steps = {steps} leaves out an end; give at least 2.")
     if x_a.shape != x_b.shape:
         raise ValueError(f"There is no way from {tuple(x_a.shape)} to {tuple(x_b.shape)}; give one shape (B, ...).")
     batch = len(x_a)
-    denoiser = conditioned(denoiser, x_a, batch, label, guidance)
-    rows = torch.arange(batch)
-    z_a, z_b = encode(denoiser.of_rows(rows.repeat(2)), torch.cat([x_a, x_b]), nfe, sampler=sampler).chunk(2)
+    ends, rows = torch.cat([x_a, x_b]), torch.arange(batch)
+    made = two_way_plan(conditioned(denoiser, ends, batch, label, guidance), sampler, nfe)
+    z_a, z_b = made.of_rows(rows.repeat(2)).solve(ends, to_data=False).x.chunk(2)
     shares = torch.linspace(0.0, 1.0, steps, dtype=torch.float64).repeat_interleave(batch)
     repeats = (steps, *(1,) * (x_a.ndim - 1))
     z = slerp(z_a.repeat(repeats), z_b.repeat(repeats), shares)
-    x = decode(denoiser.of_rows(rows.repeat(steps)), z, nfe, sampler=sampler)
-    return x.reshape(steps, *x_a.shape)
+    return made.of_rows(rows.repeat(steps)).solve(z).x.reshape(steps, *x_a.shape)
 
 
 def _unit(x: Tensor) -> Tensor:

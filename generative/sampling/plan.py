@@ -1,13 +1,15 @@
 """Which sampler, with how many steps, between which ends: what a budget of evaluations means.
 
-The default is what `fokker bench` finds best: the velocity held, on steps uniform in √(1 − t), and corrected, with two
-values below 25 evaluations and with three, whose start-up takes two of them, from there on. Over its seven problems,
-the exact ones and the trained networks, the error is in the geometric mean 1.7 times that of the best of 60 pairs of a
-solver and a grid, chosen for each problem, at 5 evaluations, and 1.1 to 1.5 times at 8 to 50. At few evaluations two
-corrected values are hardly ever far off, where three are worse by ten and more for networks that predict ε.
+The default is what `fokker bench` finds best: a corrected `ExponentialAdams` that holds the velocity, on steps uniform
+in √(1 − t). It interpolates two values below 25 evaluations, and three from there on; the start-up with three takes two
+evaluations. On the seven problems of the benchmark, exact ones and trained networks, its error is compared with that of
+the best of 60 pairs of a solver and a grid, chosen for each problem. The geometric mean of the ratio is 1.7 at 5
+evaluations, and 1.1 to 1.5 at 8 to 50. At few evaluations two corrected values are rarely far off. Three are worse by a
+factor of ten and more for networks that predict ε.
 
-Where the flow has no start at an end of the path (ε-hat tells nothing of x₀ at α = 0, nor x₀-hat of ε at σ = 0), a
-sampler starts at σ/α = 80, or at 0.002, which are EDM's bounds, and the state there is taken for that of the end.
+Some networks do not determine the flow at an end of the path: ε-hat says nothing of x₀ at α = 0, and x₀-hat says
+nothing of ε at σ = 0. Then a sampler starts at σ/α = 80, or at 0.002 for the other direction (EDM's bounds). The state
+there is taken for that of the end.
 """
 
 from __future__ import annotations
@@ -29,27 +31,25 @@ from .sampler import Sampler
 __all__ = ["AnySampler", "Plan", "chosen", "default_sampler", "ends", "plan", "steps"]
 
 AnySampler = str | Sampler | Solver | None
-"""The name of a published sampler, a `Sampler`, a solver, or None for what is measured to be best."""
+"""The name of a published sampler, a `Sampler`, a solver, or None for the best measured one."""
 
 THREE_VALUES_FROM = 25
-"""Evaluations from which a third value pays."""
+"""The number of evaluations from which a third value pays."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A sampler at its times, for a denoiser: what `sample`, `encode` and the rest solve.
+    """A sampler at its times, for a denoiser: what `sample`, `encode` and `interpolate` solve.
 
     Args:
-        denoiser: with its labels and guidance.
-        sampler: what is solved, and by which steps.
-        times: from noise to data, float64 (n + 1,).
-        start: where the noise is drawn, x = σ ξ; the first of the times.
+        denoiser: the network, with its labels and guidance.
+        sampler: the solver and the equation.
+        times: n + 1 times of n steps, rising from noise to data: float64, (n + 1,).
     """
 
     denoiser: Denoiser
     sampler: Sampler
     times: Tensor
-    start: float
 
     def of_rows(self, index: Tensor) -> Plan:
         """The plan for the samples of these indices."""
@@ -64,26 +64,39 @@ class Plan:
         max_nfe: int | None = None,
         progress: bool = False,
     ) -> Solution:
-        """From x, (B, ...), at the noisy end to the data, or at the clean end to the noise.
+        """Solve the sampler's equation from one end to the other.
 
-        noise, max_nfe, progress: as in `solve`, which says what is raised.
+        Args:
+            x: the states at the noisy end, or at the clean end if not to_data: (B, ...).
+            noise: the source of noise of a stochastic sampler.
+            to_data: go from noise to data; otherwise from data to noise.
+            max_nfe: the most evaluations a sample, as in `solve`.
+            progress: show a progress bar on stderr.
+
+        Raises:
+            ValueError: as `solve` raises.
         """
-        ascending = bool(self.times[-1] > self.times[0])
-        times = self.times if ascending == to_data else self.times.flip(0)
+        times = self.times if to_data else self.times.flip(0)
         equation = self.sampler.equation(self.denoiser)
         return solve(equation, x, times, self.sampler.solver, noise, max_nfe=max_nfe, progress=progress)
 
 
 def plan(denoiser: Denoiser, sampler: Sampler, nfe: int, *, both_ways: bool = False) -> Plan:
-    """The steps that `nfe` evaluations of each sample pay for.
+    """The plan with the most steps that `nfe` evaluations of each sample pay for.
 
-    More of them where some calls take less than the most: what a number of steps takes is counted over the times at
-    which the sampler calls the network. both_ways: a solve may start at either end, so that the sampler must be regular
-    at both. Raises ValueError for a budget below one step.
+    With guidance in an interval some calls take fewer evaluations than others. Then the evaluations of a number of
+    steps are counted at the times at which the sampler calls the network.
+
+    Args:
+        denoiser: the network, with its labels and guidance.
+        sampler: the solver, the equation and the grid.
+        nfe: the most network evaluations a sample.
+        both_ways: let a solve start at either end; then the equation must be regular at both.
+
+    Raises:
+        ValueError: the budget is below one step, or the solver cannot tell its evaluations beforehand.
     """
-    start, end = ends(denoiser, sampler)
-    if sampler.solver.semilinear and not both_ways:
-        end = 1.0
+    start, end = ends(denoiser, sampler, both_ways=both_ways)
     least = steps(sampler, nfe, denoiser.cost)
 
     def grid(n: int) -> Tensor:
@@ -91,7 +104,7 @@ def plan(denoiser: Denoiser, sampler: Sampler, nfe: int, *, both_ways: bool = Fa
 
     cheapest = min(int(denoiser.evaluations(t)) for t in grid(least).tolist())
     if cheapest == denoiser.cost or not isinstance(sampler.solver, Stepper):
-        return Plan(denoiser, sampler, grid(least), start)
+        return Plan(denoiser, sampler, grid(least))
     equation = sampler.equation(denoiser)
 
     def spent(n: int) -> int:
@@ -100,19 +113,38 @@ def plan(denoiser: Denoiser, sampler: Sampler, nfe: int, *, both_ways: bool = Fa
 
     numbers = range(least, sampler.solver.steps(nfe // cheapest) + 1)
     fitting = bisect_right(numbers, nfe, key=spent)
-    return Plan(denoiser, sampler, grid(numbers[max(fitting, 1) - 1]), start)
+    return Plan(denoiser, sampler, grid(numbers[max(fitting, 1) - 1]))
 
 
 def default_sampler(path: GaussianPath, nfe: int, *, t1: float = 1.0) -> tuple[Solver, Tensor]:
-    """The best measured solver for `flow(denoiser)` with at most `nfe` evaluations, and its times from 0 to t1."""
+    """The best measured solver for `flow(denoiser)`, and its times from 0 to t1.
+
+    Args:
+        path: the path of the denoiser.
+        nfe: the most evaluations a sample.
+        t1: the last time.
+
+    Returns:
+        The solver, and the times of its steps, float64 (n + 1,).
+
+    Example:
+        >>> default_sampler(CondOT(), 4)
+        (ExponentialAdams(2, corrector=True), tensor([0.0000, 0.4375, 0.7500, 0.9375, 1.0000], dtype=torch.float64))
+    """
     sampler = chosen(None, nfe)
     return sampler.solver, sampler.grid(path, sampler.solver.steps(nfe), t1=t1)
 
 
 def chosen(sampler: AnySampler, nfe: int) -> Sampler:
-    """What `sampler` means with `nfe` evaluations of the field.
+    """The `Sampler` that an argument `sampler` stands for.
 
-    Raises ValueError for an unknown name, TypeError for what is no sampler.
+    Args:
+        sampler: a name, a `Sampler`, a solver, which then holds the velocity on the default grid, or None.
+        nfe: the number of evaluations of the field, on which the default depends.
+
+    Raises:
+        TypeError: it is none of these.
+        ValueError: the name is unknown.
     """
     if isinstance(sampler, str):
         return named(sampler)
@@ -125,7 +157,11 @@ def chosen(sampler: AnySampler, nfe: int) -> Sampler:
 
 
 def steps(sampler: Sampler, nfe: int, cost: int) -> int:
-    """The number of steps that `nfe` evaluations pay for, `cost` in each call. Raises ValueError if there is none."""
+    """The number of steps that `nfe` evaluations pay for, if each call takes `cost` of them.
+
+    Raises:
+        ValueError: they pay for no step, or the solver cannot tell its evaluations beforehand.
+    """
     least = sampler.solver.evaluations(1)
     if least is None:
         raise ValueError(f"{sampler.solver!r} cannot tell its evaluations beforehand; use it in solve(), with times.")
@@ -134,11 +170,18 @@ def steps(sampler: Sampler, nfe: int, cost: int) -> int:
     return sampler.solver.steps(nfe // cost)
 
 
-def ends(denoiser: Denoiser, sampler: Sampler) -> tuple[float, float]:
-    """The noisiest and the cleanest time from which a sampler can start: 0 and 1, or those of σ/α = 80 and 0.002.
+def ends(denoiser: Denoiser, sampler: Sampler, *, both_ways: bool = True) -> tuple[float, float]:
+    """The noisiest and the cleanest time of a sampler: 0 and 1 if it can start there, or those of σ/α = 80 and 0.002.
 
-    At the end itself the network's prediction must determine the held quantity, its clock must be finite, and so must
-    be the scale of the equation, or for a classical solver its drift.
+    A sampler can start at an end if three conditions hold there: the network's prediction determines the held
+    quantity, the network's clock is finite, and the scale of the equation is positive and finite. For a classical
+    solver the coefficients of the drift must be finite, too.
+
+    Args:
+        denoiser: the network.
+        sampler: the solver and the equation.
+        both_ways: a solve may start at either time. Otherwise it starts at the noise, and an exponential solver, which
+            does not evaluate the network where it ends, goes to t = 1.
     """
     path, hold = denoiser.path, hold_of(denoiser.path, sampler.hold, sampler.eta**2)
 
@@ -148,7 +191,8 @@ def ends(denoiser: Denoiser, sampler: Sampler) -> tuple[float, float]:
         drift = () if sampler.solver.semilinear else hold.rates(t)
         return all(map(math.isfinite, drift)) and denoiser.determines(*hold.row(t), t)
 
+    to_the_data = sampler.solver.semilinear and not both_ways
     return (
-        0.0 if regular(0.0) else float(path.time(-2.0 * math.log(grids.NOISIEST))),
-        1.0 if regular(1.0) else float(path.time(-2.0 * math.log(grids.CLEANEST))),
+        0.0 if regular(0.0) else path.time(-2.0 * math.log(grids.NOISIEST)),
+        1.0 if to_the_data or regular(1.0) else path.time(-2.0 * math.log(grids.CLEANEST)),
     )

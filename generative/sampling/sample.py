@@ -1,12 +1,13 @@
 """Sampling in two lines: a denoiser and a shape.
 
-Noise x = σ ξ at t = 0 is carried along the probability flow to data at t = 1 by a multistep exponential integrator, one
-network evaluation a step; or by a published sampler, stochastic ones too, or by a solver of your own.
+A multistep exponential integrator carries noise x = σ ξ at t = 0 along the probability flow to data at t = 1, with one
+network evaluation a step. A published sampler, also a stochastic one, or a solver of your own may take its place.
 
-Every number that is drawn, at the start and on the way, is a function of the seed and of the sample's position, or of
-the sample's own seed, and of nothing else: to the last bit the same in every batch and chunk, and up to rounding on
-every device. So is every coefficient, and the arithmetic between them is elementwise. The network is left: where its
-matrix products round differently for another batch, so do the samples, by that rounding and what the flow makes of it.
+Samples do not depend on how they are batched. Every number that is drawn, at the start and on the way, depends on the
+seed and on the position of the sample alone, or on the sample's own seed. It is the same to the last bit in every batch
+and chunk, and up to rounding on every device. The coefficients do not depend on the batch either, and the arithmetic
+between them is elementwise. The network remains: if its matrix products round differently for another batch, the
+samples differ by that rounding and by what the flow makes of it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from .plan import AnySampler, chosen, plan
 __all__ = ["conditioned", "sample", "sample_chunks"]
 
 NUMBERS_AT_ONCE, SAMPLES_AT_ONCE = 2**20, 4096
-"""The most numbers, and samples, of a chunk by default: networks hold hundreds of numbers for each of their input."""
+"""The most numbers and the most samples in a chunk by default: a network holds hundreds of numbers for each input."""
 
 
 def sample(
@@ -44,18 +45,36 @@ def sample(
     device: torch.device | str = "cpu",
     progress: bool = False,
 ) -> Tensor:
-    """Draw samples of `shape` (B, ...) with at most `nfe` network evaluations each.
+    """Draw samples with at most `nfe` network evaluations each.
 
-    denoiser: a guided one too. label: class labels, an int or one for each sample, or a condition (see `Denoiser`).
-    guidance: the weight of classifier-free guidance, or one a sample (1: the plain conditional model, more: sharper and
-    less diverse); it needs a label, and two evaluations a step. seed: an int, or one int a sample.
-    sampler: the name of a published sampler ("ddpm", "dpm++2m", see `named`), a row of that table, or a solver, which
-    then holds the velocity on the default grid; None is the best measured one for the budget.
-    chunk: how many samples are made at a time, so that memory beyond the result does not grow with B; by default
-    2²⁰ numbers, and at most 4096 samples. No sample depends on it but by the rounding of the network.
+    Args:
+        denoiser: the network; it may be guided.
+        shape: the shape of the samples, (B, ...).
+        nfe: the most network evaluations a sample.
+        label: the class label, an int, one int a sample, or a mapping of further conditions (see `Denoiser`).
+        guidance: the weight of classifier-free guidance, a number or one a sample. 1 is the plain conditional model;
+            more is sharper and less diverse. It needs a label, and two evaluations a step.
+        seed: an int, or one int a sample.
+        sampler: the name of a published sampler such as "ddpm" or "dpm++2m" (see `named`), a `Sampler`, or a solver,
+            which then holds the velocity on the default grid. None is the best measured one for the budget.
+        chunk: the number of samples that are made at a time; by default 2²⁰ numbers, and at most 4096 samples. Memory
+            beyond the result does not grow with B. Samples depend on it by the rounding of the network alone.
+        dtype: the dtype of the states and of the result.
+        device: their device.
+        progress: show a progress bar on stderr.
 
-    Raises ValueError for what the network contradicts (shape, dtype, device, a label that it does not have), a budget
-    below one step, guidance without a label, an unknown sampler and another number of labels or seeds than samples.
+    Returns:
+        The samples, of `shape`.
+
+    Raises:
+        TypeError: `sampler` is none of these.
+        ValueError: the network cannot take the shape, the dtype, the device or a label; the budget is below one step;
+            guidance has no label; the sampler is unknown; or the number of labels or seeds is not that of the samples.
+
+    Example:
+        >>> images = sample(load("digits-flow"), (10, 1, 8, 8), nfe=8, label=range(10))
+        >>> images.shape
+        torch.Size([10, 1, 8, 8])
     """
     like = torch.empty(0, *shape[1:], dtype=dtype, device=device)
     denoiser = conditioned(denoiser, like, shape[0], label, guidance)
@@ -82,8 +101,19 @@ def sample_chunks(
 ) -> Iterator[Tensor]:
     """The samples of `sample`, `chunk` at a time and in order, for those who do not keep them all.
 
-    The denoiser brings its labels and guidance along: sample_chunks(CFG(denoiser.given(3), 2.0), ...). The other
-    arguments are those of `sample`, and so is what is raised, at the call and not at the first chunk.
+    Args:
+        denoiser: the network, with its labels and guidance: sample_chunks(CFG(denoiser.given(3), 2.0), ...).
+        shape: as for `sample`, and so are the other arguments.
+
+    Yields:
+        The next samples, (chunk, ...); the last chunk may be shorter.
+
+    Raises:
+        ValueError: as `sample` raises, at the call and not at the first chunk.
+
+    Example:
+        >>> [len(x) for x in sample_chunks(load("digits-flow"), (5, 1, 8, 8), nfe=4, chunk=2)]
+        [2, 2, 1]
     """
     batch, *rest = shape
     if batch < 1:
@@ -98,8 +128,8 @@ def sample_chunks(
     @torch.no_grad()
     def made(index: Tensor) -> Tensor:
         own, x = keys[index.to(keys.device)], like.new_empty(len(index), *rest)
-        x = denoiser.path.sigma(whole.start) * standard_normal(x, own)
         first, last = whole.times[0].item(), whole.times[-1].item()
+        x = denoiser.path.sigma(first) * standard_normal(x, own)
         noise = BrownianTree(x, first, last, own) if whole.sampler.stochastic else None
         return whole.of_rows(index).solve(x, noise, max_nfe=nfe, progress=progress and size >= batch).x
 
@@ -120,9 +150,19 @@ def conditioned(
     label: Label | Condition | None = None,
     guidance: float | Tensor | None = None,
 ) -> Denoiser:
-    """The denoiser for a batch of samples like x, (any, ...), with labels and guidance, checked against its network.
+    """The denoiser with labels and guidance for a batch of samples, checked against its network.
 
-    All that belongs to single samples has then one row for each, on the device of x.
+    Everything in it that belongs to single samples has one row a sample, on the device of x.
+
+    Args:
+        denoiser: the network.
+        x: states like those of the batch, (any, ...); shape, dtype and device count.
+        batch: the number of samples.
+        label: as for `sample`.
+        guidance: as for `sample`.
+
+    Raises:
+        ValueError: as `sample` raises.
     """
     check_network(denoiser.net, x)
     if label is not None:
@@ -135,7 +175,15 @@ def conditioned(
 
 
 def check_network(net: object, x: Tensor) -> None:
-    """Raises ValueError where one of our networks cannot take x. Other networks answer for themselves."""
+    """Check that one of Fokker's own networks can take x; other networks raise errors of their own.
+
+    Args:
+        net: the network.
+        x: a state, (B, ...).
+
+    Raises:
+        ValueError: the shape, the dtype or the device differs from the network's.
+    """
     if not isinstance(net, Network):
         return
     shape = tuple(x.shape[1:])

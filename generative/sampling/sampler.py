@@ -18,6 +18,11 @@ from ..equations import flow, grids, reverse_sde
 __all__ = ["AS_PRINTED", "Sampler"]
 
 AS_PRINTED = "as printed"
+SYMBOLS = (
+    "Here a step goes from s to t; λ = log(α/σ), h = λ_t − λ_s, r = σ/α, y = x/α, ξ ~ N(0, I). x̂₀ and ε̂ are the\n"
+    "predictions at x_s, and x̂₀(x_m, m) and ε̂(x_m, m) those at another state and time."
+)
+"""The notation of the formulas."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,11 @@ class Sampler:
         name: for people; by default the solver's.
         source: paper and equation or algorithm, of a published sampler.
         relation: in what it differs from what is printed there.
-        formula: its update from time s to time t.
+        formula: its update from time s to time t, in the notation that `print` explains.
+
+    Example:
+        >>> print(Sampler(Heun()))
+        Heun(), holds velocity
     """
 
     solver: Solver
@@ -56,7 +65,11 @@ class Sampler:
         return self.eta > 0.0 or self.solver.draws
 
     def equation(self, denoiser: Denoiser) -> Semilinear:
-        """The equation that it solves to sample from `denoiser`."""
+        """The equation that the sampler solves to sample from `denoiser`.
+
+        Raises:
+            ValueError: as `flow` and `reverse_sde` raise.
+        """
         if self.eta:
             return reverse_sde(denoiser, self.eta, self.hold, logarithmic=self.logarithmic)
         return flow(denoiser, self.hold, logarithmic=self.logarithmic)
@@ -64,14 +77,25 @@ class Sampler:
     def __call__(
         self, denoiser: Denoiser, steps: int, *, t0: float = 0.0, t1: float = 1.0
     ) -> tuple[Semilinear, Tensor, Solver]:
-        """What `solve` takes: the equation, the times of that many steps from t0 to t1, float64, and the solver.
+        """What `solve` takes.
 
-        What holds eps cannot start where α = 0: give a t0 > 0 there.
+        Args:
+            denoiser: the network, with its labels and guidance.
+            steps: the number of steps.
+            t0: the first time; a sampler that holds eps needs α > 0 there.
+            t1: the last time.
+
+        Returns:
+            The equation, the times of the steps, float64 (steps + 1,), and the solver.
         """
         return self.equation(denoiser), self.grid(denoiser.path, steps, t0=t0, t1=t1), self.solver
 
     def __str__(self) -> str:
-        lines = [f"{self.name}: {self.solver!r}, holds {self.hold}" + (f", eta = {self.eta:g}" if self.eta else "")]
-        lines += [f"    {line}" for line in self.formula.splitlines()]
+        solver = repr(self.solver)
+        head = solver if self.name == solver else f"{self.name}: {solver}"
+        lines = [f"{head}, holds {self.hold}" + (f", eta = {self.eta:g}" if self.eta else "")]
+        if self.formula:
+            lines += [f"    {line}" for line in self.formula.splitlines()]
+            lines += SYMBOLS.splitlines()
         lines += [f"Source: {self.source}; {self.relation}."] if self.source else []
         return "\n".join(lines)

@@ -12,11 +12,11 @@ import torch
 from rich.console import Console
 
 from fokker.benchmarks.commands.sample import by_budget
-from fokker.benchmarks.plot import work_precision
+from fokker.benchmarks.plot import COLOURS, work_precision
 from fokker.benchmarks.problems import problem
 from fokker.benchmarks.reference import Reference, prepare
 from fokker.benchmarks.results import Result, Standing, print_result
-from fokker.benchmarks.samplers import DEFAULT_SAMPLERS, SAMPLERS, canonical
+from fokker.benchmarks.samplers import DEFAULT_SAMPLERS, SAMPLERS, canonical, family
 from fokker.benchmarks.store import Key, Row
 from fokker.benchmarks.work_precision import GRIDS, Job, jobs, measure
 from fokker.generative.sampling import PUBLISHED
@@ -67,11 +67,17 @@ def test_unknown_solvers_list_the_known_ones() -> None:
     for name, row in PUBLISHED.items():
         if not row.stochastic and name != "euler":  # here Euler's method on dx/dt
             entry = SAMPLERS[canonical(name)]
-            found = (repr(entry.solver()), entry.hold, entry.logarithmic)
+            found = (repr(entry.solver), entry.hold, entry.logarithmic)
             assert found == (repr(row.solver), row.hold, row.logarithmic)
     with pytest.raises(ValueError, match="Unknown solver 'hein'") as failure:
         canonical("hein")
     assert all(name in str(failure.value) for name in SAMPLERS)
+
+
+def test_every_family_has_a_colour() -> None:
+    assert {family(sampler) for sampler in SAMPLERS.values()} == set(COLOURS)
+    families = [family(SAMPLERS[name]) for name in ("heun", "ddim", "exp-rk-3-velocity", "deis-rho", "torchdiffeq-rk4")]
+    assert families == ["Runge-Kutta", "hold x0", "hold velocity", "hold eps", "torchdiffeq"]
 
 
 def test_a_sampler_without_a_step_has_no_row() -> None:

@@ -1,7 +1,7 @@
 """Coupled samples of a sampler with some of its stages made exact: all share x₀, ε and the Brownian path.
 
-An equation is followed exactly by many short steps: of order 4 without noise, of order 2 on the same Brownian path with
-noise.
+An equation is followed exactly by many short steps. The method has order 4 without noise, and order 2 on the same
+Brownian path with noise.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from ...generative.denoiser import Denoiser
-from ...generative.equations import flow, grids, reverse_sde
+from ...generative.equations import flow, grids
 from ...generative.paths import GaussianPath
+from ...generative.sampling import Sampler
 from ...solvers import (
     BrownianTree,
     Equation,
@@ -32,7 +33,7 @@ from ...solvers import (
 from ..oracles import Oracle
 from ..statistics import rms
 
-__all__ = ["STAGES", "Coupled", "Sampler"]
+__all__ = ["STAGES", "Coupled", "Subject"]
 
 STAGES = ("prior", "early stop", "discretisation", "model", "round-off")
 """The stages of a sampler, in the order in which they act; see `error_budget`."""
@@ -41,15 +42,21 @@ FINER, LAST = 16, 128
 
 
 @dataclass(frozen=True)
-class Sampler:
-    """The sampler whose error is split; the fields are the arguments of `error_budget`."""
+class Subject:
+    """What an error budget is of: a sampler at its times, with the data that it should draw.
+
+    Args:
+        data: the law of the data.
+        path: the path on which the sampler runs.
+        times: the times of its steps, rising.
+        sampler: the solver and the equation.
+        model: the denoiser that the sampler has; the exact one if None.
+    """
 
     data: Oracle
     path: GaussianPath
     times: Tensor
-    solver: Solver
-    hold: str
-    eta: float
+    sampler: Sampler
     model: Denoiser | None
 
     @property
@@ -59,13 +66,13 @@ class Sampler:
     def equation(self, exact: bool) -> Semilinear:
         """The equation of the exact denoiser, or of the model."""
         denoiser = self.data.denoiser(self.path) if exact or self.model is None else self.model
-        return reverse_sde(denoiser, self.eta, self.hold) if self.eta else flow(denoiser, self.hold)
+        return self.sampler.equation(denoiser)
 
     def reference(self, exact: bool) -> tuple[Semilinear, Tensor, Solver]:
         """The equation, the times and the solver that follow it exactly."""
         parts = torch.arange(FINER, dtype=torch.float64) / FINER
         fine = (self.times[:-1, None] + self.times.diff()[:, None] * parts).flatten()
-        return self.equation(exact), torch.cat([fine, self.times[-1:]]), ExponentialRK(2 if self.eta else 4)
+        return self.equation(exact), torch.cat([fine, self.times[-1:]]), ExponentialRK(2 if self.sampler.eta else 4)
 
     def rest(self) -> tuple[Semilinear, Tensor, Solver] | None:
         """The exact flow from the last time to t = 1; None if the sampler ends there."""
@@ -77,23 +84,31 @@ class Sampler:
 
 
 class Coupled:
-    """Outputs along samples that share x₀, ε and the Brownian path."""
+    """Outputs along samples that share x₀, ε and the Brownian path. An output is computed once.
 
-    def __init__(self, sampler: Sampler, dtype: torch.dtype, samples: int, seed: int) -> None:
-        start, stop = sampler.ends
-        self.sampler, self.dtype = sampler, dtype
-        self.clean = sampler.data.sample(samples, seed)
-        self.noise = float(sampler.path.sigma(start)) * standard_normal(self.clean, seed + 1)
-        draws = sampler.eta > 0.0 or sampler.solver.draws
-        self.tree = BrownianTree(self.clean, start, stop, seed + 2) if draws else None
+    Args:
+        subject: the sampler and its data.
+        dtype: the dtype in which the solver computes around the denoiser, unless "round-off" is exact.
+        samples: the number of samples.
+        seed: of x₀, ε and the Brownian path.
+    """
+
+    def __init__(self, subject: Subject, dtype: torch.dtype, samples: int, seed: int) -> None:
+        start, stop = subject.ends
+        self.subject, self.dtype = subject, dtype
+        self.clean = subject.data.sample(samples, seed)
+        self.noise = subject.path.sigma(start) * standard_normal(self.clean, seed + 1)
+        stochastic = subject.sampler.stochastic
+        self.tree = BrownianTree(self.clean, start, stop, seed + 2) if stochastic else None
         self.known: dict[frozenset[str], Tensor] = {}
 
     def distance(self, exactly: Collection[str]) -> float:
-        """D: from the exact output."""
+        """D: the root mean square distance of the output with these exact stages from the exact output."""
         return self._apart(exactly, STAGES)
 
     @cached_property
     def rounding(self) -> float:
+        """The distance between the sampler's outputs in `dtype` and in float64."""
         return self._apart((), STAGES[-1:])
 
     def _apart(self, one: Collection[str], two: Collection[str]) -> float:
@@ -106,23 +121,24 @@ class Coupled:
         return self.known[exactly]
 
     def _solved(self, exactly: frozenset[str]) -> Tensor:
-        sampler, x = self.sampler, self.noise
+        subject, x = self.subject, self.noise
         if "prior" in exactly:
-            x = x + float(sampler.path.alpha(sampler.ends[0])) * self.clean
+            x = x + subject.path.alpha(subject.ends[0]) * self.clean
         if "discretisation" in exactly:
-            equation, times, solver = sampler.reference("model" in exactly)
+            equation, times, solver = subject.reference("model" in exactly)
             x = solve(equation, x, times, solver, self.tree).x
         else:
             dtype = torch.float64 if "round-off" in exactly else self.dtype
-            x = _solved(sampler.equation("model" in exactly), x, sampler.times, sampler.solver, self.tree, dtype)
-        rest = sampler.rest() if "early stop" in exactly else None
+            equation, solver = subject.equation("model" in exactly), subject.sampler.solver
+            x = _solved(equation, x, subject.times, solver, self.tree, dtype)
+        rest = subject.rest() if "early stop" in exactly else None
         return x if rest is None else solve(rest[0], x, rest[1], rest[2]).x
 
 
 def _solved(
     equation: Equation, x: Tensor, times: Tensor, solver: Solver, tree: BrownianTree | None, dtype: torch.dtype
 ) -> Tensor:
-    """The end of a solve in this dtype around a field in float64, on the same path in each."""
+    """The end of a solve in this dtype around a field in float64, with the same Brownian path in every dtype."""
     rounded = equation.wrapped(_InDouble)
     noise = None if tree is None else _Rounded(tree)
     return solve(rounded, x.to(dtype), times, solver, noise).x.double()

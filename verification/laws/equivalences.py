@@ -156,6 +156,6 @@ def _table(row: Sampler, denoiser: Denoiser, times: Tensor) -> Scheme:
 
 
 def _own(row: Sampler, denoiser: Denoiser, steps: int) -> Tensor:
-    """The grid of `sample`: to t = 1 itself where the solver can take a step to σ = 0."""
-    start, end = ends(denoiser, row)
-    return row.grid(denoiser.path, steps, t0=start, t1=1.0 if row.solver.semilinear else end)
+    """The grid of `sample`."""
+    start, end = ends(denoiser, row, both_ways=False)
+    return row.grid(denoiser.path, steps, t0=start, t1=end)

@@ -33,10 +33,11 @@ from torch import Tensor
 
 from ...generative.denoiser import Denoiser
 from ...generative.paths import GaussianPath
+from ...generative.sampling import Sampler
 from ...solvers import Solver
 from ..oracles import Gaussian, Law, Oracle, marginal, reversed_transition
 from ..statistics import gaussian_w2
-from .coupled_samples import STAGES, Coupled, Sampler
+from .coupled_samples import STAGES, Coupled, Subject
 from .impulse import impulse_response
 
 __all__ = ["ErrorBudget", "Stage", "error_budget"]
@@ -44,7 +45,13 @@ __all__ = ["ErrorBudget", "Stage", "error_budget"]
 
 @dataclass(frozen=True)
 class Stage:
-    """One source of error. share, alone: see the module's formulas."""
+    """One source of error.
+
+    Attributes:
+        name: one of `STAGES`.
+        share: by how much the distance falls if this stage is made exact.
+        alone: the distance that is left if all other stages are exact.
+    """
 
     name: str
     share: float
@@ -53,10 +60,14 @@ class Stage:
 
 @dataclass(frozen=True)
 class ErrorBudget:
-    """The distance between a sampler's output and the data, by stages; `remainder` is total − Σ share.
+    """The distance between a sampler's output and the data, by stages.
 
-    exact: whether distances are W₂ of exact laws, or bounds from coupled samples. size: the root mean square of the
-    data, to compare with.
+    Attributes:
+        total: the distance, in units of the data.
+        stages: the stages in the order in which they act.
+        remainder: total − Σ share, the interaction of the stages.
+        exact: whether distances are W₂ of exact laws; otherwise they are bounds from coupled samples.
+        size: the root mean square of the data, to compare with.
     """
 
     total: float
@@ -66,7 +77,7 @@ class ErrorBudget:
     size: float
 
     def __getitem__(self, name: str) -> Stage:
-        """The stage of that name. Raises KeyError for another."""
+        """The stage of that name. Raises KeyError for an unknown one."""
         return {stage.name: stage for stage in self.stages}[name]
 
     def as_json(self) -> dict[str, Any]:
@@ -105,17 +116,17 @@ def error_budget(
         model: the denoiser that the sampler has, on the same path, in float64; the exact one if None.
         dtype: the dtype in which the solver computes around the denoiser.
         samples: the number of coupled samples.
-        seed: of the coupled samples.
+        seed: the seed of the coupled samples.
 
     Raises:
-        ValueError: for a model on another path, and for what the solver cannot do.
+        ValueError: the model is on another path, or as `solve` raises.
     """
     if model is not None and model.path != path:
         raise ValueError(f"The model is on {model.path}, but the sampler on {path}; give both the same path.")
-    sampler = Sampler(data, path, times, solver, hold, eta, model)
-    coupled = Coupled(sampler, dtype, samples, seed)
-    exact = isinstance(data, Gaussian) and (model is None or _affine(sampler))
-    distance = _in_law(sampler, data, coupled.rounding) if exact else coupled.distance
+    subject = Subject(data, path, times, Sampler(solver, hold, eta), model)
+    coupled = Coupled(subject, dtype, samples, seed)
+    exact = isinstance(data, Gaussian) and (model is None or _affine(subject))
+    distance = _in_law(subject, coupled.rounding) if exact else coupled.distance
     total = distance(())
     stages = tuple(
         Stage(name, total - distance((name,)), distance([other for other in STAGES if other != name]))
@@ -127,10 +138,11 @@ def error_budget(
     return ErrorBudget(total, stages, total - sum(stage.share for stage in stages), exact, size)
 
 
-def _affine(sampler: Sampler) -> bool:
-    """Whether the model is, at the first step."""
+def _affine(subject: Subject) -> bool:
+    """Whether the first step is an affine map of the state."""
+    times, dim = subject.times[:2], subject.data.shape[0]
     try:
-        impulse_response(sampler.solver, sampler.equation(False), sampler.times[:2], dim=sampler.data.shape[0])
+        impulse_response(subject.sampler.solver, subject.equation(False), times, dim=dim)
     except ValueError as error:
         if "off an affine map" in str(error):
             return False
@@ -138,23 +150,23 @@ def _affine(sampler: Sampler) -> bool:
     return True
 
 
-def _in_law(sampler: Sampler, data: Oracle, rounding: float) -> Callable[[Collection[str]], float]:
-    """D by exact laws."""
-    (start, stop), path, dim = sampler.ends, sampler.path, data.shape[0]
-    exact = Law(*data.moments())
-    prior = Law(torch.zeros_like(exact.mean), float(path.sigma(start)) ** 2 * torch.eye(dim, dtype=exact.cov.dtype))
+def _in_law(subject: Subject, rounding: float) -> Callable[[Collection[str]], float]:
+    """D by exact laws, as a function of the stages that are exact."""
+    (start, stop), path, sampler, dim = subject.ends, subject.path, subject.sampler, subject.data.shape[0]
+    exact = Law(*subject.data.moments())
+    prior = Law(torch.zeros_like(exact.mean), path.sigma(start) ** 2 * torch.eye(dim, dtype=exact.cov.dtype))
     stepped = {
-        fine: impulse_response(sampler.solver, sampler.equation(fine), sampler.times, dim=dim)
-        for fine in ((True, False) if sampler.model is not None else (True,))
+        fine: impulse_response(sampler.solver, subject.equation(fine), subject.times, dim=dim)
+        for fine in ((True, False) if subject.model is not None else (True,))
     }
     followed = None
-    if sampler.model is not None:
-        equation, times, solver = sampler.reference(False)
+    if subject.model is not None:
+        equation, times, solver = subject.reference(False)
         followed = impulse_response(solver, equation, times, dim=dim)
 
     def distance(exactly: Collection[str]) -> float:
         law = marginal(exact, path, start) if "prior" in exactly else prior
-        true_model = "model" in exactly or sampler.model is None
+        true_model = "model" in exactly or subject.model is None
         if "discretisation" not in exactly:
             law = stepped[true_model].law(law)
         elif true_model or followed is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from dataclasses import dataclass
 
 import pytest
@@ -11,7 +12,8 @@ from torch import Tensor
 from toy import MIXTURE, PATHS, states
 
 from fokker.generative import CFG, VP, CondOT, Cosine, Denoiser, GaussianPath, flow, reverse_sde
-from fokker.generative.equations import grids
+from fokker.generative.equations import constant, diffusion_sde, grids, reversal
+from fokker.generative.equations.noise_level import power_of_sigma, sine
 from fokker.solvers import RK4, SDE, Adaptive, Dopri5, ExponentialAdams, Field, Semilinear, Time, solve
 from fokker.verification import GaussianMixture
 
@@ -209,3 +211,29 @@ def test_what_does_not_exist_is_refused() -> None:
         reverse_sde(denoiser, eta=-0.1)
     with pytest.raises(ValueError, match="deterministic form"):
         reverse_sde(denoiser).in_clock()
+
+
+def pickled_net(x: Tensor, time: Tensor) -> Tensor:
+    return torch.sin(x + time[:, None])
+
+
+WHAT_TRAVELS = {
+    **{hold: lambda denoiser, hold=hold: flow(denoiser, hold) for hold in HOLDS},
+    "in its clock": lambda denoiser: flow(denoiser).in_clock(),
+    "of some samples": lambda denoiser: flow(denoiser).of_rows(torch.arange(8)),
+    "reverse": reverse_sde,
+    "constant": lambda denoiser: diffusion_sde(denoiser, constant(0.5), 0.1, 0.9),
+    "reversal": lambda denoiser: diffusion_sde(denoiser, reversal(denoiser.path, 0.5), 0.1, 0.9),
+    "power of sigma": lambda denoiser: diffusion_sde(denoiser, power_of_sigma(denoiser.path, 0.5), 0.1, 0.9),
+    "sine": lambda denoiser: diffusion_sde(denoiser, sine(0.5), 0.1, 0.9),
+}
+
+
+@pytest.mark.parametrize("name", WHAT_TRAVELS)
+def test_an_equation_can_be_pickled_if_its_denoiser_can(name: str) -> None:
+    """So that it can be sent to another process, where it has the same drift and diffusion."""
+    made = WHAT_TRAVELS[name](Denoiser(pickled_net, CondOT(), predicts="v"))
+    read, x = pickle.loads(pickle.dumps(made)), states(CondOT(), 0.4)  # noqa: S301, written in this line
+    assert torch.equal(read.drift(0.4, x), made.drift(0.4, x))
+    if made.stochastic:
+        assert read.diffusion(0.4, x) == made.diffusion(0.4, x)
