@@ -1,7 +1,7 @@
 """Differential equations, methods that solve them, and noise. Nothing here knows of networks or diffusion.
 
-`solve` is the one function that takes every equation, solver and noise. The names below are the interface of this floor; each room
-says what may be changed behind them.
+`solve` is the one function that takes every equation, solver and noise. The names below are the interface of this
+floor; each room says what may be changed behind them.
 """
 
 from .around import (

@@ -29,7 +29,7 @@ from torch import Tensor
 from ...solvers import unroll
 from ..denoiser import Conditions, Denoiser, per_sample
 from ..paths import Table
-from ..sampling import AnySampler, chosen, steps
+from ..sampling import AnySampler, resolve, steps
 from .conventions import conventions, fields_of, scheduler_class
 from .diffusers import from_diffusers
 from .running import Answer, Drawn, Run
@@ -128,7 +128,7 @@ class FokkerScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         self.times: Tensor | None = None
 
     def _choose(self, evaluations: int) -> None:
-        self.sampler = chosen(self._sampler, evaluations)
+        self.sampler = resolve(self._sampler, evaluations)
         self.equation = self.sampler.equation(self.denoiser)
 
     def save_config(self, save_directory: Any, push_to_hub: bool = False, **options: Any) -> None:

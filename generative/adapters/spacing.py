@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..denoiser import Denoiser
 from ..paths import Shifted, Table
-from ..sampling import Sampler, ends
+from ..sampling import Sampler, regular_interval
 
 __all__ = ["inverted", "spaced"]
 
@@ -34,7 +34,7 @@ def spaced(denoiser: Denoiser, row: Sampler, n: int, *, shift: float = 1.0, inte
         ValueError: two times are rounded to the same index.
     """
     path = denoiser.path
-    start, end = ends(denoiser, row, both_ways=False)
+    start, end = regular_interval(denoiser, row, both_ways=False)
     if shift != 1.0:
         shifted = Shifted(path, -math.log(shift))
         first, last = (shifted.time(path.log_snr(t)) for t in (start, end))

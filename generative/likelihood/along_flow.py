@@ -21,7 +21,7 @@ from ...solvers.common import Array
 from ...solvers.loop import Grid
 from ..denoiser import per_sample
 from .change_of_variables import ChangeOfVariables, clock, scale, time_of
-from .quadrature import clenshaw_curtis, composite, refinement
+from .quadrature import clenshaw_curtis, composite, interpolation_matrix
 
 __all__ = ["AlongFlow"]
 
@@ -122,7 +122,7 @@ class AlongFlow:
     def deviation(self, traces: Tensor, added: Tensor) -> Tensor:
         """Σ w_i |f − p| over the nodes that are added to n, with p the polynomial through the n + 1 traces: (B,)."""
         n = len(added)
-        expected = torch.einsum("mn,nb->mb", torch.from_numpy(refinement(n)).to(traces), traces.mean(2))
+        expected = torch.einsum("mn,nb->mb", torch.from_numpy(interpolation_matrix(n)).to(traces), traces.mean(2))
         weights = torch.from_numpy(self.weights(2 * n)[1::2]).to(traces)
         return torch.einsum("m,mb->b", weights, (added.mean(2) - expected).abs()).abs()
 

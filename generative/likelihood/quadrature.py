@@ -16,7 +16,7 @@ import numpy as np
 
 from ...solvers.common import Array
 
-__all__ = ["clenshaw_curtis", "composite", "refinement"]
+__all__ = ["clenshaw_curtis", "composite", "interpolation_matrix"]
 
 
 def clenshaw_curtis(n: int) -> tuple[Array, Array]:
@@ -41,7 +41,7 @@ def clenshaw_curtis(n: int) -> tuple[Array, Array]:
     return np.sin(0.5 * angle) ** 2, weights
 
 
-def refinement(n: int) -> Array:
+def interpolation_matrix(n: int) -> Array:
     """The matrix (n, n + 1) from values at the nodes of n to their polynomial at the n nodes of 2n in between."""
     weights = np.where(np.arange(n + 1) % 2, -1.0, 1.0)
     weights[[0, -1]] *= 0.5

@@ -13,10 +13,10 @@ from .named import PUBLISHED as PUBLISHED, named as named
 from .plan import (
     AnySampler as AnySampler,
     Plan as Plan,
-    chosen as chosen,
     default_sampler as default_sampler,
-    ends as ends,
     plan as plan,
+    regular_interval as regular_interval,
+    resolve as resolve,
     steps as steps,
 )
 from .sample import check_network as check_network, sample as sample, sample_chunks as sample_chunks

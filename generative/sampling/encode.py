@@ -13,8 +13,8 @@ start-up decides, because its errors happen at the noise on one way and at the d
 
 One of the two ways starts at either end, so that the field must exist at both. At t = 1 it exists for networks that
 predict ε, v or the velocity: the field is regular in the clock r even though σ = 0, and the data themselves are
-encoded. At t = 0 it exists for networks that predict x₀, v or the velocity. Otherwise `ends` gives the last regular
-time.
+encoded. At t = 0 it exists for networks that predict x₀, v or the velocity. Otherwise `regular_interval`
+gives the last regular time.
 
 Sources: Song et al. (2011.13456), section 4.3; Song, Meng and Ermon, DDIM (2010.02502), section 4.3.
 """
@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from ..denoiser import Condition, Denoiser, Label
-from .plan import AnySampler, Plan, chosen, plan
+from .plan import AnySampler, Plan, plan, resolve
 from .sample import conditioned
 from .sampler import Sampler
 
@@ -139,7 +139,7 @@ def two_way_plan(
 
 
 def _deterministic(sampler: AnySampler, nfe: int) -> Sampler:
-    found = chosen(sampler, nfe)
+    found = resolve(sampler, nfe)
     if found.stochastic:
         raise ValueError(f"{found.name} draws noise, and there is no way back from it; choose a deterministic sampler.")
     return found

@@ -28,7 +28,7 @@ from ..paths import GaussianPath
 from .named import named
 from .sampler import Sampler
 
-__all__ = ["AnySampler", "Plan", "chosen", "default_sampler", "ends", "plan", "steps"]
+__all__ = ["AnySampler", "Plan", "resolve", "default_sampler", "regular_interval", "plan", "steps"]
 
 AnySampler = str | Sampler | Solver | None
 """The name of a published sampler, a `Sampler`, a solver, or None for the best measured one."""
@@ -96,7 +96,7 @@ def plan(denoiser: Denoiser, sampler: Sampler, nfe: int, *, both_ways: bool = Fa
     Raises:
         ValueError: the budget is below one step, or the solver cannot tell its evaluations beforehand.
     """
-    start, end = ends(denoiser, sampler, both_ways=both_ways)
+    start, end = regular_interval(denoiser, sampler, both_ways=both_ways)
     least = steps(sampler, nfe, denoiser.cost)
 
     def grid(n: int) -> Tensor:
@@ -131,11 +131,11 @@ def default_sampler(path: GaussianPath, nfe: int, *, t1: float = 1.0) -> tuple[S
         >>> default_sampler(CondOT(), 4)
         (ExponentialAdams(2, corrector=True), tensor([0.0000, 0.4375, 0.7500, 0.9375, 1.0000], dtype=torch.float64))
     """
-    sampler = chosen(None, nfe)
+    sampler = resolve(None, nfe)
     return sampler.solver, sampler.grid(path, sampler.solver.steps(nfe), t1=t1)
 
 
-def chosen(sampler: AnySampler, nfe: int) -> Sampler:
+def resolve(sampler: AnySampler, nfe: int) -> Sampler:
     """The `Sampler` that an argument `sampler` stands for.
 
     Args:
@@ -170,7 +170,7 @@ def steps(sampler: Sampler, nfe: int, cost: int) -> int:
     return sampler.solver.steps(nfe // cost)
 
 
-def ends(denoiser: Denoiser, sampler: Sampler, *, both_ways: bool = True) -> tuple[float, float]:
+def regular_interval(denoiser: Denoiser, sampler: Sampler, *, both_ways: bool = True) -> tuple[float, float]:
     """The noisiest and the cleanest time of a sampler: 0 and 1 if it can start there, or those of σ/α = 80 and 0.002.
 
     A sampler can start at an end if three conditions hold there: the network's prediction determines the held

@@ -23,7 +23,7 @@ from ...solvers.common import Progress
 from ...solvers.noise import per_sample_keys
 from ..denoiser import CFG, Condition, Denoiser, Label, for_batch
 from ..networks import Network
-from .plan import AnySampler, chosen, plan
+from .plan import AnySampler, plan, resolve
 
 __all__ = ["conditioned", "sample", "sample_chunks"]
 
@@ -121,7 +121,7 @@ def sample_chunks(
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk = {chunk} makes no samples; give a number of at least 1.")
     like = torch.empty(0, *rest, dtype=dtype, device=device)
-    whole = plan(conditioned(denoiser, like, batch), chosen(sampler, nfe // denoiser.cost), nfe)
+    whole = plan(conditioned(denoiser, like, batch), resolve(sampler, nfe // denoiser.cost), nfe)
     keys = per_sample_keys(seed, batch, like.device)
     size = chunk or max(1, min(SAMPLES_AT_ONCE, NUMBERS_AT_ONCE // max(1, math.prod(rest))))
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from ...generative.denoiser import Denoiser
 from ...generative.equations import grids
 from ...generative.paths import GaussianPath
-from ...generative.sampling import PUBLISHED, Sampler, ends
+from ...generative.sampling import PUBLISHED, Sampler, regular_interval
 from ...solvers import Scheme, same, unroll
 
 __all__ = ["Equivalence", "Equivalences", "equivalences"]
@@ -157,5 +157,5 @@ def _table(row: Sampler, denoiser: Denoiser, times: Tensor) -> Scheme:
 
 def _own(row: Sampler, denoiser: Denoiser, steps: int) -> Tensor:
     """The grid of `sample`."""
-    start, end = ends(denoiser, row, both_ways=False)
+    start, end = regular_interval(denoiser, row, both_ways=False)
     return row.grid(denoiser.path, steps, t0=start, t1=end)

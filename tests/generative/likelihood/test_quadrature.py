@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.interpolate import KroghInterpolator
 
-from fokker.generative.likelihood.quadrature import clenshaw_curtis, composite, refinement
+from fokker.generative.likelihood.quadrature import clenshaw_curtis, composite, interpolation_matrix
 
 UNEVEN = np.cumsum(np.random.default_rng(0).uniform(0.2, 1.0, 12)) - 1.5
 GAUSS, WEIGHTS = np.polynomial.legendre.leggauss(8)
@@ -98,7 +98,7 @@ def test_nodes_are_among_those_of_twice_as_many(n: int) -> None:
 def test_a_refinement_continues_the_polynomial_to_the_added_nodes(n: int) -> None:
     """And two values differ by what it leaves of the function, with the weights of the finer one."""
     (nodes, weights), (finer, more) = clenshaw_curtis(n), clenshaw_curtis(2 * n)
-    matrix = refinement(n)
+    matrix = interpolation_matrix(n)
     assert matrix.shape == (n, n + 1)
     for degree in range(n + 1):
         np.testing.assert_allclose(matrix @ nodes**degree, finer[1::2] ** degree, rtol=0.0, atol=1e-12)

@@ -14,7 +14,7 @@ from fokker.generative import CFG, VE, VP, CondOT, Cosine, Denoiser, flow, load,
 from fokker.generative.denoiser import EDM, Static
 from fokker.generative.equations import grids
 from fokker.generative.networks import MLP, UNet
-from fokker.generative.sampling import PUBLISHED, chosen, default_sampler, ends, sample_chunks
+from fokker.generative.sampling import PUBLISHED, default_sampler, regular_interval, resolve, sample_chunks
 from fokker.solvers import RK4, BrownianTree, Euler, ExponentialAdams, Heun, Picard, Solver, solve, standard_normal
 
 DOUBLE = {"dtype": torch.float64}
@@ -46,7 +46,7 @@ def elementwise(predicts: str = "v", path: Any = None) -> Denoiser:
 def test_the_default_goes_all_the_way() -> None:
     solver, times = default_sampler(CondOT(), 20)
     assert (times[0], times[-1]) == (0.0, 1.0)
-    assert repr(solver) == repr(chosen(None, 20).solver)
+    assert repr(solver) == repr(resolve(None, 20).solver)
 
 
 def test_samples_follow_the_exact_flow() -> None:
@@ -72,7 +72,7 @@ def test_the_default_is_robust_where_few_evaluations_are() -> None:
 
 @pytest.mark.parametrize(("nfe", "values"), [(1, 2), (24, 2), (25, 3), (300, 3)])
 def test_the_default_holds_the_velocity_with_two_values_or_three(nfe: int, values: int) -> None:
-    row = chosen(None, nfe)
+    row = resolve(None, nfe)
     assert (row.hold, row.grid, row.solver.values, row.solver.corrector) == ("velocity", grids.quadratic, values, True)
 
 
@@ -184,13 +184,14 @@ def test_every_published_sampler_keeps_the_budget_on_every_path(name: str, path:
 def test_the_ends_are_the_last_times_where_a_sampler_can_start(
     path: Any, predicts: str, sampler: Any, expected: tuple[float, float]
 ) -> None:
-    assert ends(elementwise(predicts, path), chosen(sampler, 20)) == pytest.approx(expected, rel=1e-13, abs=1e-15)
+    found = regular_interval(elementwise(predicts, path), resolve(sampler, 20))
+    assert found == pytest.approx(expected, rel=1e-13, abs=1e-15)
 
 
 @pytest.mark.parametrize(("time", "regular"), [("t", True), ("log_snr", False), (lambda t: 1.0 / t, False)])
 def test_a_clock_that_is_infinite_is_no_start(time: Any, regular: bool) -> None:
     denoiser = Denoiser(Elementwise(), CondOT(), predicts="velocity", time=time)
-    assert (ends(denoiser, chosen(None, 20))[0] == 0.0) == regular
+    assert (regular_interval(denoiser, resolve(None, 20))[0] == 0.0) == regular
 
 
 @pytest.mark.parametrize(
@@ -202,7 +203,7 @@ def test_a_clock_that_is_infinite_is_no_start(time: Any, regular: bool) -> None:
 )
 def test_frames_and_thresholds_have_ends_of_their_own(more: dict[str, Any], expected: tuple[float, float]) -> None:
     denoiser = Denoiser(Elementwise(), CondOT(), **more)
-    assert ends(denoiser, chosen(None, 20)) == pytest.approx(expected)
+    assert regular_interval(denoiser, resolve(None, 20)) == pytest.approx(expected)
     assert sample(denoiser, (2, 3), **DOUBLE).isfinite().all()
 
 
@@ -252,7 +253,7 @@ def test_guidance_in_an_interval_pays_for_more_steps(nfe: int, sampler: Any) -> 
     """Three evaluations a step may be in the way of using all: a step of two calls, one of them guided."""
     plain = elementwise(path=Cosine())
     guided = CFG(plain.given(1), 2.0, interval=(-1.0, 2.0))
-    if nfe < 2 * chosen(sampler, nfe).solver.evaluations(1):
+    if nfe < 2 * resolve(sampler, nfe).solver.evaluations(1):
         return
     sample(guided, (4, 3), nfe, sampler=sampler, chunk=4, **DOUBLE)
     spent, calls = plain.net.rows / 4, len(plain.net.inputs)
