@@ -241,6 +241,10 @@ class VP(LinearBeta):
     it stops at α = 0.0066, and t < 0 continues it: every log-SNR has its time, and α and σ are functions of the
     log-SNR alone.
 
+    Args:
+        beta_min: β at the data, s = 0; positive.
+        beta_max: β at the noise, s = 1; larger than beta_min.
+
     Source: Song et al., Score-Based Generative Modeling through SDEs (2011.13456), eq. 33.
     """
 

@@ -26,6 +26,10 @@ class SubVP(LinearBeta):
 
     The variance stays below that of `VP` with the same β. At t = 0 it stops at α = 0.0066, and t < 0 continues it.
 
+    Args:
+        beta_min: β at the data, s = 0; positive.
+        beta_max: β at the noise, s = 1; larger than beta_min.
+
     Source: Song et al. (2011.13456), section 3.4 and appendix C.
     """
 
@@ -80,6 +84,10 @@ class GeometricVE(GaussianPath):
 
     The levels are in geometric progression, so that the log-SNR is linear in t, beyond both ends too. At t = 1 noise
     of the size σ_min remains. `VE` is EDM's path, which reaches σ = 0.
+
+    Args:
+        sigma_min: σ at t = 1, in units of the data; positive.
+        sigma_max: σ at t = 0; larger than sigma_min.
 
     Source: Song and Ermon (1907.05600), section 4; Song et al. (2011.13456), appendix C.
     """

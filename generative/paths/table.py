@@ -175,7 +175,14 @@ def scaled_linear_betas(
 
 
 def squared_cosine_betas(steps: int = 1000, max_beta: float = 0.999) -> tuple[float, ...]:
-    """1 − f((i + 1)/T) / f(i/T), f(s) = cos²((s + 0.008)/1.008 · π/2), at most `max_beta` (2102.09672, eq. 17)."""
+    """The cosine schedule, β_i = 1 − f((i + 1)/T) / f(i/T) with f(s) = cos²((s + 0.008)/1.008 · π/2).
+
+    Args:
+        steps: T, at least two.
+        max_beta: no β is larger.
+
+    Source: Nichol and Dhariwal (2102.09672), eq. 17.
+    """
     _evenly(steps, 0.0, 1.0)
     levels = [math.cos((i / steps + 0.008) / 1.008 * 0.5 * math.pi) ** 2 for i in range(steps + 1)]
     return tuple(min(1.0 - after / before, max_beta) for before, after in pairwise(levels))

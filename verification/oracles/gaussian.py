@@ -149,7 +149,12 @@ class GaussianMixture(Oracle):
 
 
 class Gaussian(GaussianMixture):
-    """N(mean, cov), mean (d,), cov (d, d): a mixture of one component, with the flow in closed form."""
+    """N(mean, cov): a mixture of one component, with the flow in closed form.
+
+    Args:
+        mean: (d,), floating point.
+        cov: (d, d), symmetric and positive definite, of the same dtype.
+    """
 
     def __init__(self, mean: Tensor, cov: Tensor) -> None:
         super().__init__(mean.new_ones(1), mean.unsqueeze(0), cov.unsqueeze(0))

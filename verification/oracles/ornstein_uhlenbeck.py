@@ -56,7 +56,15 @@ class _Clock(Clock):
 
 @dataclass(frozen=True)
 class OrnsteinUhlenbeck:
-    """dX = −θ X dt + σ dW in every component. Raises ValueError unless θ > 0 and σ > 0, both finite."""
+    """dX = −θ X dt + σ dW in every component.
+
+    Args:
+        theta: θ, the rate of return to 0; positive and finite.
+        sigma: σ, the intensity of the noise; positive and finite.
+
+    Raises:
+        ValueError: θ or σ is out of range.
+    """
 
     theta: float
     sigma: float

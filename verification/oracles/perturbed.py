@@ -87,7 +87,12 @@ class _Sized(NetworkError):
 
 @dataclass(frozen=True)
 class Bias(_Sized):
-    """The same vector in every state: `size` ‖Y‖ times a direction drawn from `seed`."""
+    """The same vector in every state: `size` ‖Y‖ times a direction drawn from `seed`.
+
+    Args:
+        size: the norm of the error in L²(p_t), as a share of the norm of the exact output.
+        seed: draws the field.
+    """
 
     def field(self, exact: _Exact, x: Tensor, time: Tensor) -> Tensor:
         direction = torch.randn(x[0].numel(), generator=_generator(self.seed), dtype=torch.float64)
@@ -102,6 +107,10 @@ class White(_Sized):
     The same state at the same time has the same error in every batch and every run. Two states that differ in one bit
     have independent errors, so that no step size resolves the field. The size is that of the mean over all fields: over
     n states the square of the norm has the relative standard deviation √(2/(n d)).
+
+    Args:
+        size: the norm of the error in L²(p_t), as a share of the norm of the exact output.
+        seed: draws the field.
     """
 
     def field(self, exact: _Exact, x: Tensor, time: Tensor) -> Tensor:
@@ -113,7 +122,14 @@ class White(_Sized):
 
 @dataclass(frozen=True)
 class Smooth(_Sized):
-    """A sum of `features` random waves, with wave numbers N(0, 1)/`length` in units of the root mean square of x_t."""
+    """A sum of random waves, with wave numbers N(0, 1)/`length` in units of the root mean square of x_t.
+
+    Args:
+        size: the norm of the error in L²(p_t), as a share of the norm of the exact output.
+        seed: draws the field.
+        length: of a wave, in units of the root mean square of x_t.
+        features: how many waves.
+    """
 
     length: float = 1.0
     features: int = 16
