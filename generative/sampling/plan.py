@@ -85,7 +85,8 @@ def plan(denoiser: Denoiser, sampler: Sampler, nfe: int, *, both_ways: bool = Fa
     """The plan with the most steps that `nfe` evaluations of each sample pay for.
 
     With guidance in an interval some calls take fewer evaluations than others. Then the evaluations of a number of
-    steps are counted at the times at which the sampler calls the network.
+    steps are counted at the times at which the sampler calls the network. A method that `unroll` cannot read gets the
+    steps that it can pay for if every call takes the most.
 
     Args:
         denoiser: the network, with its labels and guidance.
@@ -112,7 +113,10 @@ def plan(denoiser: Denoiser, sampler: Sampler, nfe: int, *, both_ways: bool = Fa
         return sum(int(denoiser.evaluations(call.time)) for call in calls)
 
     numbers = range(least, sampler.solver.steps(nfe // cheapest) + 1)
-    fitting = bisect_right(numbers, nfe, key=spent)
+    try:
+        fitting = bisect_right(numbers, nfe, key=spent)
+    except TypeError:  # a method that is no table of numbers
+        fitting = 1
     return Plan(denoiser, sampler, grid(numbers[max(fitting, 1) - 1]))
 
 

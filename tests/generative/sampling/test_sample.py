@@ -15,7 +15,19 @@ from fokker.generative.denoiser import EDM, Static
 from fokker.generative.equations import grids
 from fokker.generative.networks import MLP, UNet
 from fokker.generative.sampling import PUBLISHED, default_sampler, regular_interval, resolve, sample_chunks
-from fokker.solvers import RK4, BrownianTree, Euler, ExponentialAdams, Heun, Picard, Solver, solve, standard_normal
+from fokker.solvers import (
+    RK4,
+    BrownianTree,
+    Euler,
+    ExponentialAdams,
+    Heun,
+    Picard,
+    Solver,
+    Step,
+    TorchDiffEq,
+    solve,
+    standard_normal,
+)
 
 DOUBLE = {"dtype": torch.float64}
 
@@ -260,6 +272,19 @@ def test_guidance_in_an_interval_pays_for_more_steps(nfe: int, sampler: Any) -> 
     assert max(nfe - 4, 1) <= spent <= nfe
     if nfe > 10:
         assert nfe // 2 < calls < spent
+
+
+def test_a_solver_that_is_no_table_gets_the_steps_of_the_most_evaluations() -> None:
+    """Euler's method with a square in its step, and torchdiffeq's: ten steps, each at the price of guidance."""
+
+    class Squared(Euler):
+        def step(self, equation: Any, t0: Any, t1: Any, x: Tensor, state: Any, noise: Any) -> Step:
+            return Step(super().step(equation, t0, t1, x, state, noise).x + 0.0 * x * x)
+
+    for solver in (Squared(), TorchDiffEq("euler")):
+        plain = elementwise()
+        sample(CFG(plain.given(1), 2.0, interval=(-1.0, 2.0)), (4, 3), 20, sampler=solver, chunk=4, **DOUBLE)
+        assert len(plain.net.inputs) == 10
 
 
 def test_weights_and_conditions_belong_to_samples() -> None:
