@@ -74,10 +74,16 @@ class Trace(ABC):
         exact: whether the trace has no random error.
     """
 
-    channels: int
-    directions: int
     points: int
     exact: bool = False
+
+    @property
+    @abstractmethod
+    def channels(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def directions(self) -> int: ...
 
     @abstractmethod
     def __call__(self, products: Products, x: Tensor) -> Tensor:
@@ -95,11 +101,14 @@ class Exact(Trace):
     dim: int
     at_once: int
     points: int
-    channels = 1
     exact = True
 
     @property
-    def directions(self) -> int:  # type: ignore[override]
+    def channels(self) -> int:
+        return 1
+
+    @property
+    def directions(self) -> int:
         return self.dim
 
     def __call__(self, products: Products, x: Tensor) -> Tensor:
@@ -121,11 +130,11 @@ class Hutchinson(Trace):
     points: int
 
     @property
-    def channels(self) -> int:  # type: ignore[override]
+    def channels(self) -> int:
         return len(self.z)
 
     @property
-    def directions(self) -> int:  # type: ignore[override]
+    def directions(self) -> int:
         return len(self.z)
 
     def __call__(self, products: Products, x: Tensor) -> Tensor:
@@ -147,11 +156,11 @@ class HutchPlusPlus(Trace):
     points: int
 
     @property
-    def channels(self) -> int:  # type: ignore[override]
+    def channels(self) -> int:
         return len(self.z)
 
     @property
-    def directions(self) -> int:  # type: ignore[override]
+    def directions(self) -> int:
         return 2 * len(self.sketch) + len(self.z)
 
     def __call__(self, products: Products, x: Tensor) -> Tensor:
