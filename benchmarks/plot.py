@@ -115,7 +115,7 @@ def _frame(axes: Axes, budgets: Sequence[int], lines: Sequence[Sequence[Row]], a
     axes.tick_params(which="both", color="#999999", labelsize=8, labelcolor=INK)
     axes.tick_params(axis="x", which="minor", length=0)
     axes.grid(which="major", color="#E4E4E4", lw=0.6)
-    axes.set_xlabel("network evaluations a sample (at most)", fontsize=9, color=INK)
+    axes.set_xlabel("network evaluations per sample (at most)", fontsize=9, color=INK)
     axes.set_ylabel("rms error of the end point", fontsize=9, color=INK)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("#999999")
