@@ -1,10 +1,10 @@
 """Training metrics: one row per step, as CSV and, if wanted, in TensorBoard.
 
-    step, loss, rate, gradient_norm, ema_decay, and the mean loss of the samples whose λ = log(α/σ) is in each bin
+    step, loss, rate, gradient_norm, ema_decay, and the mean loss of the samples in each bin of log(α²/σ²)
 
-Where a network fails depends on λ. The bins have width one from −4 to 4, and two more cover the rest; a bin without
-samples is left empty. After an interruption the rows beyond the step at which training resumes are removed, so that
-every step has one row.
+Where a network fails depends on the log-SNR. The bins have width two from −8 to 8, and two more cover the rest; a bin
+without samples is left empty. After an interruption the rows beyond the step at which training resumes are
+removed, so that every step has one row.
 """
 
 from __future__ import annotations
