@@ -11,6 +11,7 @@ from .classifier import ClassifierGuidance as ClassifierGuidance
 from .clocks import Clock as Clock
 from .conditioning import Condition as Condition, Conditions as Conditions, Label as Label, for_batch as for_batch
 from .denoiser import Denoiser as Denoiser
+from .field import DenoiserField as DenoiserField
 from .preconditioning import EDM as EDM
 from .prediction import (
     KINDS as KINDS,

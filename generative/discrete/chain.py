@@ -30,7 +30,7 @@ from torch import Tensor
 
 from ...solvers import Abilities, Equation, Field, Noise, Solution, Step, Stepper, Time, solve
 from ...solvers.loop import Grid, combined
-from ..denoiser import Denoiser, per_sample
+from ..denoiser import Denoiser, DenoiserField, per_sample
 from ..paths import GaussianPath, Real, Table, exp, expm1, log, ratio
 
 __all__ = ["VARIANCES", "Posterior", "ancestral", "chain_times", "learned", "posterior", "share"]
@@ -272,19 +272,12 @@ def learned(denoiser: Denoiser, t: Real, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True)
-class _Network(Field):
+class _Network(DenoiserField):
     """x₀-hat, or, of a learned variance, x₀-hat and v for the state twice."""
 
-    denoiser: Denoiser
     learned: bool
 
     def __call__(self, t: Time, x: Tensor) -> Tensor:
         if not self.learned:
             return self.denoiser.predict("x0", t, x)
         return torch.cat(learned(self.denoiser, t, x.chunk(2, 1)[0]), 1)
-
-    def evaluations(self, t: Time) -> int | Tensor:
-        return self.denoiser.evaluations(t)
-
-    def of_rows(self, index: Tensor) -> _Network:
-        return replace(self, denoiser=self.denoiser.of_rows(index))

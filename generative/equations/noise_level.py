@@ -23,14 +23,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ...solvers import SDE, Field, Time
-from ..denoiser import Denoiser
+from ...solvers import SDE, Time
+from ..denoiser import Denoiser, DenoiserField
 from ..paths import GaussianPath, Real, Scalar, ratio, sin, sqrt
 
 __all__ = ["constant", "diffusion_sde", "power_of_sigma", "reversal", "safe_interval", "sine"]
@@ -268,20 +268,13 @@ def _row(path: GaussianPath, g: NoiseLevel, t: Real) -> tuple[Real, Real]:
 
 
 @dataclass(frozen=True)
-class _Drift(Field):
+class _Drift(DenoiserField):
     """velocity + ½ g² score."""
 
-    denoiser: Denoiser
     g: NoiseLevel
 
     def __call__(self, t: Time, x: Tensor) -> Tensor:
         return self.denoiser.combination(*_row(self.denoiser.path, self.g, t), t, x)
-
-    def evaluations(self, t: Time) -> int | Tensor:
-        return self.denoiser.evaluations(t)
-
-    def of_rows(self, index: Tensor) -> _Drift:
-        return replace(self, denoiser=self.denoiser.of_rows(index))
 
 
 @dataclass(frozen=True)

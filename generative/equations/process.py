@@ -11,48 +11,33 @@ Sources: Song et al. (2011.13456), eqs. 6 and 13; Karras et al. (2206.00364), eq
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import Tensor
 
-from ...solvers import Field, Semilinear, Time
-from ..denoiser import Denoiser
+from ...solvers import Semilinear, Time
+from ..denoiser import Denoiser, DenoiserField
 from .holds import Hold, hold_of
 
 __all__ = ["Held", "flow", "reverse_sde"]
 
 
 @dataclass(frozen=True)
-class Held(Field):
+class Held(DenoiserField):
     """N = p x₀-hat + q ε-hat, the field of a denoiser that a hold names."""
 
-    denoiser: Denoiser
     hold: Hold
 
     def __call__(self, t: Time, x: Tensor) -> Tensor:
         return self.denoiser.combination(*self.hold.row(t), t, x)
 
-    def evaluations(self, t: Time) -> int | Tensor:
-        return self.denoiser.evaluations(t)
-
-    def of_rows(self, index: Tensor) -> Held:
-        return replace(self, denoiser=self.denoiser.of_rows(index))
-
 
 @dataclass(frozen=True)
-class Score(Field):
+class Score(DenoiserField):
     """∇ log p_t of a denoiser."""
-
-    denoiser: Denoiser
 
     def __call__(self, t: Time, x: Tensor) -> Tensor:
         return self.denoiser.predict("score", t, x)
-
-    def evaluations(self, t: Time) -> int | Tensor:
-        return self.denoiser.evaluations(t)
-
-    def of_rows(self, index: Tensor) -> Score:
-        return Score(self.denoiser.of_rows(index))
 
 
 def flow(denoiser: Denoiser, hold: str = "velocity", *, logarithmic: bool | None = None) -> Semilinear:

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ...solvers import Field, PlainClock, Semilinear, Time
-from ..denoiser import Denoiser, per_sample
+from ...solvers import PlainClock, Semilinear, Time
+from ..denoiser import Denoiser, DenoiserField, per_sample
 from ..paths import GaussianPath, Real, Scalar, log
 from .trace import Products, Trace
 
@@ -54,10 +54,8 @@ def scale(path: GaussianPath, t: Real) -> Real:
 
 
 @dataclass(frozen=True)
-class _InClock(Field):
+class _InClock(DenoiserField):
     """N = x₀-hat − ε-hat at the time t(r) and the state S z."""
-
-    denoiser: Denoiser
 
     def __call__(self, r: Time, z: Tensor) -> Tensor:
         t = time_of(self.denoiser.path, r)
@@ -65,9 +63,6 @@ class _InClock(Field):
 
     def evaluations(self, r: Time) -> int | Tensor:
         return self.denoiser.evaluations(time_of(self.denoiser.path, r))
-
-    def of_rows(self, index: Tensor) -> _InClock:
-        return _InClock(self.denoiser.of_rows(index))
 
 
 @dataclass(frozen=True)
