@@ -49,13 +49,13 @@ clean:  ## remove the environment, builds and caches
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # A stamp per set of extras: pip runs again only when what it reads has changed.
-.venv/for-use: pyproject.toml constraints.txt | .venv
-	$(INSTALL) . && touch $@
+.venv/for-use: Makefile pyproject.toml constraints.txt | .venv
+	$(INSTALL) '.[train]' && touch $@
 
-.venv/for-test: pyproject.toml constraints.txt | .venv
+.venv/for-test: Makefile pyproject.toml constraints.txt | .venv
 	$(INSTALL) '.[train,adapters,test]' && $(PEERS) && touch $@
 
-.venv/for-dev: pyproject.toml constraints.txt | .venv
+.venv/for-dev: Makefile pyproject.toml constraints.txt | .venv
 	$(INSTALL) '.[train,adapters,test,dev]' && $(PEERS) && touch $@
 
 .venv:
