@@ -1,4 +1,4 @@
-"""Tools of every room: numpy array types, files that are written atomically, the progress bar.
+"""Tools of every room: the checks of arguments, numpy array types, files that are written atomically, the progress bar.
 
 Change freely how files are written, as long as a crash at any moment leaves the old file or the new one.
 """
@@ -6,5 +6,16 @@ Change freely how files are written, as long as a crash at any moment leaves the
 from __future__ import annotations
 
 from .arrays import Array as Array, Mask as Mask
+from .checks import (
+    check_finite as check_finite,
+    check_floating as check_floating,
+    check_instance as check_instance,
+    check_no_gradient as check_no_gradient,
+    choice as choice,
+    flag as flag,
+    real as real,
+    reals as reals,
+    whole as whole,
+)
 from .files import write_whole as write_whole
 from .progress import Progress as Progress

@@ -1,0 +1,211 @@
+"""The door of every public call: the values that people give become what the code behind may trust.
+
+A check takes the name of the argument and its value, and returns the value in the one form that the code uses: a whole
+number as an int, a real number as a float, a flag as a bool. It takes Python's numbers, those of numpy, and tensors and
+arrays of one entry. For a value that does not fit it raises TypeError if the value is of another kind, and otherwise
+ValueError, in one sentence: what was given, what is needed.
+
+A number on the host carries no gradient, so that a tensor that requires one is refused where it would become a number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from numbers import Integral, Real
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.forward_ad import unpack_dual
+
+__all__ = [
+    "check_finite",
+    "check_floating",
+    "check_instance",
+    "check_no_gradient",
+    "choice",
+    "flag",
+    "real",
+    "reals",
+    "whole",
+]
+
+Name = TypeVar("Name", bound=str)
+
+
+def whole(name: str, value: Any, low: int | None = None, high: int | None = None) -> int:
+    """The value as an int.
+
+    Args:
+        name: the name of the argument.
+        value: an int, or a number of numpy, a tensor or a float that is whole.
+        low: the least value that is allowed; None for no bound.
+        high: the largest; None for no bound.
+
+    Raises:
+        TypeError: it is no number.
+        ValueError: it is not whole, or out of range.
+    """
+    needed = f"a whole number{_bounds(low, high, True, True)}"
+    number = _number(name, value, needed)
+    if not (isinstance(number, int) or number.is_integer()):
+        raise ValueError(f"{name} is {number:g}, but must be {needed}.")
+    number = int(number)
+    if (low is not None and number < low) or (high is not None and number > high):
+        raise ValueError(f"{name} is {number}, but must be {needed}.")
+    return number
+
+
+def real(
+    name: str,
+    value: Any,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    above: float | None = None,
+    below: float | None = None,
+    infinite: bool = False,
+) -> float:
+    """The value as a float.
+
+    Args:
+        name: the name of the argument.
+        value: an int, a float, or a number of numpy or a tensor.
+        low: the least value that is allowed.
+        high: the largest.
+        above: a bound that the value must exceed; None for none.
+        below: a bound that the value must stay below; None for none.
+        infinite: whether the value may be infinite, within the bounds.
+
+    Raises:
+        TypeError: it is no number.
+        ValueError: it is not a number (nan), infinite without permission, out of range, or it requires a gradient.
+    """
+    least, largest = low if above is None else above, high if below is None else below
+    needed = f"a {'' if infinite else 'finite '}number{_bounds(least, largest, above is None, below is None)}"
+    number = _number(name, value, needed)
+    try:
+        found = float(number)
+    except OverflowError:
+        found = math.inf if number > 0 else -math.inf
+    fits = low <= found <= high and (above is None or found > above) and (below is None or found < below)
+    if not fits or (math.isinf(found) and not infinite):  # nan fits nowhere
+        raise ValueError(f"{name} is {found:g}, but must be {needed}.")
+    return found
+
+
+def reals(name: str, values: Any) -> tuple[float, ...]:
+    """The values of a sequence, or of a 1-D tensor or array, as finite floats.
+
+    Raises:
+        TypeError: it is no sequence of numbers.
+        ValueError: it has another shape, a value that is not finite, or it requires a gradient.
+    """
+    if isinstance(values, np.ndarray):
+        values = torch.from_numpy(values) if values.dtype.kind in "fiu" else values.tolist()
+    if isinstance(values, Tensor):
+        check_no_gradient(name, values)
+        if values.ndim != 1:
+            raise ValueError(f"{name} has shape {tuple(values.shape)}, but must be 1-D; flatten it.")
+        if values.is_complex() or values.dtype == torch.bool:
+            raise TypeError(f"{name} is {values.dtype}, but must hold real numbers.")
+        values = values.tolist()
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} is {_shown(values)}, but must be a sequence of numbers, such as [0.0, 0.5, 1.0].")
+    return tuple(real(f"{name}[{i}]", value) for i, value in enumerate(values))
+
+
+def flag(name: str, value: Any) -> bool:
+    """The value as a bool. Raises TypeError for what is neither True nor False."""
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    raise TypeError(f"{name} is {_shown(value)}, but must be True or False.")
+
+
+def choice(name: str, value: Name, choices: Iterable[str]) -> Name:
+    """The value itself. Raises ValueError unless it is one of the choices."""
+    known = tuple(choices)
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"Unknown {name} {_shown(value)}; choose one of {', '.join(known)}.")
+    return value
+
+
+def check_instance(name: str, value: Any, kind: type | tuple[type, ...], such_as: str) -> None:
+    """Raise TypeError unless the value is an instance of `kind`; `such_as` says what to give instead."""
+    if not isinstance(value, kind):
+        got = value.__name__ if isinstance(value, type) else type(value).__name__
+        raise TypeError(f"{name} is {'the class' if isinstance(value, type) else 'of type'} {got}; give {such_as}.")
+
+
+def check_floating(name: str, value: Any) -> None:
+    """Raise TypeError unless the value is a tensor of real floating-point numbers, with the way out for others."""
+    if not isinstance(value, Tensor):
+        way = "; join its tensors with torch.cat and split them in the field" if _of_tensors(value) else ""
+        raise TypeError(f"{name} is {_shown(value)}, but must be a tensor of floating-point numbers{way}.")
+    if value.is_complex():
+        raise TypeError(f"{name} is {value.dtype}, but must be real; give torch.view_as_real({name}).")
+    if not value.is_floating_point():
+        raise TypeError(f"{name} is {value.dtype}, but must be of a floating-point dtype; give {name}.float().")
+
+
+def check_finite(name: str, value: Tensor) -> None:
+    """Raise ValueError for a tensor with a value that is not finite, and name its place. It waits for the device."""
+    bad = ~torch.isfinite(value)
+    if bool(bad.any()):
+        place = tuple(bad.nonzero()[0].tolist())
+        raise ValueError(f"{name} is {value[place].item():g} at {list(place)}, but must be finite everywhere.")
+
+
+def check_no_gradient(name: str, value: Any) -> None:
+    """Raise ValueError for a tensor that requires a gradient, or carries a forward derivative.
+
+    It is for tensors that become numbers on the host, where the derivative would be lost.
+    """
+    if isinstance(value, Tensor):
+        tracked = value.requires_grad and (torch.is_grad_enabled() or value.grad_fn is not None)
+        if tracked or unpack_dual(value).tangent is not None:  # type: ignore[no-untyped-call]  # torch's
+            raise ValueError(
+                f"{name} requires a gradient, but becomes a number, which carries none; give {name}.detach(), or move "
+                "it into the field: with t = T s, the drift T f(T s, x) over s in [0, 1] has the gradient with respect "
+                "to T."
+            )
+
+
+def _number(name: str, value: Any, needed: str) -> int | float:
+    """The value as an int or a float."""
+    check_no_gradient(name, value)
+    if isinstance(value, Tensor | np.ndarray):
+        size = value.numel() if isinstance(value, Tensor) else value.size
+        if size != 1:
+            raise ValueError(f"{name} has {size} entries in shape {tuple(value.shape)}, but must be {needed}.")
+        try:
+            value = value.item()
+        except RuntimeError:  # vmap, the device "meta"
+            raise ValueError(f"{name} is a tensor without a value of its own, but must be {needed}.") from None
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Integral | Real):
+        raise TypeError(f"{name} is {_shown(value)}, but must be {needed}.")
+    return int(value) if isinstance(value, Integral) else float(value)
+
+
+def _bounds(low: float | None, high: float | None, closed_low: bool, closed_high: bool) -> str:
+    below = low is not None and low > -math.inf
+    over = high is not None and high < math.inf
+    if below and over and closed_low and closed_high:
+        return f" from {low:g} to {high:g}"
+    least = f" {'>=' if closed_low else '>'} {low:g}" if below else ""
+    largest = f" {'<=' if closed_high else '<'} {high:g}" if over else ""
+    return f"{least}{' and' if least and largest else ''}{largest}"
+
+
+def _of_tensors(value: Any) -> bool:
+    return isinstance(value, Sequence) and len(value) > 0 and all(isinstance(part, Tensor) for part in value)
+
+
+def _shown(value: Any) -> str:
+    """The value in a few words."""
+    if isinstance(value, Tensor | np.ndarray):
+        return f"{type(value).__name__} of shape {tuple(value.shape)} and {value.dtype}"
+    text = repr(value) if not isinstance(value, type) else value.__name__
+    return text if len(text) <= 60 else f"{text[:57]}..."
