@@ -10,6 +10,7 @@ from .checks import (
     check_finite as check_finite,
     check_floating as check_floating,
     check_instance as check_instance,
+    check_memory as check_memory,
     check_no_gradient as check_no_gradient,
     choice as choice,
     flag as flag,

@@ -11,6 +11,7 @@ A number on the host carries no gradient, so that a tensor that requires one is 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ __all__ = [
     "check_finite",
     "check_floating",
     "check_instance",
+    "check_memory",
     "check_no_gradient",
     "choice",
     "flag",
@@ -151,11 +153,33 @@ def check_floating(name: str, value: Any) -> None:
 
 
 def check_finite(name: str, value: Tensor) -> None:
-    """Raise ValueError for a tensor with a value that is not finite, and name its place. It waits for the device."""
+    """Raise ValueError for a tensor with a value that is not finite, and name its place. It waits for the device.
+
+    A tensor without values of its own passes: under vmap, and on the device "meta".
+    """
     bad = ~torch.isfinite(value)
-    if bool(bad.any()):
+    try:
+        some = bool(bad.any())
+    except RuntimeError:
+        return
+    if some:
         place = tuple(bad.nonzero()[0].tolist())
         raise ValueError(f"{name} is {value[place].item():g} at {list(place)}, but must be finite everywhere.")
+
+
+def check_memory(name: str, value: int, numbers: int) -> None:
+    """Raise ValueError if the memory of this machine does not hold the numbers that a count asks for.
+
+    Args:
+        name: the name of the count.
+        value: the count.
+        numbers: how many numbers of 8 bytes it asks for at once.
+    """
+    needed, there = 8 * numbers // 10**9, _memory() // 10**9
+    if needed > there:
+        raise ValueError(
+            f"{name} is {value}, which takes {needed} GB of memory, but this machine has {there} GB; take fewer."
+        )
 
 
 def check_no_gradient(name: str, value: Any) -> None:
@@ -187,6 +211,14 @@ def _number(name: str, value: Any, needed: str) -> int | float:
     if isinstance(value, bool | np.bool_) or not isinstance(value, Integral | Real):
         raise TypeError(f"{name} is {_shown(value)}, but must be {needed}.")
     return int(value) if isinstance(value, Integral) else float(value)
+
+
+def _memory() -> int:
+    """The memory of this machine in bytes; 2⁴⁰ where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return 2**40
 
 
 def _bounds(low: float | None, high: float | None, closed_low: bool, closed_high: bool) -> str:
