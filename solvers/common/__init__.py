@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from .arrays import Array as Array, Mask as Mask
 from .checks import (
+    MANY as MANY,
+    check_callable as check_callable,
     check_finite as check_finite,
     check_floating as check_floating,
     check_instance as check_instance,

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
@@ -22,6 +23,8 @@ from torch import Tensor
 from torch.autograd.forward_ad import unpack_dual
 
 __all__ = [
+    "MANY",
+    "check_callable",
     "check_finite",
     "check_floating",
     "check_instance",
@@ -35,6 +38,9 @@ __all__ = [
 ]
 
 Name = TypeVar("Name", bound=str)
+
+MANY = 10**6
+"""The largest count of what is done one after the other, such as the steps of a solve: beyond it lies a mistake."""
 
 
 def whole(name: str, value: Any, low: int | None = None, high: int | None = None) -> int:
@@ -103,20 +109,27 @@ def reals(name: str, values: Any) -> tuple[float, ...]:
 
     Raises:
         TypeError: it is no sequence of numbers.
-        ValueError: it has another shape, a value that is not finite, or it requires a gradient.
+        ValueError: it has another shape, more than a million values, one that is not finite, or it requires a gradient.
     """
     if isinstance(values, np.ndarray):
-        values = torch.from_numpy(values) if values.dtype.kind in "fiu" else values.tolist()
+        values = torch.from_numpy(values.astype(np.float64)) if values.dtype.kind in "fiu" else values.tolist()
     if isinstance(values, Tensor):
         check_no_gradient(name, values)
         if values.ndim != 1:
             raise ValueError(f"{name} has shape {tuple(values.shape)}, but must be 1-D; flatten it.")
         if values.is_complex() or values.dtype == torch.bool:
             raise TypeError(f"{name} is {values.dtype}, but must hold real numbers.")
-        values = values.tolist()
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        if len(values) > MANY + 1:
+            raise ValueError(f"{name} has {len(values)} entries, more than {MANY + 1}; give fewer.")
+        values = _listed(name, values)
+    elif isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise TypeError(f"{name} is {_shown(values)}, but must be a sequence of numbers, such as [0.0, 0.5, 1.0].")
-    return tuple(real(f"{name}[{i}]", value) for i, value in enumerate(values))
+    found = tuple(islice(values, MANY + 2))
+    if len(found) > MANY + 1:
+        raise ValueError(f"{name} has more than {MANY + 1} entries; give fewer.")
+    if {*map(type, found)} <= {float} and all(map(math.isfinite, found)):
+        return found
+    return tuple(real(f"{name}[{i}]", value) for i, value in enumerate(found))
 
 
 def flag(name: str, value: Any) -> bool:
@@ -135,14 +148,24 @@ def choice(name: str, value: Name, choices: Iterable[str]) -> Name:
 
 
 def check_instance(name: str, value: Any, kind: type | tuple[type, ...], such_as: str) -> None:
-    """Raise TypeError unless the value is an instance of `kind`; `such_as` says what to give instead."""
-    if not isinstance(value, kind):
+    """Raise TypeError unless the value is an instance of `kind`, not a class; `such_as` says what to give instead."""
+    if isinstance(value, type) or not isinstance(value, kind):
         got = value.__name__ if isinstance(value, type) else type(value).__name__
         raise TypeError(f"{name} is {'the class' if isinstance(value, type) else 'of type'} {got}; give {such_as}.")
 
 
+def check_callable(name: str, value: Any, such_as: str) -> None:
+    """Raise TypeError unless the value is a function, or an object that can be called; a class is none.
+
+    `such_as` says what to give instead.
+    """
+    if isinstance(value, type) or not callable(value):
+        got = f"the class {value.__name__}" if isinstance(value, type) else f"of type {type(value).__name__}"
+        raise TypeError(f"{name} is {got}; give {such_as}.")
+
+
 def check_floating(name: str, value: Any) -> None:
-    """Raise TypeError unless the value is a tensor of real floating-point numbers, with the way out for others."""
+    """Raise TypeError unless the value is a dense tensor of real floating-point numbers. It says the way out."""
     if not isinstance(value, Tensor):
         way = "; join its tensors with torch.cat and split them in the field" if _of_tensors(value) else ""
         raise TypeError(f"{name} is {_shown(value)}, but must be a tensor of floating-point numbers{way}.")
@@ -150,6 +173,10 @@ def check_floating(name: str, value: Any) -> None:
         raise TypeError(f"{name} is {value.dtype}, but must be real; give torch.view_as_real({name}).")
     if not value.is_floating_point():
         raise TypeError(f"{name} is {value.dtype}, but must be of a floating-point dtype; give {name}.float().")
+    if value.dtype.itemsize < 2:
+        raise TypeError(f"{name} is {value.dtype}, in which there is no arithmetic; give {name}.half().")
+    if value.layout != torch.strided or value.is_nested:
+        raise TypeError(f"{name} is a sparse or nested tensor, but must be dense; give {name}.to_dense().")
 
 
 def check_finite(name: str, value: Tensor) -> None:
@@ -211,6 +238,15 @@ def _number(name: str, value: Any, needed: str) -> int | float:
     if isinstance(value, bool | np.bool_) or not isinstance(value, Integral | Real):
         raise TypeError(f"{name} is {_shown(value)}, but must be {needed}.")
     return int(value) if isinstance(value, Integral) else float(value)
+
+
+def _listed(name: str, values: Tensor) -> list[Any]:
+    """The values of a tensor as a list."""
+    try:
+        found: list[Any] = values.tolist()
+    except RuntimeError:  # vmap, the device "meta"
+        raise ValueError(f"{name} is a tensor without values of its own, but must hold numbers.") from None
+    return found
 
 
 def _memory() -> int:
