@@ -20,5 +20,5 @@ from .checks import (
     reals as reals,
     whole as whole,
 )
-from .files import write_whole as write_whole
+from .files import check_writable as check_writable, write_whole as write_whole
 from .progress import Progress as Progress

@@ -301,13 +301,14 @@ def test_a_training_that_is_killed_goes_on_as_if_nothing_had_happened(tmp_path: 
     assert int(read(parts / "net.state")[0]["step"]) == 3
     killed("write", 3, parts)
     assert int(read(parts / "net.state")[0]["step"]) == 3
-    assert [file for file in parts.iterdir() if file.name.startswith(".net.state.")]
+    assert [file for file in parts.iterdir() if file.name.startswith(".fokker-")]
     assert train(TINY, parts / "net", every=3, metrics=True, sheet_every=5).read_bytes() == whole.read_bytes()
     assert (parts / "net.csv").read_bytes() == (whole.parent / "net.csv").read_bytes()
     names = sorted(file.name for file in (whole.parent / "net.sheets").iterdir())
     assert names == ["00.png", "05.png", "10.png"]
     for name in names:
         assert (parts / "net.sheets" / name).read_bytes() == (whole.parent / "net.sheets" / name).read_bytes()
+    assert not [file for file in parts.iterdir() if file.name.startswith(".fokker-")]
 
 
 def test_what_is_seen_does_not_change_what_is_trained(tmp_path: Path) -> None:
