@@ -9,7 +9,7 @@ INSTALL = $(PIP) --editable
 # Libraries that the adapters are tested with, whose own dependencies are heavy, or contradict ours, and unused here.
 PEERS = $(PIP) --no-deps torchcfm k-diffusion
 
-.PHONY: help bench verify test slow mutants lint types perf train clean
+.PHONY: help bench verify test slow fuzz mutants lint types perf train clean
 .NOTPARALLEL:  # one pip at a time
 
 help:  ## list the targets
@@ -26,6 +26,9 @@ test: .venv/for-test  ## run the tests
 
 slow: .venv/for-test  ## run the tests that take minutes
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow -n auto --maxprocesses 8
+
+fuzz: .venv/for-test  ## call every public entry and command with wrong values, 10,000 times (some ten minutes)
+	cd tools && OMP_NUM_THREADS=1 ../$(BIN)/python -m fuzz
 
 mutants: .venv/for-test  ## break formulas on purpose, and count the slips that the tests notice (an hour)
 	$(BIN)/pytest tools
