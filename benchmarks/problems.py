@@ -145,7 +145,19 @@ def _oracle(
     found = Problem(name, description, oracle.denoiser(path), tuple(oracle.shape), samples, numbers)
     if not isinstance(oracle, Gaussian):
         return found
-    return replace(found, exact=lambda x: oracle.flow_map(x, 0.0, found.end, path))
+    return replace(found, exact=_FlowMap(oracle, path, found.end))
+
+
+@dataclass(frozen=True)
+class _FlowMap:
+    """The exact flow map from t = 0 to `end`."""
+
+    oracle: Oracle
+    path: GaussianPath
+    end: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.oracle.flow_map(x, 0.0, self.end, self.path)
 
 
 def _covariance(deviations: Tensor, generator: torch.Generator) -> Tensor:

@@ -18,6 +18,7 @@ Sources: Hochbruck and Ostermann (2005), SIAM J. Numer. Anal. 43, 1069; Lu et al
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -189,7 +190,7 @@ class ExponentialRK(Stepper[Semilinear]):
         )
 
     def __repr__(self) -> str:
-        own = self.tableau is TABLEAUS[self.order]
+        own = self.tableau == TABLEAUS.get(self.order)
         return f"ExponentialRK({self.order if own else self.tableau.name})"
 
     def init(self, equation: Semilinear, x: Tensor, times: Grid) -> tuple[list[Stages], int]:
@@ -220,24 +221,36 @@ class ExponentialRK(Stepper[Semilinear]):
         plan = _plan(equation, _array(t0), _array(t1), self.tableau)
         planned = plan.per_sample(x) if isinstance(t0, Tensor) else plan.steps()[0]
         x1, values = run_stages(planned, equation, t0, x, equation.field(t0, x), noise)
-
-        def dense(t: Time) -> Tensor:
-            ratio, weights = self._between(equation, *map(_array, (t0, t1, t)))
-            inside = (values[stage] for stage in self.tableau.dense)
-            if isinstance(t, Tensor):
-                return combined(_columns(ratio, x).to(x) * x, _columns(weights, x).to(x), inside)
-            return combined(ratio.item() * x, weights[0].tolist(), inside)
-
+        dense = _Between(self.tableau, equation, t0, t1, x, tuple(values))
         return Step(x1, None, combined(0.0 * x, planned.errors, values), dense)
 
-    def _between(self, equation: Semilinear, t0: Array, t1: Array, t: Array) -> tuple[Array, Array]:
+
+@dataclass(frozen=True)
+class _Between:
+    """The state within a step from t0 to t1, of the values of N at its stages."""
+
+    tableau: ExponentialTableau
+    equation: Semilinear
+    t0: Any
+    t1: Any
+    x: Tensor
+    values: tuple[Tensor, ...]
+
+    def __call__(self, t: Time) -> Tensor:
+        ratio, weights = self._weights(*map(_array, (self.t0, self.t1, t)))
+        inside = (self.values[stage] for stage in self.tableau.dense)
+        if isinstance(t, Tensor):
+            return combined(_columns(ratio, self.x).to(self.x) * self.x, _columns(weights, self.x).to(self.x), inside)
+        return combined(ratio.item() * self.x, weights[0].tolist(), inside)
+
+    def _weights(self, t0: Array, t1: Array, t: Array) -> tuple[Array, Array]:
         """ρ at t, (n,), and the weights there of the stages at which N is interpolated, (n, stages)."""
-        start, there, finish = (coordinates(equation, time) for time in (t0, t, t1))
+        start, there, finish = (coordinates(self.equation, time) for time in (t0, t, t1))
         way = there.node - start.node
         ratio, gained, _ = propagator(start, there)
         nodes = np.array([self.tableau.c[stage] for stage in self.tableau.dense])
         nodes = nodes * ((finish.node - start.node) / way)[:, None]
-        return ratio, interpolation_weights(nodes, exponent(equation, way)) * gained[:, None]
+        return ratio, interpolation_weights(nodes, exponent(self.equation, way)) * gained[:, None]
 
 
 def _array(t: Time) -> Array:

@@ -20,7 +20,7 @@ seed, the sample, the component and a node (`random.standard_normals`), and the 
 from __future__ import annotations
 
 import math
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -74,6 +74,10 @@ class WhiteNoise:
 
     def __init__(self, seed: int | torch.Generator = 0) -> None:
         self.generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy has a generator of its own, which goes on where this one is."""
+        return vars(self) | {"generator": self.generator.clone_state()}
 
     def normal(self, t0: float, t1: float, clock: Clock, like: Tensor) -> Tensor:
         return self._draw(like)

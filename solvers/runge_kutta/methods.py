@@ -9,6 +9,7 @@ Shampine (1989); Tsitouras (2011), Comput. Math. Appl. 62, 770; Ralston (1962).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -55,18 +56,42 @@ class RungeKutta(Stepper[Equation]):
         slopes.append(equation.drift(t1, x1))
         first, *rest = (h * (b - low) for b, low in zip(tableau.b, tableau.embedded_b, strict=True))
         error = combined(first * slopes[0], rest, slopes[1:])
+        dense = _Between(tableau, t0, t1, x, tuple(slopes))
+        stiffness = _FastestRate(slopes[-2], slopes[-1], inside, x1) if tableau.c[-2] == 1.0 else None
+        return Step(x1, slopes[-1], error, dense, stiffness)
 
-        def dense(t: Time) -> Tensor:
-            theta = (t - t0) / (t1 - t0)
-            theta = theta.to(x) if isinstance(theta, Tensor) else theta
-            powers = tableau.interpolant.T.tolist()
-            weights = [h * theta * (a + theta * (b + theta * (c + theta * d))) for a, b, c, d in powers]
-            return combined(x, weights, slopes)
 
-        def stiffness() -> float:
-            return float((slopes[-1] - slopes[-2]).norm() / (x1 - inside).norm())
+@dataclass(frozen=True)
+class _Between:
+    """The state within a step of a pair from t0 to t1, of the slopes at its stages."""
 
-        return Step(x1, slopes[-1], error, dense, stiffness if tableau.c[-2] == 1.0 else None)
+    tableau: ButcherTableau
+    t0: Any
+    t1: Any
+    x: Tensor
+    slopes: tuple[Tensor, ...]
+
+    def __call__(self, t: Time) -> Tensor:
+        h = self.t1 - self.t0
+        theta = (t - self.t0) / h
+        if isinstance(theta, Tensor):
+            h, theta = h.to(self.x), theta.to(self.x)
+        powers = self.tableau.interpolant.T.tolist()
+        weights = [h * theta * (a + theta * (b + theta * (c + theta * d))) for a, b, c, d in powers]
+        return combined(self.x, weights, self.slopes)
+
+
+@dataclass(frozen=True)
+class _FastestRate:
+    """‖f − f'‖/‖x − x'‖ of two slopes at one time and the states to which they belong."""
+
+    slope: Tensor
+    other_slope: Tensor
+    x: Tensor
+    other_x: Tensor
+
+    def __call__(self) -> float:
+        return float((self.other_slope - self.slope).norm() / (self.other_x - self.x).norm())
 
 
 class Euler(RungeKutta):

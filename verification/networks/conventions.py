@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -88,7 +89,7 @@ class Convention:
             return Denoiser(adapted, self.path, predicts="x0", precondition=self.precondition)
         if self._plain:
             argument = self.clock.argument.strip('"')
-            time = (lambda t: self.clock(self.path, t)) if argument.startswith("lambda") else argument
+            time = partial(self.clock, self.path) if argument.startswith("lambda") else argument
             return Denoiser(net, self.path, predicts=self.predicts, time=time)
         return Denoiser(_Adapted(net, self), self.path, predicts=self.predicts)
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from inspect import isabstract
 from typing import Any, ClassVar
 
@@ -214,13 +215,7 @@ class Oracle(ABC):
 
     def denoiser(self, path: GaussianPath, predicts: str = "v") -> Denoiser:
         """The exact network. From a prediction of v, x₀ and ε follow without division by α or σ."""
-        field = getattr(self, check_kind(predicts))
-
-        def exact(x: Tensor, time: Tensor) -> Tensor:
-            predicted: Tensor = field(x, time, path)
-            return predicted
-
-        return Denoiser(exact, path, predicts=predicts)
+        return Denoiser(ExactNetwork(self, path, check_kind(predicts)), path, predicts=predicts)
 
     def _check_line(self) -> None:
         if self.shape != (1,):
@@ -235,6 +230,19 @@ class Oracle(ABC):
                 f"of shape ({needed}); convert the state, or build the oracle from {x.dtype}."
             )
         return x
+
+
+@dataclass(frozen=True, eq=False)
+class ExactNetwork:
+    """The best prediction of a kind on a path: the network that an oracle stands in for."""
+
+    oracle: Oracle
+    path: GaussianPath
+    predicts: str
+
+    def __call__(self, x: Tensor, time: Tensor) -> Tensor:
+        predicted: Tensor = getattr(self.oracle, self.predicts)(x, time, self.path)
+        return predicted
 
 
 def coefficients(x: Tensor, t: Scalar, path: GaussianPath | None) -> tuple[Scalar, Scalar]:

@@ -25,6 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from copy import copy
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -87,12 +88,20 @@ class GaussianClasses:
 
     def classifier(self, path: GaussianPath) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
         """The function of x (B, d), times (B,) and labels (B,) that returns log p_t(c|x), (B,)."""
+        return _Classifier(self, path)
 
-        def log_prob(x: Tensor, time: Tensor, label: Tensor) -> Tensor:
-            evidence = self.given(label).log_prob(x, time, path) - self.population.log_prob(x, time, path)
-            return self.priors.log()[label] + evidence
 
-        return log_prob
+@dataclass(frozen=True, eq=False)
+class _Classifier:
+    """log p_t(c|x)."""
+
+    model: GaussianClasses
+    path: GaussianPath
+
+    def __call__(self, x: Tensor, time: Tensor, label: Tensor) -> Tensor:
+        model = self.model
+        evidence = model.given(label).log_prob(x, time, self.path) - model.population.log_prob(x, time, self.path)
+        return model.priors.log()[label] + evidence
 
 
 class _Network:

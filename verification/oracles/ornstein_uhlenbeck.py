@@ -54,6 +54,11 @@ class _Clock(Clock):
         return r.log1p() / self.theta
 
 
+def _nothing(t: Time, x: Tensor) -> Tensor:
+    """N: the level to which the process returns."""
+    return torch.zeros_like(x)
+
+
 @dataclass(frozen=True)
 class OrnsteinUhlenbeck:
     """dX = −θ X dt + σ dW in every component.
@@ -100,8 +105,8 @@ class OrnsteinUhlenbeck:
         return Gaussian(eye.new_zeros(dim), self._stationary_variance * eye)
 
     def equation(self) -> Semilinear:
-        """The process as an equation for every stochastic solver. N = 0 is the level to which it returns."""
-        return Semilinear(lambda t, x: torch.zeros_like(x), _Clock(self.theta, self.sigma))
+        """The process as an equation for every stochastic solver."""
+        return Semilinear(_nothing, _Clock(self.theta, self.sigma))
 
     def path(self, x: Tensor, times: Sequence[float], noise: Noise) -> Tensor:
         """The exact solution at every time.

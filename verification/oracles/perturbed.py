@@ -34,21 +34,13 @@ from torch import Tensor
 from ...generative.denoiser import Denoiser, coefficients, per_sample
 from ...generative.paths import GaussianPath
 from ...solvers.noise import standard_normals
-from .base import Oracle
+from .base import ExactNetwork, Oracle
 
 __all__ = ["Bias", "Lag", "NetworkError", "RelativeError", "Rounding", "Smooth", "White", "perturbed", "relative_error"]
 
 
-class _Exact(NamedTuple):
+class _Exact(ExactNetwork):
     """The exact network that an error is made from."""
-
-    oracle: Oracle
-    path: GaussianPath
-    predicts: str
-
-    def output(self, x: Tensor, time: Tensor) -> Tensor:
-        predicted: Tensor = getattr(self.oracle, self.predicts)(x, time, self.path)
-        return predicted
 
     def target_norm(self, time: Tensor) -> Tensor:
         """‖Y‖ at times (B,)."""
@@ -78,7 +70,7 @@ class _Sized(NetworkError):
 
     def output(self, exact: _Exact, x: Tensor, time: Tensor) -> Tensor:
         scale = per_sample(self.size * exact.target_norm(time), x)
-        return exact.output(x, time) + scale * self.field(exact, x, time).to(x).reshape(x.shape)
+        return exact(x, time) + scale * self.field(exact, x, time).to(x).reshape(x.shape)
 
     @abstractmethod
     def field(self, exact: _Exact, x: Tensor, time: Tensor) -> Tensor:
@@ -175,7 +167,7 @@ class Lag(NetworkError):
             raise ValueError(f"The delay of a clock is a finite number, but got {self.delay}.")
 
     def output(self, exact: _Exact, x: Tensor, time: Tensor) -> Tensor:
-        return exact.output(x, (time - self.delay).clamp(0.0, 1.0))
+        return exact(x, (time - self.delay).clamp(0.0, 1.0))
 
 
 @dataclass(frozen=True)
@@ -189,7 +181,7 @@ class Rounding(NetworkError):
             raise ValueError(f"Rounding needs a floating type, but got {self.dtype}.")
 
     def output(self, exact: _Exact, x: Tensor, time: Tensor) -> Tensor:
-        return exact.output(x, time).to(self.dtype).to(x)
+        return exact(x, time).to(self.dtype).to(x)
 
 
 def perturbed(oracle: Oracle, error: NetworkError, path: GaussianPath, predicts: str = "v") -> Denoiser:
@@ -210,11 +202,18 @@ def perturbed(oracle: Oracle, error: NetworkError, path: GaussianPath, predicts:
     exact = _Exact(oracle, path, predicts)
     if isinstance(error, _Sized) and not bool(oracle.moments()[1].isfinite().all()):
         raise ValueError("The law has no finite variance, so that no size is relative to it; take Lag or Rounding.")
+    return Denoiser(_Imperfect(exact, error), path, predicts=predicts)
 
-    def imperfect(x: Tensor, time: Tensor) -> Tensor:
-        return error.output(exact, x, time)
 
-    return Denoiser(imperfect, path, predicts=predicts)
+@dataclass(frozen=True, eq=False)
+class _Imperfect:
+    """The exact network with an error."""
+
+    exact: _Exact
+    error: NetworkError
+
+    def __call__(self, x: Tensor, time: Tensor) -> Tensor:
+        return self.error.output(self.exact, x, time)
 
 
 def _generator(seed: int) -> torch.Generator:
@@ -241,7 +240,7 @@ def relative_error(denoiser: Denoiser, oracle: Oracle, t: float, *, n: int = 409
     exact = _Exact(oracle, denoiser.path, denoiser.predicts)
     x = oracle.sample(n, seed, t, denoiser.path)
     time = x.new_full((n,), t)
-    squares = (denoiser.output(t, x) - exact.output(x, time)).double().flatten(1).square().sum(1)
+    squares = (denoiser.output(t, x) - exact(x, time)).double().flatten(1).square().sum(1)
     squares = squares / exact.target_norm(time.double()[:1]) ** 2
     value = math.sqrt(float(squares.mean()))
     spread = float(squares.std()) / math.sqrt(n)
