@@ -18,8 +18,9 @@ from .elementary import (
     sin as sin,
     sqrt as sqrt,
 )
-from .path import VE as VE, VP as VP, CondOT as CondOT, Cosine as Cosine, GaussianPath as GaussianPath
-from .schedules import GeometricVE as GeometricVE, NoisyCondOT as NoisyCondOT, Polynomial as Polynomial, SubVP as SubVP
+from .linear_beta import VP as VP, SubVP as SubVP
+from .path import VE as VE, CondOT as CondOT, Cosine as Cosine, GaussianPath as GaussianPath
+from .schedules import GeometricVE as GeometricVE, NoisyCondOT as NoisyCondOT, Polynomial as Polynomial
 from .shifted import Shifted as Shifted
 from .table import (
     Table as Table,

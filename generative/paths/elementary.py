@@ -2,7 +2,8 @@
 
 A solver evaluates a schedule on Python floats (float64 on the host, without a trip to the device), training evaluates
 it on tensors; one formula serves both. At the ends of a path the logarithm of zero is −∞ and the exponential of ∞ is ∞:
-tensors do this already, Python's `math` would raise an error.
+tensors do this already, Python's `math` would raise an error. Of nan every function is nan. Beyond the times of a path
+a root or a logarithm may not exist: a tensor is nan there, a float raises ValueError.
 """
 
 from __future__ import annotations
@@ -51,18 +52,20 @@ def derivative(function: Callable[[Tensor], Tensor], t: Real) -> Real:
 def exp(x: Real) -> Real:
     if isinstance(x, Tensor):
         return x.exp()
-    return math.exp(x) if x < 709.0 else math.inf
+    return math.inf if x >= 709.0 else math.exp(x)
 
 
 def expm1(x: Real) -> Real:
     if isinstance(x, Tensor):
         return x.expm1()
-    return math.expm1(x) if x < 709.0 else math.inf
+    return math.inf if x >= 709.0 else math.expm1(x)
 
 
 def log(x: Real) -> Real:
     if isinstance(x, Tensor):
         return x.log()
+    if x < 0.0:
+        raise ValueError(f"The path needs the logarithm of {x:g} here, which does not exist; stay within its times.")
     return math.log(x) if x != 0.0 else -math.inf
 
 
@@ -74,7 +77,11 @@ def ratio(numerator: Real, denominator: Real) -> Real:
 
 
 def sqrt(x: Real) -> Real:
-    return x.sqrt() if isinstance(x, Tensor) else math.sqrt(x)
+    if isinstance(x, Tensor):
+        return x.sqrt()
+    if x < 0.0:
+        raise ValueError(f"The path needs the root of {x:g} here, which does not exist; stay within its times.")
+    return math.sqrt(x)
 
 
 def sin(x: Real) -> Real:

@@ -16,16 +16,23 @@ Sources: Kingma et al., Variational Diffusion Models (2107.00630), eqs. 1-4; Lip
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from inspect import isabstract
 from typing import Any, ClassVar
 
-from .elementary import Real, atan, derivative, exp, expm1, hypot, log, ratio, sin, softplus, sqrt
+from ...solvers.common import check_fields, real
+from .elementary import Real, atan, derivative, exp, expm1, hypot, log, ratio, sin, sqrt
 
-__all__ = ["VE", "VP", "CondOT", "Cosine", "GaussianPath", "LinearBeta"]
+__all__ = ["LARGEST_SHIFT", "LEVELS", "VE", "CondOT", "Cosine", "GaussianPath"]
+
+LEVELS = {"low": 1e-150, "high": 1e150}
+"""The bounds of a noise level σ whose square is neither 0 nor infinite in float64."""
+LARGEST_SHIFT = 300.0
+"""The largest change of λ: with it e^{2λ} is a number of float64."""
+CLOSEST_ANGLES = 2.0**-26
+"""The root of float64's rounding: between closer angles a time has fewer than half of its digits."""
 
 
 class GaussianPath(ABC):
@@ -85,8 +92,13 @@ class GaussianPath(ABC):
         Args:
             t0: the noisier time.
             t1: the cleaner time, t1 > t0.
+
+        Raises:
+            ValueError: unless t0 < t1, for floats.
         """
-        scale = self.alpha(t0) / self.alpha(t1)
+        if isinstance(t0, float) and isinstance(t1, float) and not t0 < t1:
+            raise ValueError(f"A transition goes from the cleaner t1 to the noisier t0 < t1, but got {t0} and {t1}.")
+        scale = ratio(self.alpha(t0), self.alpha(t1))
         return scale, self.sigma(t0) * sqrt(-expm1(2.0 * (self.half_log_snr(t0) - self.half_log_snr(t1))))
 
 
@@ -102,8 +114,7 @@ class CondOT(GaussianPath):
     sigma_min: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.sigma_min < 1.0:
-            raise ValueError(f"CondOT needs 0 <= sigma_min < 1, but got {self.sigma_min}.")
+        check_fields(self, real, "sigma_min", low=0.0, below=1.0)
 
     def alpha(self, t: Real) -> Real:
         return t
@@ -133,10 +144,11 @@ class Cosine(GaussianPath):
     Args:
         log_snr_min: log α²/σ² at t = 0.
         log_snr_max: log α²/σ² at t = 1.
-        shift: added to λ; log(r / d) for images of side d where the schedule was chosen for images of side r.
+        shift: added to λ; log(r / d) for images of side d where the schedule was chosen for images of side r. At most
+            300 in size, so that e^{2λ} stays a number.
 
     Raises:
-        ValueError: unless log_snr_min < log_snr_max.
+        ValueError: unless log_snr_min < log_snr_max, and unless their angles differ by more than rounding.
 
     Source: Nichol and Dhariwal (2102.09672), eq. 17; Hoogeboom et al., Simple Diffusion (2301.11093), section 3.1.
     """
@@ -146,9 +158,17 @@ class Cosine(GaussianPath):
     shift: float = 0.0
 
     def __post_init__(self) -> None:
+        check_fields(self, real, "log_snr_min", "log_snr_max", infinite=True)
+        check_fields(self, real, "shift", low=-LARGEST_SHIFT, high=LARGEST_SHIFT)
         if not self.log_snr_min < self.log_snr_max:
             raise ValueError(
                 f"Cosine needs log_snr_min < log_snr_max, but got {self.log_snr_min} and {self.log_snr_max}."
+            )
+        start, end = self._angles
+        if not end - start > CLOSEST_ANGLES:
+            raise ValueError(
+                f"With shift = {self.shift:g} the angles of the log-SNRs {self.log_snr_min:g} and {self.log_snr_max:g} "
+                f"of Cosine are {end - start:.1e} apart, which rounding blurs; move them apart, or change the shift."
             )
 
     @cached_property
@@ -196,69 +216,6 @@ class Cosine(GaussianPath):
 
 
 @dataclass(frozen=True)
-class LinearBeta(GaussianPath):
-    """α = e^{−L} with a β that is linear in the time s = 1 − t of diffusion: L = s β_min/2 + s² (β_max − β_min)/4.
-
-    Source: Song et al., Score-Based Generative Modeling through SDEs (2011.13456), appendix C.
-    """
-
-    beta_min: float = 0.1
-    beta_max: float = 20.0
-
-    def __post_init__(self) -> None:
-        if not 0.0 < self.beta_min < self.beta_max:
-            name = type(self).__name__
-            raise ValueError(f"{name} needs 0 < beta_min < beta_max, but got {self.beta_min} and {self.beta_max}.")
-
-    def _decay(self, t: Real) -> Real:
-        """L = −log α."""
-        s = 1.0 - t
-        return s * (0.5 * self.beta_min + 0.25 * s * (self.beta_max - self.beta_min))
-
-    def _d_decay(self, t: Real) -> Real:
-        """dL/dt = −β/2."""
-        return -0.5 * (self.beta_min + (1.0 - t) * (self.beta_max - self.beta_min))
-
-    def _time_of_decay(self, decay: Real) -> Real:
-        slope = self.beta_max - self.beta_min
-        return 1.0 - 4.0 * decay / (self.beta_min + sqrt(self.beta_min**2 + 4.0 * slope * decay))
-
-    def alpha(self, t: Real) -> Real:
-        return exp(-self._decay(t))
-
-    def d_alpha(self, t: Real) -> Real:
-        return -self.alpha(t) * self._d_decay(t)
-
-    def half_log_snr(self, t: Real) -> Real:
-        return -self._decay(t) - log(self.sigma(t))
-
-
-@dataclass(frozen=True)
-class VP(LinearBeta):
-    """The variance-preserving path with a linear β: α = e^{−L}, σ = √(1 − α²), L = s β_min/2 + s² (β_max − β_min)/4.
-
-    s = 1 − t is the time of diffusion. The default is the linear schedule of DDPM in continuous time; at t = 0
-    it stops at α = 0.0066, and t < 0 continues it: every log-SNR has its time, and α and σ are functions of the
-    log-SNR alone.
-
-    Args:
-        beta_min: β at the data, s = 0; positive.
-        beta_max: β at the noise, s = 1; larger than beta_min.
-
-    Source: Song et al., Score-Based Generative Modeling through SDEs (2011.13456), eq. 33.
-    """
-
-    def sigma(self, t: Real) -> Real:
-        return sqrt(-expm1(-2.0 * self._decay(t)))
-
-    def d_sigma(self, t: Real) -> Real:
-        return ratio(self.alpha(t) ** 2 * self._d_decay(t), self.sigma(t))
-
-    def time(self, log_snr: Real) -> Real:
-        return self._time_of_decay(0.5 * softplus(-log_snr))
-
-
-@dataclass(frozen=True)
 class VE(GaussianPath):
     """The variance-exploding path of EDM: α = 1, σ = `sigma_max` (1 − t), so that σ reaches 0 at t = 1.
 
@@ -271,8 +228,7 @@ class VE(GaussianPath):
     sigma_max: float = 80.0
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.sigma_max < math.inf:
-            raise ValueError(f"VE needs a finite sigma_max > 0, but got {self.sigma_max}.")
+        check_fields(self, real, "sigma_max", **LEVELS)
 
     def alpha(self, t: Real) -> Real:
         return 0.0 * t + 1.0

@@ -23,8 +23,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...solvers.common import check_fields, check_instance, real
 from .elementary import Real, exp, hypot
-from .path import GaussianPath
+from .path import LARGEST_SHIFT, GaussianPath
 
 __all__ = ["Shifted"]
 
@@ -42,24 +43,23 @@ class Shifted(GaussianPath):
         path: the inner path.
         shift: added to λ. For images of side d and a path that was chosen for images of side r, log(r / d): negative,
             noisier, for larger images. The time shift s of Stable Diffusion 3, t' = t / (t + s (1 − t)) on `CondOT`,
-            is −log s.
+            is −log s. At most 300 in size, so that e^{2λ} stays a number.
 
     Raises:
         TypeError: the path is no `GaussianPath`.
-        ValueError: the shift is not finite, or the path does not reach the log-SNR of a shifted end.
+        ValueError: the shift is out of range, or the path does not reach the log-SNR of a shifted end.
     """
 
     path: GaussianPath
     shift: float
 
     def __post_init__(self) -> None:
-        if not isinstance(self.path, GaussianPath):
-            raise TypeError(f"Shifted needs a path, not a {type(self.path).__name__}; write Shifted(CondOT(), -1.1).")
-        if not math.isfinite(self.shift):
-            raise ValueError(f"Shifted needs a finite shift, but got {self.shift}.")
+        check_instance("path", self.path, GaussianPath, "a path, as in Shifted(CondOT(), -1.1)")
+        check_fields(self, real, "shift")
         if isinstance(self.path, Shifted):
             object.__setattr__(self, "shift", self.path.shift + self.shift)
             object.__setattr__(self, "path", self.path.path)
+        check_fields(self, real, "shift", low=-LARGEST_SHIFT, high=LARGEST_SHIFT)
         for t in (0.0, 1.0):
             self._check(t)
 

@@ -27,6 +27,7 @@ from itertools import accumulate, pairwise
 import torch
 from torch import Tensor
 
+from ...solvers.common import MANY, real, reals, whole
 from .elementary import Real, exp, log, minimum, sigmoid, sqrt
 from .path import GaussianPath
 
@@ -48,7 +49,7 @@ class Table(GaussianPath):
     betas: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        betas = tuple(map(float, self.betas))
+        betas = reals("betas", self.betas)
         _check(betas)
         object.__setattr__(self, "betas", betas)
 
@@ -93,10 +94,10 @@ class Table(GaussianPath):
     def _piece(self, s: Real) -> tuple[Real, tuple[Real, ...]]:
         """The k with s in [k, k + 1], limited to the table, and the piece of this interval."""
         if isinstance(s, Tensor):
-            k = s.detach().floor().clamp(0, self.steps - 1).long()
+            k = s.detach().floor().nan_to_num(0.0).clamp(0, self.steps - 1).long()
             return k, self._tensors[0].to(s)[k].unbind(-1)
-        whole = min(max(math.floor(s), 0), self.steps - 1)
-        return whole, self._pieces[whole]
+        index = self.steps - 1 if s >= self.steps else int(s) if s > 0.0 else 0
+        return index, self._pieces[index]
 
     def _above(self, level: Real) -> Real:
         """The number of knots that are not below a λ, limited to the last interval between two knots."""
@@ -153,9 +154,9 @@ def linear_betas(steps: int = 1000, beta_start: float = 1e-4, beta_end: float = 
         beta_end: the last, at the noisiest level.
 
     Raises:
-        ValueError: fewer than two steps.
+        ValueError: fewer than two steps, or a beta that is not between 0 and 1.
     """
-    return _evenly(steps, beta_start, beta_end)
+    return _evenly(steps, _beta("beta_start", beta_start), _beta("beta_end", beta_end))
 
 
 def scaled_linear_betas(
@@ -169,9 +170,10 @@ def scaled_linear_betas(
         beta_end: the last, at the noisiest level.
 
     Raises:
-        ValueError: fewer than two steps.
+        ValueError: fewer than two steps, or a beta that is not between 0 and 1.
     """
-    return tuple(root**2 for root in _evenly(steps, math.sqrt(beta_start), math.sqrt(beta_end)))
+    start, end = _beta("beta_start", beta_start), _beta("beta_end", beta_end)
+    return tuple(root**2 for root in _evenly(steps, math.sqrt(start), math.sqrt(end)))
 
 
 def squared_cosine_betas(steps: int = 1000, max_beta: float = 0.999) -> tuple[float, ...]:
@@ -181,9 +183,12 @@ def squared_cosine_betas(steps: int = 1000, max_beta: float = 0.999) -> tuple[fl
         steps: T, at least two.
         max_beta: no β is larger.
 
+    Raises:
+        ValueError: fewer than two steps, or a `max_beta` that is not between 0 and 1.
+
     Source: Nichol and Dhariwal (2102.09672), eq. 17.
     """
-    _evenly(steps, 0.0, 1.0)
+    steps, max_beta = whole("steps", steps, 2, MANY), _beta("max_beta", max_beta)
     levels = [math.cos((i / steps + 0.008) / 1.008 * 0.5 * math.pi) ** 2 for i in range(steps + 1)]
     return tuple(min(1.0 - after / before, max_beta) for before, after in pairwise(levels))
 
@@ -194,16 +199,19 @@ def zero_terminal_snr(betas: Iterable[float]) -> tuple[float, ...]:
     a = √ᾱ becomes b = (a − a_{T−1}) a_0 / (a_0 − a_{T−1}), and β_i = 1 − (b_i / b_{i−1})². Raises ValueError for
     betas that are no schedule.
     """
-    betas = tuple(map(float, betas))
+    betas = reals("betas", betas)
     _check(betas)
     alphas = [math.exp(0.5 * level) for level in _log_alpha_bars(betas)]
     shifted = [alpha - alphas[-1] for alpha in alphas]
     return (betas[0], *(1.0 - (after / before) ** 2 for before, after in pairwise(shifted)))
 
 
+def _beta(name: str, value: float) -> float:
+    return real(name, value, above=0.0, high=1.0)
+
+
 def _evenly(steps: int, start: float, end: float) -> tuple[float, ...]:
-    if not isinstance(steps, int) or steps < 2:
-        raise ValueError(f"A table needs two steps at least, but got {steps!r}.")
+    steps = whole("steps", steps, 2, MANY)
     return tuple(start + (end - start) * (i / (steps - 1)) for i in range(steps))
 
 

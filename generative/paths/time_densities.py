@@ -23,17 +23,22 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from .path import GaussianPath
+from ...solvers.common import MANY, check_fields, check_floating, check_instance, real, whole
+from .path import LARGEST_SHIFT, LEVELS, GaussianPath
 
 __all__ = [
     "Geometric", "Importance", "LogitNormal", "Steps", "TimeDensity", "Uniform", "independent", "stratified",
 ]
 
+LEAST_PROBABILITY = 1e-6
+"""The least share of a normal law that can be drawn from: a smaller one is lost in the rounding of u in float32."""
+LARGEST_COUNT = 10**8
+"""The most times that are drawn at once."""
+
 
 def independent(count: int, generator: Generator | None = None, like: Tensor | None = None) -> Tensor:
     """`count` independent uniform numbers in [0, 1); the arguments are those of `stratified`."""
-    device = None if like is None else like.device
-    dtype = None if like is None else like.dtype
+    count, device, dtype = _checked(count, generator, like)
     return torch.rand(count, generator=generator, device=device, dtype=dtype)
 
 
@@ -50,11 +55,23 @@ def stratified(count: int, generator: Generator | None = None, like: Tensor | No
 
     Source: Kingma et al. (2107.00630), appendix I.1.
     """
-    device = None if like is None else like.device
-    dtype = None if like is None else like.dtype
+    count, device, dtype = _checked(count, generator, like)
     u = torch.rand((), generator=generator, device=device, dtype=dtype)
     order = torch.randperm(count, generator=generator, device=device)
     return (u + order.to(u.dtype) / count) % 1.0
+
+
+def _checked(
+    count: int, generator: Generator | None, like: Tensor | None
+) -> tuple[int, torch.device | None, torch.dtype | None]:
+    """The count, the device and the dtype of what is drawn."""
+    count = whole("count", count, 0, LARGEST_COUNT)
+    if generator is not None:
+        check_instance("generator", generator, Generator, "torch.Generator().manual_seed(0)")
+    if like is None:
+        return count, None, None
+    check_floating("like", like)
+    return count, like.device, like.dtype
 
 
 class TimeDensity(ABC):
@@ -73,6 +90,7 @@ class Uniform(TimeDensity):
     end: float = 1.0
 
     def __post_init__(self) -> None:
+        check_fields(self, real, "start", "end")
         if not 0.0 <= self.start < self.end <= 1.0:
             raise ValueError(f"Uniform needs 0 <= start < end <= 1, but got {self.start} and {self.end}.")
 
@@ -94,13 +112,16 @@ class LogitNormal(TimeDensity):
     std: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.mean) and 0.0 < self.std < math.inf):
-            raise ValueError(
-                f"LogitNormal needs a finite mean and a finite std > 0, but got {self.mean} and {self.std}."
-            )
+        check_fields(self, real, "mean", low=-LARGEST_SHIFT, high=LARGEST_SHIFT)
+        check_fields(self, real, "std", low=1e-30, high=LARGEST_SHIFT)  # 1e-30 is a number of float32, too
 
     def quantile(self, path: GaussianPath, u: Tensor) -> Tensor:
         low, high = (self._probability(path.half_log_snr(t)) for t in (0.0, 1.0))
+        if not high - low > LEAST_PROBABILITY:
+            raise ValueError(
+                f"{self} has the probability {high - low:.1e} between the ends of {path}, too little to draw from; let "
+                "its mean be a λ = log(α/σ) of the path."
+            )
         level: Tensor = self.mean + self.std * torch.special.ndtri(low + (high - low) * u)
         return path.time(2.0 * level).clamp(0.0, 1.0)
 
@@ -118,8 +139,7 @@ class Steps(TimeDensity):
     count: int = 1000
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.count, int) and self.count >= 1):
-            raise ValueError(f"Steps needs a whole count of at least 1, but got {self.count!r}.")
+        check_fields(self, whole, "count", low=1, high=2**53)
 
     def quantile(self, path: GaussianPath, u: Tensor) -> Tensor:
         return (self.count * u).floor() / self.count
@@ -138,7 +158,7 @@ class Geometric(TimeDensity):
         levels: how many there are.
 
     Raises:
-        ValueError: unless 0 < smallest < largest and levels >= 2.
+        ValueError: unless 1e-150 <= smallest < largest <= 1e150 and levels >= 2.
 
     Source: Song and Ermon (1907.05600), eqs. 5 and 6.
     """
@@ -148,10 +168,10 @@ class Geometric(TimeDensity):
     levels: int
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.smallest < self.largest < math.inf:
+        check_fields(self, real, "largest", "smallest", **LEVELS)
+        check_fields(self, whole, "levels", low=2, high=2**53)
+        if not self.smallest < self.largest:
             raise ValueError(f"Geometric needs 0 < smallest < largest, but got {self.smallest} and {self.largest}.")
-        if not (isinstance(self.levels, int) and self.levels >= 2):
-            raise ValueError(f"Geometric needs at least 2 levels, but got {self.levels!r}.")
 
     def quantile(self, path: GaussianPath, u: Tensor) -> Tensor:
         share = (self.levels * u).floor() / (self.levels - 1)
@@ -179,12 +199,10 @@ class Importance:
     """
 
     def __init__(self, bins: int = 32, share: float = 0.1, memory: float = 0.999) -> None:
-        if not (isinstance(bins, int) and bins >= 2):
-            raise ValueError(f"Importance needs at least 2 bins, but got {bins!r}.")
-        if not (0.0 < share < 1.0 and 0.0 < memory < 1.0):
-            raise ValueError(f"Importance needs a share and a memory in (0, 1), but got {share} and {memory}.")
-        self.bins, self.share, self.memory = bins, share, memory
-        self.moments = torch.zeros(2, bins)
+        self.bins = whole("bins", bins, 2, MANY)
+        self.share = real("share", share, above=0.0, below=1.0)
+        self.memory = real("memory", memory, above=0.0, below=1.0)
+        self.moments = torch.zeros(2, self.bins)
 
     @property
     def density(self) -> Tensor:

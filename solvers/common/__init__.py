@@ -9,6 +9,7 @@ from .arrays import Array as Array, Mask as Mask
 from .checks import (
     MANY as MANY,
     check_callable as check_callable,
+    check_fields as check_fields,
     check_finite as check_finite,
     check_floating as check_floating,
     check_instance as check_instance,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from numbers import Integral, Real
 from typing import Any, TypeVar
@@ -147,6 +147,19 @@ def choice(name: str, value: Name, choices: Iterable[str]) -> Name:
     return value
 
 
+def check_fields(owner: object, check: Callable[..., object], *names: str, **bounds: Any) -> None:
+    """Check fields of a frozen dataclass, and keep what the check returns.
+
+    Args:
+        owner: the dataclass, in its `__post_init__`.
+        check: `real`, `whole` or another check that takes a name and a value.
+        names: the fields.
+        bounds: what the check takes besides, the same for all fields.
+    """
+    for name in names:
+        object.__setattr__(owner, name, check(name, getattr(owner, name), **bounds))
+
+
 def check_instance(name: str, value: Any, kind: type | tuple[type, ...], such_as: str) -> None:
     """Raise TypeError unless the value is an instance of `kind`, not a class; `such_as` says what to give instead."""
     if isinstance(value, type) or not isinstance(value, kind):
@@ -261,9 +274,9 @@ def _bounds(low: float | None, high: float | None, closed_low: bool, closed_high
     below = low is not None and low > -math.inf
     over = high is not None and high < math.inf
     if below and over and closed_low and closed_high:
-        return f" from {low:g} to {high:g}"
-    least = f" {'>=' if closed_low else '>'} {low:g}" if below else ""
-    largest = f" {'<=' if closed_high else '<'} {high:g}" if over else ""
+        return f" from {low:.12g} to {high:.12g}"
+    least = f" {'>=' if closed_low else '>'} {low:.12g}" if below else ""
+    largest = f" {'<=' if closed_high else '<'} {high:.12g}" if over else ""
     return f"{least}{' and' if least and largest else ''}{largest}"
 
 

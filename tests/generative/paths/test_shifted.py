@@ -173,10 +173,10 @@ class Stopping(CondOT):
 
 
 def test_what_cannot_be_shifted_is_refused() -> None:
-    with pytest.raises(TypeError, match="needs a path, not a float"):
+    with pytest.raises(TypeError, match="path is of type float; give a path"):
         Shifted(1.0, 0.5)  # type: ignore[arg-type]
     for shift in (math.inf, math.nan):
-        with pytest.raises(ValueError, match="needs a finite shift"):
+        with pytest.raises(ValueError, match=r"shift is .* must be a finite number"):
             Shifted(CondOT(), shift)
     with pytest.raises(ValueError, match=r"does not continue to the log-SNR 5.60517 that a shift of 0.5 gives"):
         Shifted(Stopping(), 0.5)

@@ -130,12 +130,12 @@ def test_geometric_levels_fall_by_one_ratio() -> None:
     [
         (lambda: Uniform(0.5, 0.5), "0 <= start < end <= 1, but got 0.5 and 0.5"),
         (lambda: Uniform(0.0, 1.1), "0 <= start < end <= 1"),
-        (lambda: LogitNormal(0.0, 0.0), "std > 0, but got 0.0 and 0.0"),
-        (lambda: Steps(0), "count of at least 1, but got 0"),
+        (lambda: LogitNormal(0.0, 0.0), "std is 0, but must be"),
+        (lambda: Steps(0), "count is 0, but must be a whole number from 1"),
         (lambda: Geometric(0.01, 50.0, 10), "0 < smallest < largest"),
-        (lambda: Geometric(50.0, 0.01, 1), "at least 2 levels, but got 1"),
-        (lambda: Importance(1), "at least 2 bins, but got 1"),
-        (lambda: Importance(8, share=0.0), r"in \(0, 1\), but got 0.0"),
+        (lambda: Geometric(50.0, 0.01, 1), "levels is 1, but must be a whole number from 2"),
+        (lambda: Importance(1), "bins is 1, but must be a whole number from 2"),
+        (lambda: Importance(8, share=0.0), "share is 0, but must be a finite number > 0 and < 1"),
     ],
 )
 def test_what_is_no_density(build, message: str) -> None:

@@ -184,7 +184,7 @@ def test_an_unknown_name_lists_the_committed_ones() -> None:
         ({"batch": "many"}, "batch is 'many'"),
         ({"label_dropout": -3.0}, "label_dropout is -3.0"),
         ({"stratify": 1}, "stratify is 1; give true or false"),
-        ({"importance": 1}, "at least 2 bins, but got 1"),
+        ({"importance": 1}, "bins is 1, but must be a whole number from 2"),
         ({"autocast": "half"}, "autocast is 'half'; give 'bfloat16', or leave it out"),
         ({"weighting": "SNR"}, "weighting is 'SNR'; give a class and its arguments"),
         ({"weighting": {"class": "Snr"}}, "Unknown class of weighting 'Snr'; choose one of Unweighted, SNR"),
