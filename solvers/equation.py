@@ -160,6 +160,8 @@ class Semilinear(Equation):
         noising: the process whose marginals the equation keeps, for the same solvers.
         basis: (a, b) at a time, with N = a x + b M for a field M that all equations of one model share. `same` needs
             it to compare methods that hold different quantities.
+        slope: the drift f(t, x) of the equation at one call of the network, for classical solvers; None makes it of N,
+            which may not exist where the drift does.
 
     Raises:
         TypeError: a field cannot be called, or `clock` is not a `Clock`.
@@ -170,6 +172,7 @@ class Semilinear(Equation):
     score: Field | None = None
     noising: Noising | None = None
     basis: Callable[[float], tuple[float, float]] | None = None
+    slope: Field | None = None
 
     def __init__(
         self,
@@ -178,11 +181,13 @@ class Semilinear(Equation):
         score: Field | Function | None = None,
         noising: Noising | None = None,
         basis: Callable[[float], tuple[float, float]] | None = None,
+        slope: Field | Function | None = None,
     ) -> None:
         if not isinstance(clock, Clock):
             raise TypeError(f"clock is a {type(clock).__name__}; give a Clock, such as FunctionClock(scale, gain).")
-        given = {"field": as_field(field), "clock": clock, "score": None if score is None else as_field(score)}
-        for name, value in (given | {"noising": noising, "basis": basis}).items():
+        fields = {"field": field, "score": score, "slope": slope}
+        given = {name: None if value is None else as_field(value) for name, value in fields.items()}
+        for name, value in (given | {"clock": clock, "noising": noising, "basis": basis}).items():
             object.__setattr__(self, name, value)
 
     @property
@@ -191,6 +196,8 @@ class Semilinear(Equation):
 
     def drift(self, t: Time, x: Tensor) -> Tensor:
         """(S'/S) x + S r' N. Raises ValueError if t is a float at which a coefficient is not finite."""
+        if self.slope is not None:
+            return self.slope(t, x)
         if isinstance(t, Tensor):  # the loop finds a value that is not finite in the state, and names its sample
             t = t.flatten()
             rates = self.clock.rates(t)
@@ -202,7 +209,9 @@ class Semilinear(Equation):
 
     def diffusion(self, t: float, x: Tensor) -> float:
         """S √|q'|, which is the same for every component."""
-        intensity: float = self._finite_rates(t).intensity
+        intensity: float = self.clock.rates(t).intensity
+        if not math.isfinite(intensity):
+            raise ValueError(f"The noise of this equation is infinite at t = {t:g}; keep the times away from it.")
         return intensity
 
     def loading(self, t: float, x: Tensor) -> float:
@@ -222,7 +231,8 @@ class Semilinear(Equation):
         return ODE(_InClock(self.field, self.clock))
 
     def wrapped(self, wrap: Wrap) -> Self:
-        return replace(self, field=wrap(self.field), score=None if self.score is None else wrap(self.score))
+        fields = {"field": self.field, "score": self.score, "slope": self.slope}
+        return replace(self, **{name: wrap(field) for name, field in fields.items() if field is not None})
 
     def _finite_rates(self, t: float) -> Rates:
         """The rates at t. Raises ValueError if one is not finite."""

@@ -18,6 +18,7 @@ from .prediction import (
     check_kind as check_kind,
     coefficients as coefficients,
     conversion as conversion,
+    first_time as first_time,
     per_sample as per_sample,
 )
 from .thresholding import Dynamic as Dynamic, Static as Static, Threshold as Threshold

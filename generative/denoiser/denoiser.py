@@ -226,16 +226,29 @@ class Denoiser:
         """
         return self.conversion_to(p, q, t)(x, self.output(t, x))
 
+    def gives(self, kind: str, t: float) -> bool:
+        """Whether `predict(kind, t, x)` exists."""
+        if kind == self.predicts and self.threshold is None:
+            return self._sees(t)
+        try:
+            return self.determines(*coefficients(kind, self.path, t), t)
+        except ValueError:
+            return False
+
     def determines(self, p: Scalar, q: Scalar, t: float) -> bool:
         """Whether p x₀-hat + q ε-hat exists at t: the output determines it, and all that the network sees is finite."""
         try:
             found = self.conversion_to(p, q, t)
-            numbers = [*found] if isinstance(found, Conversion) else [*found.to_x0, *found.from_x0]
-            frame = self.precondition
-            seen = [self._clock(t)] if frame is None else frame.scales(self.path.alpha(t), self.path.sigma(t))
-            return all(math.isfinite(number) for number in (*numbers, *seen))
-        except (ValueError, ZeroDivisionError):
+        except ValueError:
             return False
+        numbers = [*found] if isinstance(found, Conversion) else [*found.to_x0, *found.from_x0]
+        return all(map(math.isfinite, numbers)) and self._sees(t)
+
+    def _sees(self, t: float) -> bool:
+        """Whether all numbers that the network is given at t are finite."""
+        frame = self.precondition
+        seen = [self._clock(t)] if frame is None else frame.scales(self.path.alpha(t), self.path.sigma(t))
+        return all(map(math.isfinite, seen))
 
     def conversion_to(self, p: Scalar, q: Scalar, t: Scalar) -> Conversion | Thresholded:
         """The map from x and `output(t, x)` to p x₀-hat + q ε-hat, with the threshold if there is one.

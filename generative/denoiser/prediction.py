@@ -10,7 +10,9 @@ Every kind of prediction is a combination y = p x₀ + q ε with known coefficie
     score      0     −1/σ      ∇ log p_t by Tweedie's formula
 
 Together with x = α x₀ + σ ε this is a 2×2 linear system. Every conversion is its solution. Where its determinant
-α q − σ p vanishes (ε from x₀ at σ = 0, x₀ from ε at α = 0) the conversion does not exist, and an error says so.
+α q − σ p vanishes (x₀ at σ = 0, ε at α = 0, the velocity where the path stands still) there remain the prediction
+itself, x itself and their multiples. Any other conversion does not exist there, and an error says so: at times on the
+host, since looking at others would wait for their device.
 """
 
 from __future__ import annotations
@@ -18,11 +20,12 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from ..paths import GaussianPath, Real, Scalar
 
-__all__ = ["KINDS", "Conversion", "check_kind", "coefficients", "conversion", "per_sample"]
+__all__ = ["KINDS", "Conversion", "check_kind", "coefficients", "conversion", "first_time", "per_sample"]
 
 KINDS = ("x0", "eps", "v", "velocity", "score")
 
@@ -68,8 +71,8 @@ def coefficients(kind: str, path: GaussianPath, t: Scalar) -> tuple[Scalar, Scal
         p and q, floats or (B,).
 
     Raises:
-        ValueError: for an unknown kind; for a float t, for the score where σ = 0 and for the velocity where σ' is
-            infinite. For a tensor the values there are infinite.
+        ValueError: for an unknown kind, for the score where σ = 0 and for the velocity where σ' is infinite. At times
+            on a device the values there are infinite.
     """
     match check_kind(kind):
         case "x0":
@@ -80,16 +83,16 @@ def coefficients(kind: str, path: GaussianPath, t: Scalar) -> tuple[Scalar, Scal
             return -path.sigma(t), path.alpha(t)
         case "velocity":
             d_sigma = path.d_sigma(t)
-            if not isinstance(d_sigma, Tensor) and math.isinf(d_sigma):
+            if (at := first_time(abs(d_sigma) == math.inf, t)) is not None:
                 raise ValueError(
-                    f"The velocity is infinite at t = {t:g}, where the slope of sigma is; end at an earlier time, or "
+                    f"The velocity is infinite at t = {at:g}, where the slope of sigma is; end at an earlier time, or "
                     "hold another quantity."
                 )
             return path.d_alpha(t), d_sigma
         case _:
             sigma = path.sigma(t)
-            if not isinstance(sigma, Tensor) and sigma == 0.0:
-                raise ValueError(f"The score does not exist at t = {t:g}, where σ = 0; end at an earlier time.")
+            if (at := first_time(sigma == 0.0, t)) is not None:
+                raise ValueError(f"The score does not exist at t = {at:g}, where σ = 0; end at an earlier time.")
             return 0.0, -1.0 / sigma
 
 
@@ -108,8 +111,7 @@ def conversion(
         (a, b), which is also called with x and y_source.
 
     Raises:
-        ValueError: for a float t where source and x do not determine target. For a tensor the values there are
-            infinite.
+        ValueError: where source and x do not determine target. At times on a device the values there are not finite.
 
     Example:
         With x = 0.5 x₀ + 0.5 ε, x₀ = 2 x − ε:
@@ -123,15 +125,50 @@ def conversion(
     (p, q), (p_target, q_target) = source, target
     determinant = alpha * q - sigma * p
     if not isinstance(determinant, Tensor):
-        if p * q_target == q * p_target:  # the same combination, up to a factor
-            return Conversion(0.0, q_target / q if q else p_target / p)
-        if determinant == 0.0:
-            raise ValueError(
-                f"A prediction of {p:g} x0 + {q:g} eps does not determine {p_target:g} x0 + {q_target:g} eps at "
-                f"t = {t:g}, where alpha = {alpha:g} and sigma = {sigma:g}; start or end at another time, hold "
-                "another quantity, or train another kind of prediction."
-            )
-    return Conversion((p_target * q - q_target * p) / determinant, (q_target * alpha - p_target * sigma) / determinant)
+        return Conversion(*_at_one_time(p, q, p_target, q_target, alpha, sigma, t))
+    a, b = (p_target * q - q_target * p) / determinant, (q_target * alpha - p_target * sigma) / determinant
+    singular = determinant == 0.0
+    if first_time(singular, t) is not None:
+        given = (torch.as_tensor(each, device="cpu") for each in (*source, *target, alpha, sigma, t))
+        each = zip(*(numbers.expand_as(a).flatten().tolist() for numbers in given), strict=True)
+        limits = torch.tensor([_at_one_time(*numbers) for numbers in each], dtype=a.dtype, device="cpu")
+        a, b = (torch.where(singular, limits[:, i].view_as(a), (a, b)[i]) for i in (0, 1))
+    return Conversion(a, b)
+
+
+def _at_one_time(
+    p: float, q: float, p_target: float, q_target: float, alpha: float, sigma: float, t: float
+) -> tuple[float, float]:
+    """The conversion at one time, also where the determinant vanishes."""
+    if (p, q) == (p_target, q_target):
+        return 0.0, 1.0
+    if p * q_target == q * p_target and (p or q):  # the same combination, up to a factor
+        return 0.0, q_target / q if q else p_target / p
+    if determinant := alpha * q - sigma * p:
+        return (p_target * q - q_target * p) / determinant, (q_target * alpha - p_target * sigma) / determinant
+    if p_target * sigma == q_target * alpha:  # that of x, up to a factor
+        return p_target / alpha if alpha else q_target / sigma, 0.0
+    raise ValueError(
+        f"A prediction of {p:g} x0 + {q:g} eps does not determine {p_target:g} x0 + {q_target:g} eps at "
+        f"t = {t:g}, where alpha = {alpha:g} and sigma = {sigma:g}; start or end at another time, hold "
+        "another quantity, or train another kind of prediction."
+    )
+
+
+def first_time(condition: bool | Tensor, t: Scalar) -> float | None:
+    """The first time at which a condition holds: a bool for a float t, booleans (B,) for times (B,).
+
+    None if there is none, or if only a device, vmap or a compiler could tell.
+    """
+    if not isinstance(condition, Tensor):
+        return float(t) if condition else None
+    if condition.device.type != "cpu" or torch.compiler.is_compiling():
+        return None
+    try:
+        places = condition.flatten().nonzero().flatten().tolist()
+    except RuntimeError:  # inside vmap
+        return None
+    return float(torch.as_tensor(t).expand_as(condition).flatten()[places[0]]) if places else None
 
 
 def per_sample(coefficient: Real, x: Tensor) -> Real:

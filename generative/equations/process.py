@@ -4,22 +4,25 @@
     reverse_sde    one stochastic equation for every η, with the marginals of the path; η = 1 reverses the noising
 
 Both are semilinear, d(x / S) = N dr + dW_q, in several ways. The argument `hold` names the quantity
-N = p x₀-hat + q ε-hat that exponential solvers interpolate. The module `holds` has the table.
+N = p x₀-hat + q ε-hat that exponential solvers interpolate. The module `holds` has the table. Classical solvers take
+the drift itself, which exists where N may not: a network that predicts the velocity is the drift of the flow.
 
 Sources: Song et al. (2011.13456), eqs. 6 and 13; Karras et al. (2206.00364), eq. 6; Albergo et al. (2303.08797).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from ...solvers import Semilinear, Time
-from ..denoiser import Denoiser, DenoiserField
+from ..denoiser import Denoiser, DenoiserField, coefficients, first_time
+from ..paths import Scalar, ratio
 from .holds import Hold, hold_of
 
-__all__ = ["Held", "flow", "reverse_sde"]
+__all__ = ["Held", "Slope", "flow", "reverse_sde"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,40 @@ class Held(DenoiserField):
 
     def __call__(self, t: Time, x: Tensor) -> Tensor:
         return self.denoiser.combination(*self.hold.row(t), t, x)
+
+    def exists(self, t: float) -> bool:
+        """Whether the network gives N at t."""
+        return self.denoiser.determines(*self.hold.row(t), t)
+
+
+@dataclass(frozen=True)
+class Slope(DenoiserField):
+    """The drift of the equation of κ = η² itself, velocity + κ σ² λ' score = α' x₀-hat + (σ' − κ σ λ') ε-hat."""
+
+    kappa: float
+
+    def __call__(self, t: Time, x: Tensor) -> Tensor:
+        if not self.kappa:
+            return self.denoiser.predict("velocity", t, x)
+        return self.denoiser.combination(*self._row(t), t, x)
+
+    def exists(self, t: float) -> bool:
+        """Whether the network gives the drift at t."""
+        if not self.kappa:
+            return self.denoiser.gives("velocity", t)
+        try:
+            return self.denoiser.determines(*self._row(t), t)
+        except ValueError:
+            return False
+
+    def _row(self, t: Scalar) -> tuple[Scalar, Scalar]:
+        """(p, q) of the drift. Raises ValueError where it is infinite."""
+        path = self.denoiser.path
+        p, q = coefficients("velocity", path, t)
+        noise = ratio(p * path.sigma(t) - path.alpha(t) * q, path.alpha(t))  # σ λ'
+        if (at := first_time(abs(noise) == math.inf, t)) is not None:
+            raise ValueError(f"The drift of this equation is singular at t = {at:g}, where alpha = 0; start later.")
+        return p, q - self.kappa * noise
 
 
 @dataclass(frozen=True)
@@ -89,4 +126,5 @@ def reverse_sde(
 
 
 def _semilinear(denoiser: Denoiser, hold: Hold) -> Semilinear:
-    return Semilinear(Held(denoiser, hold), hold, Score(denoiser), denoiser.path, hold.basis)
+    slope = Slope(denoiser, hold.kappa)
+    return Semilinear(Held(denoiser, hold), hold, Score(denoiser), denoiser.path, hold.basis, slope)

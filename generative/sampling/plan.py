@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ...solvers import ExponentialAdams, Noise, Solution, Solver, Stepper, solve, unroll
 from ..denoiser import Denoiser
-from ..equations import grids, hold_of
+from ..equations import Held, Slope, grids, hold_of
 from ..paths import GaussianPath
 from .named import named
 from .sampler import Sampler
@@ -177,9 +177,9 @@ def steps(sampler: Sampler, nfe: int, cost: int) -> int:
 def regular_interval(denoiser: Denoiser, sampler: Sampler, *, both_ways: bool = True) -> tuple[float, float]:
     """The noisiest and the cleanest time of a sampler: 0 and 1 if it can start there, or those of σ/α = 80 and 0.002.
 
-    A sampler can start at an end if three conditions hold there: the network's prediction determines the held
-    quantity, the network's clock is finite, and the scale of the equation is positive and finite. For a classical
-    solver the coefficients of the drift must be finite, too.
+    A sampler can start at an end if the network gives there what the solver asks for: the held quantity for an
+    exponential solver, for which the scale of the equation must be positive and finite, too, and the drift for a
+    classical one. All that the network sees must be finite.
 
     Args:
         denoiser: the network.
@@ -187,15 +187,15 @@ def regular_interval(denoiser: Denoiser, sampler: Sampler, *, both_ways: bool = 
         both_ways: a solve may start at either time. Otherwise it starts at the noise, and an exponential solver, which
             does not evaluate the network where it ends, goes to t = 1.
     """
-    path, hold = denoiser.path, hold_of(denoiser.path, sampler.hold, sampler.eta**2)
+    path, exponential = denoiser.path, sampler.solver.semilinear
+    hold = hold_of(path, sampler.hold, sampler.eta**2)
+    field = Held(denoiser, hold) if exponential else Slope(denoiser, hold.kappa)
 
     def regular(t: float) -> bool:
-        if not 0.0 < hold.scale(torch.tensor(t, dtype=torch.float64)).item() < math.inf:
-            return False
-        drift = () if sampler.solver.semilinear else hold.rates(t)
-        return all(map(math.isfinite, drift)) and denoiser.determines(*hold.row(t), t)
+        scale = hold.scale(torch.tensor(t, dtype=torch.float64, device="cpu")).item()
+        return field.exists(t) and (0.0 < scale < math.inf or not exponential)
 
-    to_the_data = sampler.solver.semilinear and not both_ways
+    to_the_data = exponential and not both_ways
     return (
         0.0 if regular(0.0) else path.time(-2.0 * math.log(grids.NOISIEST)),
         1.0 if to_the_data or regular(1.0) else path.time(-2.0 * math.log(grids.CLEANEST)),

@@ -7,7 +7,7 @@ for every draw. The linear forms that the steps make of these symbols are the me
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -44,6 +44,8 @@ def unroll(equation: Equation, times: Tensor | Sequence[float], solver: Solver) 
     if solver.semilinear and not isinstance(equation, Semilinear):
         raise TypeError(f"{solver!r} needs a Semilinear equation, but got {type(equation).__name__}.")
     grid = Grid.of(times)
+    if isinstance(equation, Semilinear):
+        equation = replace(equation, slope=None)  # every evaluation of the table is one of N
     recorder = _Recorder(equation)
     watched = equation.wrapped(recorder.watch)
     x: Any = LinearForm.symbol("x", 0)
