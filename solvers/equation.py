@@ -231,8 +231,8 @@ class Semilinear(Equation):
         return ODE(_InClock(self.field, self.clock))
 
     def wrapped(self, wrap: Wrap) -> Self:
-        fields = {"field": self.field, "score": self.score, "slope": self.slope}
-        return replace(self, **{name: wrap(field) for name, field in fields.items() if field is not None})
+        score, slope = (None if field is None else wrap(field) for field in (self.score, self.slope))
+        return replace(self, field=wrap(self.field), score=score, slope=slope)
 
     def _finite_rates(self, t: float) -> Rates:
         """The rates at t. Raises ValueError if one is not finite."""

@@ -3,7 +3,7 @@
 A `Ledger` counts the evaluations. It stands between the solver and the costly field of the equation: a solver sees only
 the watched field, so that it cannot forget an evaluation or exceed the budget. The ledger also counts the derivatives
 of the field, forward (a call on dual numbers) and backward (a gradient that flows through a value). On the first call
-it checks that the field returns the state's shape and dtype.
+it checks that the field returns the state's shape and dtype, and on every call that it leaves the state as it was.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd.forward_ad import unpack_dual
 
+from .common import check_unchanged, mark_of
 from .field import Field, Time
 
 __all__ = ["NFE", "BudgetExhausted", "Ledger", "Solution", "SolveError"]
@@ -154,7 +155,9 @@ class _Watched(Field):
         spent = self.ledger.enter(self.field.evaluations(t))
         if unpack_dual(x).tangent is not None:  # type: ignore[no-untyped-call]  # torch's
             self.ledger.jvp += spent
+        mark = mark_of(x, copied=first)
         value = self.field(t, x)
+        check_unchanged("The equation's field", x, mark)
         if first and (value.shape != x.shape or value.dtype != x.dtype):
             raise ValueError(
                 f"The equation's field returned {value.dtype} of shape {tuple(value.shape)} for a state of "

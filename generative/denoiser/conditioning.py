@@ -2,7 +2,7 @@
 
 A condition is a class label, or a keyword argument of the network. A label is one int for all samples, or an int64
 tensor (B,). A keyword argument that is a tensor with axes has one row a sample, or a single row for all samples;
-mappings are searched for such tensors, and every other value reaches the network unchanged.
+mappings, lists and tuples are searched for such tensors, and every other value reaches the network unchanged.
 """
 
 from __future__ import annotations
@@ -60,14 +60,23 @@ class Conditions:
             label = torch.cat([_labels(others.label, n, x), _labels(label, len(x), x)[n:]])
         return Conditions(label, _with_first(self.keywords, n, others.keywords, len(x)))
 
-    def arguments(self, x: Tensor) -> tuple[tuple[Tensor, ...], dict[str, Any]]:
+    def arguments(self, x: Tensor, dtype: torch.dtype | None = None) -> tuple[tuple[Tensor, ...], dict[str, Any]]:
         """The arguments of a network after the states x, (B, ...), and the time: positional ones, and keywords.
+
+        Args:
+            x: the states.
+            dtype: that of tensors in floating point; None leaves each its own.
 
         Raises:
             ValueError: for tensors that have neither one row nor B.
         """
         labels = () if self.label is None else (_labels(self.label, len(x), x),)
-        return labels, _each_tensor(self.keywords, lambda name, value: for_batch(f"condition {name!r}", value, len(x)))
+
+        def given(name: str, value: Tensor) -> Tensor:
+            value = for_batch(f"condition {name!r}", value, len(x))
+            return value.to(dtype) if dtype is not None and value.is_floating_point() else value
+
+        return labels, _each_tensor(self.keywords, given)
 
 
 def checked_label(label: Label | None, net: Any = None) -> int | Tensor | None:
@@ -130,13 +139,15 @@ def checked_condition(condition: Condition | None) -> dict[str, Any]:
 def check_negative(condition: Condition, negative: Condition) -> None:
     """Checks that every tensor of `negative` has a tensor of `condition` to replace, with rows of one shape.
 
+    Lists and tuples have the same length; where neither has a tensor, the denoiser's own value stays.
+
     Raises:
         ValueError: otherwise.
     """
     for name, value in negative.items():
         mine = condition.get(name)
-        if isinstance(mine, Mapping) and isinstance(value, Mapping):
-            check_negative(mine, value)
+        if (parts := _parts(mine, value)) is not None:
+            check_negative(*parts)
         elif not (isinstance(mine, Tensor) and isinstance(value, Tensor) and mine.ndim and value.ndim):
             raise ValueError(
                 f"The negative condition {name!r} has no tensor of the denoiser's condition to stand in for; give "
@@ -147,6 +158,21 @@ def check_negative(condition: Condition, negative: Condition) -> None:
                 f"The negative condition {name!r} has rows of shape {tuple(value.shape[1:])}, but those that it stands "
                 f"in for {tuple(mine.shape[1:])}; give the same shape."
             )
+
+
+def _parts(mine: Any, value: Any) -> tuple[Condition, Condition] | None:
+    """The entries of two mappings, or of two sequences of one length, by name; None for anything else."""
+    if isinstance(mine, Mapping) and isinstance(value, Mapping):
+        return mine, value
+    if isinstance(mine, list | tuple) and isinstance(value, list | tuple) and len(mine) == len(value):
+        pairs = {f"[{i}]": pair for i, pair in enumerate(zip(mine, value, strict=True))}
+        both = {name: pair for name, pair in pairs.items() if any(map(_searched, pair))}
+        return {name: pair[0] for name, pair in both.items()}, {name: pair[1] for name, pair in both.items()}
+    return None
+
+
+def _searched(value: Any) -> bool:
+    return value.ndim > 0 if isinstance(value, Tensor) else isinstance(value, Mapping | list | tuple)
 
 
 def rows(value: Tensor, index: Tensor) -> Tensor:
@@ -186,6 +212,8 @@ def _each_tensor(condition: Condition, change: Callable[[str, Tensor], Tensor]) 
     def changed(name: str, value: Any) -> Any:
         if isinstance(value, Mapping):
             return _each_tensor(value, change)
+        if isinstance(value, list | tuple):
+            return _like(value, [changed(f"{name}[{i}]", each) for i, each in enumerate(value)])
         return change(name, value) if isinstance(value, Tensor) and value.ndim else value
 
     return {name: changed(name, value) for name, value in condition.items()}
@@ -194,12 +222,22 @@ def _each_tensor(condition: Condition, change: Callable[[str, Tensor], Tensor]) 
 def _with_first(condition: Condition, n: int, others: Condition, batch: int) -> dict[str, Any]:
     """The condition of `batch` samples with the tensors of `others` in place of the first n rows."""
 
-    def joined(name: str, mine: Any) -> Any:
-        if name not in others:
-            return mine
+    def joined(name: str, mine: Any, other: Any) -> Any:
         if isinstance(mine, Mapping):
-            return _with_first(mine, n, others[name], batch)
-        head = for_batch(f"negative {name!r}", others[name].to(mine), n)
+            return _with_first(mine, n, other, batch)
+        if isinstance(mine, list | tuple):
+            pairs = zip(mine, other, strict=True)
+            return _like(mine, [joined(f"{name}[{i}]", *pair) for i, pair in enumerate(pairs)])
+        if not (isinstance(mine, Tensor) and mine.ndim):
+            return mine
+        head = for_batch(f"negative {name!r}", other.to(mine), n)
         return torch.cat([head, for_batch(f"condition {name!r}", mine, batch)[n:]])
 
-    return {name: joined(name, mine) for name, mine in condition.items()}
+    return {name: joined(name, mine, others[name]) if name in others else mine for name, mine in condition.items()}
+
+
+def _like(sequence: list[Any] | tuple[Any, ...], entries: list[Any]) -> Any:
+    """The entries as a list, a tuple or a named tuple, as the sequence is; the sequence itself if they are its own."""
+    if all(new is old for new, old in zip(entries, sequence, strict=True)):
+        return sequence
+    return type(sequence)(*entries) if hasattr(sequence, "_fields") else type(sequence)(entries)

@@ -5,8 +5,9 @@ gives every other prediction:
 
     p x₀ + q ε = a_t x + b_t net(x, clock(t))                  (prediction.conversion)
 
-The network sees its clock as a tensor (B,) in the dtype of the state. Everywhere else a time is a float, or a tensor
-(B,) with one time a sample. With a threshold every prediction is made from the thresholded x₀:
+The network sees its clock as a tensor (B,). Everywhere else a time is a float, or a tensor (B,) with one time a sample.
+The network computes in its own dtype, and everything else is computed in that of the state (`own_dtype`). With a
+threshold every prediction is made from the thresholded x₀:
 
     x₀ = threshold(x₀-hat),    ε = (x − α x₀)/σ.
 """
@@ -21,9 +22,11 @@ from typing import Any, NamedTuple, Self
 import torch
 from torch import Tensor
 
+from ...solvers.common import check_unchanged, mark_of
 from ..paths import GaussianPath, Scalar
 from .clocks import Clock, make_clock, network_times
 from .conditioning import Condition, Conditions, Label, checked_condition, checked_label, rows
+from .own_dtype import own_dtype
 from .preconditioning import EDM
 from .prediction import Conversion, check_kind, coefficients, conversion, per_sample
 from .thresholding import Threshold
@@ -38,14 +41,17 @@ class Denoiser:
     time t.
 
     Args:
-        net: the network: x of shape (B, ...) and times (B,), in the dtype of x, to a tensor of the shape of x.
+        net: the network: x of shape (B, ...) and times (B,), to a tensor of the shape of x. It sees floating-point
+            numbers in the dtype of its weights, or, without weights, in that of the state. Its output is converted to
+            the dtype of the state, under autocast too. It must not change x in place.
         path: the path on which it was trained.
         predicts: the kind of its prediction, one of `KINDS`: "x0", "eps", "v", "velocity", "score".
         time: its clock: "t", "1-t", "sigma" (of the path), "log_snr" (log α²/σ²), "half_log_snr" (λ = log α/σ),
-            "index" (of a `Table`, at least 0, in float32 at least), or a function of t.
+            "index" (of a `Table`, at least 0, in float32 at least), or a function of t, a float or a tensor, whose
+            integers the network sees as integers.
         label: its class label, an int for all samples, or integers (B,). None calls the network without a label.
         condition: its further keyword arguments. Tensors with axes have one row a sample, or one row for all samples;
-            other values are passed unchanged.
+            other values are passed unchanged. Mappings, lists and tuples are searched for tensors.
         precondition: `EDM()` for a network that was trained inside this frame; it predicts x0 and has its own clock.
         learned_variance: whether the network returns twice the channels (axis 1). The second half says where the
             variance of a step lies between its bounds (Nichol and Dhariwal, 2102.09672, eq. 15).
@@ -158,17 +164,22 @@ class Denoiser:
         The variance is None for a network that learned none.
         """
         if self.precondition is None:
-            dtype = torch.promote_types(x.dtype, torch.float32) if self.time == "index" else x.dtype
-            times = network_times(f"The network's clock, {self.time!r},", self._clock(t), t, x, dtype)
-            return self._checked(self._network(x, times), x)
+            return self._network(f"The network's clock, {self.time!r},", self._clock(t), t, x)
         skip, gain, scale, clock = self.precondition.scales(self.path.alpha(t), self.path.sigma(t))
-        times = network_times("The network's clock, log(sigma / alpha) / 4,", clock, t, x)
-        output, variance = self._checked(self._network(per_sample(scale, x) * x, times), x)
+        name = "The network's clock, log(sigma / alpha) / 4,"
+        output, variance = self._network(name, clock, t, per_sample(scale, x) * x)
         return per_sample(skip, x) * x + per_sample(gain, x) * output, variance
 
-    def _network(self, x: Tensor, times: Tensor) -> Tensor:
-        labels, keywords = self.conditions.arguments(x)
-        return self.net(x, times, *labels, **keywords)
+    def _network(self, name: str, clock: Scalar, t: Scalar, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The output of the network, and the learned variance, in the dtype of x."""
+        own = own_dtype(self.net)
+        seen = x if own is None else x.to(own)
+        dtype = torch.promote_types(seen.dtype, torch.float32) if self.time == "index" else seen.dtype
+        labels, keywords = self.conditions.arguments(x, own)
+        times, mark = network_times(name, clock, t, x, dtype), mark_of(x)
+        output = self.net(seen, times, *labels, **keywords)
+        check_unchanged("The network", x, mark)
+        return self._checked(output, x)
 
     def _checked(self, output: Tensor, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """The prediction and the learned variance in an output of the network for the states x."""
@@ -186,6 +197,7 @@ class Denoiser:
                 f"The network returned shape {tuple(output.shape)} for a state of shape {tuple(x.shape)}, which needs "
                 f"{tuple(shape)}; {fix}."
             )
+        output = output.to(x.dtype)
         if not self.learned_variance:
             return output, None
         prediction, variance = output.chunk(2, dim=1)
@@ -245,10 +257,13 @@ class Denoiser:
         return all(map(math.isfinite, numbers)) and self._sees(t)
 
     def _sees(self, t: float) -> bool:
-        """Whether all numbers that the network is given at t are finite."""
-        frame = self.precondition
-        seen = [self._clock(t)] if frame is None else frame.scales(self.path.alpha(t), self.path.sigma(t))
-        return all(map(math.isfinite, seen))
+        """Whether the network's clock has a finite value at t."""
+        if self.precondition is not None:
+            return math.isfinite(self.precondition.scales(self.path.alpha(t), self.path.sigma(t)).clock)
+        try:
+            return math.isfinite(self._clock(t))
+        except ValueError:
+            return False
 
     def conversion_to(self, p: Scalar, q: Scalar, t: Scalar) -> Conversion | Thresholded:
         """The map from x and `output(t, x)` to p x₀-hat + q ε-hat, with the threshold if there is one.

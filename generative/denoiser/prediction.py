@@ -18,7 +18,7 @@ host, since looking at others would wait for their device.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -124,14 +124,15 @@ def conversion(
     alpha, sigma = path.alpha(t), path.sigma(t)
     (p, q), (p_target, q_target) = source, target
     determinant = alpha * q - sigma * p
+    given: Any = (p, q, p_target, q_target, alpha, sigma, t)
     if not isinstance(determinant, Tensor):
-        return Conversion(*_at_one_time(p, q, p_target, q_target, alpha, sigma, t))
+        return Conversion(*_at_one_time(*given))
     a, b = (p_target * q - q_target * p) / determinant, (q_target * alpha - p_target * sigma) / determinant
     singular = determinant == 0.0
     if first_time(singular, t) is not None:
-        given = (torch.as_tensor(each, device="cpu") for each in (*source, *target, alpha, sigma, t))
-        each = zip(*(numbers.expand_as(a).flatten().tolist() for numbers in given), strict=True)
-        limits = torch.tensor([_at_one_time(*numbers) for numbers in each], dtype=a.dtype, device="cpu")
+        columns = (torch.as_tensor(numbers, device="cpu").expand_as(a).flatten().tolist() for numbers in given)
+        rows = [_at_one_time(*numbers) for numbers in zip(*columns, strict=True)]
+        limits = torch.tensor(rows, dtype=a.dtype, device="cpu")
         a, b = (torch.where(singular, limits[:, i].view_as(a), (a, b)[i]) for i in (0, 1))
     return Conversion(a, b)
 

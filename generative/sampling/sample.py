@@ -68,7 +68,7 @@ def sample(
 
     Raises:
         TypeError: `sampler` is none of these.
-        ValueError: the network cannot take the shape, the dtype, the device or a label; the budget is below one step;
+        ValueError: the network cannot take the shape, the device or a label; the budget is below one step;
             guidance has no label; the sampler is unknown; or the number of labels or seeds is not that of the samples.
 
     Example:
@@ -182,7 +182,7 @@ def check_network(net: object, x: Tensor) -> None:
         x: a state, (B, ...).
 
     Raises:
-        ValueError: the shape, the dtype or the device differs from the network's.
+        ValueError: the shape or the device differs from the network's.
     """
     if not isinstance(net, Network):
         return
@@ -191,9 +191,9 @@ def check_network(net: object, x: Tensor) -> None:
     if shape != own and not (len(own) == 1 and math.prod(shape) == own[0]):  # points may have any shape
         needed = ", ".join(map(str, own))
         raise ValueError(f"The samples have shape {shape}, but the network's have {own}; give (B, {needed}).")
-    weight = next(net.parameters())
-    if (x.dtype, x.device.type) != (weight.dtype, weight.device.type):
+    device = next(net.parameters()).device.type
+    if x.device.type != device:
         raise ValueError(
-            f"The state is {x.dtype} on {x.device.type}, but the network {weight.dtype} on {weight.device.type}; "
-            f"give dtype={weight.dtype} and device='{weight.device.type}', or move the network with .to(...)."
+            f"The state is on {x.device.type}, but the network on {device}; give device='{device}', or move the "
+            f"network with .to('{x.device.type}')."
         )

@@ -1,4 +1,4 @@
-"""Tools of every room: the checks of arguments, numpy array types, files that are written atomically, the progress bar.
+"""Tools of every room: checks of arguments and functions, derivatives, numpy array types, atomic files, progress bars.
 
 Change freely how files are written, as long as a crash at any moment leaves the old file or the new one.
 """
@@ -22,4 +22,5 @@ from .checks import (
     whole as whole,
 )
 from .files import check_writable as check_writable, write_whole as write_whole
+from .in_place import check_unchanged as check_unchanged, mark_of as mark_of
 from .progress import Progress as Progress
