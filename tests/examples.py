@@ -327,7 +327,7 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     f"{V}.PointMass": lambda: verification.PointMass(X[0]),
     f"{V}.Uniform": lambda: verification.Uniform(-1.0, 2.0),
     f"{V}.Laplace": lambda: verification.Laplace(0.3, 2.0),
-    f"{V}.Student": lambda: verification.Student(3.0, *torch.tensor([[1.0], [2.0]], dtype=torch.float64)),
+    f"{V}.Student": lambda: verification.Student(3.0, LINE.means[0], LINE.covs[0]),
     f"{V}.OrnsteinUhlenbeck": lambda: verification.OrnsteinUhlenbeck(1.5, 0.7),
     f"{V}.OrnsteinUhlenbeck, its equation": lambda: verification.OrnsteinUhlenbeck(1.5, 0.7).equation(),
     f"{V}.Bias": lambda: verification.Bias(0.1),

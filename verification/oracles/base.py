@@ -19,9 +19,7 @@ eq. 13, for the velocity.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import isabstract
 from typing import Any, ClassVar
@@ -30,19 +28,22 @@ import torch
 from torch import Tensor
 
 from ...generative.denoiser import Denoiser, check_kind
-from ...generative.paths import GaussianPath, Real, Scalar
+from ...generative.paths import GaussianPath, Scalar
+from ...solvers.common import check_finite, check_floating, check_instance, check_memory, real, whole
 from ...solvers.noise import extra_normal, per_sample_keys
+from .arguments import broadcast, checked, checked_time, coefficients, fitting, flow_coefficients
 from .monotone import LogCDF, monotone_map
 
-__all__ = ["Oracle"]
+__all__ = ["ExactNetwork", "Oracle"]
 
 
 class Oracle(ABC):
     """A law of x₀ with its exact fields at every time of a Gaussian path.
 
     The methods take states x (B, *shape) of the oracle's dtype, a time t, which is one float or a tensor (B,) with a
-    time for each sample, and the path. They raise ValueError for states and times of another shape or dtype, and where
-    a field does not exist.
+    time for each sample, and the path. They raise TypeError for arguments of another kind, and ValueError for states
+    and times of another shape or dtype or that are not finite, for times outside [0, 1], and where a field does not
+    exist.
 
     A subclass gives the methods with an underscore, as functions of α and σ: floats, or tensors (B,). It is registered
     under the name of its class, unless that begins with an underscore; the tests hold every registered oracle to the
@@ -87,7 +88,7 @@ class Oracle(ABC):
         """The mean (d,) and the covariance (d, d) of x₀."""
 
     @abstractmethod
-    def characteristic(self, frequency: Tensor) -> Tensor:
+    def _characteristic(self, frequency: Tensor) -> Tensor:
         """E exp(i ω·x₀), complex (n,), for frequencies (n, d)."""
 
     @abstractmethod
@@ -111,6 +112,8 @@ class Oracle(ABC):
         Returns:
             (n, *shape).
         """
+        n, seed, t = whole("n", n, 0), whole("seed", seed), checked_time(t, path)
+        check_memory("n", n, 4 * n * max(1, self.shape.numel()))  # the draws, their bits and their normals
         x0 = self._draw(n, seed)
         if path is None:
             coefficients(x0, t, path)
@@ -124,48 +127,66 @@ class Oracle(ABC):
         The covariance may be infinite.
         """
         mean, cov = self._moments()
-        alpha, sigma = coefficients(mean, t, path)
+        alpha, sigma = coefficients(mean, real("t", checked_time(t, path)), path)
         return alpha * mean, alpha**2 * cov + sigma**2 * torch.eye(len(mean)).to(mean)
+
+    def characteristic(self, frequency: Tensor) -> Tensor:
+        """E exp(i ω·x₀).
+
+        Args:
+            frequency: ω, (n, d), for a law with flattened axes.
+
+        Returns:
+            Complex (n,).
+        """
+        check_floating("frequency", frequency)
+        d = self.shape.numel()
+        if frequency.ndim != 2 or frequency.shape[1] != d or frequency.dtype != self._like.dtype:
+            raise ValueError(
+                f"frequency is {frequency.dtype} of shape {tuple(frequency.shape)}, but this oracle needs "
+                f"{self._like.dtype} of shape (n, {d})."
+            )
+        check_finite("frequency", frequency)
+        return self._characteristic(frequency)
 
     def log_prob(self, x: Tensor, t: Scalar = 1.0, path: GaussianPath | None = None) -> Tensor:
         """log p_t(x), (B,); without a path the log density of x₀."""
-        return self._log_prob(self._checked(x), *coefficients(x, t, path))
+        x, t = checked(x, t, path, self._like)
+        return self._log_prob(x, *coefficients(x, t, path))
 
     def d_log_prob(self, x: Tensor, t: Scalar, path: GaussianPath) -> Tensor:
         """∂_t log p_t(x), shape (B,), by the continuity equation."""
-        transport = (self.velocity(x, t, path) * self.score(x, t, path)).flatten(1).sum(1)
-        return -transport - self.divergence(x, t, path)
+        x, t = self._at(x, t, path)
+        transport = (self._field("velocity", x, t, path) * self._field("score", x, t, path)).flatten(1).sum(1)
+        return -transport - self._divergence(x, *coefficients(x, t, path), *flow_coefficients(x, t, path))
 
     def x0(self, x: Tensor, t: Scalar, path: GaussianPath) -> Tensor:
         """E[x₀ | x_t], the ideal denoiser (Karras et al. 2206.00364, appendix B.3)."""
-        alpha, sigma = coefficients(x, t, path)
-        return self._mean(self._checked(x), alpha, sigma, 1.0, 0.0)
+        return self._field("x0", *self._at(x, t, path), path)
 
     def score(self, x: Tensor, t: Scalar, path: GaussianPath) -> Tensor:
         """∇ log p_t(x) = −E[ε | x_t] / σ (Karras et al. 2206.00364, eq. 3), without the division."""
-        alpha, sigma = coefficients(x, t, path)
-        return self._mean(self._checked(x), alpha, sigma, 0.0, 1.0)
+        return self._field("score", *self._at(x, t, path), path)
 
     def eps(self, x: Tensor, t: Scalar, path: GaussianPath) -> Tensor:
         """E[ε | x_t]; 0 where σ = 0, since x_t is independent of ε there."""
-        alpha, sigma = coefficients(x, t, path)
-        return self._mean(self._checked(x), alpha, sigma, 0.0, -sigma)
+        return self._field("eps", *self._at(x, t, path), path)
 
     def v(self, x: Tensor, t: Scalar, path: GaussianPath) -> Tensor:
         """α E[ε | x_t] − σ E[x₀ | x_t] (Salimans and Ho 2202.00512, section 4)."""
-        alpha, sigma = coefficients(x, t, path)
-        return self._mean(self._checked(x), alpha, sigma, -sigma, -alpha * sigma)
+        return self._field("v", *self._at(x, t, path), path)
 
     def velocity(self, x: Tensor, t: Scalar, path: GaussianPath) -> Tensor:
         """α' E[x₀ | x_t] + σ' E[ε | x_t], the probability flow (Song et al. 2011.13456, eq. 13).
 
         Raises ValueError at a time where σ' is infinite (VP at t = 1).
         """
-        return self._mean(self._checked(x), *coefficients(x, t, path), *_flow(x, t, path))
+        return self._field("velocity", *self._at(x, t, path), path)
 
     def divergence(self, x: Tensor, t: Scalar, path: GaussianPath) -> Tensor:
         """∇·velocity, shape (B,). Raises as `velocity` does."""
-        return self._divergence(self._checked(x), *coefficients(x, t, path), *_flow(x, t, path))
+        x, t = self._at(x, t, path)
+        return self._divergence(x, *coefficients(x, t, path), *flow_coefficients(x, t, path))
 
     def log_cdf(
         self, x: Tensor, t: Scalar = 1.0, path: GaussianPath | None = None, *, upper: bool | Tensor = False
@@ -184,9 +205,18 @@ class Oracle(ABC):
         Raises:
             ValueError: the law has more than one dimension.
         """
-        self._checked(x)
-        self._check_line()
-        return self._log_cdf(x, *coefficients(x, t, path), torch.as_tensor(upper).expand(len(x)))
+        x, t = checked(x, t, path, self._like)
+        tail = torch.as_tensor(upper) if isinstance(upper, bool | Tensor) else None
+        if tail is None or tail.dtype != torch.bool or tail.shape not in ((), x.shape[:1]):
+            raise TypeError(f"upper must be True, False, or truth values of shape ({len(x)},).")
+        return self.tails(t, path)(x[:, 0], tail.expand(len(x)))
+
+    def tails(self, t: Scalar = 1.0, path: GaussianPath | None = None) -> LogCDF:
+        """Both tails of x_t as a function of points (B,) and of which tail it is, (B,); for laws on the line."""
+        if self.shape != (1,):
+            raise ValueError(f"A law of shape {tuple(self.shape)} has no distribution function; take shape (1,).")
+        t = checked_time(t, path)
+        return lambda y, upper: self._log_cdf(y[:, None], *coefficients(y, t, path), upper)
 
     def flow_map(self, x: Tensor, s: Scalar, t: Scalar, path: GaussianPath) -> Tensor:
         """The probability flow from time s to time t on the line: F_t⁻¹ ∘ F_s.
@@ -205,75 +235,37 @@ class Oracle(ABC):
         Raises:
             ValueError: the law has more than one dimension.
         """
-
-        def tails(when: Scalar) -> LogCDF:
-            return lambda y, upper: self.log_cdf(y[:, None], when, path, upper=upper)
-
-        self._checked(x)
-        self._check_line()
-        return monotone_map(tails(s), tails(t), x[:, 0])[:, None]
+        x, s = self._at(x, s, path)
+        return monotone_map(self.tails(s, path), self.tails(t, path), x[:, 0])[:, None]
 
     def denoiser(self, path: GaussianPath, predicts: str = "v") -> Denoiser:
         """The exact network. From a prediction of v, x₀ and ε follow without division by α or σ."""
         return Denoiser(ExactNetwork(self, path, check_kind(predicts)), path, predicts=predicts)
 
-    def _check_line(self) -> None:
-        if self.shape != (1,):
-            raise ValueError(f"A law of shape {tuple(self.shape)} has no distribution function; take shape (1,).")
+    def _at(self, x: Tensor, t: Scalar, path: GaussianPath) -> tuple[Tensor, Scalar]:
+        """States and times, checked, for a field, which needs a path."""
+        check_instance("path", path, GaussianPath, "a Gaussian path, such as CondOT()")
+        return checked(x, t, path, self._like)
 
-    def _checked(self, x: Tensor) -> Tensor:
-        like = self._like
-        if x.ndim == 0 or x.shape[1:] != self.shape or x.dtype != like.dtype:
-            needed = ", ".join(["B", *map(str, self.shape)])
-            raise ValueError(
-                f"The state is {x.dtype} of shape {tuple(x.shape)}, but this oracle needs {like.dtype} "
-                f"of shape ({needed}); convert the state, or build the oracle from {x.dtype}."
-            )
-        return x
+    def _field(self, kind: str, x: Tensor, t: Scalar, path: GaussianPath) -> Tensor:
+        """The prediction of this kind, a row (p, r) of the table above, for arguments that fit."""
+        alpha, sigma = coefficients(x, t, path)
+        rows: dict[str, tuple[Scalar, Scalar]] = {
+            "x0": (1.0, 0.0),
+            "score": (0.0, 1.0),
+            "eps": (0.0, -sigma),
+            "v": (-sigma, -alpha * sigma),
+        }
+        return self._mean(x, alpha, sigma, *(rows[kind] if kind in rows else flow_coefficients(x, t, path)))
 
 
 @dataclass(frozen=True, eq=False)
 class ExactNetwork:
-    """The best prediction of a kind on a path: the network that an oracle stands in for."""
+    """The exact network of a law on a path: states (B, *shape) and times (B,) to a prediction of this kind."""
 
     oracle: Oracle
     path: GaussianPath
     predicts: str
 
     def __call__(self, x: Tensor, time: Tensor) -> Tensor:
-        predicted: Tensor = getattr(self.oracle, self.predicts)(x, time, self.path)
-        return predicted
-
-
-def coefficients(x: Tensor, t: Scalar, path: GaussianPath | None) -> tuple[Scalar, Scalar]:
-    """(α, σ) at t, floats or tensors (B,). Without a path (1, 0), at t = 1 only."""
-    if path is not None:
-        return _per_sample(path.alpha, t, x), _per_sample(path.sigma, t, x)
-    if isinstance(t, Tensor) or t != 1.0:
-        raise ValueError("The law at a time other than t = 1 depends on the path; give path=.")
-    return 1.0, 0.0
-
-
-def broadcast(value: Real, x: Tensor) -> Real:
-    """A coefficient of shape (B,) reshaped to multiply tensors with as many axes as x; a float stays as it is."""
-    return value.reshape(-1, *(1,) * (x.ndim - 1)) if isinstance(value, Tensor) else value
-
-
-def _flow(x: Tensor, t: Scalar, path: GaussianPath) -> tuple[Scalar, Scalar]:
-    """(α', −σ σ'), the velocity's row of the table above."""
-    d_alpha, d_sigma = _per_sample(path.d_alpha, t, x), _per_sample(path.d_sigma, t, x)
-    if not isinstance(d_sigma, Tensor) and math.isinf(d_sigma):
-        raise ValueError(f"The slope of sigma is infinite at t = {t:g} on {path}; take an earlier time.")
-    return d_alpha, -_per_sample(path.sigma, t, x) * d_sigma
-
-
-def _per_sample(coefficient: Callable[[Scalar], Scalar], t: Scalar, x: Tensor) -> Scalar:
-    """A coefficient of the path at t: a float, or a tensor (B,) in x's dtype for a tensor t."""
-    if not isinstance(t, Tensor):
-        return coefficient(t)
-    if t.shape not in ((), x.shape[:1]):
-        raise ValueError(
-            f"The times have shape {tuple(t.shape)}; give one float, or one for each of the {len(x)} samples."
-        )
-    value = coefficient(t)
-    return value.to(x).expand(len(x)) if isinstance(value, Tensor) else value
+        return self.oracle._field(self.predicts, fitting(x, self.oracle._like), time, self.path)

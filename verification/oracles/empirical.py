@@ -28,7 +28,9 @@ from torch import Tensor
 
 from ...generative.paths import GaussianPath, Scalar
 from ...solvers import standard_normal
-from .base import Oracle, broadcast, coefficients
+from ...solvers.common import check_finite, check_floating, whole
+from .arguments import broadcast, check_weights, checked_time, coefficients
+from .base import Oracle
 
 __all__ = ["Empirical", "PointMass"]
 
@@ -44,26 +46,19 @@ class Empirical(Oracle):
         chunk: how many data points are compared at a time.
 
     Raises:
-        ValueError: data without a sample or of another dtype, weights that do not fit the data, or chunk < 1.
+        TypeError: data or weights that are no tensors of floats.
+        ValueError: data without a sample or that are not finite, weights that do not fit the data, or chunk < 1.
     """
 
     def __init__(self, data: Tensor, weights: Tensor | None = None, *, chunk: int = 4096) -> None:
-        if data.ndim < 2 or data.numel() == 0 or not data.is_floating_point():
+        check_floating("data", data)
+        if data.ndim < 2 or data.numel() == 0:
             raise ValueError(f"The data are {data.dtype} of shape {tuple(data.shape)}; give floats of shape (n, d).")
+        check_finite("The square of data", data.square())
         n = len(data)
         weights = data.new_full((n,), 1.0 / n) if weights is None else weights
-        if weights.shape != (n,) or weights.dtype != data.dtype:
-            raise ValueError(
-                f"The weights are {weights.dtype} of shape {tuple(weights.shape)} for {n} data points of {data.dtype}; "
-                f"give {data.dtype} of shape ({n},)."
-            )
-        total = weights.double().sum().item()
-        if not (bool((weights > 0.0).all()) and abs(total - 1.0) < math.sqrt(torch.finfo(data.dtype).eps)):
-            raise ValueError(f"The weights have sum {total:g} and the least is {weights.min().item():g}; "
-                             "give positive ones with sum 1.")
-        if chunk < 1:
-            raise ValueError(f"chunk must be at least 1, but is {chunk}.")
-        self.data, self.weights, self.chunk = data, weights, chunk
+        check_weights("weights", weights, n, data.dtype, "data points")
+        self.data, self.weights, self.chunk = data, weights, whole("chunk", chunk, 1)
         self._flat = data.flatten(1)
 
     @property
@@ -79,7 +74,7 @@ class Empirical(Oracle):
         apart = self._flat - mean
         return mean, (self.weights[:, None] * apart).T @ apart
 
-    def characteristic(self, frequency: Tensor) -> Tensor:
+    def _characteristic(self, frequency: Tensor) -> Tensor:
         """Σ_i w_i exp(i ω·y_i)."""
         total = torch.zeros(len(frequency), dtype=torch.promote_types(frequency.dtype, torch.complex64))
         for points, weights in self._chunks():
@@ -144,16 +139,18 @@ class Empirical(Oracle):
 class PointMass(Empirical):
     """All mass in one point (*shape) of a floating dtype: the simplest oracle, whose flow is straight under CondOT.
 
-    Raises ValueError for a point without an axis.
+    Raises TypeError for what is no tensor of floats, and ValueError for a point without an axis or that is not finite.
     """
 
     def __init__(self, point: Tensor) -> None:
+        check_floating("point", point)
         super().__init__(point.unsqueeze(0))
 
     def flow_map(self, x: Tensor, s: Scalar, t: Scalar, path: GaussianPath) -> Tensor:
         """α_t y + (σ_t/σ_s) (x − α_s y), (B, *shape). Raises ValueError at a float s with σ_s = 0."""
-        alpha_s, sigma_s = coefficients(self._checked(x), s, path)
-        alpha_t, sigma_t = coefficients(x, t, path)
+        x, s = self._at(x, s, path)
+        alpha_s, sigma_s = coefficients(x, s, path)
+        alpha_t, sigma_t = coefficients(x, checked_time(t, path), path)
         _check_noise(sigma_s, "a way back")
         point = self.data[0]
         eps = (x - broadcast(alpha_s, x) * point) / broadcast(sigma_s, x)

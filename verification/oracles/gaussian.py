@@ -24,7 +24,9 @@ from torch import Tensor
 
 from ...generative.paths import GaussianPath, Real, Scalar
 from ...solvers import standard_normal
-from .base import Oracle, coefficients
+from ...solvers.common import check_finite, check_floating, real
+from .arguments import check_weights, checked_time, coefficients
+from .base import Oracle
 
 __all__ = ["Gaussian", "GaussianMixture"]
 
@@ -52,7 +54,8 @@ class GaussianMixture(Oracle):
         covs: C, (K, d, d), symmetric and positive definite.
 
     Raises:
-        ValueError: parameters that do not fit, and states or times of another shape or dtype.
+        TypeError: parameters that are no tensors of floats.
+        ValueError: parameters that do not fit or are not finite.
 
     Source: Albergo et al. (2303.08797), the appendix on Gaussian mixtures, with a normal law at one end.
     """
@@ -92,7 +95,7 @@ class GaussianMixture(Oracle):
         within = torch.einsum("k,kij->ij", self.weights, self.covs)
         return mean, within + torch.einsum("k,ki,kj->ij", self.weights, apart, apart)
 
-    def characteristic(self, frequency: Tensor) -> Tensor:
+    def _characteristic(self, frequency: Tensor) -> Tensor:
         """Σ_k w_k exp(i ω·m_k − ωᵀ C_k ω / 2)."""
         decay = -0.5 * torch.einsum("ni,kij,nj->nk", frequency, self.covs, frequency)
         waves = torch.exp(torch.complex(decay, frequency @ self.means.T))
@@ -154,9 +157,18 @@ class Gaussian(GaussianMixture):
     Args:
         mean: (d,), floating point.
         cov: (d, d), symmetric and positive definite, of the same dtype.
+
+    Raises:
+        TypeError: parameters that are no tensors of floats.
+        ValueError: parameters that do not fit or are not finite.
     """
 
     def __init__(self, mean: Tensor, cov: Tensor) -> None:
+        check_floating("mean", mean)
+        check_floating("cov", cov)
+        if mean.ndim != 1 or cov.shape != (*mean.shape, *mean.shape):
+            raise ValueError(f"mean and cov have the shapes {tuple(mean.shape)} and {tuple(cov.shape)}; "
+                             "give (d,) and (d, d).")
         super().__init__(mean.new_ones(1), mean.unsqueeze(0), cov.unsqueeze(0))
 
     def flow_map(self, x: Tensor, s: Scalar, t: Scalar, path: GaussianPath) -> Tensor:
@@ -165,14 +177,15 @@ class Gaussian(GaussianMixture):
         Every whitened coordinate is constant along it: y_t = √(v_t / v_s) y_s, so that with C = Q diag(c) Qᵀ
         x_t = α_t m + Q diag(√((α_t² c + σ_t²) / (α_s² c + σ_s²))) Qᵀ (x_s − α_s m).
         """
-        start = self._posterior(self._checked(x), *coefficients(x, s, path))
-        alpha, sigma = map(_column, coefficients(x, t, path))
+        x, s = self._at(x, s, path)
+        start = self._posterior(x, *coefficients(x, s, path))
+        alpha, sigma = map(_column, coefficients(x, checked_time(t, path), path))
         stretch = ((alpha**2 * self._spectrum + sigma**2) * start.variance).sqrt()
         return self._average(start, alpha, stretch)
 
-    def entropy(self, t: Scalar = 1.0, path: GaussianPath | None = None) -> float:
+    def entropy(self, t: float = 1.0, path: GaussianPath | None = None) -> float:
         """−∫ p_t log p_t in nats, at one time t; without a path that of x₀."""
-        alpha, sigma = coefficients(self.means, t, path)
+        alpha, sigma = coefficients(self.means, real("t", checked_time(t, path)), path)
         variance = alpha**2 * self._spectrum + sigma**2
         return 0.5 * float((variance.double() * (2.0 * math.pi * math.e)).log().sum())
 
@@ -183,17 +196,19 @@ def _column(coefficient: Real) -> Real:
 
 
 def _check_parameters(weights: Tensor, means: Tensor, covs: Tensor) -> None:
-    """Raises ValueError unless the parameters make a mixture and have one floating dtype."""
+    """Raises TypeError or ValueError unless the parameters make a mixture and have one floating dtype."""
+    for name, value in (("weights", weights), ("means", means), ("covs", covs)):
+        check_floating(name, value)
     k, d = (*means.shape, 0, 0)[:2]
     if means.ndim != 2 or weights.shape != (k,) or covs.shape != (k, d, d) or k * d == 0:
         shapes = f"{tuple(weights.shape)}, {tuple(means.shape)} and {tuple(covs.shape)}"
         raise ValueError(f"Weights, means and covs have the shapes {shapes}; give (K,), (K, d), (K, d, d).")
-    if not (means.is_floating_point() and weights.dtype == means.dtype == covs.dtype):
+    if not weights.dtype == means.dtype == covs.dtype:
         dtypes = f"{weights.dtype}, {means.dtype} and {covs.dtype}"
         raise ValueError(f"Weights, means and covs are {dtypes}; give one floating dtype to all.")
+    check_weights("weights", weights, k, means.dtype, "components")
+    check_finite("The square of means", means.square())
+    check_finite("covs", covs)
     tolerance = math.sqrt(torch.finfo(means.dtype).eps)
-    total = weights.double().sum().item()
-    if not (bool((weights > 0.0).all()) and abs(total - 1.0) < tolerance):
-        raise ValueError(f"The weights {weights.tolist()} have sum {total:g}; give positive ones with sum 1.")
     if not bool(((covs - covs.mT).abs() <= tolerance * covs.abs().amax((-2, -1), keepdim=True)).all()):
         raise ValueError("A covariance is not symmetric; give (cov + cov.mT) / 2.")

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from ...generative.paths import GaussianPath
+from ...solvers.common import check_finite, check_floating, check_instance, real
 from .gaussian import Gaussian
 
 __all__ = ["Law", "Transition", "law_of", "marginal", "reversed_transition"]
@@ -45,8 +46,23 @@ class Transition(NamedTuple):
 
 
 def law_of(law: Law | Gaussian) -> Law:
-    """The `Law` of a Gaussian oracle; a `Law` is returned as it is."""
-    return law if isinstance(law, Law) else Law(law.means[0], law.covs[0])
+    """The `Law` of a Gaussian oracle; a `Law` is returned as it is.
+
+    Raises TypeError for what is neither, and ValueError for moments that do not fit each other or are not finite.
+    """
+    check_instance("law", law, (Law, Gaussian), "a Gaussian, or Law(mean, cov)")
+    if isinstance(law, Gaussian):
+        return Law(law.means[0], law.covs[0])
+    for name, moment in law._asdict().items():
+        check_floating(name, moment)
+    if law.mean.ndim != 1 or law.cov.shape != (*law.mean.shape, *law.mean.shape) or law.mean.dtype != law.cov.dtype:
+        raise ValueError(
+            f"The law has a mean of shape {tuple(law.mean.shape)} in {law.mean.dtype} and a cov of shape "
+            f"{tuple(law.cov.shape)} in {law.cov.dtype}; give (d,) and (d, d) of one dtype."
+        )
+    for name, moment in law._asdict().items():
+        check_finite(name, moment)
+    return law
 
 
 def marginal(data: Law | Gaussian, path: GaussianPath, t: float) -> Law:
@@ -58,6 +74,8 @@ def marginal(data: Law | Gaussian, path: GaussianPath, t: float) -> Law:
         t: the time.
     """
     mean, cov = law_of(data)
+    check_instance("path", path, GaussianPath, "a Gaussian path, such as CondOT()")
+    t = real("t", t, 0.0, 1.0)
     alpha, sigma = path.alpha(t), path.sigma(t)
     return Law(alpha * mean, alpha**2 * cov + sigma**2 * torch.eye(len(mean), dtype=cov.dtype))
 
@@ -73,11 +91,14 @@ def reversed_transition(data: Law | Gaussian, path: GaussianPath, eta: float, s:
         t: the end, t > s.
 
     Raises:
-        ValueError: unless s < t.
+        TypeError: arguments of another kind.
+        ValueError: unless 0 <= s < t <= 1 and eta >= 0.
     """
+    mean, cov = law_of(data)
+    check_instance("path", path, GaussianPath, "a Gaussian path, such as CondOT()")
+    eta, s, t = real("eta", eta, 0.0), real("s", s, 0.0, 1.0), real("t", t, 0.0, 1.0)
     if not s < t:
         raise ValueError(f"A reversed process leads forward in time, but got s = {s:g} and t = {t:g}; exchange them.")
-    mean, cov = law_of(data)
     values, basis = torch.linalg.eigh(cov)
 
     def at(time: float) -> tuple[float, Tensor, Tensor]:
@@ -86,7 +107,7 @@ def reversed_transition(data: Law | Gaussian, path: GaussianPath, eta: float, s:
         return alpha, alpha**2 * values + sigma**2, -0.5 * (ratio + values).log()
 
     (alpha_s, v_s, tau_s), (alpha_t, v_t, tau_t) = at(s), at(t)
-    decay = torch.exp(eta**2 * (tau_s - tau_t)) if eta else torch.ones_like(values)
+    decay = torch.exp(eta * eta * (tau_s - tau_t)) if eta else torch.ones_like(values)
     matrix = basis @ torch.diag((v_t / v_s).sqrt() * decay) @ basis.mT
     return Transition(
         matrix, alpha_t * mean - alpha_s * matrix @ mean, basis @ torch.diag(v_t * (1.0 - decay**2)) @ basis.mT

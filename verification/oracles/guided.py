@@ -23,7 +23,7 @@ Source: Ho and Salimans (2207.12598), eq. 6, for the field; the law follows from
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 
@@ -33,6 +33,8 @@ from torch import Tensor
 
 from ...generative.denoiser import Denoiser
 from ...generative.paths import GaussianPath
+from ...solvers.common import check_floating, check_instance, real, whole
+from .arguments import check_weights, coefficients, fitting
 from .gaussian import Gaussian, GaussianMixture
 
 __all__ = ["GaussianClasses", "guided_law"]
@@ -48,7 +50,8 @@ class GaussianClasses:
             then gives log-ratios up to a constant, whose gradients are those that guidance needs.
 
     Raises:
-        ValueError: parameters that do not fit each other.
+        TypeError: parameters of another kind.
+        ValueError: parameters that do not fit each other or are not finite.
     """
 
     def __init__(
@@ -57,15 +60,21 @@ class GaussianClasses:
         priors: Tensor | None = None,
         population: GaussianMixture | None = None,
     ) -> None:
+        check_instance("classes", classes, (list, tuple), "a list of mixtures, such as [Gaussian(mean, cov)]")
         if not classes:
             raise ValueError("There are no classes; give at least one mixture.")
-        count = len(classes)
+        count, laws = len(classes), [*classes] if population is None else [*classes, population]
+        for name, law in zip([*(f"classes[{i}]" for i in range(count)), "population"], laws, strict=False):
+            check_instance(name, law, GaussianMixture, "a Gaussian or a GaussianMixture")
+            if law.means.shape[1] != laws[0].means.shape[1] or law.means.dtype != laws[0].means.dtype:
+                raise ValueError(
+                    f"{name} has {law.means.shape[1]} dimensions in {law.means.dtype}, but classes[0] has "
+                    f"{laws[0].means.shape[1]} in {laws[0].means.dtype}; give all the same."
+                )
         priors = classes[0].weights.new_full((count,), 1.0 / count) if priors is None else priors
-        if priors.shape != (count,):
-            raise ValueError(f"The priors have shape {tuple(priors.shape)} for {count} classes; give ({count},).")
+        check_weights("priors", priors, count, classes[0].means.dtype, "classes")
         self.classes, self.priors = tuple(classes), priors
         self.population = population or _mixture(classes, priors)
-        laws = [*classes] if population is None else [*classes, population]
         # A row of weights for each law, zero where it lacks the component.
         own: Tensor = torch.block_diag(*(law.weights for law in laws))  # type: ignore[no-untyped-call]  # torch's
         everyone = priors @ own if population is None else own[-1]
@@ -78,30 +87,27 @@ class GaussianClasses:
 
     def given(self, label: int | Tensor) -> GaussianMixture:
         """The law of a class, or of the population; for labels (B,) a law for B states, each with its own label."""
-        if isinstance(label, int):
+        if not isinstance(label, Tensor) or label.ndim == 0:
+            label = whole("label", label, 0, self.null_label)
             return self.population if label == self.null_label else self.classes[label]
+        _check_labels(label)
+        if bool(((label < 0) | (label > self.null_label)).any()):
+            raise ValueError(f"label goes from {int(label.min())} to {int(label.max())}, but the labels of this model "
+                             f"are 0 to {self.null_label}.")
+        return self._of(label)
+
+    def _of(self, label: Tensor) -> GaussianMixture:
+        """The law for labels (B,) that are checked."""
         return self._components.reweighted(self._log_weights[label])
 
     def denoiser(self, path: GaussianPath) -> Denoiser:
         """The exact network net(x, time, label), which predicts v; without a label that of the population."""
         return Denoiser(_Network(self, path), path, predicts="v", label=self.null_label)
 
-    def classifier(self, path: GaussianPath) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    def classifier(self, path: GaussianPath) -> _Classifier:
         """The function of x (B, d), times (B,) and labels (B,) that returns log p_t(c|x), (B,)."""
+        check_instance("path", path, GaussianPath, "a Gaussian path, such as CondOT()")
         return _Classifier(self, path)
-
-
-@dataclass(frozen=True, eq=False)
-class _Classifier:
-    """log p_t(c|x)."""
-
-    model: GaussianClasses
-    path: GaussianPath
-
-    def __call__(self, x: Tensor, time: Tensor, label: Tensor) -> Tensor:
-        model = self.model
-        evidence = model.given(label).log_prob(x, time, self.path) - model.population.log_prob(x, time, self.path)
-        return model.priors.log()[label] + evidence
 
 
 class _Network:
@@ -112,7 +118,32 @@ class _Network:
         self.classes = self.null_label = model.null_label
 
     def __call__(self, x: Tensor, time: Tensor, label: Tensor) -> Tensor:
-        return self.model.given(label).v(x, time, self.path)
+        law = self.model._of(label)
+        return law._field("v", fitting(x, law.means), time, self.path)
+
+
+def _check_labels(label: Tensor) -> None:
+    """Raises TypeError unless they are integers, (B,)."""
+    integers = isinstance(label, Tensor) and not (label.is_floating_point() or label.is_complex())
+    if not integers or label.dtype == torch.bool or label.ndim != 1:
+        given = f"{label.dtype} of shape {tuple(label.shape)}" if isinstance(label, Tensor) else repr(label)
+        raise TypeError(f"label is {given}, but must hold integers, (B,).")
+
+
+@dataclass(frozen=True, eq=False)
+class _Classifier:
+    """The exact log p_t(c|x)."""
+
+    model: GaussianClasses
+    path: GaussianPath
+
+    def __call__(self, x: Tensor, time: Tensor, label: Tensor) -> Tensor:
+        model = self.model
+        check_floating("time", time)
+        _check_labels(label)
+        alpha, sigma = coefficients(fitting(x, model.population.means), time, self.path)
+        evidence = model._of(label)._log_prob(x, alpha, sigma) - model.population._log_prob(x, alpha, sigma)
+        return model.priors.log()[label] + evidence
 
 
 class _Components(GaussianMixture):
@@ -141,14 +172,33 @@ def guided_law(population: Gaussian, conditional: Gaussian, weight: float, log_s
         log_snr: log(α²/σ²) at the start; −∞ is noise without signal.
 
     Raises:
-        ValueError: laws of more than one dimension.
+        TypeError: arguments of another kind.
+        ValueError: laws of more than one dimension, and a weight so large that the law has no finite moments in
+            float64.
     """
+    for name, law in (("population", population), ("conditional", conditional)):
+        check_instance(name, law, Gaussian, "a Gaussian")
+    weight, log_snr = real("weight", weight), real("log_snr", log_snr, high=700.0, infinite=True)
     if population.means.shape != (1, 1) or conditional.means.shape != (1, 1):
         raise ValueError("The law under guidance is known in one dimension; give two normal laws of one component.")
     centre, wide = population.means.item(), population.covs.item()
     shift, narrow = conditional.means.item() - centre, conditional.covs.item()
 
     noise = math.exp(-log_snr) if log_snr > -708.0 else math.inf  # u at the start
+    try:
+        mean, deviation = _guided_moments(centre, wide, shift, narrow, weight, noise)
+    except OverflowError:
+        mean = deviation = math.nan
+    if not (math.isfinite(mean) and 0.0 < deviation * deviation < math.inf):
+        raise ValueError(f"Under guidance of weight {weight:g} the law has no finite moments in float64; take a weight "
+                         "nearer to 1.")
+    return Gaussian(population.means.new_tensor([mean]), population.means.new_tensor([[deviation**2]]))
+
+
+def _guided_moments(
+    centre: float, wide: float, shift: float, narrow: float, weight: float, noise: float
+) -> tuple[float, float]:
+    """The mean and the deviation of the guided law, for M, S², m − M, s², w and u at the start."""
     start = (1.0 - weight) * math.log1p(wide / noise) + weight * math.log1p(narrow / noise)
     spread = math.sqrt(wide) ** (1.0 - weight) * math.sqrt(narrow) ** weight  # Ψ(0)
     deviation = spread * math.exp(-0.5 * start)  # Ψ(0) √u/Ψ(u)
@@ -157,5 +207,4 @@ def guided_law(population: Gaussian, conditional: Gaussian, weight: float, log_s
     low, high = 1.0 / math.sqrt(wide + noise), 1.0 / math.sqrt(wide)
     h = low + (high - low) * (nodes + 1.0) / 2.0
     integral = float((weights * (1.0 - (wide - narrow) * h**2) ** (-1.0 - weight / 2.0)).sum()) * (high - low) / 2.0
-    mean = centre * (1.0 - deviation / math.sqrt(noise)) + weight * shift * spread * integral
-    return Gaussian(population.means.new_tensor([mean]), population.means.new_tensor([[deviation**2]]))
+    return centre * (1.0 - deviation / math.sqrt(noise)) + weight * shift * spread * integral, deviation

@@ -28,6 +28,7 @@ from torch import Tensor
 
 from ...generative.paths import Scalar
 from ...solvers import standard_normal
+from ...solvers.common import check_instance, real
 from .base import Oracle
 
 __all__ = ["Laplace", "Uniform"]
@@ -35,6 +36,7 @@ __all__ = ["Laplace", "Uniform"]
 _DROP = 38.0  # nats
 _NODES, _WEIGHTS = (torch.from_numpy(values) for values in np.polynomial.legendre.leggauss(56))
 _NEVER = 1e-100  # stands for α = 0 and σ = 0
+_LARGEST = 1e30  # the quadrature's squares stay finite up to here, and down to 1/_LARGEST
 _FAR = 1e30  # stands for an infinite end, in units of the scale
 
 
@@ -72,6 +74,7 @@ class _LogLinear(Oracle):
     """
 
     def __init__(self, centre: float, pieces: list[tuple[float, float, float, float]], dtype: torch.dtype) -> None:
+        check_instance("dtype", dtype, torch.dtype, "a torch dtype, such as torch.float64")
         if not dtype.is_floating_point:
             raise ValueError(f"The dtype is {dtype}; give a floating one.")
         self.centre = centre
@@ -159,12 +162,15 @@ class Uniform(_LogLinear):
         dtype: that of the states (B, 1).
 
     Raises:
-        ValueError: unless low < high, both finite.
+        TypeError: arguments of another kind.
+        ValueError: unless low < high, both within ±1e30 and 1e-30 apart.
     """
 
     def __init__(self, low: float, high: float, *, dtype: torch.dtype = torch.float64) -> None:
-        if not -math.inf < low < high < math.inf:
-            raise ValueError(f"The uniform law needs low < high, both finite, but got {low} and {high}.")
+        low, high = real("low", low, -_LARGEST, _LARGEST), real("high", high, -_LARGEST, _LARGEST)
+        if not low < high:
+            raise ValueError(f"The uniform law needs low < high, but got {low:g} and {high:g}.")
+        real("high - low", high - low, 1.0 / _LARGEST)
         super().__init__(0.5 * (low + high), [(low, high, 0.0, -math.log(high - low))], dtype)
         self.low, self.high = low, high
 
@@ -176,7 +182,7 @@ class Uniform(_LogLinear):
         variance = (self.high - self.low) ** 2 / 12.0
         return self._states.new_tensor([self.centre]), self._states.new_tensor([[variance]])
 
-    def characteristic(self, frequency: Tensor) -> Tensor:
+    def _characteristic(self, frequency: Tensor) -> Tensor:
         """e^{iωm} sin(ωh)/(ωh), h half the width."""
         omega = frequency[:, 0]
         return torch.polar(torch.sinc(omega * (0.5 * (self.high - self.low) / math.pi)), omega * self.centre)
@@ -201,12 +207,12 @@ class Laplace(_LogLinear):
         dtype: that of the states (B, 1).
 
     Raises:
-        ValueError: unless the centre is finite and the scale positive and finite.
+        TypeError: arguments of another kind.
+        ValueError: unless the centre is within ±1e30 and the scale between 1e-30 and 1e30.
     """
 
     def __init__(self, centre: float = 0.0, scale: float = 1.0, *, dtype: torch.dtype = torch.float64) -> None:
-        if not (math.isfinite(centre) and 0.0 < scale < math.inf):
-            raise ValueError(f"Laplace's law needs a finite centre and scale > 0, but got {centre} and {scale}.")
+        centre, scale = real("centre", centre, -_LARGEST, _LARGEST), real("scale", scale, 1.0 / _LARGEST, _LARGEST)
         height, far = -math.log(2.0 * scale), _FAR * scale
         pieces = [(centre - far, centre, 1.0 / scale, height), (centre, centre + far, -1.0 / scale, height)]
         super().__init__(centre, pieces, dtype)
@@ -221,7 +227,7 @@ class Laplace(_LogLinear):
     def _moments(self) -> tuple[Tensor, Tensor]:
         return self._states.new_tensor([self.centre]), self._states.new_tensor([[2.0 * self.scale**2]])
 
-    def characteristic(self, frequency: Tensor) -> Tensor:
+    def _characteristic(self, frequency: Tensor) -> Tensor:
         """e^{iωm}/(1 + b² ω²)."""
         omega = frequency[:, 0]
         return torch.polar(1.0 / (1.0 + (self.scale * omega) ** 2), omega * self.centre)

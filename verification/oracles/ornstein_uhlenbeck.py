@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from ...solvers import Clock, Noise, Rates, Semilinear, Time
+from ...solvers.common import check_finite, check_floating, check_instance, check_memory, real, reals, whole
 from .gaussian import Gaussian
 
 __all__ = ["OrnsteinUhlenbeck"]
@@ -68,18 +69,21 @@ class OrnsteinUhlenbeck:
         sigma: σ, the intensity of the noise; positive and finite.
 
     Raises:
-        ValueError: θ or σ is out of range.
+        TypeError: θ or σ is no number.
+        ValueError: θ or σ is out of range, or the stationary variance σ²/2θ is.
     """
 
     theta: float
     sigma: float
 
     def __post_init__(self) -> None:
-        if not (0.0 < self.theta < math.inf and 0.0 < self.sigma < math.inf):
-            raise ValueError(f"theta > 0 and sigma > 0 are needed, but got {self.theta} and {self.sigma}.")
+        for name in ("theta", "sigma"):
+            object.__setattr__(self, name, real(name, getattr(self, name), above=0.0))
+        real("The stationary variance, sigma²/(2 theta),", self._stationary_variance, above=0.0)
 
     def transition(self, s: float, t: float) -> tuple[float, float]:
         """(a, v) with X_t | X_s ~ N(a X_s, v I), for s <= t."""
+        s, t = real("s", s), real("t", t)
         if s > t:
             raise ValueError(f"A transition leads forward, but {s:g} is later than {t:g}; exchange them.")
         elapsed = self.theta * (t - s)
@@ -87,20 +91,23 @@ class OrnsteinUhlenbeck:
 
     def mean(self, x: Tensor, t: float) -> Tensor:
         """E[X_t | X_0 = x]."""
+        _check_states(x)
         return self.transition(0.0, t)[0] * x
 
     def variance(self, t: float, start: float = 0.0) -> float:
         """Var X_t of a component whose X_0 has the variance `start`."""
         factor, variance = self.transition(0.0, t)
-        return factor**2 * start + variance
+        return factor**2 * real("start", start, 0.0) + variance
 
     def covariance(self, s: float, t: float, start: float = 0.0) -> float:
         """Cov(X_s, X_t) of a component whose X_0 has the variance `start`."""
-        early, late = sorted((s, t))
+        early, late = sorted((real("s", s), real("t", t)))
         return self.transition(early, late)[0] * self.variance(early, start)
 
     def stationary(self, dim: int = 1) -> Gaussian:
         """N(0, σ² / 2θ · I), in float64."""
+        dim = whole("dim", dim, 1)
+        check_memory("dim", dim, 4 * dim**2)
         eye = torch.eye(dim, dtype=torch.float64)
         return Gaussian(eye.new_zeros(dim), self._stationary_variance * eye)
 
@@ -120,7 +127,16 @@ class OrnsteinUhlenbeck:
 
         Returns:
             (len(times), B, ...).
+
+        Raises:
+            TypeError: arguments of another kind.
+            ValueError: times that do not rise.
         """
+        _check_states(x)
+        check_instance("noise", noise, Noise, "a BrownianTree, or WhiteNoise(seed)")
+        times = reals("times", times)
+        if not times or any(s >= t for s, t in pairwise(times)):
+            raise ValueError(f"times are {[*times]}, but must rise.")
         clock = self.equation().variance
         states = [x]
         for s, t in pairwise(times):
@@ -130,4 +146,9 @@ class OrnsteinUhlenbeck:
 
     @property
     def _stationary_variance(self) -> float:
-        return self.sigma**2 / (2.0 * self.theta)
+        return self.sigma * self.sigma / self.theta / 2.0
+
+
+def _check_states(x: Tensor) -> None:
+    check_floating("x", x)
+    check_finite("x", x)

@@ -26,34 +26,25 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ...generative.denoiser import Denoiser, coefficients, per_sample
+from ...generative.denoiser import Denoiser, check_kind, coefficients, per_sample
 from ...generative.paths import GaussianPath
+from ...solvers.common import check_finite, check_instance, check_memory, real, whole
 from ...solvers.noise import standard_normals
 from .base import ExactNetwork, Oracle
 
 __all__ = ["Bias", "Lag", "NetworkError", "RelativeError", "Rounding", "Smooth", "White", "perturbed", "relative_error"]
 
 
-class _Exact(ExactNetwork):
-    """The exact network that an error is made from."""
-
-    def target_norm(self, time: Tensor) -> Tensor:
-        """‖Y‖ at times (B,)."""
-        p, q = (torch.as_tensor(value).to(time) for value in coefficients(self.predicts, self.path, time))
-        mean, cov = self.oracle.moments()
-        return (p**2 * (mean.square().sum() + cov.trace()) + q**2 * len(mean)).sqrt()
-
-
 class NetworkError(ABC):
     """A known error, added to the exact output or computed from it."""
 
     @abstractmethod
-    def output(self, exact: _Exact, x: Tensor, time: Tensor) -> Tensor:
+    def output(self, exact: ExactNetwork, x: Tensor, time: Tensor) -> Tensor:
         """The output of the imperfect network, (B, *shape), for states x (B, *shape) and times (B,)."""
 
 
@@ -65,15 +56,14 @@ class _Sized(NetworkError):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.size < math.inf:
-            raise ValueError(f"The size of an error is a finite number >= 0, but got {self.size}.")
+        _set(self, size=real("size", self.size, 0.0), seed=whole("seed", self.seed, -(2**63), 2**63 - 1))
 
-    def output(self, exact: _Exact, x: Tensor, time: Tensor) -> Tensor:
-        scale = per_sample(self.size * exact.target_norm(time), x)
+    def output(self, exact: ExactNetwork, x: Tensor, time: Tensor) -> Tensor:
+        scale = per_sample(self.size * _target_norm(exact, time), x)
         return exact(x, time) + scale * self.field(exact, x, time).to(x).reshape(x.shape)
 
     @abstractmethod
-    def field(self, exact: _Exact, x: Tensor, time: Tensor) -> Tensor:
+    def field(self, exact: ExactNetwork, x: Tensor, time: Tensor) -> Tensor:
         """(B, d) or one row, with E |field|² = 1 under p_t."""
 
 
@@ -86,7 +76,7 @@ class Bias(_Sized):
         seed: draws the field.
     """
 
-    def field(self, exact: _Exact, x: Tensor, time: Tensor) -> Tensor:
+    def field(self, exact: ExactNetwork, x: Tensor, time: Tensor) -> Tensor:
         direction = torch.randn(x[0].numel(), generator=_generator(self.seed), dtype=torch.float64)
         unit: Tensor = direction / direction.norm()
         return unit.expand(len(x), -1)
@@ -105,7 +95,7 @@ class White(_Sized):
         seed: draws the field.
     """
 
-    def field(self, exact: _Exact, x: Tensor, time: Tensor) -> Tensor:
+    def field(self, exact: ExactNetwork, x: Tensor, time: Tensor) -> Tensor:
         bits = torch.cat([x.flatten(1), time[:, None].to(x)], dim=1).double().contiguous().view(torch.int64)
         odd = torch.randint(-(2**62), 2**62, bits.shape[1:], generator=_generator(self.seed)) * 2 + 1
         keys = (bits * odd.to(bits.device)).sum(1)
@@ -128,10 +118,10 @@ class Smooth(_Sized):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (self.length > 0.0 and self.features >= 1):
-            raise ValueError(f"Smooth needs length > 0 and features >= 1, but got {self.length} and {self.features}.")
+        _set(self, length=real("length", self.length, above=0.0), features=whole("features", self.features, 1))
+        check_memory("features", self.features, 4 * self.features**2)
 
-    def field(self, exact: _Exact, x: Tensor, time: Tensor) -> Tensor:
+    def field(self, exact: ExactNetwork, x: Tensor, time: Tensor) -> Tensor:
         d, generator = x[0].numel(), _generator(self.seed)
         waves = torch.randn(self.features, d, generator=generator, dtype=torch.float64) / self.length
         phases = 2.0 * math.pi * torch.rand(self.features, generator=generator, dtype=torch.float64)
@@ -163,10 +153,9 @@ class Lag(NetworkError):
     delay: float
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.delay):
-            raise ValueError(f"The delay of a clock is a finite number, but got {self.delay}.")
+        _set(self, delay=real("delay", self.delay))
 
-    def output(self, exact: _Exact, x: Tensor, time: Tensor) -> Tensor:
+    def output(self, exact: ExactNetwork, x: Tensor, time: Tensor) -> Tensor:
         return exact(x, (time - self.delay).clamp(0.0, 1.0))
 
 
@@ -177,10 +166,11 @@ class Rounding(NetworkError):
     dtype: torch.dtype
 
     def __post_init__(self) -> None:
+        check_instance("dtype", self.dtype, torch.dtype, "a torch dtype, such as torch.bfloat16")
         if not self.dtype.is_floating_point:
             raise ValueError(f"Rounding needs a floating type, but got {self.dtype}.")
 
-    def output(self, exact: _Exact, x: Tensor, time: Tensor) -> Tensor:
+    def output(self, exact: ExactNetwork, x: Tensor, time: Tensor) -> Tensor:
         return exact(x, time).to(self.dtype).to(x)
 
 
@@ -197,23 +187,39 @@ def perturbed(oracle: Oracle, error: NetworkError, path: GaussianPath, predicts:
         A denoiser like any other.
 
     Raises:
-        ValueError: the error's size is relative to the second moments, and the law has infinite ones.
+        TypeError: arguments of another kind.
+        ValueError: an unknown kind of prediction; or the error's size is relative to the second moments, and the law
+            has infinite ones.
     """
-    exact = _Exact(oracle, path, predicts)
+    check_instance("oracle", oracle, Oracle, "an oracle, such as Gaussian(mean, cov)")
+    check_instance("error", error, NetworkError, "an error, such as Bias(0.1)")
     if isinstance(error, _Sized) and not bool(oracle.moments()[1].isfinite().all()):
         raise ValueError("The law has no finite variance, so that no size is relative to it; take Lag or Rounding.")
-    return Denoiser(_Imperfect(exact, error), path, predicts=predicts)
+    return Denoiser(_Imperfect(error, ExactNetwork(oracle, path, check_kind(predicts))), path, predicts=predicts)
 
 
 @dataclass(frozen=True, eq=False)
 class _Imperfect:
     """The exact network with an error."""
 
-    exact: _Exact
     error: NetworkError
+    exact: ExactNetwork
 
     def __call__(self, x: Tensor, time: Tensor) -> Tensor:
         return self.error.output(self.exact, x, time)
+
+
+def _set(error: NetworkError, **values: Any) -> None:
+    """Give a frozen object the values that were checked."""
+    for name, value in values.items():
+        object.__setattr__(error, name, value)
+
+
+def _target_norm(exact: ExactNetwork, time: Tensor) -> Tensor:
+    """‖Y‖ at times (B,)."""
+    p, q = (torch.as_tensor(value).to(time) for value in coefficients(exact.predicts, exact.path, time))
+    mean, cov = exact.oracle.moments()
+    return (p**2 * (mean.square().sum() + cov.trace()) + q**2 * len(mean)).sqrt()
 
 
 def _generator(seed: int) -> torch.Generator:
@@ -234,14 +240,23 @@ def relative_error(denoiser: Denoiser, oracle: Oracle, t: float, *, n: int = 409
         denoiser: the network, on its path.
         oracle: the law of x₀.
         t: the time.
-        n: the number of states.
+        n: the number of states, at least 2.
         seed: draws the states.
+
+    Raises:
+        TypeError: arguments of another kind.
+        ValueError: numbers out of range, and a denoiser whose output does not fit the law's states or is not finite.
     """
-    exact = _Exact(oracle, denoiser.path, denoiser.predicts)
+    check_instance("denoiser", denoiser, Denoiser, "a Denoiser, such as oracle.denoiser(CondOT())")
+    check_instance("oracle", oracle, Oracle, "an oracle, such as Gaussian(mean, cov)")
+    n, t = whole("n", n, 2), real("t", t, 0.0, 1.0)
+    exact = ExactNetwork(oracle, denoiser.path, denoiser.predicts)
     x = oracle.sample(n, seed, t, denoiser.path)
     time = x.new_full((n,), t)
-    squares = (denoiser.output(t, x) - exact(x, time)).double().flatten(1).square().sum(1)
-    squares = squares / exact.target_norm(time.double()[:1]) ** 2
+    output = denoiser.output(t, x)
+    check_finite("The network's output", output)
+    squares = (output - exact(x, time)).double().flatten(1).square().sum(1)
+    squares = squares / _target_norm(exact, time.double()[:1]) ** 2
     value = math.sqrt(float(squares.mean()))
     spread = float(squares.std()) / math.sqrt(n)
     return RelativeError(value, 0.5 * spread / value if value > 0.0 else 0.0)

@@ -16,7 +16,8 @@ import math
 import torch
 from torch import Tensor
 
-from .gaussian import GaussianMixture
+from ...solvers.common import check_floating, real
+from .gaussian import Gaussian, GaussianMixture
 
 __all__ = ["Student"]
 
@@ -34,14 +35,19 @@ class Student(GaussianMixture):
         scale: C, (d, d), float64.
 
     Raises:
-        ValueError: another ν, or another dtype.
+        TypeError: parameters of another kind.
+        ValueError: another ν or dtype, and parameters that do not fit or are not finite.
     """
 
     def __init__(self, freedom: float, mean: Tensor, scale: Tensor) -> None:
+        freedom = real("freedom", freedom)
         if not 1.0 < freedom <= 100.0:
-            raise ValueError(f"Student's law is made for 1 < freedom <= 100, but got {freedom}; take a Gaussian.")
-        if mean.dtype != torch.float64:
+            raise ValueError(f"Student's law is made for 1 < freedom <= 100, but got {freedom:g}; take a Gaussian.")
+        check_floating("mean", mean)
+        check_floating("scale", scale)
+        if not mean.dtype == scale.dtype == torch.float64:
             raise ValueError(f"Student's law spans more scales than {mean.dtype} has; give float64.")
+        Gaussian(mean, scale)  # raises for parameters that do not fit
         step = min(0.125, 0.5 / math.sqrt(0.5 * (freedom + len(mean))))
         start, end = -28.0 - 80.0 / freedom, math.log(1.0 + 90.0 / freedom + math.sqrt(180.0 / freedom))
         log_precision = torch.arange(start, end, step, dtype=torch.float64)

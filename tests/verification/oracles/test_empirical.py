@@ -162,12 +162,10 @@ X = torch.zeros(3, 2, dtype=FLOAT)
     ("make", "message"),
     [
         (lambda: Empirical(DATA[:, 0]), r"shape \(n, d\)"),
-        (lambda: Empirical(DATA.long()), "floats"),
         (lambda: Empirical(DATA[:0]), "floats of shape"),
         (lambda: Empirical(DATA, WEIGHTS[:3]), r"shape \(20,\)"),
         (lambda: Empirical(DATA, WEIGHTS.float()), "float64 of shape"),
         (lambda: Empirical(DATA, 2.0 * WEIGHTS), "sum 2"),
-        (lambda: Empirical(DATA, chunk=0), "at least 1"),
         (lambda: LAW.log_prob(X), "has not got a density where σ = 0"),
         (lambda: LAW.score(X, 1.0, CondOT()), "a score where σ = 0"),
         (lambda: LAW.divergence(X, 1.0, CondOT()), "a finite divergence"),

@@ -207,7 +207,7 @@ EYES, ZEROS = torch.eye(2, dtype=torch.float64).expand(2, 2, 2), torch.zeros(2, 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (_of([0.5, 0.6], ZEROS, EYES), "have sum 1.1;"),
+        (_of([0.5, 0.6], ZEROS, EYES), "have sum 1.1 and"),
         (_of([1.5, -0.5], ZEROS, EYES), "positive"),
         (_of([0.5, 0.5], ZEROS, EYES[:, :1]), r"\(K, d, d\)"),
         (_of([1.0], ZEROS, EYES), r"\(K,\)"),

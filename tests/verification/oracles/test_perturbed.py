@@ -89,7 +89,7 @@ def test_times_of_their_own() -> None:
     [
         (lambda: Bias(-0.1), "finite number >= 0"),
         (lambda: White(float("nan")), "finite number >= 0"),
-        (lambda: Smooth(0.1, length=0.0), "length > 0"),
+        (lambda: Smooth(0.1, length=0.0), "length is 0"),
         (lambda: Lag(float("inf")), "finite number"),
         (lambda: Rounding(torch.int64), "floating type"),
         (lambda: perturbed(Student(1.5, torch.zeros(1).double(), torch.eye(1).double()), Bias(0.1), CondOT()),
