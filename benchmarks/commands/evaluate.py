@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from ...generative import load, sample
-from ...generative.training import Images, dataset, locate, read
+from ...generative.training import DATASETS, Images, dataset, locate, training_record
 from ...verification.statistics import gaussian_w2
 
 __all__ = [
@@ -35,7 +35,7 @@ __all__ = [
     "frechet_distance",
     "model_card",
     "nearest_distance",
-    "training_record",
+    "trained_on",
 ]
 
 GUIDANCE = (1.25, 2.0)
@@ -120,7 +120,7 @@ def evaluate(
         ValueError: for a network that does not say on which data set it was trained, and as `load` and `dataset`.
     """
     denoiser = load(name_or_path)
-    images = dataset(training_record(name_or_path)["data"])
+    images = dataset(trained_on(name_or_path))
     label = torch.arange(samples) % images.classes
     shape = (samples, *images.train.shape[1:])
     x = images.quantised(sample(denoiser, shape, nfe=nfe, label=label, guidance=guidance, seed=seed))
@@ -144,11 +144,11 @@ def evaluate(
 
 def model_card(name_or_path: str | Path) -> dict[str, Any]:
     """The card of a shipped network: its origin, its fingerprint and its measured figures."""
-    file, record = locate(name_or_path), training_record(name_or_path)
+    file, record, data = locate(name_or_path), training_record(name_or_path), trained_on(name_or_path)
     return {
         "name": file.stem,
-        "data": record["data"],
-        "data_licence": LICENCES[record["data"]],
+        "data": data,
+        "data_licence": LICENCES[data],
         "steps": record["steps"],
         "seed": record["seed"],
         "torch": torch.__version__,
@@ -162,9 +162,9 @@ def model_card(name_or_path: str | Path) -> dict[str, Any]:
     }
 
 
-def training_record(name_or_path: str | Path) -> dict[str, Any]:
-    """How a network was trained."""
-    record: dict[str, Any] = read(locate(name_or_path))[1].get("training", {})
-    if record.get("data") not in LICENCES:
-        raise ValueError(f"{name_or_path} does not say that it was trained on one of {', '.join(LICENCES)}.")
-    return record
+def trained_on(name_or_path: str | Path) -> str:
+    """The data set on which a network was trained. Raises ValueError if its file does not say so, and as `load`."""
+    name = training_record(name_or_path).get("data")
+    if not isinstance(name, str) or name not in DATASETS:
+        raise ValueError(f"{name_or_path} does not say that it was trained on one of {', '.join(DATASETS)}.")
+    return name

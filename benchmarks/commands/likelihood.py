@@ -17,7 +17,7 @@ import torch
 from ...generative import load, log_likelihood
 from ...generative.training import dataset
 from ...solvers import Adaptive
-from .evaluate import training_record
+from .evaluate import trained_on
 
 __all__ = ["HeldOut", "held_out_likelihood"]
 
@@ -74,7 +74,7 @@ def held_out_likelihood(
         ValueError: as `load`, `dataset` and `log_likelihood`.
     """
     denoiser = load(name_or_path)
-    data = dataset(training_record(name_or_path)["data"])
+    data = dataset(trained_on(name_or_path))
     levels = data.held_out[:images]
     x = data.dequantisation(levels, seed)
     times = Adaptive(1.0, 0.0, rtol=tolerance, atol=tolerance)

@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, pixel_shuffle, pixel_unshuffle, silu
 
+from ...solvers.common import whole
 from .embedding import Embedding
-from .network import Network
+from .network import LAYERS, WIDTH, Network
 
 __all__ = ["DiT"]
 
@@ -100,6 +101,10 @@ class DiT(Network):
         top_frequency: float = 16.0,
     ) -> None:
         super().__init__()
+        size, patch = whole("size", size, 1, WIDTH), whole("patch", patch, 1, WIDTH)
+        channels, width = whole("channels", channels, 1, WIDTH), whole("width", width, 1, WIDTH)
+        depth, heads = whole("depth", depth, 0, LAYERS), whole("heads", heads, 1, WIDTH)
+        classes = whole("classes", classes, 0, WIDTH)
         if size % patch:
             raise ValueError(f"size {size} must be a multiple of the patch, {patch}.")
         if width % 4 or width % heads:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from ...solvers.common import whole
 from .embedding import Embedding
-from .network import Network
+from .network import LAYERS, WIDTH, Network
 
 __all__ = ["MLP"]
 
@@ -42,6 +43,8 @@ class MLP(Network):
         self, dim: int, width: int = 128, depth: int = 3, classes: int = 0, top_frequency: float = 16.0
     ) -> None:
         super().__init__()
+        dim, width = whole("dim", dim, 1, WIDTH), whole("width", width, 1, WIDTH)
+        depth, classes = whole("depth", depth, 0, LAYERS), whole("classes", classes, 0, WIDTH)
         self.shape, self.null_label = (dim,), classes
         self.arguments = {
             "dim": dim, "width": width, "depth": depth, "classes": classes, "top_frequency": top_frequency,

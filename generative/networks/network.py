@@ -6,7 +6,10 @@ from typing import Any
 
 from torch import nn
 
-__all__ = ["Network"]
+__all__ = ["LAYERS", "WIDTH", "Network"]
+
+LAYERS, WIDTH = 1000, 2**20
+"""The largest depth and the largest width that are taken: beyond them lies a mistake."""
 
 
 class Network(nn.Module):

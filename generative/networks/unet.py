@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pixel_shuffle, pixel_unshuffle, silu
 
+from ...solvers.common import whole
 from .embedding import Embedding
-from .network import Network
+from .network import WIDTH, Network
 
 __all__ = ["UNet"]
 
@@ -88,6 +89,9 @@ class UNet(Network):
         top_frequency: float = 16.0,
     ) -> None:
         super().__init__()
+        size, patch = whole("size", size, 1, WIDTH), whole("patch", patch, 1, WIDTH)
+        channels, width = whole("channels", channels, 1, WIDTH), whole("width", width, 1, WIDTH)
+        classes = whole("classes", classes, 0, WIDTH)
         if size % (2 * patch):
             raise ValueError(f"size {size} must be a multiple of {2 * patch}, which is twice the patch.")
         if width % GROUPS:

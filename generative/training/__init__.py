@@ -7,7 +7,7 @@ anyone.
 from __future__ import annotations
 
 from . import weightings as weightings
-from .checkpoint import load as load, locate as locate, read as read, write as write
+from .checkpoint import load as load, locate as locate, training_record as training_record
 from .data import DATASETS as DATASETS, Images as Images, dataset as dataset
 from .losses import (
     Seen as Seen,
@@ -16,5 +16,6 @@ from .losses import (
     squared_error as squared_error,
     target as target,
 )
+from .tensor_file import read as read, write as write
 from .train import Training as Training, train as train
 from .weightings import EDM as EDM, SNR as SNR, MinSNR as MinSNR, Unweighted as Unweighted, Weighting as Weighting

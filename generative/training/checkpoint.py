@@ -1,79 +1,36 @@
-"""A checkpoint: one safetensors file that contains its whole configuration.
+"""A checkpoint: one file of tensors that contains its whole configuration.
 
-The metadata are one JSON object: the class and arguments of the network and of the path, the kind of prediction, the
-clock, and the configuration of the training. Weights are float16 on disk, which moves samples by a few 1e-4 of the
-data's range, and float32 after loading. Nothing is ever unpickled.
+The configuration has the class and arguments of the network and of the path, the kind of prediction, the clock, and the
+configuration of the training. Weights are float16 on disk, which moves samples by a few 1e-4 of the data's range, and
+float32 after loading.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
-from ...solvers.common import write_whole
+from ...solvers.common import check_finite, check_memory, naming
 from .. import networks
 from ..denoiser import EDM, Clock, Denoiser
 from ..networks import Network
 from ..paths import GaussianPath
+from .tensor_file import stored, write
 
 __all__ = [
-    "build", "build_network", "build_path", "describe_path", "load", "locate", "read", "save_checkpoint", "shipped",
-    "write",
+    "build", "build_network", "build_path", "describe_path", "load", "locate", "save_checkpoint", "shipped",
+    "training_record",
 ]
 
-FORMAT = 2
-"""In format 1 the name log-SNR stands for log(α/σ)."""
 WEIGHTS = Path(__file__).parent.parent / "weights"
 NETWORKS = {name: getattr(networks, name) for name in networks.__all__ if name != "Network"}
-
-
-def write(file: Path, tensors: dict[str, Tensor], configuration: dict[str, Any]) -> None:
-    """Writes tensors and a configuration as one safetensors file, atomically, even if the machine stops.
-
-    Args:
-        file: where.
-        tensors: by name.
-        configuration: values for JSON.
-    """
-    metadata = {"fokker": json.dumps({"format": FORMAT, **configuration})}
-    write_whole(file, save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata))
-
-
-def read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Reads what `write` wrote. Raises FileNotFoundError, or ValueError for a file that `write` has not written."""
-    if not file.is_file():
-        raise FileNotFoundError(f"There is no checkpoint {file}.")
-    try:
-        with safe_open(file, framework="pt") as stream:
-            metadata = stream.metadata() or {}
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{file} is no safetensors file ({error}); give one that Fokker wrote.") from None
-    try:
-        configuration: dict[str, Any] = json.loads(metadata["fokker"])
-    except (KeyError, json.JSONDecodeError):
-        raise ValueError(f"{file} carries no Fokker configuration; give one that Fokker wrote.") from None
-    number = configuration.pop("format", None)
-    if number not in (1, FORMAT):
-        raise ValueError(f"{file} is of format {number}, but this version reads 1 and {FORMAT}; train it again.")
-    return tensors, _of_half_log_snr(configuration) if number == 1 else configuration
-
-
-def _of_half_log_snr(configuration: dict[str, Any]) -> dict[str, Any]:
-    """A configuration of format 1 as one of format 2: the clock λ gets its name, the bounds of `Cosine` are doubled."""
-    moved: dict[str, Any] = {
-        key: _of_half_log_snr(value) if isinstance(value, dict) else value for key, value in configuration.items()
-    }
-    if moved.get("class") == "Cosine":
-        moved |= {key: 2.0 * float(moved[key]) for key in ("log_snr_min", "log_snr_max") if key in moved}
-    return moved | ({"time": "half_log_snr"} if moved.get("time") == "log_snr" else {})
 
 
 def build(kinds: dict[str, Any], what: str, configuration: dict[str, Any]) -> Any:
@@ -87,14 +44,17 @@ def build(kinds: dict[str, Any], what: str, configuration: dict[str, Any]) -> An
     Raises:
         ValueError: for an unknown class, and for arguments that the class does not take.
     """
+    if not isinstance(configuration, dict):
+        raise ValueError(f'The {what} is {configuration!r}; give a class and its arguments, {{"class": ...}}.')
     arguments = dict(configuration)
     name = arguments.pop("class", None)
-    if name not in kinds:
+    if not isinstance(name, str) or name not in kinds:
         raise ValueError(f"Unknown class of {what} {name!r}; choose one of {', '.join(kinds)}.")
     try:
         return kinds[name](**arguments)
-    except TypeError as error:
-        raise ValueError(f"The configuration of the {what} {name} does not fit: {error}.") from None
+    except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        said = str(error).partition("\n")[0].removesuffix(".")
+        raise ValueError(f"The configuration of the {what} {name} does not fit: {said}.") from None
 
 
 def build_network(configuration: dict[str, Any]) -> Network:
@@ -108,8 +68,11 @@ def build_path(configuration: dict[str, Any]) -> GaussianPath:
 
     Import the class of a path of your own first. Raises ValueError for unknown classes and arguments.
     """
-    built = {name: build_path(value) if isinstance(value, dict) else value for name, value in configuration.items()}
-    path: GaussianPath = build(GaussianPath.registered(), "path", built)
+    if isinstance(configuration, dict):
+        configuration = {
+            name: build_path(value) if isinstance(value, dict) else value for name, value in configuration.items()
+        }
+    path: GaussianPath = build(GaussianPath.registered(), "path", configuration)
     return path
 
 
@@ -154,6 +117,7 @@ def save_checkpoint(
 
     Raises:
         TypeError: a network or a path that `load` could not make again.
+        ValueError: a weight that is not finite in half precision.
     """
     if type(net) not in NETWORKS.values():
         raise TypeError(f"Cannot save a {type(net).__name__}; give one of {', '.join(NETWORKS)}.")
@@ -166,7 +130,9 @@ def save_checkpoint(
     }
     if precondition is not None:
         configuration["precondition"] = dataclasses.asdict(precondition)
-    write(Path(file), {name: value.half() for name, value in net.state_dict().items()}, configuration)
+    weights = {name: value.half() for name, value in net.state_dict().items()}
+    _check_weights(weights)
+    write(Path(file), weights, configuration)
 
 
 def shipped() -> list[str]:
@@ -207,23 +173,60 @@ def load(
         FileNotFoundError: an unknown name or file.
         ValueError: the file is no checkpoint, its weights do not fit its configuration, or it contradicts an argument.
     """
-    file = locate(name_or_path)
-    tensors, configuration = read(file)
-    missing = [key for key in ("network", "path", "predicts", "time") if key not in configuration]
+    found = stored(locate(name_or_path))
+    missing = [key for key in ("network", "path", "predicts", "time") if key not in found.configuration]
     if missing:
-        raise ValueError(f"{file} is no trained network: its configuration lacks {', '.join(missing)}.")
-    saved = {**configuration, "path": build_path(configuration["path"])}
-    for key, stated in {"path": path, "predicts": predicts, "time": time}.items():
-        if stated is not None and stated != saved[key]:
-            raise ValueError(
-                f"{file} was trained with {key} = {saved[key]!r}, but {key} = {stated!r} was stated; leave {key} out, "
-                "or give another file."
-            )
-    net = build_network(configuration["network"])
-    expected = {name: value.shape for name, value in net.state_dict().items()}
-    if expected != {name: value.shape for name, value in tensors.items()}:
-        raise ValueError(f"{file} holds other weights than its configuration describes; train it again.")
-    net.load_state_dict({name: value.to(torch.float32) for name, value in tensors.items()})
-    net.eval().requires_grad_(False)
-    frame = EDM(**saved["precondition"]) if "precondition" in saved else None
-    return Denoiser(net, saved["path"], predicts=saved["predicts"], time=saved["time"], precondition=frame)
+        raise ValueError(f"{found.file} is no trained network: its configuration lacks {', '.join(missing)}.")
+    with naming(found.file), torch.device("cpu"):
+        for key in ("predicts", "time"):
+            if not isinstance(found.configuration[key], str):
+                raise ValueError(f"{key} is {found.configuration[key]!r}, but must be a name; train it again.")
+        saved = {**found.configuration, "path": build_path(found.configuration["path"])}
+        for key, stated in {"path": path, "predicts": predicts, "time": time}.items():
+            if stated is not None and stated != saved[key]:
+                raise ValueError(
+                    f"It was trained with {key} = {saved[key]!r}, but {key} = {stated!r} was stated; leave {key} out, "
+                    "or give another file."
+                )
+        frame = _frame(saved["precondition"]) if "precondition" in saved else None
+        _check_shapes(saved["network"], found.shapes)
+        tensors = found.tensors()
+        _check_weights(tensors)
+        net = build_network(saved["network"])
+        net.load_state_dict({name: value.to(torch.float32) for name, value in tensors.items()})
+        net.eval().requires_grad_(False)
+        return Denoiser(net, saved["path"], predicts=saved["predicts"], time=saved["time"], precondition=frame)
+
+
+def training_record(name_or_path: str | Path) -> dict[str, Any]:
+    """How a network was trained, as its file says; empty if it does not say. Raises as `load` for no such file."""
+    found = stored(locate(name_or_path))
+    record: Any = found.configuration.get("training", {})
+    if not isinstance(record, dict):
+        raise ValueError(f"{found.file}: training is {record!r}, but must be an object; train it again.")
+    return record
+
+
+def _frame(configuration: Any) -> EDM:
+    if not isinstance(configuration, dict):
+        raise ValueError(f"precondition is {configuration!r}, but must be the arguments of EDM.")
+    frame: EDM = build({"EDM": EDM}, "precondition", {**configuration, "class": "EDM"})
+    return frame
+
+
+def _check_shapes(configuration: Any, shapes: Mapping[str, torch.Size]) -> None:
+    """Raise ValueError unless a file holds the weights of the network that it describes, before they take memory."""
+    with torch.device("meta"):
+        net = build_network(configuration)
+    if {name: value.shape for name, value in net.state_dict().items()} != dict(shapes):
+        raise ValueError("It holds other weights than its configuration describes; train it again.")
+    sample = math.prod(net.shape)
+    check_memory("the size of a sample", sample, max([sample, *(each.numel() for each in net.buffers())]))
+
+
+def _check_weights(tensors: Mapping[str, Tensor]) -> None:
+    """Raise ValueError for a weight that is no floating-point number, or is not finite."""
+    for name, value in tensors.items():
+        if not value.is_floating_point():
+            raise ValueError(f"The weight {name} is {value.dtype}, but must be of a floating-point dtype.")
+        check_finite(f"The weight {name}", value)

@@ -22,11 +22,12 @@ from torch import Generator, Tensor, nn
 from ...solvers.common import Progress
 from ..denoiser import Denoiser
 from ..paths import Importance, independent, stratified
-from .checkpoint import build_network, read, save_checkpoint, write
+from .checkpoint import build_network, save_checkpoint
 from .configuration import AUTOCAST, CONFIGS, Training, configurations
 from .data import Images, dataset
 from .losses import Seen, regression_loss
 from .metrics import Metrics
+from .tensor_file import read, write
 
 __all__ = ["CONFIGS", "Training", "configurations", "train"]
 

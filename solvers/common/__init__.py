@@ -1,6 +1,7 @@
 """Tools of every room: checks of arguments and functions, derivatives, numpy array types, atomic files, progress bars.
 
-Change freely how files are written, as long as a crash at any moment leaves the old file or the new one.
+Change freely how files are written, as long as a crash at any moment leaves the old file or the new one, and how they
+tell that they are damaged, as long as every bit is covered.
 """
 
 from __future__ import annotations
@@ -20,6 +21,13 @@ from .checks import (
     real as real,
     reals as reals,
     whole as whole,
+)
+from .damage import (
+    UNSEALED as UNSEALED,
+    check_seal as check_seal,
+    naming as naming,
+    sealed as sealed,
+    warn_unsealed as warn_unsealed,
 )
 from .files import check_writable as check_writable, write_whole as write_whole
 from .in_place import check_unchanged as check_unchanged, mark_of as mark_of

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ...generative.denoiser import Denoiser
-from ...generative.training import DATASETS, dataset, load, locate, read
+from ...generative.training import DATASETS, dataset, load, training_record
 from ..import_named import import_named
 from .audit import Audit, audit
 from .finding import Finding
@@ -121,7 +121,7 @@ def _like(net: Callable[..., Tensor], data: Tensor) -> Tensor:
 def _trained_on(network: str) -> str:
     """The data set that a checkpoint names. Raises ValueError if there is none."""
     imported = ":" in network and not Path(network).is_file()
-    name = None if imported else read(locate(network))[1].get("training", {}).get("data")
+    name = None if imported else training_record(network).get("data")
     if name is None:
         raise ValueError(f"{network} does not say what it was trained on; give the data, a name or a file.")
     return str(name)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +14,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from fokker.generative.networks import MLP, UNet
+from fokker.generative.networks import MLP, DiT, UNet
 from fokker.generative.paths import VP, CondOT, Cosine, GaussianPath, Shifted, Table, squared_cosine_betas
-from fokker.generative.training import load, read, write
+from fokker.generative.training import load, read, training_record, write
 from fokker.generative.training.checkpoint import WEIGHTS, build_path, describe_path, save_checkpoint, shipped
 
 
@@ -63,7 +65,7 @@ def test_a_safetensors_file_of_somebody_else(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="carries no Fokker configuration"):
         load(tmp_path / "x")
     save_file({"w": torch.zeros(2)}, tmp_path / "x", {"fokker": json.dumps({"format": 99})})
-    with pytest.raises(ValueError, match="is of format 99, but this version reads 1 and 2"):
+    with pytest.raises(ValueError, match="is of format 99, but this version reads 1 to 3"):
         load(tmp_path / "x")
 
 
@@ -73,9 +75,15 @@ def test_a_file_of_the_first_format_keeps_its_meaning(tmp_path: Path) -> None:
     path = {"class": "Shifted", "path": {"class": "Cosine", "log_snr_min": -4.0, "log_snr_max": 5.0}, "shift": 0.5}
     told = {"network": {"class": "MLP", **net.arguments}, "path": path, "predicts": "v", "time": "log_snr"}
     save_file(net.state_dict(), tmp_path / "x", {"fokker": json.dumps({"format": 1, **told})})
-    denoiser = load(tmp_path / "x")
+    with pytest.warns(UserWarning, match="has no digest"):
+        denoiser = load(tmp_path / "x")
     assert denoiser.time == "half_log_snr"
     assert denoiser.path == Shifted(Cosine(-8.0, 10.0), 0.5)
+    told["path"]["path"]["log_snr_min"] = "low"
+    save_file(net.state_dict(), tmp_path / "x", {"fokker": json.dumps({"format": 1, **told})})
+    message = f"^{tmp_path / 'x'}: could not convert"
+    with pytest.warns(UserWarning, match="no digest"), pytest.raises(ValueError, match=message):
+        load(tmp_path / "x")
 
 
 @pytest.mark.parametrize(
@@ -90,16 +98,130 @@ def test_a_file_of_the_first_format_keeps_its_meaning(tmp_path: Path) -> None:
         ({"path": {"class": "CondOT", "sigma": 1.0}}, "path CondOT does not fit.*sigma"),
         ({"predicts": "noise"}, "noise"),
         ({"predicts": None}, "lacks predicts"),
+        ({"predicts": 3}, "predicts is 3, but must be a name"),
+        ({"time": ["t"]}, r"time is \['t'\], but must be a name"),
+        ({"time": "day"}, "day"),
+        ({"network": "MLP"}, "The network is 'MLP'; give a class and its arguments"),
+        ({"network": {"class": ["MLP"]}}, r"Unknown class of network \['MLP'\]"),
+        ({"network": {"class": "MLP", "dim": "3"}}, "MLP does not fit: dim is '3', but must be a whole number"),
+        ({"network": {"class": "MLP", "dim": 3.5}}, "dim is 3.5, but must be a whole number"),
+        ({"network": {"class": "MLP", "dim": -3}}, "dim is -3, but must be a whole number from 1"),
+        ({"network": {"class": "MLP", "dim": 3, "depth": 10**9}}, "depth is 1000000000, but must be"),
+        ({"network": {"class": "MLP", "dim": 10**30}}, "dim is 1000000000000000000000000000000, but must be"),
+        ({"network": {"class": "MLP", "dim": 2**20, "width": 2**20}}, "holds other weights than its configuration"),
+        ({"network": {"class": "UNet", "size": 2**20}}, "holds other weights than its configuration"),
+        ({"path": "VP"}, "The path is 'VP'; give a class and its arguments"),
+        ({"path": {"class": "VP", "beta_max": "20"}}, "path VP does not fit"),
+        ({"path": {"class": "Shifted", "path": {"class": "CondOT"}, "shift": float("nan")}}, "path Shifted does not"),
+        ({"precondition": 0.5}, "precondition is 0.5, but must be the arguments of EDM"),
+        ({"precondition": {"sigma_data": "one"}}, "precondition EDM does not fit"),
+        ({"precondition": {"sigma_data": -1.0}}, "sigma_data"),
     ],
 )
 def test_a_configuration_that_does_not_fit(net: MLP, tmp_path: Path, change: dict, message: str) -> None:
+    """One sentence names the file, before the weights or the network take memory."""
     file = tmp_path / "x"
     save_checkpoint(file, net, CondOT(), predicts="velocity")
     tensors, configuration = read(file)
     changed = {key: value for key, value in {**configuration, **change}.items() if value is not None}
     write(file, tensors, changed)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as raised:
         load(file)
+    assert str(raised.value).startswith(str(file))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_sample_that_no_memory_holds(tmp_path: Path) -> None:
+    """The weights of a UNet do not depend on the size of its images, and those of a DiT neither, whose positions do."""
+    for net in (UNet(8, width=8), DiT(8, width=8, depth=1, heads=1)):
+        save_checkpoint(tmp_path / "x", net, CondOT(), predicts="v")
+        tensors, configuration = read(tmp_path / "x")
+        configuration["network"]["size"] = 2**20
+        write(tmp_path / "x", tensors, configuration)
+        with pytest.raises(ValueError, match=r"x: the size of a sample is 1099511627776, which takes .* GB of memory"):
+            load(tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda weight: weight.int(), r"x: The weight head.bias is torch.int32, but must be of a floating-point dtype"),
+        (lambda weight: weight.index_fill(0, torch.tensor(1), torch.nan), r"weight head.bias is nan at \[1\]"),
+        (lambda weight: weight / 0.0, r"weight head.bias is (inf|nan|-inf) at \[0\], but must be finite"),
+        (lambda weight: weight[:2], "holds other weights than its configuration describes"),
+    ],
+)
+def test_weights_are_finite_floats(net: MLP, tmp_path: Path, change: Callable, message: str) -> None:
+    save_checkpoint(tmp_path / "x", net, CondOT(), predicts="v")
+    tensors, configuration = read(tmp_path / "x")
+    tensors["head.bias"] = change(tensors["head.bias"])
+    write(tmp_path / "x", tensors, configuration)
+    with pytest.raises(ValueError, match=message):
+        load(tmp_path / "x")
+
+
+def test_a_weight_that_half_precision_does_not_hold_is_not_saved(net: MLP, tmp_path: Path) -> None:
+    with torch.no_grad():
+        net.head.bias[2] = 1e5  # beyond 65504
+    with pytest.raises(ValueError, match=r"The weight head.bias is inf at \[2\]"):
+        save_checkpoint(tmp_path / "x", net, CondOT(), predicts="v")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text", ["[]", "3", '"x"', "null", "[" * 10**5, "9" * 5000, '{"format": 3'])
+def test_metadata_that_are_no_object(text: str, tmp_path: Path) -> None:
+    save_file({"w": torch.zeros(2)}, tmp_path / "x", {"fokker": text})
+    with pytest.raises(ValueError, match=f"^{tmp_path / 'x'} carries no Fokker configuration"):
+        load(tmp_path / "x")
+
+
+@pytest.mark.parametrize("training", ["digits", [], 3, {"data": ["digits"]}, {}])
+def test_a_record_of_the_training_that_is_none(training: object, net: MLP, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "x", net, CondOT(), predicts="v")
+    tensors, configuration = read(tmp_path / "x")
+    write(tmp_path / "x", tensors, {**configuration, "training": training})
+    if isinstance(training, dict):
+        assert training_record(tmp_path / "x") == training
+    else:
+        with pytest.raises(ValueError, match=f"^{tmp_path / 'x'}: training is .*, but must be an object"):
+            training_record(tmp_path / "x")
+
+
+def test_every_bit_of_a_checkpoint_counts(net: MLP, tmp_path: Path) -> None:
+    """A flip in any part of the file is noticed, by one sentence with its name: 300 bytes of the head, 100 others."""
+    file = tmp_path / "x"
+    save_checkpoint(file, net, Shifted(CondOT(), 0.5), predicts="v", training={"seed": 1})
+    content, generator = file.read_bytes(), random.Random(0)
+    head = 8 + int.from_bytes(content[:8], "little")
+    places = [*range(40), *generator.sample(range(40, head), 260), *generator.sample(range(head, len(content)), 100)]
+    message = rf"^{file} (is damaged|is no safetensors file|carries no Fokker|is of format)"
+    flips = [(place, generator.randrange(8)) for place in places]
+    number = content.index(b"format") + len(r'format\": ')
+    for place, bit in [*flips, *((number, bit) for bit in range(8))]:  # one makes it a format without a digest
+        changed = bytearray(content)
+        changed[place] ^= 1 << bit
+        file.write_bytes(changed)
+        with pytest.raises(ValueError, match=message):
+            load(file)
+    file.write_bytes(content)
+    assert load(file).predicts == "v"
+
+
+def test_a_file_without_a_digest_is_loaded_with_a_word(net: MLP, tmp_path: Path) -> None:
+    """A file of format 2 had none; one of format 3 that has lost it is damaged."""
+    save_checkpoint(tmp_path / "x", net, CondOT(), predicts="v")
+    tensors, configuration = read(tmp_path / "x")
+    old = tmp_path / "old"
+    save_file(tensors, old, {"fokker": json.dumps({"format": 3, **configuration})})
+    with pytest.raises(ValueError, match=f"^{old} is damaged"):
+        load(old)
+    save_file(tensors, old, {"fokker": json.dumps({"format": 2, **configuration})})
+    with pytest.warns(UserWarning, match=rf"^{old} has no digest.*; write it anew: training.write"):
+        assert load(old).predicts == "v"
+    with pytest.warns(UserWarning, match="has no digest"):
+        again = read(old)
+    write(old, *again)
+    assert old.read_bytes() == (tmp_path / "x").read_bytes()
 
 
 def test_only_networks_that_can_be_built_again_are_saved(tmp_path: Path) -> None:
