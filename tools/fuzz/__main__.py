@@ -28,25 +28,21 @@ def main(
     show: Annotated[str, typer.Option(metavar="KINDS", help="Print the calls that ended so.")] = "obscure,silent,hang",
 ) -> None:
     """Call every public entry with wrong values; the status is 1 if one ends obscurely, silently or not at all."""
-    started, among = time.perf_counter(), targets()
-    if entry:
-        among_names = [target.name for target in among]
-        unknown = sorted(set(entry) - set(among_names))
-        if unknown:
-            raise typer.BadParameter(f"There is no entry {unknown[0]!r}; choose one of {', '.join(among_names)}.")
-    chosen = [i for i, target in enumerate(among) if not entry or target.name in entry]
-    planned = [call for call in drawn(among, calls * len(among), seed) if call.target in chosen][:calls] if entry else (
-        drawn(among, calls, seed)
-    )
+    started = time.perf_counter()
+    among = [target for target in targets() if not entry or target.name in entry]
+    if entry and (unknown := sorted(set(entry) - {target.name for target in among})):
+        names = ", ".join(target.name for target in targets())
+        raise typer.BadParameter(f"There is no entry {unknown[0]!r}; choose one of {names}.")
+    planned = drawn(among, calls, seed)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("calling", total=len(planned))
-        made = make(among, planned, processes, lambda done: bar.update(task, completed=done))
+        made = make(planned, processes, lambda done: bar.update(task, completed=done))
     wanted = show.split(",")
     for call in sorted(set(made)):
         if call.outcome.kind in wanted:
             print(f"{call.outcome.kind:8} {call.target}({call.told}): {call.outcome.detail}")
     counts = Counter(call.outcome.kind for call in made)
-    table = Table("outcome", "calls", title=f"{len(made)} calls of {len(chosen)} entries")
+    table = Table("outcome", "calls", title=f"{len(made)} calls of {len(among)} entries")
     for kind in OUTCOMES:
         table.add_row(kind, str(counts[kind]))
     Console().print(table, f"{time.perf_counter() - started:.0f} s")

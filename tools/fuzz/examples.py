@@ -19,7 +19,7 @@ from torch import Tensor
 from fokker import generative, solvers, verification
 from fokker.generative import training
 
-__all__ = ["EXAMPLES", "example"]
+__all__ = ["DIM", "EXAMPLES", "example", "normals"]
 
 DIM = 3
 SMALL = {"class": "MLP", "dim": 64, "width": 8, "depth": 1, "classes": 10}

@@ -53,11 +53,17 @@ def of_error(error: BaseException, nonsense: bool) -> Outcome:
     return Outcome("obscure", f"{detail[:300]} [{_place(error.__traceback__)}]")
 
 
-def of_value(value: Any, certain: bool) -> Outcome:
-    """The outcome of a call that returned; `certain` for arguments that no entry could take."""
+def of_value(value: Any, certain: bool, unwatched: bool = False) -> Outcome:
+    """The outcome of a call that returned.
+
+    Args:
+        value: what it returned.
+        certain: whether its arguments are such that no entry could take them.
+        unwatched: whether it may return nan.
+    """
     if certain:
         return Outcome("silent", f"returned {type(value).__name__}")
-    if any(_has_nan(part) for part in _numbers(value)):
+    if not unwatched and any(_has_nan(part) for part in _numbers(value)):
         return Outcome("silent", f"nan in {type(value).__name__}")
     return Outcome("result")
 

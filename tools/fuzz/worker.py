@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from .outcome import Outcome
-from .targets import Call, Target, targets
+from .targets import Call, targets
 
 __all__ = ["PATIENCE", "Made", "make"]
 
@@ -44,12 +44,12 @@ def serve(pipe: Connection) -> None:
     for stream in (0, 1, 2):
         os.dup2(nothing, stream)
     os.chdir(tempfile.mkdtemp(prefix="fokker-fuzz-"))
-    among = targets()
+    by_name = {target.name: target for target in targets()}
     pipe.send(None)
     with contextlib.suppress(EOFError):
         while True:
             call = pipe.recv()
-            pipe.send(among[call.target].run(call.changes))
+            pipe.send(by_name[call.target].run(call.changes))
 
 
 class _Worker:
@@ -61,7 +61,7 @@ class _Worker:
     def _start(self) -> None:
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=serve, args=(theirs,), daemon=True)
+        self.process = context.Process(target=serve, args=(theirs,))  # no daemon: commands have processes of their own
         self.process.start()
         theirs.close()
         self.pipe.recv()
@@ -85,7 +85,7 @@ class _Worker:
         self.pipe.close()
 
 
-def make(among: Sequence[Target], calls: Sequence[Call], processes: int, told: Callable[[int], None]) -> list[Made]:
+def make(calls: Sequence[Call], processes: int, told: Callable[[int], None]) -> list[Made]:
     """Make the calls in so many processes, in their order; `told` hears how many are made."""
     waiting: SimpleQueue[int] = SimpleQueue()
     for i in range(len(calls)):
@@ -101,7 +101,7 @@ def make(among: Sequence[Target], calls: Sequence[Call], processes: int, told: C
                 except Empty:
                     return
                 words, outcome = worker.run(calls[i])
-                made[i] = Made(among[calls[i].target].name, words, outcome)
+                made[i] = Made(calls[i].target, words, outcome)
                 told(len(calls) - waiting.qsize())
 
     with ThreadPoolExecutor(processes) as pool:

@@ -179,7 +179,7 @@ _SEQUENCES = [
     Wrong("[tensor]", [torch.tensor(0.5, requires_grad=True)], True),
     Wrong("{}", {}, True, True),
 ]
-_FILES = [Wrong(repr(name), name) for name in ("", "/", "/nowhere/file", "/dev/full", "\0")]
+_FILES = [Wrong(repr(name), name) for name in ("", "/", "/proc/nowhere/file", "/dev/full", "\0")]
 _MAPPINGS = [Wrong("{}", {}), Wrong("{1: 2}", {1: 2}), Wrong("{'x': nan}", {"x": torch.tensor([math.nan])})]
 _OBJECTS = [
     Wrong("'nonsense'", "nonsense", False, True),
