@@ -10,7 +10,7 @@ from .cfg import CFG as CFG, AutoGuidance as AutoGuidance
 from .classifier import ClassifierGuidance as ClassifierGuidance
 from .clocks import Clock as Clock
 from .conditioning import Condition as Condition, Conditions as Conditions, Label as Label, for_batch as for_batch
-from .denoiser import Denoiser as Denoiser
+from .denoiser import Denoiser as Denoiser, check_denoiser as check_denoiser
 from .field import DenoiserField as DenoiserField
 from .preconditioning import EDM as EDM
 from .prediction import (

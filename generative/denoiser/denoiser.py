@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, Self
 import torch
 from torch import Tensor
 
-from ...solvers.common import check_unchanged, mark_of
+from ...solvers.common import check_instance, check_unchanged, mark_of
 from ..paths import GaussianPath, Scalar
 from .clocks import Clock, make_clock, network_times
 from .conditioning import Condition, Conditions, Label, checked_condition, checked_label, rows
@@ -31,7 +31,7 @@ from .preconditioning import EDM
 from .prediction import Conversion, check_kind, coefficients, conversion, per_sample
 from .thresholding import Threshold
 
-__all__ = ["Denoiser"]
+__all__ = ["Denoiser", "check_denoiser"]
 
 
 class Denoiser:
@@ -308,6 +308,11 @@ class Denoiser:
     def __repr__(self) -> str:
         net: Any = getattr(self.net, "__name__", type(self.net).__name__)
         return f"{type(self).__name__}({net}, {self.path}, predicts={self.predicts!r}, time={self.time!r})"
+
+
+def check_denoiser(value: object) -> None:
+    """Raises TypeError unless the value is a denoiser."""
+    check_instance("denoiser", value, Denoiser, "Denoiser(net, path, predicts=...), or load(name)")
 
 
 class Thresholded(NamedTuple):

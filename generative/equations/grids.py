@@ -13,7 +13,7 @@ Every grid is called as grid(path, n, t0=..., t1=...):
     t1      the last time, where the data are; 1 by default
 
 It returns n + 1 times, float64, of which the first and the last are exactly t0 and t1. It raises TypeError for what is
-no path, and ValueError for n < 1 and for times that do not rise or lie beyond 1.
+no path or no number, and ValueError for n < 1 or above a million, and for times that do not rise or lie beyond 1.
 
 Sources: Karras et al. (2206.00364), eq. 5; Lu et al. (2206.00927), section 3.3; Song et al., DDIM (2010.02502),
 appendix D.
@@ -27,12 +27,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..paths import GaussianPath
+from ...solvers.common import MANY, check_instance, real, whole
+from ..paths import GaussianPath, exp
 
 __all__ = ["karras", "log_snr", "quadratic", "uniform"]
 
 NOISIEST, CLEANEST = 80.0, 0.002
 """The levels σ/α that replace those of an end where σ/α is infinite or zero."""
+EARLIEST = -1e6
+"""The least time that is taken for one."""
 
 
 def uniform(path: GaussianPath, n: int, *, t0: float = 0.0, t1: float = 1.0) -> Tensor:
@@ -42,13 +45,13 @@ def uniform(path: GaussianPath, n: int, *, t0: float = 0.0, t1: float = 1.0) -> 
         >>> uniform(CondOT(), 4)
         tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000], dtype=torch.float64)
     """
-    _check(path, n, t0, t1)
+    n, t0, t1 = _checked(path, n, t0, t1)
     return _pinned(torch.linspace(t0, t1, n + 1, dtype=torch.float64), t0, t1)
 
 
 def quadratic(path: GaussianPath, n: int, *, t0: float = 0.0, t1: float = 1.0) -> Tensor:
     """n steps of equal length in √(1 − t), dense near the data."""
-    _check(path, n, t0, t1)
+    n, t0, t1 = _checked(path, n, t0, t1)
     roots = torch.linspace(math.sqrt(1.0 - t0), math.sqrt(1.0 - t1), n + 1, dtype=torch.float64)
     return _pinned(1.0 - roots**2, t0, t1)
 
@@ -64,15 +67,15 @@ def karras(path: GaussianPath, n: int, rho: float = 7.0, *, t0: float = 0.0, t1:
     Args:
         path: the path.
         n: the number of steps.
-        rho: ρ, at least 1; larger values put more steps near the data.
+        rho: ρ, from 1 to a million; larger values put more steps near the data. Where it is large, the steps are those
+            of `log_snr`.
         t0: the first time.
         t1: the last time.
 
     Raises:
-        ValueError: rho < 1, or as for every grid.
+        ValueError: rho is out of range, or as for every grid.
     """
-    if not 1.0 <= rho < math.inf:
-        raise ValueError(f"karras needs a finite rho >= 1, but got {rho}.")
+    rho = real("rho", rho, 1.0, 1e6)
     return _spaced(
         path, n, t0, t1, forward=lambda level: level ** (1.0 / rho), backward=lambda root: -rho * root.log()
     )
@@ -87,12 +90,12 @@ def _spaced(
     backward: Callable[[Tensor], Tensor],
 ) -> Tensor:
     """Times uniformly spaced in forward(σ/α); `backward` gives λ at such a value."""
-    _check(path, n, t0, t1)
+    n, t0, t1 = _checked(path, n, t0, t1)
     noisiest, cleanest = path.half_log_snr(t0), path.half_log_snr(t1)
     appended = cleanest == math.inf
-    first = NOISIEST if noisiest == -math.inf else math.exp(-noisiest)
-    last = CLEANEST if appended else math.exp(-cleanest)
-    if first <= last:
+    first = NOISIEST if noisiest == -math.inf else exp(-noisiest)
+    last = CLEANEST if appended else exp(-cleanest)
+    if not last < first < math.inf:
         raise ValueError(f"The levels of noise at t0 = {t0:g} and t1 = {t1:g} leave nothing to space; move them apart.")
     levels = torch.linspace(forward(first), forward(last), n + 1 - appended, dtype=torch.float64)
     times = path.time(2.0 * backward(levels))
@@ -105,10 +108,9 @@ def _pinned(times: Tensor, t0: float, t1: float) -> Tensor:
     return times
 
 
-def _check(path: GaussianPath, n: int, t0: float, t1: float) -> None:
-    if not isinstance(path, GaussianPath):
-        raise TypeError(f"A grid needs a path, but got {type(path).__name__}; write grids.uniform(CondOT(), 20).")
-    if not isinstance(n, int) or n < 1:
-        raise ValueError(f"A grid needs a whole number of steps n >= 1, but got {n!r}.")
+def _checked(path: GaussianPath, n: int, t0: float, t1: float) -> tuple[int, float, float]:
+    check_instance("path", path, GaussianPath, "a path, as in grids.uniform(CondOT(), 20)")
+    n, t0, t1 = whole("n", n, 1, MANY), real("t0", t0, EARLIEST), real("t1", t1)
     if not t0 < t1 <= 1.0:
         raise ValueError(f"A grid runs from noise to data, t0 < t1 <= 1, but got t0 = {t0} and t1 = {t1}.")
+    return n, t0, t1

@@ -29,6 +29,7 @@ import torch
 from torch import Tensor
 
 from ...solvers import Clock, Rates, Time
+from ...solvers.common import choice, flag
 from ..paths import GaussianPath, Real, Scalar, hypot, ratio, sqrt
 
 __all__ = ["HOLDS", "X0", "Eps", "Hold", "V", "Velocity", "hold_of"]
@@ -212,9 +213,10 @@ def hold_of(path: GaussianPath, name: str, kappa: float = 0.0, in_log: bool | No
 
     Raises:
         ValueError: the name is unknown, or there is noise and the hold has no stochastic form.
+        TypeError: in_log is neither a bool nor None.
     """
-    if name not in HOLDS:
-        raise ValueError(f"Unknown hold {name!r}; choose one of {', '.join(HOLDS)}.")
+    choice("hold", name, HOLDS)
+    in_log = None if in_log is None else flag("logarithmic", in_log)
     if kappa and not HOLDS[name].has_noise:
         raise ValueError(f"hold={name!r} has no stochastic form; use hold='x0' or hold='eps', or flow(denoiser).")
     return HOLDS[name](path, kappa, in_log)

@@ -26,6 +26,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Generator, Tensor
 
 from ...solvers import ODE, Field, Time
+from ...solvers.common import check_callable, check_instance, check_memory, check_samples, real
 from ..denoiser import per_sample
 from ..paths import GaussianPath, stratified
 
@@ -57,8 +58,7 @@ class Interpolant:
     path: GaussianPath
 
     def __post_init__(self) -> None:
-        if not isinstance(self.path, GaussianPath):
-            raise TypeError(f"Interpolant needs a path, but got a {type(self.path).__name__}; write CondOT().")
+        check_instance("path", self.path, GaussianPath, "a path, such as CondOT()")
         for t in (0.0, 1.0):
             alpha, sigma = self.path.alpha(t), self.path.sigma(t)
             if math.hypot(alpha - t, sigma - (1.0 - t)) > 1e-12:
@@ -67,11 +67,11 @@ class Interpolant:
                     f"{t:g} and {1.0 - t:g} there; take CondOT(), Polynomial(n) or Cosine(-math.inf, math.inf)."
                 )
 
-    def state(self, t: Tensor, source: Tensor, data: Tensor) -> Tensor:
+    def state(self, t: float | Tensor, source: Tensor, data: Tensor) -> Tensor:
         """x_t of each pair.
 
         Args:
-            t: the times, (B,).
+            t: the times, (B,), or one for all.
             source: the samples at t = 0, (B, ...).
             data: the samples at t = 1, (B, ...).
 
@@ -79,14 +79,17 @@ class Interpolant:
             The states, (B, ...).
 
         Raises:
-            ValueError: source and data have different shapes.
+            TypeError: t, source or data are no floating-point numbers.
+            ValueError: source and data have different shapes, or t another number of entries.
         """
         _check_pairs(source, data)
+        t = _checked_times(t, data)
         return per_sample(self.path.alpha(t), data) * data + per_sample(self.path.sigma(t), source) * source
 
-    def velocity(self, t: Tensor, source: Tensor, data: Tensor) -> Tensor:
+    def velocity(self, t: float | Tensor, source: Tensor, data: Tensor) -> Tensor:
         """α' data + σ' source, the velocity of each pair, (B, ...); arguments and errors as for `state`."""
         _check_pairs(source, data)
+        t = _checked_times(t, data)
         return per_sample(self.path.d_alpha(t), data) * data + per_sample(self.path.d_sigma(t), source) * source
 
     def loss(self, net: Net, source: Tensor, data: Tensor, *, generator: Generator | None = None) -> Tensor:
@@ -105,6 +108,8 @@ class Interpolant:
         Raises:
             ValueError: source and data have different shapes.
         """
+        _check_pairs(source, data)
+        _check_net(net)
         t = stratified(len(data), generator, like=data)
         error = net(self.state(t, source, data), t) - self.velocity(t, source, data)
         return error.square().mean()
@@ -115,6 +120,7 @@ class Interpolant:
         Args:
             net: the network, net(x, t) with x of shape (B, ...) and t of shape (B,).
         """
+        _check_net(net)
         return ODE(_Velocity(net))
 
     def __getattr__(self, name: str) -> NoReturn:
@@ -161,15 +167,37 @@ def minibatch_ot(source: Tensor, data: Tensor) -> Tensor:
         tensor([1, 2, 0])
     """
     _check_pairs(source, data)
-    left, right = (batch.detach().reshape(len(batch), -1).double() for batch in (source, data))
+    check_memory("The number of pairs", len(data), 3 * len(data) ** 2)
+    left, right = (batch.detach().reshape(len(batch), math.prod(batch.shape[1:])).double() for batch in (source, data))
     distance = torch.cdist(left, right, compute_mode="donot_use_mm_for_euclid_dist")
     _, permutation = linear_sum_assignment(distance.square().cpu().numpy())
     return torch.from_numpy(permutation).to(data.device)
 
 
 def _check_pairs(source: Tensor, data: Tensor) -> None:
-    if source.shape != data.shape or source.ndim < 1:
+    check_samples("source", source)
+    check_samples("data", data)
+    if source.shape != data.shape:
         raise ValueError(
             f"The source has the shape {tuple(source.shape)} and the data {tuple(data.shape)}; pairs need the same "
             "(B, ...)."
         )
+    if (source.dtype, source.device) != (data.dtype, data.device):
+        raise ValueError(
+            f"The source is {source.dtype} on {source.device}, but the data {data.dtype} on {data.device}; give "
+            "source.to(data)."
+        )
+
+
+def _checked_times(t: float | Tensor, data: Tensor) -> float | Tensor:
+    """The times of the pairs, (B,) or one for all."""
+    if not isinstance(t, Tensor):
+        return real("t", t)
+    check_samples("t", t, axes=0)
+    if t.shape not in ((), (1,), data.shape[:1]):
+        raise ValueError(f"t has shape {tuple(t.shape)} for {len(data)} pairs; give one time a pair, or one for all.")
+    return t
+
+
+def _check_net(net: object) -> None:
+    check_callable("net", net, "a network, net(x, t)")

@@ -30,8 +30,10 @@ import torch
 from torch import Tensor
 
 from ...solvers import SDE, Time
-from ..denoiser import Denoiser, DenoiserField
+from ...solvers.common import check_callable, check_fields, check_instance, check_no_gradient, real
+from ..denoiser import Denoiser, DenoiserField, check_denoiser
 from ..paths import GaussianPath, Real, Scalar, ratio, sin, sqrt
+from . import grids
 
 __all__ = ["constant", "diffusion_sde", "power_of_sigma", "reversal", "safe_interval", "sine"]
 
@@ -40,6 +42,8 @@ NoiseLevel = Callable[[Any], Any]
 
 STABLE = 2.0 * (1.0 + 1e-9)
 """The largest h ρ, with room for rounding."""
+LEVELS = {"low": 0.0, "high": 1e150}
+"""The bounds of what is squared: a level, the spread of the data."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class constant:
     level: float
 
     def __post_init__(self) -> None:
-        _check_level(self.level)
+        check_fields(self, real, "level", **LEVELS)
 
     def __call__(self, t: Scalar) -> float:
         return self.level
@@ -63,7 +67,8 @@ class reversal:
     eta: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_level(self.eta)
+        _check_path(self.path)
+        check_fields(self, real, "eta", **LEVELS)
 
     def __call__(self, t: Real) -> Real:
         alpha, sigma = self.path.alpha(t), self.path.sigma(t)
@@ -73,14 +78,19 @@ class reversal:
 
 @dataclass(frozen=True)
 class power_of_sigma:
-    """g = level σ^power. With power = 1 the rate ½ level² of the noise is constant; with ½ g² is SiT's w = σ."""
+    """g = level σ^power, power from 0 to 100.
+
+    With power = 1 the rate ½ level² of the noise is constant; with ½ g² is SiT's w = σ.
+    """
 
     path: GaussianPath
     level: float
     power: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_level(self.level)
+        _check_path(self.path)
+        check_fields(self, real, "level", **LEVELS)
+        check_fields(self, real, "power", low=0.0, high=100.0)
 
     def __call__(self, t: Real) -> Real:
         g: Real = self.level * self.path.sigma(t) ** self.power
@@ -94,24 +104,33 @@ class sine:
     level: float
 
     def __post_init__(self) -> None:
-        _check_level(self.level)
+        check_fields(self, real, "level", **LEVELS)
 
     def __call__(self, t: Real) -> Real:
         return self.level * sin(math.pi * t)
 
 
-def _check_level(level: float) -> None:
-    if not 0.0 <= level < math.inf:
-        raise ValueError(f"A noise level must be finite and not negative, but is {level}.")
+def _check_path(path: object) -> None:
+    check_instance("path", path, GaussianPath, "a path, such as CondOT()")
+
+
+def _level(g: NoiseLevel, t: float) -> float:
+    """g(t), nan where it cannot be computed. Raises TypeError if it is no number, ValueError if it has a gradient."""
+    try:
+        value = g(t)
+    except (ArithmeticError, ValueError):  # what Python's division and roots raise where a tensor is infinite or nan
+        return math.nan
+    check_no_gradient("g(t)", value)
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"g(t) is a {type(value).__name__} at t = {t:g}, but must be one real number.") from None
 
 
 def _rate(path: GaussianPath, g: NoiseLevel, t: float, spread: float) -> float:
     """ρ at t. Raises ValueError if g is negative or not finite there."""
-    try:
-        value = float(g(t))
-    except (ArithmeticError, ValueError):  # what Python's division and roots raise where a tensor is infinite or nan
-        value = math.nan
-    if not 0.0 <= value < math.inf:
+    value = _level(g, t)
+    if not 0.0 <= value <= LEVELS["high"]:
         raise ValueError(f"g must be finite and not negative, but is {value:g} at t = {t:g}; change it, or t0 and t1.")
     alpha, sigma = path.alpha(t), path.sigma(t)
     variance = (alpha * spread) ** 2 + sigma**2
@@ -147,22 +166,19 @@ def safe_interval(
         The two ends of the interval.
 
     Raises:
-        ValueError: the step is not positive, or no time is safe.
+        ValueError: the step is not positive, numbers are out of range, g has a gradient, or no time is safe.
 
     Example:
         >>> low, high = safe_interval(CondOT(), constant(1.0), step=0.02)
         >>> low, round(high, 3)
         (0.0, 0.944)
     """
-    if not 0.0 < step < math.inf:
-        raise ValueError(f"safe_interval needs a positive step, but got {step}.")
-    _check_interval(t0, t1)
+    _check_path(path)
+    t0, t1, spread = _checked(g, t0, t1, spread)
+    step = real("step", step, above=0.0)
 
     def safe(t: float) -> bool:
-        try:
-            return step * _rate(path, g, t, spread) <= STABLE
-        except ValueError:
-            return False
+        return 0.0 <= _level(g, t) <= LEVELS["high"] and step * _rate(path, g, t, spread) <= STABLE
 
     starts = _starts(t0, t1)
     runs: list[tuple[int, int]] = []
@@ -216,8 +232,8 @@ def diffusion_sde(
         An equation for `solve`, on states of shape (B, ...).
 
     Raises:
-        ValueError: g is negative or not finite in [t0, t1), no step can follow the drift, steps of that length are not
-            stable, or the network's prediction has no score at t0.
+        ValueError: g is negative or not finite in [t0, t1), or has a gradient; another number is out of range; no step
+            can follow the drift; steps of that length are not stable; or the network's prediction has no score at t0.
 
     Example:
         >>> denoiser = Denoiser(lambda x, time: torch.zeros_like(x), CondOT(), predicts="x0")
@@ -225,8 +241,10 @@ def diffusion_sde(
         >>> solve(equation, torch.ones(4, 2), grids.uniform(CondOT(), 50), EulerMaruyama(), WhiteNoise(0)).x.shape
         torch.Size([4, 2])
     """
+    check_denoiser(denoiser)
+    t0, t1, spread = _checked(g, t0, t1, spread)
+    step = None if step is None else real("step", step, above=0.0)
     path = denoiser.path
-    _check_interval(t0, t1)
     rates = {t: _rate(path, g, t, spread) for t in _starts(t0, t1)}
     near, nearer = ((t1 - t0) * 2.0**-k for k in (18, 28))
     towards = [distance * _rate(path, g, t1 - distance, spread) for distance in (near, nearer)]
@@ -254,9 +272,13 @@ def _stable_step(rates: dict[float, float], step: float, t1: float) -> float:
     return step
 
 
-def _check_interval(t0: float, t1: float) -> None:
+def _checked(g: NoiseLevel, t0: float, t1: float, spread: float) -> tuple[float, float, float]:
+    """t0, t1 and the spread."""
+    check_callable("g", g, "a function g(t), such as noise_level.sine(1.0)")
+    t0, t1, spread = real("t0", t0, grids.EARLIEST), real("t1", t1), real("spread", spread, 0.0, LEVELS["high"])
     if not t0 < t1 <= 1.0:
         raise ValueError(f"The equation runs from noise to data, t0 < t1 <= 1, but got t0 = {t0} and t1 = {t1}.")
+    return t0, t1, spread
 
 
 def _row(path: GaussianPath, g: NoiseLevel, t: Real) -> tuple[Real, Real]:

@@ -18,11 +18,15 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ...solvers import Semilinear, Time
-from ..denoiser import Denoiser, DenoiserField, coefficients, first_time
+from ...solvers.common import real
+from ..denoiser import Denoiser, DenoiserField, check_denoiser, coefficients, first_time
 from ..paths import Scalar, ratio
 from .holds import Hold, hold_of
 
-__all__ = ["Held", "Slope", "flow", "reverse_sde"]
+__all__ = ["LARGEST_ETA", "Held", "Slope", "flow", "reverse_sde"]
+
+LARGEST_ETA = 12.0
+"""The largest η. The scale σ e^{−η² λ} of the hold x0 is then a number of float64 at σ/α = 80, where samplers start."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,7 @@ def flow(denoiser: Denoiser, hold: str = "velocity", *, logarithmic: bool | None
         >>> solve(flow(denoiser), torch.ones(1, 2), [0.0, 0.25, 0.5], ExponentialAdams(1)).x  # x_t = σ_t x_0
         tensor([[0.5000, 0.5000]])
     """
+    check_denoiser(denoiser)
     return _semilinear(denoiser, hold_of(denoiser.path, hold, 0.0, logarithmic))
 
 
@@ -110,7 +115,7 @@ def reverse_sde(
 
     Args:
         denoiser: the network, with or without guidance.
-        eta: η ≥ 0; 1 reverses the noising process, 0 is the probability flow.
+        eta: η from 0 to 12; 1 reverses the noising process, 0 is the probability flow.
         hold: "x0" or "eps", the quantity that exponential solvers interpolate.
         logarithmic: interpolate in log r (True, the default of both) or in r (False).
 
@@ -118,10 +123,10 @@ def reverse_sde(
         An equation for `solve`, on states of shape (B, ...), from noise (t = 0) to data (t = 1).
 
     Raises:
-        ValueError: the hold is unknown or has no stochastic form, or eta is negative.
+        ValueError: the hold is unknown or has no stochastic form, or eta is out of range.
     """
-    if eta < 0.0:
-        raise ValueError(f"reverse_sde needs eta >= 0, but got {eta:g}; eta = 0 is the probability flow.")
+    check_denoiser(denoiser)
+    eta = real("eta", eta, 0.0, LARGEST_ETA)
     return _semilinear(denoiser, hold_of(denoiser.path, hold, eta**2, logarithmic))
 
 

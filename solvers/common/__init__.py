@@ -16,6 +16,7 @@ from .checks import (
     check_instance as check_instance,
     check_memory as check_memory,
     check_no_gradient as check_no_gradient,
+    check_samples as check_samples,
     choice as choice,
     flag as flag,
     real as real,

@@ -30,6 +30,7 @@ __all__ = [
     "check_instance",
     "check_memory",
     "check_no_gradient",
+    "check_samples",
     "choice",
     "flag",
     "real",
@@ -205,6 +206,23 @@ def check_finite(name: str, value: Tensor) -> None:
     if some:
         place = tuple(bad.nonzero()[0].tolist())
         raise ValueError(f"{name} is {value[place].item():g} at {list(place)}, but must be finite everywhere.")
+
+
+def check_samples(name: str, value: Any, axes: int = 1) -> None:
+    """Check that the value is a tensor of samples, (B, ...), with at least so many axes.
+
+    Values are looked at on the host alone: for those on a device one would have to wait.
+
+    Raises:
+        TypeError: it is no floating-point tensor.
+        ValueError: it has fewer axes, or a value that is not finite.
+    """
+    check_floating(name, value)
+    if value.ndim < axes:
+        needed = ", ".join(("B", *("n",) * (axes - 1), "..."))
+        raise ValueError(f"{name} has shape {tuple(value.shape)}, but must hold samples, ({needed}).")
+    if value.device.type == "cpu":
+        check_finite(name, value)
 
 
 def check_memory(name: str, value: int, numbers: int) -> None:

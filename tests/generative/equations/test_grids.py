@@ -74,7 +74,7 @@ def test_infinite_ends_are_reached_by_the_first_and_the_last_step() -> None:
 @each_grid
 def test_impossible_grids_are_refused(grid: Callable[..., Tensor]) -> None:
     for n in (0, -1, 2.5):
-        with pytest.raises(ValueError, match="n >= 1"):
+        with pytest.raises(ValueError, match=r"n is .*, but must be a whole number from 1"):
             grid(CondOT(), n)
     for ends in ({"t0": 0.5, "t1": 0.5}, {"t0": 0.9, "t1": 0.1}, {"t1": 1.5}):
         with pytest.raises(ValueError, match="t0 < t1 <= 1"):
@@ -84,5 +84,5 @@ def test_impossible_grids_are_refused(grid: Callable[..., Tensor]) -> None:
 
 
 def test_karras_needs_rho_of_at_least_one() -> None:
-    with pytest.raises(ValueError, match="rho >= 1"):
+    with pytest.raises(ValueError, match=r"rho is .* from 1 to"):
         grids.karras(CondOT(), 5, rho=0.5)

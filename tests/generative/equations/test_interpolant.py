@@ -127,7 +127,7 @@ def test_paths_that_do_not_join_the_samples_are_refused(path: GaussianPath) -> N
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    with pytest.raises(TypeError, match="needs a path, but got a str"):
+    with pytest.raises(TypeError, match="path is of type str"):
         Interpolant("line")  # type: ignore[arg-type]
     for call in (Interpolant(CondOT()).state, Interpolant(CondOT()).velocity):
         with pytest.raises(ValueError, match=r"shape \(3, 2\) and the data \(4, 2\)"):
