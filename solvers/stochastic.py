@@ -44,6 +44,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .common import pushforward
 from .equation import SDE, Calculus, Equation, NoiseType, Semilinear
 from .loop import Abilities, Step, Stepper, combined
 from .noise import Noise
@@ -127,8 +128,8 @@ class EulerMaruyama(Stepper[Equation]):
 class Milstein(Stepper[Equation]):
     """Milstein's method, for scalar noise and for diagonal noise whose g depends on its own component, in both calculi.
 
-    It is of strong order 1 and of weak order 1. `torch.func.jvp` gives ∂g · g, which is zero for additive noise: there
-    the method is that of Euler and Maruyama. A step takes one evaluation.
+    It is of strong order 1 and of weak order 1. Automatic differentiation gives ∂g · g, which is zero for additive
+    noise: there the method is that of Euler and Maruyama. A step takes one evaluation.
     """
 
     abilities = Abilities(
@@ -149,7 +150,7 @@ class Milstein(Stepper[Equation]):
             return torch.as_tensor(equation.diffusion(t0, y), dtype=x.dtype, device=x.device).expand_as(x)
 
         g = diffusion(x)
-        along_itself: Tensor = torch.func.jvp(diffusion, (x,), (g,))[1]
+        along_itself = pushforward(diffusion, x, g, equation.diffusion)
         increment = drive.increment(t0, t1, x, g)
         squared = increment.xi**2 - 1.0 if equation.calculus == "ito" else increment.xi**2
         return Step(x1 + increment.times(g) + (0.5 * h * squared) * along_itself)

@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from typing import Self
 
-import torch
 from torch import Tensor
 
+from ...solvers.common import gradient
 from ..paths import Scalar
 from .clocks import Clock, make_clock, network_times
 from .conditioning import Condition, Conditions, Label, checked_label
@@ -114,5 +114,4 @@ class ClassifierGuidance(Guided):
                 )
             return value.sum()
 
-        gradient: Tensor = torch.func.grad(total)(x)
-        return gradient
+        return gradient(total, x, self.log_prob)

@@ -20,9 +20,9 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ...solvers import PlainClock, Semilinear, Time
+from ...solvers.common import pullback
 from ..denoiser import Denoiser, DenoiserField, per_sample
 from ..paths import GaussianPath, Real, Scalar, log
 from .trace import Products, Trace
@@ -156,11 +156,5 @@ class ChangeOfVariables:
         def function(flat: Tensor) -> Tensor:
             return self.denoiser.combination(*row, t, flat.reshape(-1, *self.shape)).flatten(1)
 
-        with sdpa_kernel(SDPBackend.MATH):  # the fused kernels take one direction at a time
-            value, pull = torch.func.vjp(function, x)  # type: ignore[misc]  # without has_aux
-
-        def products(directions: Tensor) -> Tensor:
-            pulled: Tensor = torch.vmap(lambda v: pull(v)[0])(directions)
-            return pulled - unit * directions
-
-        return value, products
+        value, pulled = pullback(function, x, self.denoiser.net)
+        return value, lambda directions: pulled(directions) - unit * directions

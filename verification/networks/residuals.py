@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from ...generative.denoiser import Denoiser
+from ...solvers.common import pullback
 from .orthogonality import Reference, Share, removable, standard_error
 
 __all__ = ["IDENTITIES", "Level", "identities"]
@@ -76,14 +77,14 @@ def identities(denoiser: Denoiser, level: Level, reference: Reference, seed: int
     x = alpha * x0 + sigma * eps
     n, d = len(x), x[0].numel()
     probes = _probes(n, d, seed)
-    state = x.detach().requires_grad_()
-    mean = denoiser.predict("x0", t, state)
-    forward = [_product(mean, state, w.view_as(x)).flatten(1) for w in probes]
-    error, flat = (x0 - mean.detach()).flatten(1), x.flatten(1)
+    with torch.no_grad():
+        mean, products = pullback(lambda state: denoiser.predict("x0", t, state), x, denoiser.net)
+        forward = list(products(torch.stack(probes).view(-1, *x.shape)).flatten(2))
+    error, flat = (x0 - mean).flatten(1), x.flatten(1)
     along = reference.directions(DIRECTIONS)
     constants = along.T.expand(n, -1, -1)
     linear = constants * (flat @ along.T).unsqueeze(1)
-    every = reference.functions(flat / alpha, mean.detach().flatten(1), sigma / alpha)
+    every = reference.functions(flat / alpha, mean.flatten(1), sigma / alpha)
     squares = error.square().sum(1)
     traces = torch.stack([(w * product).sum(1) for w, product in zip(probes, forward, strict=True)])
     trace = traces.sum(0) if d <= EXACT else traces.mean(0)
@@ -106,11 +107,6 @@ def _probes(n: int, d: int, seed: int) -> list[Tensor]:
     return [2.0 * torch.randint(0, 2, (n, d), generator=generator).double() - 1.0 for _ in range(2)]
 
 
-def _product(value: Tensor, x: Tensor, w: Tensor, *, create: bool = False) -> Tensor:
-    """(∂value/∂x)ᵀ w."""
-    return torch.autograd.grad(value, x, w, create_graph=create, retain_graph=True)[0]
-
-
 def _ratio(above: Tensor, below: Tensor) -> Share:
     """E above / E below, for (N,) each, with the standard error by linearisation."""
     scale = float(below.mean())
@@ -130,19 +126,19 @@ def _curl(products: list[Tensor], probes: list[Tensor]) -> Share:
     return _ratio(above, below)
 
 
+@torch.no_grad()
 def _fokker_planck(denoiser: Denoiser, t: float, x: Tensor, probes: list[Tensor]) -> Share:
-    later, earlier = (denoiser.predict("score", t + e, x).detach() for e in (STEP, -STEP))
-    rate = (later - earlier) / (2.0 * STEP)
-    state = x.detach().requires_grad_()
-    velocity = denoiser.predict("velocity", t, state)
-    transport = (velocity * denoiser.predict("score", t, state)).flatten(1).sum(1)
-    parts = [
-        (_product(velocity, state, w.view_as(x), create=True).flatten(1) * w).sum(1) for w in probes
-    ]
+    later, earlier = (denoiser.predict("score", t + e, x) for e in (STEP, -STEP))
+    rate, directions = (later - earlier) / (2.0 * STEP), torch.stack(probes).view(-1, *x.shape)
     exact = x[0].numel() <= EXACT
-    divergences = [torch.stack(parts).sum(0)] * 2 if exact else parts
-    one, two = (
-        (rate + torch.autograd.grad((transport + part).sum(), state, retain_graph=True)[0]).detach().flatten(1)
-        for part in divergences
-    )
-    return _ratio((one * two).sum(1), rate.flatten(1).square().sum(1))
+
+    def potentials(state: Tensor) -> Tensor:
+        """The sum over samples of u·s + ∇·u, exact, or from each vector of signs."""
+        velocity, products = pullback(lambda at: denoiser.predict("velocity", t, at), state, denoiser.net)
+        transport = (velocity * denoiser.predict("score", t, state)).sum()
+        parts = (products(directions) * directions).flatten(1).sum(1)
+        return transport + (parts.sum(0, keepdim=True) if exact else parts)
+
+    total, products = pullback(potentials, x, denoiser.net)
+    slopes = (rate + products(torch.eye(len(total), dtype=x.dtype))).flatten(2)
+    return _ratio((slopes[0] * slopes[-1]).sum(1), rate.flatten(1).square().sum(1))
