@@ -22,7 +22,16 @@ import torch
 from torch import Tensor
 
 from ...solvers import Clock, Noise, Rates, Semilinear, Time
-from ...solvers.common import check_finite, check_floating, check_instance, check_memory, real, reals, whole
+from ...solvers.common import (
+    check_fields,
+    check_finite,
+    check_floating,
+    check_instance,
+    check_memory,
+    real,
+    reals,
+    whole,
+)
 from .gaussian import Gaussian
 
 __all__ = ["OrnsteinUhlenbeck"]
@@ -77,8 +86,7 @@ class OrnsteinUhlenbeck:
     sigma: float
 
     def __post_init__(self) -> None:
-        for name in ("theta", "sigma"):
-            object.__setattr__(self, name, real(name, getattr(self, name), above=0.0))
+        check_fields(self, real, "theta", "sigma", above=0.0)
         real("The stationary variance, sigma²/(2 theta),", self._stationary_variance, above=0.0)
 
     def transition(self, s: float, t: float) -> tuple[float, float]:

@@ -26,14 +26,14 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ...generative.denoiser import Denoiser, check_kind, coefficients, per_sample
 from ...generative.paths import GaussianPath
-from ...solvers.common import check_finite, check_instance, check_memory, real, whole
+from ...solvers.common import check_fields, check_finite, check_instance, check_memory, real, whole
 from ...solvers.noise import standard_normals
 from .base import ExactNetwork, Oracle
 
@@ -56,7 +56,8 @@ class _Sized(NetworkError):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _set(self, size=real("size", self.size, 0.0), seed=whole("seed", self.seed, -(2**63), 2**63 - 1))
+        check_fields(self, real, "size", low=0.0)
+        check_fields(self, whole, "seed", low=-(2**63), high=2**63 - 1)
 
     def output(self, exact: ExactNetwork, x: Tensor, time: Tensor) -> Tensor:
         scale = per_sample(self.size * _target_norm(exact, time), x)
@@ -118,7 +119,8 @@ class Smooth(_Sized):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _set(self, length=real("length", self.length, above=0.0), features=whole("features", self.features, 1))
+        check_fields(self, real, "length", above=0.0)
+        check_fields(self, whole, "features", low=1)
         check_memory("features", self.features, 4 * self.features**2)
 
     def field(self, exact: ExactNetwork, x: Tensor, time: Tensor) -> Tensor:
@@ -153,7 +155,7 @@ class Lag(NetworkError):
     delay: float
 
     def __post_init__(self) -> None:
-        _set(self, delay=real("delay", self.delay))
+        check_fields(self, real, "delay")
 
     def output(self, exact: ExactNetwork, x: Tensor, time: Tensor) -> Tensor:
         return exact(x, (time - self.delay).clamp(0.0, 1.0))
@@ -207,12 +209,6 @@ class _Imperfect:
 
     def __call__(self, x: Tensor, time: Tensor) -> Tensor:
         return self.error.output(self.exact, x, time)
-
-
-def _set(error: NetworkError, **values: Any) -> None:
-    """Give a frozen object the values that were checked."""
-    for name, value in values.items():
-        object.__setattr__(error, name, value)
 
 
 def _target_norm(exact: ExactNetwork, time: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from ...solvers.common import check_memory, real, whole
 from .marginals import Result, checked_samples
 
 __all__ = ["energy", "mmd", "sample_w2", "sliced_w2"]
@@ -38,6 +39,7 @@ def sample_w2(x: Tensor, y: Tensor) -> float:
     x, y = checked_samples(x, y)
     if len(x) != len(y):
         raise ValueError(f"The samples have {len(x)} and {len(y)} points; give as many of each.")
+    check_memory("The number of points", len(x), 3 * len(x) ** 2)
     rows, columns = linear_sum_assignment(torch.cdist(x, y).square().numpy())
     return math.sqrt(float((x[rows] - y[columns]).square().sum(1).mean()))
 
@@ -59,10 +61,12 @@ def sliced_w2(x: Tensor, y: Tensor, *, directions: int = 32, permutations: int =
         The statistic with its p-value.
 
     Raises:
-        ValueError: for shapes that do not fit each other, and for no permutation.
+        ValueError: for shapes that do not fit each other, for counts below one, and for those that memory does not
+            hold.
     """
     x, y = checked_samples(x, y)
-    generator = torch.Generator().manual_seed(seed)
+    directions, generator = whole("directions", directions, 1), _generator(seed)
+    check_memory("directions", directions, directions * (4 * (len(x) + len(y)) + x.shape[1]))
     theta = torch.randn(x.shape[1], directions, generator=generator, dtype=torch.float64)
     values, order = (torch.cat([x, y]) @ (theta / theta.norm(dim=0))).sort(dim=0)
     n, m = len(x), len(y)
@@ -100,11 +104,11 @@ def mmd(x: Tensor, y: Tensor, *, width: float | None = None, permutations: int =
         The statistic with its p-value.
 
     Raises:
-        ValueError: for shapes that do not fit each other, for a width that is not positive, and for no permutation.
+        ValueError: for shapes that do not fit each other, for a width that is not positive, for no permutation, and for
+            more points and permutations than memory holds.
     """
     x, y = checked_samples(x, y)
-    if width is not None and not width > 0.0:
-        raise ValueError(f"The width of the kernel must be positive, but is {width}.")
+    width = None if width is None else real("width", width, above=0.0)
     distances = _distances(x, y)
     h = float(distances[torch.triu(torch.ones_like(distances), 1) > 0.0].median()) if width is None else width
     if h == 0.0:
@@ -127,7 +131,8 @@ def energy(x: Tensor, y: Tensor, *, permutations: int = 199, seed: int = 0) -> R
         The statistic with its p-value.
 
     Raises:
-        ValueError: for shapes that do not fit each other, and for no permutation.
+        ValueError: for shapes that do not fit each other, for no permutation, and for more points and permutations than
+            memory holds.
     """
     x, y = checked_samples(x, y)
     return _kernel_test("energy", -_distances(x, y), len(x), permutations, seed)
@@ -135,6 +140,7 @@ def energy(x: Tensor, y: Tensor, *, permutations: int = 199, seed: int = 0) -> R
 
 def _distances(x: Tensor, y: Tensor) -> Tensor:
     both = torch.cat([x, y])
+    check_memory("The number of points", len(both), 3 * len(both) ** 2)
     return torch.cdist(both, both, compute_mode="donot_use_mm_for_euclid_dist")
 
 
@@ -142,7 +148,7 @@ def _kernel_test(test: str, kernel: Tensor, n: int, permutations: int, seed: int
     """Σ_{i≠j} k/(n(n−1)) of the first n, the same of the others, less 2/(n m) Σ k between them."""
     m = len(kernel) - n
     kernel = kernel - torch.diag(kernel.diagonal())
-    first = _labels(n, m, permutations, torch.Generator().manual_seed(seed)).double()
+    first = _labels(n, m, permutations, _generator(seed)).double()
     sums = first @ kernel
     inside = (sums * first).sum(1)
     between = sums.sum(1) - inside
@@ -153,10 +159,14 @@ def _kernel_test(test: str, kernel: Tensor, n: int, permutations: int, seed: int
 
 def _labels(n: int, m: int, permutations: int, generator: torch.Generator) -> Tensor:
     """Masks of the first sample, (1 + permutations, n + m): the one at hand, then the permuted."""
-    if permutations < 1:
-        raise ValueError(f"A p-value needs at least one permutation, but permutations = {permutations}.")
+    permutations = whole("permutations", permutations, 1)
+    check_memory("permutations", permutations, 4 * permutations * (n + m))
     ranks = torch.rand(permutations, n + m, generator=generator, dtype=torch.float64).argsort(1)
     return torch.cat([torch.arange(n + m)[None] < n, ranks < n])
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(whole("seed", seed, -(2**63), 2**63 - 1))
 
 
 def _p_value(statistics: Tensor) -> float:

@@ -24,7 +24,8 @@ import torch
 from torch import Tensor
 
 from ...generative.paths import GaussianPath
-from ..oracles import Gaussian, LogCDF, Oracle, monotone_map
+from ...solvers.common import check_callable, check_finite, check_floating, check_instance
+from ..oracles import Gaussian, Oracle, monotone_map
 
 __all__ = ["entropy", "expectation", "gaussian_kl", "gaussian_w2", "kl", "w2"]
 
@@ -51,7 +52,10 @@ def gaussian_w2(mean: Tensor, cov: Tensor, other_mean: Tensor, other_cov: Tensor
     root, other = _root(cov), _root(other_cov)
     left, _, right = torch.linalg.svd(other @ root)
     apart = mean.double() - other_mean.double()
-    return math.hypot(float(apart.norm()), float((root - other @ (left @ right)).norm()))
+    found = math.hypot(float(apart.norm()), float((root - other @ (left @ right)).norm()))
+    if not math.isfinite(found):
+        raise ValueError("The moments are too large for float64; divide them.")
+    return found
 
 
 def gaussian_kl(mean: Tensor, cov: Tensor, other_mean: Tensor, other_cov: Tensor) -> float:
@@ -64,9 +68,11 @@ def gaussian_kl(mean: Tensor, cov: Tensor, other_mean: Tensor, other_cov: Tensor
         other_cov: its covariance, (d, d).
 
     Raises:
-        ValueError: for moments that do not fit each other, and for a singular `other_cov`.
+        ValueError: for moments that do not fit each other, for a covariance with a negative eigenvalue, and for a
+            singular `other_cov`.
     """
     _check_moments(mean, cov, other_mean, other_cov)
+    _check_eigenvalues(torch.linalg.eigvalsh(cov.double()))
     factor, failed = torch.linalg.cholesky_ex(other_cov.double())
     if int(failed):
         raise ValueError("The second covariance is singular, so that no density is relative to it; add some noise.")
@@ -88,13 +94,27 @@ def expectation(
         path: the path of x_t; without one the expectation is of f(x₀), and t is 1.
 
     Raises:
-        ValueError: in more than one dimension.
+        TypeError: arguments of another kind.
+        ValueError: in more than one dimension, and for a function that returns another shape or nan.
     """
+    check_callable("function", function, "a function of states (B, 1) to values (B,)")
+    return _expectation(law, function, t, path)
+
+
+def _expectation(
+    law: Oracle, function: Callable[[Tensor], Tensor], t: float, path: GaussianPath | None, rounding: float = 0.0
+) -> float:
+    """`expectation` of a function that is known up to this absolute error."""
+    _check_law("law", law)
+    tails = law.tails(t, path)
 
     def integrand(score: Tensor) -> Tensor:
-        x = monotone_map(_normal, _tails(law, t, path), score.flatten())[:, None].to(law.moments()[0])
+        x = monotone_map(_normal, tails, score.flatten())[:, None].to(law.moments()[0])
         density = torch.exp(-0.5 * score**2) / math.sqrt(2.0 * math.pi)
-        return density * function(x).double().reshape(score.shape)
+        values = function(x)
+        if not isinstance(values, Tensor) or values.shape != x.shape[:1] or bool(values.isnan().any()):
+            raise ValueError(f"The function must return numbers of shape ({len(x)},) for {len(x)} states (B, 1).")
+        return density * values.double().reshape(score.shape)
 
     def integral(low: Tensor, high: Tensor) -> Tensor:
         centre, half = 0.5 * (high + low), 0.5 * (high - low)
@@ -103,7 +123,7 @@ def expectation(
     edges = torch.linspace(-16.0, 16.0, 33, dtype=torch.float64)
     low, high = edges[:-1], edges[1:]
     whole = integral(low, high)
-    enough, total = _TOLERANCE * float(whole.abs().sum()), 0.0
+    enough, total = max(_TOLERANCE * float(whole.abs().sum()), rounding), 0.0
     while 0 < len(low) <= _PANELS:
         middle = 0.5 * (low + high)
         left, right = integral(low, middle), integral(middle, high)
@@ -125,6 +145,7 @@ def entropy(law: Oracle, t: float = 1.0, path: GaussianPath | None = None) -> fl
     Raises:
         ValueError: for a law that is neither Gaussian nor on the line.
     """
+    _check_law("law", law)
     if isinstance(law, Gaussian):
         return law.entropy(t, path)
     return -expectation(law, lambda x: law.log_prob(x, t, path), t, path)
@@ -144,7 +165,9 @@ def kl(law: Oracle, other: Oracle, t: float = 1.0, path: GaussianPath | None = N
     """
     if isinstance(law, Gaussian) and isinstance(other, Gaussian):
         return gaussian_kl(*law.moments(t, path), *other.moments(t, path))
-    return expectation(law, lambda x: law.log_prob(x, t, path) - other.log_prob(x, t, path), t, path)
+    _check_law("law", law)
+    _check_law("other", other)
+    return _expectation(law, lambda x: law.log_prob(x, t, path) - other.log_prob(x, t, path), t, path, 1e-14)
 
 
 def w2(law: Oracle, other: Oracle, t: float = 1.0, path: GaussianPath | None = None) -> float:
@@ -161,11 +184,15 @@ def w2(law: Oracle, other: Oracle, t: float = 1.0, path: GaussianPath | None = N
     """
     if isinstance(law, Gaussian) and isinstance(other, Gaussian):
         return gaussian_w2(*law.moments(t, path), *other.moments(t, path))
+    _check_law("law", law)
+    _check_law("other", other)
+    tails, others = law.tails(t, path), other.tails(t, path)
 
     def cost(x: Tensor) -> Tensor:
-        return (x[:, 0] - monotone_map(_tails(law, t, path), _tails(other, t, path), x[:, 0])) ** 2
+        return (x[:, 0] - monotone_map(tails, others, x[:, 0])) ** 2
 
-    return math.sqrt(expectation(law, cost, t, path))
+    size = float(law.moments(t, path)[1])
+    return math.sqrt(_expectation(law, cost, t, path, 1e-24 * size if math.isfinite(size) else 0.0))
 
 
 def _normal(x: Tensor, upper: Tensor) -> Tensor:
@@ -173,21 +200,35 @@ def _normal(x: Tensor, upper: Tensor) -> Tensor:
     return values
 
 
-def _tails(law: Oracle, t: float, path: GaussianPath | None) -> LogCDF:
-    return lambda y, upper: law.log_cdf(y[:, None], t, path, upper=upper)
+def _check_law(name: str, law: Oracle) -> None:
+    check_instance(name, law, Oracle, "an oracle, such as Gaussian(mean, cov)")
 
 
 def _root(cov: Tensor) -> Tensor:
     """The symmetric square root, in float64."""
     values, vectors = torch.linalg.eigh(cov.double())
-    if bool((values < -1e-6 * values.abs().amax()).any()):
-        raise ValueError(f"A covariance has the eigenvalue {values.min().item():.3g}; none may be negative.")
+    _check_eigenvalues(values)
     root: Tensor = (vectors * values.clamp(min=0.0).sqrt()) @ vectors.mT
     return root
 
 
+def _check_eigenvalues(values: Tensor) -> None:
+    if bool((values < -1e-6 * values.abs().amax()).any()):
+        raise ValueError(f"A covariance has the eigenvalue {values.min().item():.3g}; none may be negative.")
+
+
 def _check_moments(mean: Tensor, cov: Tensor, other_mean: Tensor, other_cov: Tensor) -> None:
-    d = len(mean)
-    shapes = [tuple(moment.shape) for moment in (mean, cov, other_mean, other_cov)]
+    moments = {"mean": mean, "cov": cov, "other_mean": other_mean, "other_cov": other_cov}
+    for name, moment in moments.items():
+        check_floating(name, moment)
+    d = mean.numel()
+    shapes = [tuple(moment.shape) for moment in moments.values()]
     if shapes != [(d,), (d, d), (d,), (d, d)]:
         raise ValueError(f"The moments have the shapes {shapes}; give (d,), (d, d), (d,), (d, d).")
+    for name in ("mean", "other_mean"):
+        check_finite(f"The square of {name}", moments[name].double().square())
+    for name in ("cov", "other_cov"):
+        check_finite(name, moments[name])
+    for name, moment in (("cov", cov), ("other_cov", other_cov)):
+        if not bool(((moment - moment.mT).abs() <= 1e-6 * moment.abs().amax()).all()):
+            raise ValueError(f"{name} is not symmetric; give ({name} + {name}.mT) / 2.")

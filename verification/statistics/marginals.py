@@ -21,11 +21,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from scipy import stats
 from torch import Tensor
+
+from ...solvers.common import check_callable, real, reals
 
 __all__ = ["Coupling", "Result", "coupled_w2", "holm", "hotelling", "ks", "moments", "paired"]
 
@@ -83,7 +86,8 @@ def ks(x: Tensor, y: Tensor | Callable[[Tensor], Tensor]) -> Result:
 
     x: (n, ...), flattened to d coordinates. y: an independent sample (m, ...), or the distribution function itself, of
     values (n,) to (n,), the same for every coordinate. The p-value is the least of the coordinates', Holm-adjusted, so
-    that it holds for any dependence between them. Raises ValueError for shapes that do not fit each other.
+    that it holds for any dependence between them. Raises ValueError for shapes that do not fit each other, and for a
+    function whose values are no probabilities.
     """
     if isinstance(y, Tensor):
         x, y = checked_samples(x, y)
@@ -91,8 +95,9 @@ def ks(x: Tensor, y: Tensor | Callable[[Tensor], Tensor]) -> Result:
         results = [stats.ks_2samp(a, b) for a, b in zip(x.numpy().T, other.T, strict=True)]
         count = len(other)
     else:
+        check_callable("y", y, "a sample, or a distribution function such as torch.special.ndtr")
         x, cdf, count = checked_samples(x, x)[0], y, 0
-        results = [stats.kstest(a, lambda values: cdf(torch.from_numpy(values)).numpy()) for a in x.numpy().T]
+        results = [stats.kstest(a, lambda values: _probabilities(cdf, values)) for a in x.numpy().T]
     p_value = holm([float(result.pvalue) for result in results]).min()
     return Result("ks", max(float(result.statistic) for result in results), float(p_value), (len(x), count))
 
@@ -133,8 +138,7 @@ def coupled_w2(x: Tensor, y: Tensor, *, confidence: float = 0.95) -> Coupling:
         ValueError: for shapes that do not fit each other, for fewer than two pairs, and for a confidence outside
             (0, 1).
     """
-    if not 0.0 < confidence < 1.0:
-        raise ValueError(f"The confidence must lie in (0, 1), but is {confidence}.")
+    confidence = real("confidence", confidence, above=0.0, below=1.0)
     squares = _differences(*checked_samples(x, y)).square().sum(1)
     n, mean = len(squares), float(squares.mean())
     margin = float(stats.t.ppf(0.5 + 0.5 * confidence, n - 1)) * float(squares.std()) / math.sqrt(n)
@@ -143,8 +147,11 @@ def coupled_w2(x: Tensor, y: Tensor, *, confidence: float = 0.95) -> Coupling:
 
 def holm(p_values: Sequence[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """p-values adjusted for their number, in the order given: to reject where they are <= α is wrong anywhere with
-    probability <= α, whatever the dependence. p'_(i) = max_{j <= i} min(1, (n − j) p_(j)), counted from 0."""
-    values = np.asarray(p_values, dtype=np.float64)
+    probability <= α, whatever the dependence. p'_(i) = max_{j <= i} min(1, (n − j) p_(j)), counted from 0.
+
+    Raises ValueError for a value outside [0, 1].
+    """
+    values = np.array([real(f"p_values[{i}]", value, 0.0, 1.0) for i, value in enumerate(reals("p_values", p_values))])
     order = np.argsort(values)
     adjusted = np.maximum.accumulate(np.minimum(1.0, (len(values) - np.arange(len(values))) * values[order]))
     result = np.empty_like(adjusted)
@@ -169,6 +176,14 @@ def _hotelling(test: str, x: Tensor, y: Tensor) -> Result:
     return Result(test, t2, float(stats.f.sf(t2 * rest / (d * freedom), d, rest)), (n, m))
 
 
+def _probabilities(cdf: Callable[[Tensor], Tensor], values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The values of a distribution function, (n,)."""
+    found = cdf(torch.from_numpy(values))
+    if not isinstance(found, Tensor) or found.shape != values.shape or not bool(((found >= 0) & (found <= 1)).all()):
+        raise ValueError(f"The distribution function must return probabilities, of shape {values.shape}.")
+    return found.detach().numpy()
+
+
 def _differences(x: Tensor, y: Tensor) -> Tensor:
     if len(x) != len(y):
         raise ValueError(f"{len(x)} and {len(y)} samples are not pairs; give as many of each.")
@@ -176,8 +191,16 @@ def _differences(x: Tensor, y: Tensor) -> Tensor:
 
 
 def checked_samples(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Both samples (n, d) in float64 on the host. Raises ValueError unless they fit each other and are finite."""
-    if x.ndim < 2 or x.shape[1:] != y.shape[1:] or min(len(x), len(y)) < 2:
+    """Both samples (n, d) in float64 on the host.
+
+    Raises TypeError for what is no tensor of real numbers, and ValueError unless they fit each other and are finite.
+    """
+    for which, each in (("first", x), ("second", y)):
+        if not isinstance(each, Tensor) or each.dtype == torch.bool:
+            raise TypeError(f"The {which} sample is no tensor of numbers, but a {type(each).__name__}; give (n, d).")
+        if each.is_complex() or each.layout != torch.strided:
+            raise TypeError(f"The {which} sample is {each.dtype}, {each.layout}; give real numbers in a dense tensor.")
+    if x.ndim < 2 or x.shape[1:] != y.shape[1:] or min(len(x), len(y)) < 2 or not x[0].numel():
         raise ValueError(
             f"The samples have the shapes {tuple(x.shape)} and {tuple(y.shape)}; give (n, d) and (m, d), n and m >= 2."
         )
@@ -186,4 +209,6 @@ def checked_samples(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         broken = int((~each.isfinite()).any(1).sum())
         if broken:
             raise ValueError(f"{broken} of the {len(each)} {which} samples are not finite; no test can judge them.")
+        if not bool((each.square().sum() * len(each)).isfinite()):
+            raise ValueError(f"The squares of the {which} samples are too large for float64; divide the samples.")
     return x, y

@@ -26,9 +26,13 @@ from typing import NamedTuple
 from scipy import optimize, stats
 from torch import Tensor
 
+from ...solvers.common import MANY, check_callable, check_instance, choice, real, whole
 from .marginals import Result
 
 __all__ = ["Power", "power", "smallest_shift"]
+
+_MOST = 10**9
+"""The largest number of samples or dimensions for which SciPy's laws are computed."""
 
 
 class Power(NamedTuple):
@@ -58,7 +62,10 @@ def smallest_shift(
     Raises:
         ValueError: for an unknown test, for probabilities outside (0, 1), for found <= alpha, and for too few samples.
     """
-    m = n if m is None else m
+    choice("test", test, ("hotelling", "moments", "paired", "ks"))
+    n = whole("n", n, 2, _MOST)
+    m = n if m is None else whole("m", m, 2, _MOST)
+    d, alpha, found = whole("d", d, 1, _MOST), real("alpha", alpha), real("found", found)
     if not 0.0 < alpha < found < 1.0:
         raise ValueError(f"Needed is 0 < alpha < found < 1, but they are {alpha} and {found}.")
     effective = n * m / (n + m)
@@ -70,10 +77,8 @@ def smallest_shift(
             return math.sqrt(_noncentrality(count, n + m - count - 1, alpha, found) / effective)
         case "paired":
             return math.sqrt(_noncentrality(d, n - d, alpha, found) / n)
-        case "ks":
-            threshold = float(stats.kstwobign.isf(alpha / d)) / math.sqrt(effective)
-            return _ks(threshold, effective, float(stats.norm.ppf(found)))
-    raise ValueError(f"No closed form for the power of {test!r}; take hotelling, moments, paired or ks, or simulate.")
+    threshold = float(stats.kstwobign.isf(alpha / d)) / math.sqrt(effective)
+    return _ks(threshold, effective, float(stats.norm.ppf(found)))
 
 
 def power(
@@ -96,13 +101,26 @@ def power(
         confidence: of the interval.
 
     Raises:
-        ValueError: for runs < 1.
+        TypeError: for a test that returns no `Result`, and arguments of another kind.
+        ValueError: for numbers out of range.
     """
-    if runs < 1:
-        raise ValueError(f"A share needs at least one run, but runs = {runs}.")
-    hits = sum(test(*draw(run)).p_value <= alpha for run in range(runs))
+    check_callable("test", test, "a function of two samples, such as marginals.hotelling")
+    check_callable("draw", draw, "a function of the number of the run that returns two samples")
+    alpha, confidence = (real(name, value, above=0.0, below=1.0) for name, value in
+                         (("alpha", alpha), ("confidence", confidence)))
+    runs = whole("runs", runs, 1, MANY)
+    hits = sum(_result(test, draw(run)).p_value <= alpha for run in range(runs))
     interval = stats.binomtest(hits, runs).proportion_ci(confidence)
     return Power(hits / runs, float(interval.low), float(interval.high))
+
+
+def _result(test: Callable[[Tensor, Tensor], Result], samples: tuple[Tensor, Tensor]) -> Result:
+    """The result of the test on two samples, which `draw` returned."""
+    if not isinstance(samples, tuple | list) or len(samples) != 2:
+        raise TypeError(f"draw returned a {type(samples).__name__}; it must return two samples.")
+    result = test(*samples)
+    check_instance("What the test returned", result, Result, "a Result")
+    return result
 
 
 def _noncentrality(d: int, freedom: int, alpha: float, found: float) -> float:

@@ -44,7 +44,7 @@ GRAD = torch.tensor(0.5, requires_grad=True)
     [
         # laws
         (lambda: Gaussian(MEAN * NAN, COV), "square of means is nan at"),
-        (lambda: Gaussian(MEAN.tolist(), COV), "mean is .*, but must be a tensor"),  # type: ignore[arg-type]
+        (lambda: Gaussian(MEAN.tolist(), COV), "mean is .*, but must be a tensor"),
         (lambda: Gaussian(MEAN, COV[:1]), r"give \(d,\) and \(d, d\)"),
         (lambda: Gaussian(MEAN, COV * math.inf), "covs is inf at"),
         (lambda: Gaussian(MEAN, COV.to_sparse()), "sparse"),
@@ -52,38 +52,38 @@ GRAD = torch.tensor(0.5, requires_grad=True)
         (lambda: GaussianMixture(MIXTURE.weights, 1e200 * MIXTURE.means, MIXTURE.covs), "square of means is inf"),
         (lambda: Empirical(DATA.long()), "data is torch.int64"),
         (lambda: Empirical(DATA / 0.0), "square of data is nan at"),
-        (lambda: Empirical(DATA, chunk=2.5), "chunk is 2.5"),  # type: ignore[arg-type]
+        (lambda: Empirical(DATA, chunk=2.5), "chunk is 2.5"),
         (lambda: Empirical(DATA, torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)), "the least is 0"),
         (lambda: PointMass(MEAN * NAN), "square of data is nan"),
         (lambda: Student(NAN, MEAN, COV), "freedom is nan"),
         (lambda: Student(3.0, MEAN, -COV), "all must be positive"),
         (lambda: Uniform(0.0, math.inf), "high is inf"),
         (lambda: Uniform(0.0, 1e-200), "high - low is 1e-200"),
-        (lambda: Uniform(0.0, 1.0, dtype=float), "dtype is the class float"),  # type: ignore[arg-type]
+        (lambda: Uniform(0.0, 1.0, dtype=float), "dtype is the class float"),
         (lambda: Laplace(0.0, 0.0), "scale is 0"),
-        (lambda: Laplace(GRAD), "centre requires a gradient"),  # type: ignore[arg-type]
+        (lambda: Laplace(GRAD), "centre requires a gradient"),
         # their fields
         (lambda: MIXTURE.score(X * NAN, 0.5, PATH), "square of x is nan at"),
         (lambda: MIXTURE.score(X, NAN, PATH), "t is nan"),
         (lambda: MIXTURE.v(X, 1.5, PATH), "from 0 to 1"),
         (lambda: MIXTURE.x0(X, 3.0 * TIMES, PATH), "t goes from 1.5 to 1.5"),
         (lambda: MIXTURE.eps(X, NAN * TIMES, PATH), "t is nan"),
-        (lambda: MIXTURE.velocity(X.tolist(), 0.5, PATH), "x is .*, but must be a tensor"),  # type: ignore[arg-type]
-        (lambda: MIXTURE.divergence(X, 0.5, "CondOT"), "path is of type str"),  # type: ignore[arg-type]
+        (lambda: MIXTURE.velocity(X.tolist(), 0.5, PATH), "x is .*, but must be a tensor"),
+        (lambda: MIXTURE.divergence(X, 0.5, "CondOT"), "path is of type str"),
         (lambda: MIXTURE.log_prob(X.to("meta"), 0.5, PATH), "on meta, but this oracle on cpu"),
         (lambda: MIXTURE.denoiser(PATH).output(0.5, X.to("meta")), "on meta, but this oracle on cpu"),
         (lambda: MIXTURE.sample(10**12, 0), "n is 1000000000000, which takes"),
-        (lambda: MIXTURE.sample(2.5, 0), "n is 2.5"),  # type: ignore[arg-type]
-        (lambda: MIXTURE.sample(2, "1"), "seed is '1'"),  # type: ignore[arg-type]
-        (lambda: MIXTURE.moments(GRAD, PATH), "t requires a gradient"),  # type: ignore[arg-type]
-        (lambda: GAUSSIAN.entropy(TIMES, PATH), "t has 4 entries"),  # type: ignore[arg-type]
+        (lambda: MIXTURE.sample(2.5, 0), "n is 2.5"),
+        (lambda: MIXTURE.sample(2, "1"), "seed is '1'"),
+        (lambda: MIXTURE.moments(GRAD, PATH), "t requires a gradient"),
+        (lambda: GAUSSIAN.entropy(TIMES, PATH), "t has 4 entries"),
         (lambda: MIXTURE.characteristic(X[0]), r"of shape \(n, 2\)"),
-        (lambda: LINE.log_cdf(X[:, :1], 0.5, PATH, upper=0.5), "upper must be True, False"),  # type: ignore[arg-type]
+        (lambda: LINE.log_cdf(X[:, :1], 0.5, PATH, upper=0.5), "upper must be True, False"),
         (lambda: LINE.flow_map(X[:, :1], 0.5, 2.0, PATH), "t is 2"),
         (lambda: MIXTURE.denoiser(PATH, "score_"), "Unknown kind"),
         # classes and guidance
         (lambda: GaussianClasses([GAUSSIAN, LINE]), r"classes\[1\] has 1 dimensions"),
-        (lambda: GaussianClasses([GAUSSIAN], population=DATA), "population is of type Tensor"),  # type: ignore[arg-type]
+        (lambda: GaussianClasses([GAUSSIAN], population=DATA), "population is of type Tensor"),
         (lambda: GaussianClasses([GAUSSIAN, MIXTURE], 2.0 * MIXTURE.weights, MIXTURE), "priors have sum 2"),
         (lambda: CLASSES.given(3), "label is 3, but must be a whole number from 0 to 2"),
         (lambda: CLASSES.given(torch.tensor([0, 3])), "label goes from 0 to 3"),
@@ -97,8 +97,8 @@ GRAD = torch.tensor(0.5, requires_grad=True)
         (lambda: OU.mean(X * NAN, 0.5), "x is nan"),
         (lambda: OU.stationary(10**9), "dim is 1000000000, which takes"),
         (lambda: OU.path(X, [0.0, 1.0, 1.0], WhiteNoise()), "but must rise"),
-        (lambda: OU.path(X, [0.0, 1.0], 3), "noise is of type int"),  # type: ignore[arg-type]
-        (lambda: law_of(DATA), "law is of type Tensor"),  # type: ignore[arg-type]
+        (lambda: OU.path(X, [0.0, 1.0], 3), "noise is of type int"),
+        (lambda: law_of(DATA), "law is of type Tensor"),
         (lambda: law_of(Law(COV, MEAN)), r"give \(d,\) and \(d, d\)"),
         (lambda: law_of(Law(MEAN, COV * NAN)), "cov is nan"),
         (lambda: marginal(GAUSSIAN, PATH, NAN), "t is nan"),
@@ -108,8 +108,8 @@ GRAD = torch.tensor(0.5, requires_grad=True)
         (lambda: White(0.1, 2**64), "seed is 18446744073709551616"),
         (lambda: Smooth(0.1, features=0), "features is 0"),
         (lambda: Smooth(0.1, features=10**9), "features is 1000000000, which takes"),
-        (lambda: Rounding(float), "dtype is the class float"),  # type: ignore[arg-type]
-        (lambda: perturbed(GAUSSIAN, 0.1, PATH), "error is of type float"),  # type: ignore[arg-type]
+        (lambda: Rounding(float), "dtype is the class float"),
+        (lambda: perturbed(GAUSSIAN, 0.1, PATH), "error is of type float"),
         (lambda: relative_error(GAUSSIAN.denoiser(PATH), LINE, 0.5), r"needs torch.float64 of shape \(B, 2\)"),
         (lambda: relative_error(GAUSSIAN.denoiser(PATH), GAUSSIAN, 0.5, n=1), "n is 1"),
         (lambda: relative_error(Denoiser(lambda x, t: x * NAN, PATH, predicts="v"), GAUSSIAN, 0.5), "output is nan"),

@@ -16,10 +16,11 @@ from scipy import stats
 from torch import Tensor
 
 from fokker.verification import Gaussian
-from fokker.verification.statistics import holm
+from fokker.verification.statistics import holm, local_slopes, rms
 from fokker.verification.statistics.discrepancies import energy, mmd, sample_w2, sliced_w2
 from fokker.verification.statistics.marginals import Result, coupled_w2, hotelling, ks, moments, paired
 from fokker.verification.statistics.power import power, smallest_shift
+from fokker.verification.statistics.slopes import slope
 
 FLOAT = torch.float64
 
@@ -199,19 +200,37 @@ def test_a_coupled_distance_has_its_interval() -> None:
         (lambda: ks(normals(4, 3, 0), normals(4, 2, 0)), r"give \(n, d\) and \(m, d\)"),
         (lambda: paired(normals(4, 1, 0), normals(5, 1, 0)), "not pairs"),
         (lambda: paired(normals(3, 4, 0), normals(3, 4, 1)), "3 pairs are too few"),
-        (lambda: coupled_w2(normals(4, 1, 0), normals(4, 1, 0), confidence=1.0), r"must lie in \(0, 1\)"),
+        (lambda: coupled_w2(normals(4, 1, 0), normals(4, 1, 0), confidence=1.0), "confidence is 1"),
         (lambda: sample_w2(normals(4, 1, 0), normals(5, 1, 0)), "give as many of each"),
-        (lambda: mmd(normals(4, 1, 0), normals(5, 1, 0), width=0.0), "width of the kernel must be positive"),
+        (lambda: mmd(normals(4, 1, 0), normals(5, 1, 0), width=0.0), "width is 0"),
         (lambda: mmd(torch.ones(4, 1), torch.ones(5, 1)), "Most of the points are the same"),
-        (lambda: energy(normals(4, 1, 0), normals(5, 1, 0), permutations=0), "at least one permutation"),
-        (lambda: smallest_shift("mmd", 100), "No closed form for the power"),
+        (lambda: energy(normals(4, 1, 0), normals(5, 1, 0), permutations=0), "permutations is 0"),
+        (lambda: smallest_shift("mmd", 100), "Unknown test 'mmd'; choose one of hotelling"),
         (lambda: smallest_shift("ks", 10, alpha=0.9, found=0.5), "0 < alpha < found < 1"),
         (lambda: smallest_shift("hotelling", 2, d=4), "too few samples"),
-        (lambda: power(ks, same(4, 1), runs=0), "at least one run"),
+        (lambda: power(ks, same(4, 1), runs=0), "runs is 0"),
+        (lambda: power(lambda x, y: 1.0, same(4, 1)), "What the test returned is of type float"),
+        (lambda: power(ks, lambda run: normals(4, 1, run)), "must return two samples"),
+        (lambda: hotelling(normals(9, 2, 0).tolist(), normals(9, 2, 0)), "first sample is no tensor"),
+        (lambda: ks(normals(9, 2, 0), normals(9, 2, 0) * 1j), "second sample is torch.complex128"),
+        (lambda: moments(normals(9, 2, 0), 1e200 * normals(9, 2, 0)), "squares of the second samples are too large"),
+        (lambda: ks(normals(9, 2, 0), "normal"), "y is of type str"),
+        (lambda: ks(normals(9, 2, 0), lambda value: value), "must return probabilities"),
+        (lambda: sliced_w2(normals(9, 2, 0), normals(9, 2, 0), directions=10**12), "directions is .*, which takes"),
+        (lambda: energy(normals(9, 2, 0), normals(9, 2, 0), permutations=10**12), "permutations is .*, which takes"),
+        (lambda: mmd(normals(9, 2, 0), normals(9, 2, 0), seed=0.5), "seed is 0.5"),
+        (lambda: holm([0.1, 1.5]), r"p_values\[1\] is 1.5"),
+        (lambda: holm("ab"), "p_values is 'ab'"),
+        (lambda: smallest_shift("paired", 2.5), "n is 2.5"),
+        (lambda: rms([1.0]), "must be a tensor"),
+        (lambda: local_slopes([1, 2], [1.0]), "2 steps and 1 errors"),
+        (lambda: local_slopes([0, 2], [1.0, 1.0]), "must rise from above 0"),
+        (lambda: local_slopes([1, 2], [1.0, -1.0]), "none may be negative"),
+        (lambda: slope([1, 2], [1.0, 0.0]), "leave out those that are 0"),
     ],
-)
+)  # fmt: skip
 def test_bad_input_is_refused_in_one_sentence(call: Callable[[], object], message: str) -> None:
-    with pytest.raises(ValueError, match=message) as failure:
+    with pytest.raises((TypeError, ValueError), match=message) as failure:
         call()
     assert "\n" not in str(failure.value)
 
