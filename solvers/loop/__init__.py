@@ -14,7 +14,13 @@ from .base import (
     Stepper as Stepper,
     Task as Task,
 )
-from .diagnosis import first_nonfinite as first_nonfinite, nonfinite as nonfinite, place as place, spent as spent
+from .diagnosis import (
+    FiniteWatch as FiniteWatch,
+    first_nonfinite as first_nonfinite,
+    nonfinite as nonfinite,
+    place as place,
+    spent as spent,
+)
 from .per_sample import integrate_per_sample as integrate_per_sample
 from .record import Record as Record, Save as Save
 from .step import Step as Step, combined as combined

@@ -6,6 +6,7 @@ The file format of `Scheme` is part of the interface. The symbolic arithmetic be
 from __future__ import annotations
 
 from .linear_form import Form as Form, Symbol as Symbol
+from .program import ProgramStep as ProgramStep, normals as normals
 from .same import Comparison as Comparison, same as same
-from .scheme import ProgramStep as ProgramStep, Scheme as Scheme, normals as normals
+from .scheme import Scheme as Scheme
 from .unroll import unroll as unroll

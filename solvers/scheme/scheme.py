@@ -13,67 +13,30 @@ the solvers, and compared with another (`same`).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..common import write_whole
+from ..common import UNSEALED, check_floating, check_instance, check_seal, reals, sealed, warn_unsealed, write_whole
 from ..equation import ODE, Equation, Semilinear
 from ..field import Function
-from ..loop import combined
+from ..loop import FiniteWatch, Grid, Record, first_nonfinite
 from ..noise import Noise
-from ..solution import Ledger, Solution
+from ..solution import Ledger, Solution, SolveError
 from .linear_form import Form, Symbol
+from .program import ProgramStep, normals, program
+from .table import Draw, Evaluation, check_table, evaluation_of, form_of, terms_of
 
-__all__ = ["Draw", "Evaluation", "Expanded", "ProgramStep", "Scheme", "normals"]
+__all__ = ["Expanded", "Scheme"]
 
-FORMAT = "fokker-scheme-1"
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """An evaluation of the field or of the score.
-
-    Attributes:
-        step: the number of its step, from 0.
-        time: the time.
-        argument: the form of the state X at which it is made.
-        kind: "field" for N, or "score".
-        basis: (a, b) with the value = a X + b M, where the equations of one model share M; None if it is not declared.
-    """
-
-    step: int
-    time: float
-    argument: Form
-    kind: str = "field"
-    basis: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True)
-class Draw:
-    """A normal that a step draws.
-
-    Attributes:
-        step: the number of the step, from 0.
-        kind: "normal" or "increment", the standardised increment of the path from t0 to t1; "area", the area of the
-            increment drawn before it; or "extra", the extra normal of number `index`.
-        t0: the start of the increment.
-        t1: its end.
-        index: the number of an extra normal.
-    """
-
-    step: int
-    kind: str
-    t0: float
-    t1: float
-    index: int = 0
+FORMAT = "fokker-scheme-2"
+BEFORE = "fokker-scheme-1"
+"""The format that had no digest."""
 
 
 class Expanded(NamedTuple):
@@ -100,6 +63,9 @@ class Scheme:
         states: the forms of the states at times[1:].
         evaluations: the evaluations, in order.
         draws: the draws, in order.
+
+    Raises:
+        TypeError, ValueError: the times are not finite and strictly monotone, or a row needs what is not known there.
     """
 
     name: str
@@ -107,6 +73,10 @@ class Scheme:
     states: tuple[Form, ...]
     evaluations: tuple[Evaluation, ...]
     draws: tuple[Draw, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_instance("name", self.name, str, "the name of a solver")
+        check_table(Grid.of(self.times).n, self.states, self.evaluations, self.draws)
 
     @property
     def nfe(self) -> int:
@@ -161,8 +131,13 @@ class Scheme:
             The solution, with its count of evaluations.
 
         Raises:
-            ValueError: noise is needed, or an equation with a score, and was not given.
+            TypeError, ValueError: the state is no finite tensor, or noise or an equation with a score is needed, and
+                was not given.
+            SolveError: a state is not finite. The error carries the solution until there.
         """
+        check_floating("x", x)
+        if (index := first_nonfinite(x)) is not None:
+            raise ValueError(f"x is not finite at component {index}; the initial state must be.")
         if not isinstance(equation, Equation):
             equation = ODE(equation)
         if self.draws and noise is None:
@@ -175,20 +150,25 @@ class Scheme:
                 raise ValueError(f"{self.name} needs a score; give an equation that has one, such as flow(denoiser).")
             fields["score"] = watched.score
         kept: dict[Symbol, Tensor] = {("x", 0): x}
-        xs = [x]
-        for step in self.program:
-            if noise is not None:
-                for draw, places in step.draws:
-                    kept.update(zip(places, normals(draw, noise, equation, x), strict=True))
-            for kind, time, argument, place in step.evaluations:
-                kept[place] = fields[kind](time, argument.value(kept))
-            x = kept[step.place] = step.state.value(kept)
-            for symbol in step.finished:
-                del kept[symbol]
-            if save:
-                xs.append(x)
-        ts = torch.tensor(self.times, dtype=torch.float64)
-        return Solution(x, ts, torch.stack(xs) if save else None, len(self.states), ledger=ledger)
+        record, finite = Record(save, self.times[0], x), FiniteWatch(x)
+        try:
+            for step, time in zip(self.program, self.times[1:], strict=True):
+                if noise is not None:
+                    for draw, places in step.draws:
+                        kept.update(zip(places, normals(draw, noise, equation, x), strict=True))
+                for kind, at, argument, place in step.evaluations:
+                    kept[place] = fields[kind](at, argument.value(kept))
+                x = kept[step.place] = step.state.value(kept)
+                for symbol in step.finished:
+                    del kept[symbol]
+                record.add(time, x)
+                if finite.due(x):
+                    finite.check(record, 0)
+            finite.check(record, 0)
+        except SolveError as error:
+            error.solution = replace(error.solution, ledger=ledger)
+            raise
+        return replace(record.solution(x, 0, "completed"), ledger=ledger)
 
     def __str__(self) -> str:
         """Every step with its numbers: what is evaluated where, and what the state is made of."""
@@ -203,108 +183,54 @@ class Scheme:
         return "\n".join(lines)
 
     def save(self, file: str | Path) -> None:
-        """Write the table to a JSON file, atomically."""
+        """Write the table to a JSON file with a digest, atomically."""
         table = {
             "format": FORMAT,
+            "sha256": UNSEALED,
             "name": self.name,
             "times": self.times,
-            "states": [_written(form) for form in self.states],
-            "evaluations": [asdict(each) | {"argument": _written(each.argument)} for each in self.evaluations],
+            "states": [terms_of(form) for form in self.states],
+            "evaluations": [asdict(each) | {"argument": terms_of(each.argument)} for each in self.evaluations],
             "draws": [asdict(draw) for draw in self.draws],
         }
-        write_whole(Path(file), json.dumps(table, ensure_ascii=False, indent=1).encode())
+        write_whole(Path(file), sealed(json.dumps(table, ensure_ascii=False, indent=1).encode()))
 
     @classmethod
     def load(cls, file: str | Path) -> Scheme:
-        """The table in a file that `save` wrote. Raises FileNotFoundError, or ValueError for another format."""
+        """The table in a file that `save` wrote. Warns of one that was written before files had digests.
+
+        Raises:
+            FileNotFoundError: there is no file.
+            ValueError: `save` has not written it, it is damaged, or its table cannot be computed.
+        """
+        content = Path(file).read_bytes()
         try:
-            table = json.loads(Path(file).read_bytes())
-            if table.pop("format") != FORMAT:
+            table = json.loads(content)
+            stated, digest = table.pop("format"), table.pop("sha256", None)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise _foreign(file, error) from None
+        if digest is not None or stated == FORMAT:
+            check_seal(Path(file), content, digest)
+        try:
+            if stated not in (BEFORE, FORMAT):
                 raise ValueError("another format")
-            evaluations = [
-                Evaluation(**{**entry, "argument": _read(entry["argument"]), "basis": _pair(entry["basis"])})
-                for entry in table["evaluations"]
-            ]
-            draws = tuple(Draw(**entry) for entry in table["draws"])
-            states = tuple(map(_read, table["states"]))
-            return cls(table["name"], tuple(table["times"]), states, tuple(evaluations), draws)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            message = f"{file} is no scheme that Fokker wrote ({error}); write one with scheme.save(file)."
-            raise ValueError(message) from None
+            found = cls(
+                table["name"],
+                reals("times", table["times"]),
+                tuple(map(form_of, table["states"])),
+                tuple(map(evaluation_of, table["evaluations"])),
+                tuple(Draw(**entry) for entry in table["draws"]),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise _foreign(file, error) from None
+        if stated == BEFORE:
+            warn_unsealed(Path(file), "Scheme.load(file).save(file)")
+        return found
 
     @cached_property
     def program(self) -> tuple[ProgramStep, ...]:
         """The steps, each in the order of its work, and with the symbols that no later step needs."""
-        last: dict[Symbol, int] = {}
-        for i, state in enumerate(self.states):
-            forms = [state, *(evaluation.argument for evaluation in self.evaluations if evaluation.step == i)]
-            last |= {symbol: i for form in forms for symbol in form}
-        program = []
-        for i, state in enumerate(self.states):
-            draws = [(draw, ("ξ", k)) for k, draw in enumerate(self.draws) if draw.step == i]
-            evaluations = [
-                (evaluation.kind, evaluation.time, _Row.of(evaluation.argument), ("N", j))
-                for j, evaluation in enumerate(self.evaluations)
-                if evaluation.step == i
-            ]
-            made = [("x", i), *(symbol for _, symbol in draws), *(place for *_, place in evaluations)]
-            unused = [symbol for symbol in made if symbol not in last]
-            finished = [symbol for symbol, step in last.items() if step == i] + unused
-            paired = [
-                (draw, [symbol, ("ξ", symbol[1] + 1)] if draw.kind == "increment" else [symbol])
-                for draw, symbol in draws
-                if draw.kind != "area"
-            ]
-            program.append(ProgramStep(paired, evaluations, _Row.of(state), ("x", i + 1), finished))
-        return tuple(program)
-
-
-class _Row(NamedTuple):
-    """A form ready to be computed: its first term, and the terms that are added to it."""
-
-    first: Symbol
-    factor: float
-    weights: tuple[float, ...]
-    symbols: tuple[Symbol, ...]
-
-    @classmethod
-    def of(cls, form: Form) -> _Row:
-        (first, factor), *rest = sorted(form.items(), key=lambda term: term[0][0] != "x")
-        return cls(first, factor, tuple(value for _, value in rest), tuple(symbol for symbol, _ in rest))
-
-    def value(self, kept: Mapping[Symbol, Tensor]) -> Tensor:
-        """The form's value, with these tensors for the symbols."""
-        start = kept[self.first] if self.factor == 1.0 else self.factor * kept[self.first]
-        return combined(start, self.weights, (kept[symbol] for symbol in self.symbols))
-
-
-class ProgramStep(NamedTuple):
-    """One step, in the order of its work.
-
-    Attributes:
-        draws: each draw with the symbols of its normals.
-        evaluations: for each the kind, the time, the argument, and the symbol of its value.
-        state: the row of the state at the end.
-        place: the symbol of that state.
-        finished: the symbols that no later step needs.
-    """
-
-    draws: list[tuple[Draw, list[Symbol]]]
-    evaluations: list[tuple[str, float, _Row, Symbol]]
-    state: _Row
-    place: Symbol
-    finished: list[Symbol]
-
-
-def normals(draw: Draw, noise: Noise, equation: Equation, x: Tensor) -> tuple[Tensor, ...]:
-    """The normals that a draw asks for, each of the noise's shape for x: one, or an increment and its area."""
-    match draw.kind:
-        case "normal":
-            return (noise.normal(draw.t0, draw.t1, equation.variance, x),)
-        case "increment":
-            return noise.normal_and_area(draw.t0, draw.t1, equation.variance, x)
-        case _:
-            return (noise.extra(draw.index, x),)
+        return program(self.states, self.evaluations, self.draws)
 
 
 def _shown(form: Form) -> str:
@@ -313,13 +239,6 @@ def _shown(form: Form) -> str:
     return " + ".join(terms).replace("+ -", "− ") or "0"
 
 
-def _written(form: Form) -> list[tuple[str, int, float]]:
-    return [(kind, number, value) for (kind, number), value in form.items()]
-
-
-def _read(form: list[list[Any]]) -> Form:
-    return {(str(kind), int(number)): float(value) for kind, number, value in form}
-
-
-def _pair(basis: Sequence[float] | None) -> tuple[float, float] | None:
-    return None if basis is None else (basis[0], basis[1])
+def _foreign(file: str | Path, error: Exception) -> ValueError:
+    """The error of a file that `save` has not written."""
+    return ValueError(f"{file} is no scheme that Fokker wrote ({error}); write one with scheme.save(file).")

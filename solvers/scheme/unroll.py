@@ -18,7 +18,8 @@ from ..field import Field, Time
 from ..loop import Grid, Solver, Stepper
 from ..noise import Noise
 from .linear_form import LinearForm
-from .scheme import Draw, Evaluation, Scheme
+from .scheme import Scheme
+from .table import Draw, Evaluation
 
 __all__ = ["unroll"]
 
