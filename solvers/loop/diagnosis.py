@@ -13,6 +13,7 @@ import math
 import torch
 from torch import Tensor
 
+from ..common import truth
 from ..solution import SolveError
 from .record import Record
 from .step import Step
@@ -30,9 +31,9 @@ def place(index: tuple[int, ...]) -> str:
 
 
 def first_nonfinite(x: Tensor) -> tuple[int, ...] | None:
-    """The index of the first component of x that is not finite; None if all are finite."""
+    """The index of the first component of x that is not finite; None if all are finite, or unknown (`truth`)."""
     finite = torch.isfinite(x)
-    return None if finite.all() else tuple(torch.nonzero(~finite)[0].tolist())
+    return tuple(torch.nonzero(~finite)[0].tolist()) if truth(finite.all()) is False else None
 
 
 class FiniteWatch:
@@ -65,8 +66,8 @@ class FiniteWatch:
         """
         if self.sums:
             bad = ~torch.isfinite(torch.stack(self.sums))
-            return (int(bad.sum()), first_nonfinite(self.recent[-1]) or ()) if bad[-1] else None
-        if self.recent and not math.isfinite(self.recent[-1].detach().sum().item()):
+            return (int(bad.sum()), first_nonfinite(self.recent[-1]) or ()) if truth(bad[-1]) else None
+        if self.recent and truth(torch.isfinite(self.recent[-1].detach().sum())) is False:
             for i, x in enumerate(self.recent):
                 if (component := first_nonfinite(x)) is not None:
                     return len(self.recent) - i, component

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..common import Array
+from ..common import Array, array, host
 from ..field import Function, Time, column
 
 __all__ = ["EXPONENTS", "Adaptive", "Grid", "columns"]
@@ -44,7 +44,7 @@ EXPONENTS: dict[Control, tuple[float, float, float]] = {
 
 def columns(values: Array, x: Tensor) -> Tensor:
     """One number a sample, (B,), as a float64 tensor of shape (B, 1, …, 1) on the host, for x of shape (B, ...)."""
-    return column(torch.from_numpy(values.copy()), x)
+    return column(host(values.copy()), x)
 
 
 @dataclass(frozen=True)
@@ -150,8 +150,13 @@ class Adaptive:
         scaled = self.scaled(error, x0, x1)
         scaled = scaled.to(torch.promote_types(scaled.dtype, torch.float32))
         flat = scaled.flatten(1) if self.per_sample and scaled.ndim > 1 else scaled.reshape(len(self._groups(x0)), -1)
-        found: Array = flat.square().mean(1).sqrt().cpu().double().numpy()
-        return found
+        try:
+            return array(host(flat.square().mean(1).sqrt()))
+        except RuntimeError:
+            raise ValueError(
+                "Adaptive steps follow from the numbers of the state, which has none of its own under vmap; give a "
+                "grid, or the whole batch as x with per_sample=True."
+            ) from None
 
     def time(self, values: Array, x: Tensor) -> Time:
         """The times of the groups as a step takes them: a float, or one time a sample, (B, 1, …, 1)."""
