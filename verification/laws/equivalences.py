@@ -22,8 +22,12 @@ from ...generative.equations import grids
 from ...generative.paths import GaussianPath
 from ...generative.sampling import PUBLISHED, Sampler, regular_interval
 from ...solvers import Scheme, same, unroll
+from ...solvers.common import check_instance, real, whole
 
 __all__ = ["Equivalence", "Equivalences", "equivalences"]
+
+MOST = 100
+"""The largest number of steps: the terms of a table grow with its square."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class Equivalences:
     def between(self, first: str, second: str) -> Equivalence:
         """The comparison of these two, in either order. Raises ValueError for a name that was not compared."""
         for pair in self.pairs:
-            if {pair.first, pair.second} == {first, second}:
+            if (pair.first, pair.second) in ((first, second), (second, first)):
                 return pair
         raise ValueError(f"{first!r} and {second!r} were not compared; they were {', '.join(self._names())}.")
 
@@ -128,12 +132,22 @@ def equivalences(
         t1: its end; between t0 and t1 the equations of all samplers are regular.
 
     Raises:
-        ValueError: for fewer than two steps, on which all multistep methods are the same.
+        TypeError: arguments of another kind.
+        ValueError: for fewer than two steps, on which all multistep methods are the same, for more than a hundred, and
+            unless 0 < t0 < t1 < 1.
     """
+    check_instance("path", path, GaussianPath, "a Gaussian path, such as CondOT()")
+    steps, t0, t1 = whole("steps", steps), real("t0", t0, above=0.0), real("t1", t1, below=1.0)
     if steps < 2:
         raise ValueError(f"{steps} steps tell no multistep method from another; compare on at least 2, better on 8.")
+    whole("steps", steps, 2, MOST)
+    if not t0 < t1:
+        raise ValueError(f"t0 is {t0:g} and t1 is {t1:g}, but the grid must rise.")
+    check_instance("samplers", samplers, Mapping, "samplers by name, such as fokker.generative.PUBLISHED")
+    for name, row in samplers.items():
+        check_instance(f"samplers[{name!r}]", row, Sampler, "a Sampler")
     common = grids.quadratic(path, steps, t0=t0, t1=t1)
-    denoiser = Denoiser(lambda x, time: x, path, predicts="v")
+    denoiser = Denoiser(_identity, path, predicts="v")
     shared: dict[str, Scheme] = {}
     published: dict[str, Scheme] = {}
     excluded: dict[str, str] = {}
@@ -149,6 +163,10 @@ def equivalences(
         for one, two in combinations(shared, 2)
     )
     return Equivalences(str(path), steps, tuple(pairs), excluded)
+
+
+def _identity(x: Tensor, time: Tensor) -> Tensor:
+    return x
 
 
 def _table(row: Sampler, denoiser: Denoiser, times: Tensor) -> Scheme:

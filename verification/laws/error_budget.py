@@ -24,17 +24,20 @@ Source: Chen et al., Sampling is as easy as learning the score (2209.11215), the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...generative.denoiser import Denoiser
+from ...generative.equations import HOLDS
 from ...generative.paths import GaussianPath
 from ...generative.sampling import Sampler
 from ...solvers import Solver
+from ...solvers.common import check_instance, check_memory, choice, real, reals, whole
 from ..oracles import Gaussian, Law, Oracle, marginal, reversed_transition
 from ..statistics import gaussian_w2
 from .coupled_samples import STAGES, Coupled, Subject
@@ -94,7 +97,7 @@ class ErrorBudget:
 def error_budget(
     data: Oracle,
     path: GaussianPath,
-    times: Tensor,
+    times: Tensor | Sequence[float],
     solver: Solver,
     *,
     hold: str = "velocity",
@@ -119,11 +122,32 @@ def error_budget(
         seed: the seed of the coupled samples.
 
     Raises:
-        ValueError: the model is on another path, or as `solve` raises.
+        TypeError: arguments of another kind.
+        ValueError: the model is on another path, numbers are out of range, the data are not in float64 or no vectors,
+            more samples than memory holds, or as `solve` raises.
     """
-    if model is not None and model.path != path:
-        raise ValueError(f"The model is on {model.path}, but the sampler on {path}; give both the same path.")
-    subject = Subject(data, path, times, Sampler(solver, hold, eta), model)
+    check_instance("data", data, Oracle, "an oracle, such as Gaussian(mean, cov)")
+    check_instance("path", path, GaussianPath, "a Gaussian path, such as CondOT()")
+    check_instance("solver", solver, Solver, "a solver, such as Heun()")
+    check_instance("dtype", dtype, torch.dtype, "a torch dtype, such as torch.float32")
+    if not dtype.is_floating_point:
+        raise ValueError(f"dtype is {dtype}, but a solver computes in floats; give torch.float32.")
+    mean, cov = data.moments()
+    if len(data.shape) != 1 or mean.dtype != torch.float64 or not bool(cov.isfinite().all()):
+        raise ValueError(
+            f"The data are {mean.dtype} of shape {tuple(data.shape)}; give vectors of float64 with a finite variance."
+        )
+    rising = [real(f"times[{i}]", t, 0.0, 1.0) for i, t in enumerate(reals("times", times))]
+    if len(rising) < 2 or any(s >= t for s, t in pairwise(rising)):
+        raise ValueError(f"times are {rising}, but must be at least two that rise.")
+    samples, seed = whole("samples", samples, 2), whole("seed", seed)
+    check_memory("samples", samples, 16 * samples * len(mean))
+    if model is not None:
+        check_instance("model", model, Denoiser, "a Denoiser")
+        if model.path != path:
+            raise ValueError(f"The model is on {model.path}, but the sampler on {path}; give both the same path.")
+    sampler = Sampler(solver, choice("hold", hold, HOLDS), real("eta", eta, 0.0))
+    subject = Subject(data, path, torch.tensor(rising, dtype=torch.float64), sampler, model)
     coupled = Coupled(subject, dtype, samples, seed)
     exact = isinstance(data, Gaussian) and (model is None or _affine(subject))
     distance = _in_law(subject, coupled.rounding) if exact else coupled.distance
@@ -133,7 +157,6 @@ def error_budget(
         for name in STAGES[:-1]
     )
     stages += (Stage(STAGES[-1], total - distance(STAGES[-1:]), coupled.rounding),)
-    mean, cov = data.moments()
     size = float((mean.square().sum() + cov.trace()).sqrt())
     return ErrorBudget(total, stages, total - sum(stage.share for stage in stages), exact, size)
 

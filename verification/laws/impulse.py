@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from ...solvers import Equation, Noise, Scheme, Semilinear, Solver, Stepper, solve, unroll
+from ...solvers.common import check_callable, check_finite, check_floating, check_instance, check_memory, whole
 from ...solvers.scheme import Form, Symbol
 from ..oracles import Gaussian, Law, law_of
 
@@ -42,15 +43,36 @@ class ImpulseResponse:
     offset: Tensor
 
     def law(self, prior: Law | Gaussian) -> Law:
-        """The law of the output, exactly, for x_T from `prior` and normals from N(0, I)."""
+        """The law of the output, exactly, for x_T from `prior` and normals from N(0, I).
+
+        Raises TypeError for what is no Gaussian law, and ValueError for one of another dimension or dtype.
+        """
         mean, cov = law_of(prior)
+        self._check("prior", mean)
         noise = (self.noises @ self.noises.mT).sum(0)
         return Law(self.matrix @ mean + self.offset, self.matrix @ cov @ self.matrix.mT + noise)
 
     def __call__(self, x: Tensor, normals: Sequence[Tensor] = ()) -> Tensor:
-        """The output from x (B, d) with these normals, each (B, d)."""
+        """The output from x (B, d) with these normals, each (B, d).
+
+        Raises TypeError for what is no tensor of floats, and ValueError for another number, shape or dtype.
+        """
+        check_instance("normals", normals, Sequence, "a list of tensors")
+        if len(normals) != len(self.noises):
+            raise ValueError(f"There are {len(normals)} normals, but the sampler draws {len(self.noises)}.")
+        for name, value in (("x", x), *((f"normals[{k}]", xi) for k, xi in enumerate(normals))):
+            self._check(name, value)
         kicked = sum((xi @ kick.mT for kick, xi in zip(self.noises, normals, strict=True)), torch.zeros_like(x))
         return x @ self.matrix.mT + kicked + self.offset
+
+    def _check(self, name: str, value: Tensor) -> None:
+        check_floating(name, value)
+        if value.shape[-1:] != self.offset.shape or value.dtype != self.offset.dtype:
+            raise ValueError(
+                f"{name} is {value.dtype} of shape {tuple(value.shape)}, but this response is {self.offset.dtype} in "
+                f"{len(self.offset)} dimensions."
+            )
+        check_finite(name, value)
 
 
 class Impulses:
@@ -115,9 +137,12 @@ def impulse_response(
         dim: the dimension of a state.
 
     Raises:
-        ValueError: for a field or a sampler that is not affine; the denoiser of Gaussian data is affine.
-        TypeError: for a scheme or a solver without an equation, and for a solver without times.
+        ValueError: for a field or a sampler that is not affine, or whose output has another shape or is not finite; the
+            denoiser of Gaussian data is affine.
+        TypeError: for a scheme or a solver without an equation, for a solver without times, and for what is no sampler.
     """
+    dim = whole("dim", dim, 1)
+    check_memory("dim", dim, 8 * dim**2)
     if isinstance(sampler, Scheme | Solver):
         if not isinstance(equation, Equation):
             raise TypeError(f"A sampler's response depends on what it solves, but the equation is {equation!r}.")
@@ -128,6 +153,7 @@ def impulse_response(
         if isinstance(sampler, Stepper) and (scheme := _table(sampler, equation, times)) is not None:
             return _of_table(scheme, equation, dim)
         return _of_runs(lambda x, noise: solve(equation, x, times, sampler, noise).x, dim)
+    check_callable("sampler", sampler, "a solver, a Scheme, or a function of x and a noise")
     return _of_runs(sampler, dim)
 
 
@@ -142,13 +168,16 @@ def _table(solver: Stepper[Any], equation: Equation, times: Tensor | Sequence[fl
 def _of_runs(run: Run, dim: int) -> ImpulseResponse:
     """From one run on unit vectors, after a dry one that counts the normals."""
     dry = Impulses()
-    run(torch.zeros(1 + dim, dim, dtype=torch.float64), dry)
+    x = torch.zeros(1 + dim, dim, dtype=torch.float64)
+    with torch.no_grad():
+        _check_output("The sampler", run(x, dry), x)
+    check_memory("The number of normals", dry.drawn, 4 * dry.drawn * dim**2)
     x = torch.zeros(2 + dim + dry.drawn * dim, dim, dtype=torch.float64)
     x[1 : 1 + dim].fill_diagonal_(1.0)
     x[-1] = 0.7
     noise = Impulses(probe=True)
     with torch.no_grad():
-        out = run(x, noise)
+        out = _check_output("The sampler", run(x, noise), x)
     if noise.drawn != dry.drawn:
         raise ValueError(f"The sampler drew {dry.drawn} normals at first and {noise.drawn} now; it must draw as many.")
     response = out - out[0]
@@ -196,10 +225,18 @@ def _affine(field: Callable[[Any, Tensor], Tensor], t: float, dim: int) -> tuple
     x[1 : 1 + dim].fill_diagonal_(1.0)
     x[-1] = 0.7
     with torch.no_grad():
-        out = field(t, x)
+        out = _check_output(f"The field at t = {t:g}", field(t, x), x)
     slope, level = (out[1 : 1 + dim] - out[0]).mT, out[0]
     _check_affine(f"The field at t = {t:g}", slope @ x[-1] + level, out[-1], out)
     return slope, level
+
+
+def _check_output(what: str, out: Tensor, x: Tensor) -> Tensor:
+    if not isinstance(out, Tensor) or out.shape != x.shape or out.dtype != x.dtype:
+        given = f"{out.dtype} of shape {tuple(out.shape)}" if isinstance(out, Tensor) else f"a {type(out).__name__}"
+        raise ValueError(f"{what} returned {given} for states {x.dtype} of shape {tuple(x.shape)}; return the same.")
+    check_finite(f"What {what[0].lower()}{what[1:]} returned", out)
+    return out
 
 
 def _check_affine(what: str, expected: Tensor, found: Tensor, out: Tensor) -> None:
