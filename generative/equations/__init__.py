@@ -14,4 +14,4 @@ from .noise_level import (
     reversal as reversal,
     safe_interval as safe_interval,
 )
-from .process import Held as Held, Slope as Slope, flow as flow, reverse_sde as reverse_sde
+from .process import LARGEST_ETA as LARGEST_ETA, Held as Held, Slope as Slope, flow as flow, reverse_sde as reverse_sde

@@ -26,7 +26,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Generator, Tensor
 
 from ...solvers import ODE, Field, Time
-from ...solvers.common import check_callable, check_instance, check_memory, check_samples, real
+from ...solvers.common import check_alike, check_callable, check_instance, check_memory, check_samples, real
 from ..denoiser import per_sample
 from ..paths import GaussianPath, stratified
 
@@ -177,16 +177,7 @@ def minibatch_ot(source: Tensor, data: Tensor) -> Tensor:
 def _check_pairs(source: Tensor, data: Tensor) -> None:
     check_samples("source", source)
     check_samples("data", data)
-    if source.shape != data.shape:
-        raise ValueError(
-            f"The source has the shape {tuple(source.shape)} and the data {tuple(data.shape)}; pairs need the same "
-            "(B, ...)."
-        )
-    if (source.dtype, source.device) != (data.dtype, data.device):
-        raise ValueError(
-            f"The source is {source.dtype} on {source.device}, but the data {data.dtype} on {data.device}; give "
-            "source.to(data)."
-        )
+    check_alike("source", source, "data", data)
 
 
 def _checked_times(t: float | Tensor, data: Tensor) -> float | Tensor:

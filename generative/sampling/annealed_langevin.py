@@ -23,8 +23,9 @@ import torch
 from torch import Tensor
 
 from ...solvers import Abilities, Langevin, Noising, Semilinear, Solver, Step, Stepper
+from ...solvers.common import MANY, flag, real, whole
 from ...solvers.loop import Grid
-from ..denoiser import Denoiser
+from ..denoiser import Denoiser, check_denoiser
 from ..equations import flow
 
 __all__ = ["annealed_langevin"]
@@ -80,8 +81,9 @@ def annealed_langevin(
         The equation, the times of the levels and t = 1, float64 (levels + 1,), and the solver.
 
     Raises:
-        ValueError: the levels do not fall, the path does not have them before t = 1, there are fewer than 2 of them, or
-            the step is not stable.
+        TypeError: an argument is of another kind.
+        ValueError: the levels do not fall or leave float64, the path does not have them before t = 1, there are fewer
+            than 2 of them, or the step is not stable.
 
     Example:
         >>> denoiser = Denoiser(lambda x, time: torch.zeros_like(x), VE(), predicts="x0")
@@ -91,10 +93,14 @@ def annealed_langevin(
         tensor([[0., 0., 0.],
                 [0., 0., 0.]])
     """
-    if not isinstance(levels, int) or levels < 2 or not 0.0 < cleanest < noisiest < math.inf:
+    check_denoiser(denoiser)
+    levels, steps, denoise = whole("levels", levels, 2, MANY), whole("steps", steps, 1, MANY), flag("denoise", denoise)
+    noisiest, cleanest = real("noisiest", noisiest, 1e-100, 1e100), real("cleanest", cleanest, 1e-100, 1e100)
+    epsilon = real("epsilon", epsilon)
+    if not cleanest < noisiest:
         raise ValueError(
-            "annealed_langevin needs at least 2 levels from the noisiest down to the cleanest, noisiest > cleanest > "
-            f"0, but got {levels!r} from {noisiest:g} to {cleanest:g}."
+            f"Levels run from the noisiest down to the cleanest, but noisiest = {noisiest:g} and cleanest = "
+            f"{cleanest:g}; exchange them."
         )
     size = 0.5 * epsilon / cleanest**2
     if not 0.0 < size < 2.0:

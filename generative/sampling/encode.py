@@ -29,7 +29,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..denoiser import Condition, Denoiser, Label
+from ...solvers.common import MANY, check_samples, flag, reals, whole, wholes
+from ..denoiser import Condition, Denoiser, Label, check_denoiser
 from .plan import AnySampler, Plan, plan, resolve
 from .sample import conditioned
 from .sampler import Sampler
@@ -80,8 +81,10 @@ def encode(
         >>> decode(denoiser, z)
         tensor([[1.0000, 1.0000]])
     """
+    check_denoiser(denoiser)
+    check_samples("x", x)
     made = two_way_plan(conditioned(denoiser, x, len(x), label, guidance), sampler, nfe, times)
-    return made.solve(x, to_data=False, progress=progress).x
+    return made.solve(x, to_data=False, progress=flag("progress", progress)).x
 
 
 def decode(
@@ -110,8 +113,10 @@ def decode(
     Raises:
         ValueError: as `encode` raises.
     """
+    check_denoiser(denoiser)
+    check_samples("z", z)
     made = two_way_plan(conditioned(denoiser, z, len(z), label, guidance), sampler, nfe, times)
-    return made.solve(z, progress=progress).x
+    return made.solve(z, progress=flag("progress", progress)).x
 
 
 def two_way_plan(
@@ -129,12 +134,14 @@ def two_way_plan(
         ValueError: as `encode` raises.
     """
     if times is None:
-        budget = NFE if nfe is None else nfe
+        budget = NFE if nfe is None else whole("nfe", nfe, 1, MANY)
         return plan(denoiser, _deterministic(sampler, budget // denoiser.cost), budget, both_ways=True)
+    given = reals("times", times)
     if nfe is not None:
-        raise ValueError(f"Both nfe = {nfe} and {len(times)} times were given; give one of them.")
-    given = torch.as_tensor(times, dtype=torch.float64)
-    rising = given.flip(0) if (given[:1] > given[-1:]).any() else given
+        raise ValueError(f"Both nfe = {nfe} and {len(given)} times were given; give one of them.")
+    if len(given) < 2 or max(given) > 1.0:
+        raise ValueError(f"times must be two at least and up to 1, where the data are, but are {list(given)}.")
+    rising = torch.tensor(given if given[0] < given[-1] else given[::-1], dtype=torch.float64, device="cpu")
     return Plan(denoiser, _deterministic(sampler, len(given) - 1), rising)
 
 
@@ -228,9 +235,14 @@ def round_trip(
     Raises:
         ValueError: there are no budgets; or as `encode` raises.
     """
-    if not budgets:
-        raise ValueError("round_trip needs at least one budget, such as budgets=(10, 20, 40).")
-    budgets = sorted(budgets)
+    check_denoiser(denoiser)
+    check_samples("x", x)
+    budgets = sorted(wholes("budgets", budgets, 1, MANY))
+    if not (budgets and x.numel()):
+        raise ValueError(
+            f"round_trip needs a budget, such as budgets=(10, 20, 40), and samples, but got budgets = {budgets} and "
+            f"x of shape {tuple(x.shape)}."
+        )
     denoiser = conditioned(denoiser, x, len(x), label, guidance)
     row = _deterministic(sampler, budgets[-1] // denoiser.cost)
     plans = [two_way_plan(denoiser, row, budget) for budget in budgets]

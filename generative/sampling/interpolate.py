@@ -19,12 +19,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..denoiser import Condition, Denoiser, Label
+from ...solvers.common import MANY, check_alike, check_memory, check_samples, real, whole
+from ..denoiser import Condition, Denoiser, Label, check_denoiser
 from .encode import two_way_plan
 from .plan import AnySampler
 from .sample import conditioned
 
 __all__ = ["interpolate", "slerp"]
+
+LARGEST_SHARE = 1000.0
+"""Beyond it the direction turns so often that float32 does not tell where it ends."""
 
 
 def slerp(z0: Tensor, z1: Tensor, s: float | Tensor) -> Tensor:
@@ -35,7 +39,7 @@ def slerp(z0: Tensor, z1: Tensor, s: float | Tensor) -> Tensor:
     Args:
         z0: the latents at s = 0, (B, ...).
         z1: the latents at s = 1, of the same shape.
-        s: the share, a float, or one a sample, (B,).
+        s: the share, a float, or one a sample, (B,); 0 to 1 between the two, and at most a thousand in size.
 
     Returns:
         The latents between, of the shape of z0.
@@ -47,13 +51,20 @@ def slerp(z0: Tensor, z1: Tensor, s: float | Tensor) -> Tensor:
         >>> slerp(torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, 1.0]]), 0.5)
         tensor([[1.4142, 1.4142]])
     """
-    if z0.shape != z1.shape or z0.ndim < 2:
-        raise ValueError(f"slerp goes between {tuple(z0.shape)} and {tuple(z1.shape)}; give one shape (B, ...) twice.")
-    if isinstance(s, Tensor) and s.shape not in ((), z0.shape[:1]):
+    check_samples("z0", z0, axes=2)
+    check_samples("z1", z1, axes=2)
+    check_alike("z1", z1, "z0", z0)
+    if not isinstance(s, Tensor):
+        s = real("s", s, -LARGEST_SHARE, LARGEST_SHARE)
+    elif s.shape not in ((), (1,), z0.shape[:1]):
         raise ValueError(f"s has shape {tuple(s.shape)} for {len(z0)} samples; give a float, or one number each.")
+    else:
+        check_samples("s", s, axes=0)
+    if not z0.numel():
+        return z0.clone()
     share = torch.as_tensor(s, dtype=z0.dtype, device=z0.device).reshape(-1, 1)
     a, b = z0.flatten(1), z1.flatten(1)
-    length_a, length_b = a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True)
+    length_a, length_b = _length(a), _length(b)
     u, v = _unit(torch.where(length_a > 0.0, a, b)), _unit(torch.where(length_b > 0.0, b, a))
     cosine = (u * v).sum(1, keepdim=True)
     across = v - cosine * u
@@ -103,10 +114,12 @@ def interpolate(
         >>> interpolate(denoiser, torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, 1.0]]), steps=3)[1]
         tensor([[1.4142, 1.4142]])
     """
-    if steps < 2:
-        raise ValueError(f"steps = {steps} leaves out an end; give at least 2.")
-    if x_a.shape != x_b.shape:
-        raise ValueError(f"There is no way from {tuple(x_a.shape)} to {tuple(x_b.shape)}; give one shape (B, ...).")
+    check_denoiser(denoiser)
+    check_samples("x_a", x_a, axes=2)
+    check_samples("x_b", x_b, axes=2)
+    steps = whole("steps", steps, 2, MANY)
+    check_alike("x_b", x_b, "x_a", x_a)
+    check_memory("steps", steps, steps * x_a.numel())
     batch = len(x_a)
     ends, rows = torch.cat([x_a, x_b]), torch.arange(batch)
     made = two_way_plan(conditioned(denoiser, ends, batch, label, guidance), sampler, nfe)
@@ -117,7 +130,15 @@ def interpolate(
     return made.of_rows(rows.repeat(steps)).solve(z).x.reshape(steps, *x_a.shape)
 
 
+def _length(x: Tensor) -> Tensor:
+    """|x| of each row, (B, 1), also where its square overflows or vanishes."""
+    largest = x.abs().amax(1, keepdim=True)
+    scale = torch.where(largest > 0.0, largest, 1.0)
+    length: Tensor = scale * (x / scale).norm(dim=1, keepdim=True)
+    return length
+
+
 def _unit(x: Tensor) -> Tensor:
     """x / |x|, and 0 for 0."""
-    length = x.norm(dim=1, keepdim=True)
+    length = _length(x)
     return x / torch.where(length > 0.0, length, 1.0)

@@ -26,6 +26,7 @@ from ...solvers import (
     Heun,
     Langevin,
 )
+from ...solvers.common import check_instance
 from ..equations import grids
 from .sampler import Sampler
 
@@ -323,12 +324,14 @@ def named(name: str) -> Sampler:
         name: a name of `PUBLISHED`, in letters of any case, or an alias of `ALIASES`.
 
     Raises:
+        TypeError: the name is no text.
         ValueError: the name is unknown; the message lists those that are known.
 
     Example:
         >>> named("euler").formula
         'y_t = y_s + (r_t − r_s) ε̂'
     """
+    check_instance("name", name, str, "the name of a published sampler, such as 'dpm++2m'")
     key = ALIASES.get(name.lower(), name.lower())
     if key not in PUBLISHED:
         raise ValueError(f"Unknown sampler {name!r}; choose one of {', '.join([*PUBLISHED, *ALIASES])}.")

@@ -154,9 +154,9 @@ def resolve(sampler: AnySampler, nfe: int) -> Sampler:
         return named(sampler)
     if isinstance(sampler, Sampler):
         return sampler
+    if not (sampler is None or isinstance(sampler, Solver)):
+        raise TypeError(f"sampler is {sampler!r}; give the name of a published one, or a solver such as Heun().")
     solver = ExponentialAdams(3 if nfe >= THREE_VALUES_FROM else 2, corrector=True) if sampler is None else sampler
-    if not isinstance(solver, Solver):
-        raise TypeError(f"sampler is {solver!r}; give the name of a published one, or a solver such as Heun().")
     return Sampler(solver)
 
 

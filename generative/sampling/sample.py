@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from ...solvers import BrownianTree, standard_normal
-from ...solvers.common import Progress
+from ...solvers.common import MANY, Progress, check_device, check_dtype, check_memory, flag, whole, wholes
 from ...solvers.noise import per_sample_keys
-from ..denoiser import CFG, Condition, Denoiser, Label, for_batch
+from ..denoiser import CFG, Condition, Denoiser, Label, check_denoiser, for_batch
 from ..networks import Network
 from .plan import AnySampler, plan, resolve
 
@@ -29,6 +29,8 @@ __all__ = ["conditioned", "sample", "sample_chunks"]
 
 NUMBERS_AT_ONCE, SAMPLES_AT_ONCE = 2**20, 4096
 """The most numbers and the most samples in a chunk by default: a network holds hundreds of numbers for each input."""
+STATES = 8
+"""About the number of states that a solver holds at once."""
 
 
 def sample(
@@ -67,20 +69,22 @@ def sample(
         The samples, of `shape`.
 
     Raises:
-        TypeError: `sampler` is none of these.
-        ValueError: the network cannot take the shape, the device or a label; the budget is below one step;
-            guidance has no label; the sampler is unknown; or the number of labels or seeds is not that of the samples.
+        TypeError: an argument is of another kind.
+        ValueError: the network cannot take the shape, the device or a label; the budget is below one step or above a
+            million; guidance has no label; the sampler is unknown; the number of labels or seeds is not that of the
+            samples; or memory does not hold the samples.
 
     Example:
         >>> images = sample(load("digits-flow"), (10, 1, 8, 8), nfe=8, label=range(10))
         >>> images.shape
         torch.Size([10, 1, 8, 8])
     """
-    like = torch.empty(0, *shape[1:], dtype=dtype, device=device)
-    denoiser = conditioned(denoiser, like, shape[0], label, guidance)
-    samples, made = torch.empty(tuple(shape), dtype=dtype, device=device), 0
+    batch, like = _states(denoiser, shape, dtype, device)
+    check_memory("The number of samples", batch, batch * math.prod(like.shape[1:]) * dtype.itemsize // 8)
+    denoiser = conditioned(denoiser, like, batch, label, guidance)
+    samples, made = like.new_empty(batch, *like.shape[1:]), 0
     for x in sample_chunks(
-        denoiser, shape, nfe, seed, sampler=sampler, chunk=chunk, dtype=dtype, device=device, progress=progress
+        denoiser, samples.shape, nfe, seed, sampler=sampler, chunk=chunk, dtype=dtype, device=device, progress=progress
     ):
         samples[made : made + len(x)] = x
         made += len(x)
@@ -115,23 +119,23 @@ def sample_chunks(
         >>> [len(x) for x in sample_chunks(load("digits-flow"), (5, 1, 8, 8), nfe=4, chunk=2)]
         [2, 2, 1]
     """
-    batch, *rest = shape
-    if batch < 1:
-        raise ValueError(f"shape = {tuple(shape)} asks for no samples; give (B, ...) with B >= 1.")
-    if chunk is not None and chunk < 1:
-        raise ValueError(f"chunk = {chunk} makes no samples; give a number of at least 1.")
-    like = torch.empty(0, *rest, dtype=dtype, device=device)
-    whole = plan(conditioned(denoiser, like, batch), resolve(sampler, nfe // denoiser.cost), nfe)
+    batch, like = _states(denoiser, shape, dtype, device)
+    nfe, progress = whole("nfe", nfe, 1, MANY), flag("progress", progress)
+    rest, numbers = like.shape[1:], math.prod(like.shape[1:])
+    usual = max(1, min(SAMPLES_AT_ONCE, NUMBERS_AT_ONCE // max(1, numbers)))
+    size = usual if chunk is None else whole("chunk", chunk, 1)
+    at_once = min(size, batch)
+    check_memory("The number of samples at a time", at_once, batch + at_once * numbers * STATES * dtype.itemsize // 8)
+    planned = plan(conditioned(denoiser, like, batch), resolve(sampler, nfe // denoiser.cost), nfe)
     keys = per_sample_keys(seed, batch, like.device)
-    size = chunk or max(1, min(SAMPLES_AT_ONCE, NUMBERS_AT_ONCE // max(1, math.prod(rest))))
 
     @torch.no_grad()
     def made(index: Tensor) -> Tensor:
         own, x = keys[index.to(keys.device)], like.new_empty(len(index), *rest)
-        first, last = whole.times[0].item(), whole.times[-1].item()
+        first, last = planned.times[0].item(), planned.times[-1].item()
         x = denoiser.path.sigma(first) * standard_normal(x, own)
-        noise = BrownianTree(x, first, last, own) if whole.sampler.stochastic else None
-        return whole.of_rows(index).solve(x, noise, max_nfe=nfe, progress=progress and size >= batch).x
+        noise = BrownianTree(x, first, last, own) if planned.sampler.stochastic else None
+        return planned.of_rows(index).solve(x, noise, max_nfe=nfe, progress=progress and size >= batch).x
 
     def chunks() -> Iterator[Tensor]:
         with Progress(0.0, batch, progress and size < batch) as bar:
@@ -141,6 +145,21 @@ def sample_chunks(
                 bar.reach(last)
 
     return chunks()
+
+
+def _states(
+    denoiser: Denoiser, shape: Sequence[int], dtype: torch.dtype, device: torch.device | str
+) -> tuple[int, Tensor]:
+    """The number of samples, and no states like theirs, (0, ...)."""
+    check_denoiser(denoiser)
+    batch, *rest = wholes("shape", shape, 0, 2**62) or (0,)
+    if batch < 1:
+        raise ValueError(f"shape = {tuple(shape)} asks for no samples; give (B, ...) with B >= 1.")
+    check_dtype("dtype", dtype)
+    numbers = math.prod(rest)
+    check_memory("The number of components of a sample", numbers, numbers * STATES * dtype.itemsize // 8)
+    check_device("device", device)
+    return batch, torch.empty(0, *rest, dtype=dtype, device=device)
 
 
 def conditioned(

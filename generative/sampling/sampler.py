@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from ...solvers import Semilinear, Solver
+from ...solvers.common import check_callable, check_fields, check_instance, choice, flag, real
 from ..denoiser import Denoiser
-from ..equations import flow, grids, reverse_sde
+from ..equations import HOLDS, LARGEST_ETA, flow, grids, reverse_sde
 
 __all__ = ["AS_PRINTED", "Sampler"]
 
@@ -32,13 +33,17 @@ class Sampler:
     Args:
         solver: takes the steps.
         hold: "x0", "eps", "velocity" or "v", what the equation holds over a step (see `flow`).
-        eta: η of `reverse_sde`; 0 is the probability flow.
+        eta: η of `reverse_sde`, from 0 to 12; 0 is the probability flow.
         grid: grid(path, n, t0=..., t1=...) gives the n + 1 times of n steps, such as `grids.karras`.
         logarithmic: whether the held quantity is interpolated in log r; None takes what suits the hold.
         name: for people; by default the solver's.
         source: paper and equation or algorithm, of a published sampler.
         relation: in what it differs from what is printed there.
         formula: its update from time s to time t, in the notation that `print` explains.
+
+    Raises:
+        TypeError: a field is of another kind.
+        ValueError: the hold is unknown, or eta is out of range.
 
     Example:
         >>> print(Sampler(Heun()))
@@ -56,6 +61,14 @@ class Sampler:
     formula: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
+        check_instance("solver", self.solver, Solver, "a solver, such as Heun()")
+        check_fields(self, choice, "hold", choices=HOLDS)
+        check_fields(self, real, "eta", low=0.0, high=LARGEST_ETA)
+        check_callable("grid", self.grid, "a grid, such as grids.karras")
+        if self.logarithmic is not None:
+            check_fields(self, flag, "logarithmic")
+        for name in ("name", "source", "relation", "formula"):
+            check_instance(name, getattr(self, name), str, "text")
         if not self.name:
             object.__setattr__(self, "name", repr(self.solver))
 

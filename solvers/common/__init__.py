@@ -9,7 +9,10 @@ from __future__ import annotations
 from .arrays import Array as Array, Mask as Mask, array as array, host as host, truth as truth
 from .checks import (
     MANY as MANY,
+    check_alike as check_alike,
     check_callable as check_callable,
+    check_device as check_device,
+    check_dtype as check_dtype,
     check_fields as check_fields,
     check_finite as check_finite,
     check_floating as check_floating,
@@ -22,6 +25,7 @@ from .checks import (
     real as real,
     reals as reals,
     whole as whole,
+    wholes as wholes,
 )
 from .damage import (
     UNSEALED as UNSEALED,

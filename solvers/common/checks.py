@@ -24,7 +24,10 @@ from torch.autograd.forward_ad import unpack_dual
 
 __all__ = [
     "MANY",
+    "check_alike",
     "check_callable",
+    "check_device",
+    "check_dtype",
     "check_finite",
     "check_floating",
     "check_instance",
@@ -36,6 +39,7 @@ __all__ = [
     "real",
     "reals",
     "whole",
+    "wholes",
 ]
 
 Name = TypeVar("Name", bound=str)
@@ -133,6 +137,24 @@ def reals(name: str, values: Any) -> tuple[float, ...]:
     return tuple(real(f"{name}[{i}]", value) for i, value in enumerate(found))
 
 
+def wholes(name: str, values: Any, low: int | None = None, high: int | None = None) -> tuple[int, ...]:
+    """The values of a sequence, or of a 1-D tensor or array, as ints, each as `whole` takes it.
+
+    Raises:
+        TypeError: it is no sequence of numbers.
+        ValueError: it has another shape, or a value that is not whole or out of range.
+    """
+    if isinstance(values, Tensor | np.ndarray):
+        if values.ndim != 1:
+            raise ValueError(f"{name} has shape {tuple(values.shape)}, but must be 1-D; flatten it.")
+        values = _listed(name, values) if isinstance(values, Tensor) else values.tolist()
+    if isinstance(values, str | bytes) or not isinstance(values, Sequence):
+        raise TypeError(f"{name} is {_shown(values)}, but must be a sequence of whole numbers, such as [0, 1, 2].")
+    if {*map(type, values)} <= {int} and (not values or _within(min(values), max(values), low, high)):
+        return tuple(values)
+    return tuple(whole(f"{name}[{i}]", value, low, high) for i, value in enumerate(values))
+
+
 def flag(name: str, value: Any) -> bool:
     """The value as a bool. Raises TypeError for what is neither True nor False."""
     if isinstance(value, bool | np.bool_):
@@ -193,6 +215,21 @@ def check_floating(name: str, value: Any) -> None:
         raise TypeError(f"{name} is a sparse or nested tensor, but must be dense; give {name}.to_dense().")
 
 
+def check_dtype(name: str, value: Any) -> None:
+    """Raise TypeError unless the value is a floating-point dtype in which there is arithmetic."""
+    if not isinstance(value, torch.dtype) or not value.is_floating_point or value.itemsize < 2:
+        raise TypeError(f"{name} is {_shown(value)}, but must be a floating-point dtype, such as torch.float32.")
+
+
+def check_device(name: str, value: Any) -> None:
+    """Raise ValueError unless torch can make tensors on the device."""
+    try:
+        torch.empty(0, device=value)
+    except (RuntimeError, TypeError, AssertionError, NotImplementedError, ImportError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{name} is {_shown(value)}, where torch makes no tensors here ({reason}).") from None
+
+
 def check_finite(name: str, value: Tensor) -> None:
     """Raise ValueError for a tensor with a value that is not finite, and name its place. It waits for the device.
 
@@ -223,6 +260,14 @@ def check_samples(name: str, value: Any, axes: int = 1) -> None:
         raise ValueError(f"{name} has shape {tuple(value.shape)}, but must hold samples, ({needed}).")
     if value.device.type == "cpu":
         check_finite(name, value)
+
+
+def check_alike(name: str, value: Tensor, other: str, like: Tensor) -> None:
+    """Raise ValueError unless two tensors have one shape, one dtype and one device."""
+    given, needed = ((tuple(each.shape), each.dtype, each.device) for each in (value, like))
+    if given != needed:
+        ours, theirs = (f"{dtype} of shape {shape} on {device}" for shape, dtype, device in (given, needed))
+        raise ValueError(f"{name} is {ours}, but {other} {theirs}; give tensors of one shape, dtype and device.")
 
 
 def check_memory(name: str, value: int, numbers: int) -> None:
@@ -286,6 +331,10 @@ def _memory() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
         return 2**40
+
+
+def _within(least: int, most: int, low: int | None, high: int | None) -> bool:
+    return (low is None or least >= low) and (high is None or most <= high)
 
 
 def _bounds(low: float | None, high: float | None, closed_low: bool, closed_high: bool) -> str:

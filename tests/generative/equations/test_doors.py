@@ -75,7 +75,7 @@ def test_wrong_values_are_refused_at_the_door(name: str, kind: str, call: Callab
         (lambda: grids.karras(VE(), 4, t0=-math.inf), "t0 is -inf"),
         (lambda: LINE.state(torch.tensor([0.1, 0.2, 0.3]), SOURCE, DATA), r"t has shape \(3,\) for 2 pairs"),
         (lambda: LINE.state(T * math.nan, SOURCE, DATA), "t is nan"),
-        (lambda: LINE.state(T, SOURCE.double(), DATA), r"give source\.to\(data\)"),
+        (lambda: LINE.state(T, SOURCE.double(), DATA), r"source is torch\.float64 .* give tensors of one"),
         (lambda: diffusion_sde(DENOISER, lambda t: "high"), r"g\(t\) is a str at t = 0"),
         (lambda: diffusion_sde(DENOISER, lambda t: torch.ones((), requires_grad=True), 0.0, 0.9), r"g\(t\) requires a"),
     ],

@@ -337,12 +337,12 @@ UNET, POINTS = UNet(8, width=8, classes=10), MLP(4, width=8, depth=1)
         (Elementwise(), (2, 4), {"label": 12}, "got 12"),
         (UNET, (2, 1, 8, 8), {"seed": [1]}, "1 seeds were given for 2 samples"),
         (UNET, (2, 1, 8, 8), {"guidance": 2.0}, "guidance needs a label"),
-        (UNET, (2, 1, 8, 8), {"nfe": 0}, "nfe = 0 is less than one step, which takes 1 evaluations"),
+        (UNET, (2, 1, 8, 8), {"nfe": 0}, "nfe is 0, but must be a whole number from 1"),
         (UNET, (2, 1, 8, 8), {"nfe": 2, "sampler": "res-3s"}, "less than one step, which takes 3 evaluations"),
         (UNET, (2, 1, 8, 8), {"sampler": "dpm++9m"}, "Unknown sampler 'dpm\\+\\+9m'; choose one of ddim"),
         (UNET, (2, 1, 8, 8), {"sampler": Picard(Euler(), 4)}, "cannot tell its evaluations beforehand"),
         (UNET, (0, 1, 8, 8), {}, r"shape = \(0, 1, 8, 8\) asks for no samples"),
-        (UNET, (2, 1, 8, 8), {"chunk": 0}, "chunk = 0 makes no samples"),
+        (UNET, (2, 1, 8, 8), {"chunk": 0}, "chunk is 0, but must be a whole number >= 1"),
     ],
 )
 def test_what_contradicts_the_network_is_refused_at_the_call(
