@@ -12,6 +12,7 @@ from .clocks import Clock as Clock
 from .conditioning import Condition as Condition, Conditions as Conditions, Label as Label, for_batch as for_batch
 from .denoiser import Denoiser as Denoiser, check_denoiser as check_denoiser
 from .field import DenoiserField as DenoiserField
+from .precision import own_dtype as own_dtype
 from .preconditioning import EDM as EDM
 from .prediction import (
     KINDS as KINDS,

@@ -41,7 +41,8 @@ class CFG(Guided):
 
     Args:
         denoiser: the conditional denoiser, with a label or further conditions.
-        weight: w, a number, or floating-point numbers (B,) with one a sample.
+        weight: w, a number, or floating-point numbers (B,) with one a sample; further axes are those of the state, so
+            that (B, 1, F, 1, 1) is one a frame.
         null: the label that stands for "no label"; None takes `null_label` of the network.
         negative: what to guide away from, in place of null: a label as in `Denoiser`, or a mapping with other tensors
             for some of the denoiser's conditions.
@@ -207,7 +208,7 @@ class AutoGuidance(Guided):
     Args:
         good: a denoiser.
         bad: another denoiser on the same path; it may predict another kind.
-        weight: w, a number, or floating-point numbers (B,) with one a sample. 1 is the good model alone.
+        weight: w, as for `CFG`. 1 is the good model alone.
 
     Raises:
         ValueError: for two paths. A call raises one where what `bad` predicts does not determine what `good` predicts.

@@ -18,12 +18,13 @@ from typing import Self
 
 from torch import Tensor
 
-from ...solvers.common import gradient
+from ...solvers.common import check_unchanged, gradient, mark_of
 from ..paths import Scalar
 from .clocks import Clock, make_clock, network_times
 from .conditioning import Condition, Conditions, Label, checked_label
 from .denoiser import Denoiser
 from .guided import Guided
+from .precision import own_dtype
 from .prediction import coefficients, per_sample
 
 __all__ = ["ClassifierGuidance"]
@@ -38,8 +39,9 @@ class ClassifierGuidance(Guided):
     Args:
         denoiser: the denoiser.
         log_prob: log_prob(x, time) or log_prob(x, time, label) -> (B,). Each value depends on its own sample alone.
-            Automatic differentiation takes the gradient, which can itself be differentiated.
-        weight: w, a number, or floating-point numbers (B,) with one a sample. 1 is Bayes' rule.
+            Automatic differentiation takes the gradient, which can itself be differentiated. It sees its own dtype, as
+            the network of a `Denoiser` does.
+        weight: w, as for `CFG`. 1 is Bayes' rule.
         label: the class c, an int, or integers (B,). None calls log_prob without a label. `given` sets it, and also the
             label of the denoiser if that has one.
         time: the clock of log_prob, as that of a `Denoiser`.
@@ -103,11 +105,14 @@ class ClassifierGuidance(Guided):
 
     def _gradient(self, t: Scalar, x: Tensor) -> Tensor:
         """∇ log p_t(c|x), (B, ...)."""
-        times = network_times("The classifier's clock", self._classifier_clock(t), t, x)
+        dtype = own_dtype(self.log_prob) or x.dtype
+        times = network_times("The classifier's clock", self._classifier_clock(t), t, x, dtype)
         (labels, _), batch = self._class_conditions.arguments(x), len(x)
 
         def total(x: Tensor) -> Tensor:
-            value = self.log_prob(x, times, *labels)
+            mark = mark_of(x)
+            value = self.log_prob(x.to(dtype), times, *labels)
+            check_unchanged("The classifier", x, mark)
             if value.shape != (batch,):
                 raise ValueError(
                     f"log_prob returned shape {tuple(value.shape)} for {batch} samples; return one number for each."

@@ -26,7 +26,7 @@ from ...solvers.common import check_instance, check_unchanged, mark_of
 from ..paths import GaussianPath, Scalar
 from .clocks import Clock, make_clock, network_times
 from .conditioning import Condition, Conditions, Label, checked_condition, checked_label, rows
-from .own_dtype import own_dtype
+from .precision import own_dtype
 from .preconditioning import EDM
 from .prediction import Conversion, check_kind, coefficients, conversion, per_sample
 from .thresholding import Threshold

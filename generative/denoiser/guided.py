@@ -2,8 +2,8 @@
 
     ỹ = (1 − w) y_start + w y_end,
 
-with one weight w for all samples, or one a sample. When samples are picked or repeated, their labels, conditions and
-weights are picked or repeated with them.
+with one weight w for all samples, one a sample, or one for each part of a sample, such as a frame. When samples are
+picked or repeated, their labels, conditions and weights are picked or repeated with them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class Guided(Denoiser):
 
     Args:
         parts: the denoisers.
-        weight: w, a finite number, or a floating-point tensor (B,) or (1,).
+        weight: w, a finite number, or floating-point numbers whose axes are the first of x, such as (B,), (1,) or
+            (B, C, F, 1, 1).
 
     Raises:
         ValueError: for another weight.
@@ -79,14 +80,21 @@ class Guided(Denoiser):
         return made
 
     def weight_for(self, x: Tensor) -> Scalar:
-        """The weight in the shape that multiplies x, (B, ...): a float, or (B, 1, ...).
+        """The weight in the shape that multiplies x, (B, ...): a float, or as many axes as x.
 
         Raises:
-            ValueError: for a number of weights that is neither 1 nor B.
+            ValueError: for a weight that does not broadcast to x.
         """
         if not isinstance(self.weight, Tensor):
             return self.weight
-        return per_sample(for_batch("weight", self.weight, len(x)), x)
+        weight = for_batch("weight", self.weight, len(x))
+        sizes = zip(weight.shape[1:], x.shape[1:], strict=False)
+        if weight.ndim > x.ndim or any(given not in (1, size) for given, size in sizes):
+            raise ValueError(
+                f"The weight of guidance has shape {tuple(weight.shape)}, which does not broadcast to a state of shape "
+                f"{tuple(x.shape)}; give (B,), or an axis of size 1 or that of the state for each of its first axes."
+            )
+        return per_sample(weight, x)
 
     def _extrapolated(self, start: Tensor, end: Tensor) -> Tensor:
         """(1 − w) start + w end, exact for w = 0 and w = 1."""
@@ -104,17 +112,14 @@ def _unthresholded(denoiser: Denoiser) -> Denoiser:
 
 
 def _checked_weight(weight: float | Tensor) -> float | Tensor:
-    """A finite float, or a floating-point tensor (B,) or (1,), whose values are checked only on the host."""
+    """A finite float, or a floating-point tensor with axes, whose values are checked only on the host."""
     if not isinstance(weight, Tensor):
         weight = float(weight)
         if not math.isfinite(weight):
             raise ValueError(f"The weight of guidance is {weight}; give a finite number.")
         return weight
-    if weight.ndim > 1 or not weight.is_floating_point():
-        raise ValueError(
-            f"The weight of guidance is {weight.dtype} of shape {tuple(weight.shape)}; give a number, or floating-point"
-            " numbers of shape (B,)."
-        )
+    if not weight.is_floating_point():
+        raise ValueError(f"The weight of guidance is {weight.dtype}; give a number, or floating-point numbers.")
     if weight.device.type == "cpu" and not bool(weight.isfinite().all()):
         raise ValueError("The weight of guidance is not finite for every sample; give finite numbers.")
-    return weight.reshape(-1)
+    return weight if weight.ndim else weight.reshape(1)

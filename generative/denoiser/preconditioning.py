@@ -17,20 +17,25 @@ Source: Karras et al., Elucidating the Design Space (2206.00364), eq. 7 and tabl
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Generic, NamedTuple
+from typing import Any, Generic, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ...solvers.common import real, reals
 from ..paths import Real, log, ratio, sqrt
 
 __all__ = ["EDM", "Scales"]
 
 
 class Scales(NamedTuple, Generic[Real]):
-    """The coefficients of x₀-hat = skip x + output F(input x, clock): floats, or tensors (B,)."""
+    """The coefficients of x₀-hat = skip x + output F(input x, clock): floats, or tensors (B,).
+
+    For a deviation of each channel all but the clock have a further axis, (B, C) or (1, C).
+    """
 
     skip: Real
     output: Real
@@ -45,9 +50,11 @@ class EDM:
     `training.weightings.EDM` is the weight of the training loss that belongs to it.
 
     Args:
-        sigma_data: s, the standard deviation of the data, in units of the data.
+        sigma_data: s, the standard deviation of the data, in units of the data: a number, or one for each channel
+            (axis 1 of a state), which are kept as a tuple.
 
     Raises:
+        TypeError: for what is no number and no sequence of numbers.
         ValueError: unless sigma_data is positive and finite.
 
     Example:
@@ -55,11 +62,15 @@ class EDM:
         0.5
     """
 
-    sigma_data: float = 0.5
+    sigma_data: float | tuple[float, ...] = 0.5
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.sigma_data < math.inf:
+        given: Any = self.sigma_data
+        many = np.ndim(given) > 0 or (isinstance(given, Iterable) and not isinstance(given, Tensor | str))
+        values = reals("sigma_data", given) if many else (real("sigma_data", given),)
+        if not values or min(values) <= 0.0:
             raise ValueError(f"EDM needs a finite sigma_data > 0, but got {self.sigma_data}; give that of the data.")
+        object.__setattr__(self, "sigma_data", values if many else values[0])
 
     def scales(self, alpha: Real, sigma: Real) -> Scales[Real]:
         """The coefficients for a state x = α x₀ + σ ε.
@@ -70,10 +81,20 @@ class EDM:
             alpha: α, a float or (B,).
             sigma: σ, a float or (B,).
         """
-        variance = sigma**2 + (alpha * self.sigma_data) ** 2
+        clock = _clock(alpha, sigma)
+        alpha, sigma, spread = self.with_channels(alpha, sigma)
+        variance = sigma**2 + (alpha * spread) ** 2
         norm = sqrt(variance)
-        skip = alpha * self.sigma_data**2 / variance
-        return Scales(skip, sigma * self.sigma_data / norm, 1.0 / norm, _clock(alpha, sigma))
+        return Scales(alpha * spread**2 / variance, sigma * spread / norm, 1.0 / norm, clock)
+
+    def with_channels(self, alpha: Any, sigma: Any) -> tuple[Any, Any, Any]:
+        """α, σ and s, which broadcast: α and σ unchanged, or with a further axis for the channels of s."""
+        if not isinstance(self.sigma_data, tuple):
+            return alpha, sigma, self.sigma_data
+        spread = torch.tensor(self.sigma_data, dtype=torch.float64, device="cpu")
+        if not isinstance(alpha, Tensor):
+            return alpha, sigma, spread[None]
+        return alpha[..., None], sigma[..., None], spread.to(alpha)
 
 
 def _clock(alpha: Real, sigma: Real) -> Real:

@@ -176,12 +176,12 @@ def per_sample(coefficient: Real, x: Tensor) -> Real:
     """A coefficient in the shape that multiplies x.
 
     Args:
-        coefficient: a float, which is returned unchanged, or (B,) or (1,).
+        coefficient: a float, which is returned unchanged, or (B,), (1,), (B, C), …: the first axes of x.
         x: (B, ...).
 
     Returns:
-        The float, or a tensor (B, 1, ...) in the dtype and on the device of x.
+        The float, or a tensor (B, ..., 1) in the dtype and on the device of x.
     """
     if not isinstance(coefficient, Tensor):
         return coefficient
-    return coefficient.to(x).reshape(-1, *(1,) * (x.ndim - 1))
+    return coefficient.to(x).reshape(*coefficient.shape, *(1,) * (x.ndim - coefficient.ndim))

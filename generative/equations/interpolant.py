@@ -27,7 +27,7 @@ from torch import Generator, Tensor
 
 from ...solvers import ODE, Field, Time
 from ...solvers.common import check_alike, check_callable, check_instance, check_memory, check_samples, real
-from ..denoiser import per_sample
+from ..denoiser import own_dtype, per_sample
 from ..paths import GaussianPath, stratified
 
 __all__ = ["Interpolant", "minibatch_ot"]
@@ -135,12 +135,14 @@ class Interpolant:
 
 @dataclass(frozen=True)
 class _Velocity(Field):
-    """net(x, t) as a field; the network sees t of shape (B,) in x's dtype."""
+    """net(x, t) as a field. The network sees its own dtype, and t of shape (B,), as that of a `Denoiser` does."""
 
     net: Net
 
     def __call__(self, t: Time, x: Tensor) -> Tensor:
-        return self.net(x, t.to(x) if isinstance(t, Tensor) else x.new_full((len(x),), t))
+        seen = x.to(own_dtype(self.net) or x.dtype)
+        value = self.net(seen, t.to(seen) if isinstance(t, Tensor) else seen.new_full((len(x),), t))
+        return value.to(x.dtype) if isinstance(value, Tensor) else value
 
 
 def minibatch_ot(source: Tensor, data: Tensor) -> Tensor:

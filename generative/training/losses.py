@@ -77,8 +77,9 @@ def check_finite(
     common = determinant(output, path, inside(t)) ** 2
     weight = torch.ones_like(t)
     if weighting is not None:
-        common, weight = weighting.common(path, inside(t)), weighting.of(output, path, t)
-    size = torch.maximum(common, weight)
+        weight = weighting.of(output, path, t)
+        common = per_sample(weighting.common(path, inside(t)), weight)
+    size = torch.maximum(common, per_sample(weight, common)).reshape(len(t), -1).amax(1)  # of any channel
     for end, (far, near) in zip((t[1], t[3]), size.view(2, 2).unbind(), strict=True):
         if not bool((near * u[1] < 0.8 * far * u[0]) & (near < BEYOND)):
             cut = "Uniform(0.0, 0.999)" if end > 0.5 else "Uniform(0.001, 1.0)"

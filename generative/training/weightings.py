@@ -35,7 +35,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from ..denoiser import check_kind, coefficients, preconditioning
+from ..denoiser import check_kind, coefficients, per_sample, preconditioning
 from ..paths import GaussianPath, Scalar, sqrt
 
 __all__ = [
@@ -54,18 +54,24 @@ def inside(t: Tensor) -> Tensor:
 
 
 def row(output: Output, path: GaussianPath, t: Tensor) -> tuple[Scalar, Scalar]:
-    """(p, q) of an output p x₀ + q ε, at times t of any shape. Raises ValueError for an unknown kind."""
+    """(p, q) of an output p x₀ + q ε, at times t of any shape, with a further axis if the channels of a frame differ.
+
+    Raises ValueError for an unknown kind.
+    """
     if isinstance(output, str):
         return coefficients(output, path, t)
-    alpha, sigma, scale = path.alpha(t), path.sigma(t), output.sigma_data
+    alpha, sigma, scale = output.with_channels(path.alpha(t), path.sigma(t))
     norm = sqrt(sigma**2 + (alpha * scale) ** 2)
     return sigma / (scale * norm), -alpha * scale / norm
 
 
 def determinant(output: Output, path: GaussianPath, t: Tensor) -> Tensor:
-    """D = α q − σ p at times of any shape: the error of the output is −D Δ."""
+    """D = α q − σ p, in the shape of `row`: the error of the output is −D Δ."""
     p, q = row(output, path, t)
-    return path.alpha(t) * q - path.sigma(t) * p
+    alpha, sigma = path.alpha(t), path.sigma(t)
+    if not isinstance(output, str):
+        alpha, sigma, _ = output.with_channels(alpha, sigma)
+    return alpha * q - sigma * p
 
 
 class Weighting(ABC):
@@ -76,9 +82,10 @@ class Weighting(ABC):
         """W at times of any shape."""
 
     def of(self, output: Output, path: GaussianPath, t: Tensor) -> Tensor:
-        """W / D², the weight of the squared error of an output, at times of any shape in [0, 1]."""
+        """W / D², the weight of the squared error of an output, at times in [0, 1], in the shape of `row`."""
         t = inside(t)
-        return self.common(path, t) / determinant(output, path, t) ** 2
+        squared = determinant(output, path, t) ** 2
+        return per_sample(self.common(path, t), squared) / squared
 
 
 @dataclass(frozen=True)

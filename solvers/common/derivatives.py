@@ -12,7 +12,8 @@ which the other way is then remembered.
 Forward mode is not used: an operator that lacks it may drop its tangent without a word.
 
 Every product is differentiable where gradients are enabled. Attention uses its plain kernel: the fused ones have no
-second derivative.
+second derivative. A backward pass through a checkpoint calls its block again, so that attention there needs
+`sdpa_kernel(SDPBackend.MATH)` around that pass, too.
 """
 
 from __future__ import annotations
@@ -95,12 +96,16 @@ _BY_AUTOGRAD, _ONE_BY_ONE = _Marks(), _Marks()
 
 def _linearised(function: Function, x: Tensor, network: Any, *, twice: bool = False) -> tuple[Tensor, Function]:
     """f(x), and the map from one direction v to vᵀ J; if `twice`, it can itself be differentiated in v."""
+
+    def copied(at: Tensor) -> Tensor:
+        return function(at.clone())  # whose change in place `check_unchanged` can name
+
     if network in _BY_AUTOGRAD:
-        return _by_autograd(function, x, twice)
+        return _by_autograd(copied, x, twice)
     try:
-        value, pull = torch.func.vjp(function, x)  # type: ignore[misc]  # without has_aux
+        value, pull = torch.func.vjp(copied, x)  # type: ignore[misc]  # without has_aux
     except RuntimeError as error:
-        found = _by_autograd(function, x, twice)  # if this fails, too, the network itself does
+        found = _by_autograd(copied, x, twice)  # if this fails, too, the network itself does
         _tell(network, error, _BY_AUTOGRAD, "torch.autograd")
         return found
     return value, lambda v: pull(v)[0]

@@ -50,8 +50,8 @@ def probe(
     """Finds what a network predicts, on which path and clock, and how its input is scaled.
 
     Args:
-        net: the network in evaluation mode. It takes states (B, …) and its clock (B,), both of the data's dtype, and
-            labels (B,) if there are any, and returns the states' shape.
+        net: the network in evaluation mode. It takes states (B, …) and its clock (B,), both in the dtype of its weights
+            or else of the data, and labels (B,) if there are any, and returns the states' shape.
         data: clean samples (M, …) on the network's device, scaled as in training, at least 32. One half is noised, the
             other gives the functions that estimate the removable share.
         label: the labels of the samples, (M,).

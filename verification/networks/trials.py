@@ -18,6 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ...generative.denoiser import own_dtype
 from ...solvers import standard_normal
 from .view import View
 
@@ -42,8 +43,8 @@ class Trial:
     """Draws of noised data, y (L, N, d) and x0 (N, d), flat and in float64, on which a network is tried.
 
     Args:
-        net: the network, net(x, time) or net(x, time, label).
-        x0: clean samples (rows, …) in the network's dtype.
+        net: the network, net(x, time) or net(x, time, label). It sees its own dtype, or that of the samples.
+        x0: clean samples (rows, …).
         label: (rows,), or None.
         log_snr: the levels, (L,).
         repeats: how often each sample is noised at each level, N = rows · repeats.
@@ -60,7 +61,7 @@ class Trial:
         seed: int,
     ) -> None:
         self.net, self.log_snr, self.rows = net, log_snr, len(x0)
-        self.shape, self.dtype, self.device = x0.shape[1:], x0.dtype, x0.device
+        self.shape, self.dtype, self.device = x0.shape[1:], own_dtype(net) or x0.dtype, x0.device
         self.label = None if label is None else label.repeat(repeats)
         self.x0 = x0.double().cpu().flatten(1).repeat(repeats, 1)
         count = len(self.x0)

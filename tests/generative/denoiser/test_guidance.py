@@ -214,6 +214,31 @@ def test_a_learned_variance_is_the_conditional_one() -> None:
     torch.testing.assert_close(guided.output(0.5, X), expected, rtol=1e-13, atol=1e-13)
 
 
+@pytest.mark.parametrize("shape", [(5,), (1,), (5, 2), (1, 2, 1, 1), (5, 1, 3, 1), (1, 1, 3), (5, 2, 3, 3)])
+def test_a_weight_for_each_part_of_a_sample(shape: tuple[int, ...]) -> None:
+    """The axes of a weight are the first of the state: each component has the weight that stands there."""
+    weight = torch.rand(shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    each = weight.reshape(*shape, *(1,) * (4 - len(shape))).expand(5, 2, 3, 3)
+    plain, labelled = (imaging(label).output(0.5, IMAGES) for label in ((4,) * 5, (0, 1, 2, 3, 1)))
+    guided = CFG(imaging(), weight, null=4)
+    expected = (1.0 - each) * plain + each * labelled
+    torch.testing.assert_close(guided.output(0.5, IMAGES), expected, rtol=1e-14, atol=1e-14)
+    index = torch.tensor([3, 0, 3])
+    torch.testing.assert_close(guided.of_rows(index).output(0.5, IMAGES[index]), expected[index])
+    auto = AutoGuidance(imaging(), imaging((4,) * 5), weight)
+    torch.testing.assert_close(auto.output(0.5, IMAGES), expected, rtol=1e-14, atol=1e-14)
+
+
+def test_a_weight_a_frame_inside_an_interval() -> None:
+    """The samples inside take their own rows of the weight."""
+    weight, times = torch.rand(5, 1, 3, 1, dtype=torch.float64), torch.linspace(0.1, 0.9, 5, dtype=torch.float64)
+    everywhere = CFG(imaging(), weight, null=4)
+    inside = CFG(imaging(), weight, null=4, interval=(times[1].item(), times[3].item()), interval_in="t")
+    expected = imaging().output(times, IMAGES)
+    expected[1:4] = everywhere.output(times, IMAGES)[1:4]
+    torch.testing.assert_close(inside.output(times, IMAGES), expected, rtol=1e-14, atol=1e-14)
+
+
 def test_bad_guidance_is_refused() -> None:
     denoiser = Denoiser(network, VP(), predicts="eps")
     with pytest.raises(ValueError, match="needs a conditional denoiser"):
@@ -237,8 +262,11 @@ def test_bad_guidance_is_refused() -> None:
     for weight in (math.nan, torch.tensor([1.0, math.inf])):
         with pytest.raises(ValueError, match="finite"):
             CFG(imaging(), weight, null=4)
-    with pytest.raises(ValueError, match=r"weight of guidance is torch\.float32 of shape \(5, 1\)"):
-        CFG(imaging(), torch.ones(5, 1), null=4)
+    with pytest.raises(ValueError, match=r"weight of guidance is torch\.int64; give a number"):
+        CFG(imaging(), torch.ones(5, dtype=torch.int64), null=4)
+    for wrong in (torch.ones(5, 3), torch.ones(1, 1, 3, 3, 1)):
+        with pytest.raises(ValueError, match=r"does not broadcast to a state of shape \(5, 2, 3, 3\)"):
+            CFG(imaging(), wrong, null=4).output(0.5, IMAGES)
     with pytest.raises(ValueError, match="weight has 4 rows for 5 samples"):
         CFG(imaging(), torch.ones(4), null=4).output(0.5, IMAGES)
     with pytest.raises(ValueError, match=r"interval must be \(low, high\)"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from toy import ENDS, MIXTURE, PATHS, states
 
 from fokker.generative import VE, VP, CondOT, Cosine, Denoiser, GaussianPath
 from fokker.generative.denoiser import EDM, KINDS
+from fokker.generative.training import check_finite, squared_error, weightings
 from fokker.verification import Gaussian
 
 X = torch.linspace(-2.0, 2.0, 12, dtype=torch.float64).reshape(4, 3)
@@ -51,6 +53,38 @@ def test_preconditioning_has_unit_variance_in_and_out(path: GaussianPath, t: flo
     assert scale**2 * (alpha**2 * SIZE**2 + sigma**2) == pytest.approx(1.0, rel=1e-12)
     left = (1.0 - skip * alpha) ** 2 * SIZE**2 + skip**2 * sigma**2
     assert gain**2 == pytest.approx(left, rel=1e-10, abs=1e-14)
+
+
+@pytest.mark.parametrize("path", ENDS, ids=str)
+@pytest.mark.parametrize("many", [(0.3, 0.7), [0.3, 0.7], torch.tensor([0.3, 0.7], dtype=torch.float64)], ids=repr)
+def test_each_channel_has_its_own_deviation(path: GaussianPath, many: Any) -> None:
+    """A channel is framed as by its own deviation alone, at one time and at one a sample; the clock is common."""
+    frame, images = EDM(many), torch.randn(4, 2, 3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert frame == EDM((0.3, 0.7))
+    assert hash(frame) == hash(EDM((0.3, 0.7)))
+    for t in (0.3, 1.0, torch.tensor([0.1, 0.4, 0.7, 1.0], dtype=torch.float64)):
+        found = Denoiser(Spy(), path, predicts="x0", precondition=frame).predict("x0", t, images)
+        for channel, spread in enumerate((0.3, 0.7)):
+            alone = Denoiser(Spy(), path, predicts="x0", precondition=EDM(spread)).predict("x0", t, images)
+            torch.testing.assert_close(found[:, channel], alone[:, channel], rtol=1e-13, atol=1e-13)
+    assert frame.scales(0.5, 0.5).clock == EDM().scales(0.5, 0.5).clock
+
+
+def test_a_network_is_trained_in_the_frame_of_its_channels() -> None:
+    """The loss of both channels is the mean of the losses of each."""
+    x0 = torch.randn(6, 2, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    net = lambda x, time, label: torch.sin(x) * (1.0 + time.reshape(-1, 1, 1))  # noqa: E731
+    given: Any = {"weighting": weightings.EDM(0.5), "predicts": "x0", "path": VP()}
+
+    def loss(x0: Tensor, frame: EDM) -> Tensor:
+        t, eps = torch.linspace(0.05, 0.95, 6, dtype=torch.float64), x0.flip(2)
+        return squared_error(net, t=t, x0=x0, eps=eps, precondition=frame, **given)
+
+    both = loss(x0, EDM((0.3, 0.7)))
+    for channel, spread in enumerate((0.3, 0.7)):
+        one = slice(channel, channel + 1)
+        torch.testing.assert_close(both[:, one], loss(x0[:, one], EDM(spread)), rtol=1e-12, atol=1e-12)
+    check_finite(VP(), "x0", weightings.EDM(0.5), precondition=EDM((0.3, 0.7)))
 
 
 @pytest.mark.parametrize("path", ENDS, ids=str)
