@@ -63,7 +63,7 @@ DOORS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "kind", "call"), DOORS, ids=str)
+@pytest.mark.parametrize(("name", "kind", "call"), DOORS)
 def test_wrong_values_are_refused_at_the_door(name: str, kind: str, call: Callable[[Any], Any]) -> None:
     check_refusals(name, kind, call)
 

@@ -38,12 +38,6 @@ from fokker.generative.paths.time_densities import (
     stratified,
 )
 
-
-def _name(value: Any) -> str:
-    """What is called, the same in every process."""
-    return getattr(getattr(value, "func", value), "__name__", None) or str(value)
-
-
 KINDS = (np.float32, np.float64, torch.tensor, lambda number: torch.tensor([number], dtype=torch.float64))
 FIELDS = [
     (CondOT, "sigma_min"),
@@ -65,7 +59,7 @@ FIELDS = [
 ]
 
 
-@pytest.mark.parametrize(("make", "field"), FIELDS, ids=_name)
+@pytest.mark.parametrize(("make", "field"), FIELDS)
 def test_a_field_takes_every_number_that_fits_and_refuses_the_others(make: Callable[..., Any], field: str) -> None:
     good = 1.5 if field == "power" else 0.5
     for kind in KINDS:
@@ -97,7 +91,7 @@ COUNTS = [
 ]
 
 
-@pytest.mark.parametrize(("make", "name", "least", "most"), COUNTS, ids=_name)
+@pytest.mark.parametrize(("make", "name", "least", "most"), COUNTS)
 def test_a_count_is_whole_and_bounded(make: Callable[..., Any], name: str, least: int, most: int) -> None:
     for number in (3, 3.0, np.int32(3), torch.tensor(3)):
         make(**{name: number})
