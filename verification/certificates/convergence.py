@@ -28,10 +28,11 @@ from torch import Tensor
 from ...generative.paths import CondOT
 from ...generative.sampling import Sampler, named
 from ...solvers import SolveError, Solver, Stepper
+from ...solvers.common import check_callable, check_finite, check_instance, flag, real
 from ..oracles import Law
 from ..statistics import local_slopes, rms
 from .certificate import STALLED, Certificate, Judged, elsewhere
-from .ladder import POINTS, ROUNDING_AT_MOST, fitted, floors
+from .ladder import POINTS, ROUNDING_AT_MOST, fitted, floors, rising
 from .problems import PROBLEMS, Problem, sampling
 from .running import ExactStep, checked, run_of
 from .stochastic_problems import GROUPS, LawProblem, PathProblem, Run, keeping
@@ -42,7 +43,7 @@ SETTLED = 0.04
 """The ladder ends early if as many local slopes as make a range lie within this of each other."""
 LADDER = (8, 11, 16, 23, 32, 45, 64, 90, 128, 181, 256, 362, 512, 724, 1024)
 PATH_LADDER = (16, 32, 64, 128, 256)
-
+METHOD = "a solver such as Heun(), a sampler or its name, or a function (equation, x, times, noise)"
 
 AnyProblem = Problem | PathProblem | LawProblem
 
@@ -69,8 +70,9 @@ def certify(
         apart: measure the order with the first step and with the last step exact, too; three times the work.
 
     Raises:
-        ValueError: for step counts that do not rise or are fewer than four, for code that does not return a state, and
-            as the method itself raises for an equation that does not fit.
+        TypeError: arguments of another kind.
+        ValueError: for step counts that do not rise or are fewer than four, for code that raises an error or does not
+            return a state, and as the method itself raises for an equation that does not fit.
     """
     if isinstance(method, str):
         method = named(method)
@@ -82,15 +84,19 @@ def certify(
             else sampling(CondOT(), row.hold, logarithmic=row.logarithmic)
         )
         problem, name = given if problem is None else problem, name or row.name
+    if not isinstance(method, Solver):
+        check_callable("method", method, METHOD)
     if problem is None:
         problem = PROBLEMS["log clock" if isinstance(method, Solver) and method.semilinear else "ode"]
-    ladder = tuple(steps or (PATH_LADDER if isinstance(problem, PathProblem) else LADDER))
-    if len(ladder) < POINTS or any(a >= b for a, b in pairwise(ladder)):
-        raise ValueError(f"A ladder has at least {POINTS} step counts that rise, but got {list(ladder)}.")
+    check_instance("problem", problem, (Problem, PathProblem, LawProblem), "a problem, such as PROBLEMS['ode']")
+    check_instance("name", name, str, "a name")
+    usual = PATH_LADDER if isinstance(problem, PathProblem) else LADDER
+    ladder = usual if steps is None else rising(steps)
     if declared is None and isinstance(method, Solver):
         declared = declared_order(method, problem)
+    declared = None if declared is None else real("declared", declared, above=0.0)
     title = name or (repr(method) if isinstance(method, Solver) else getattr(method, "__name__", repr(method)))
-    return _Measurement(method, problem, declared, title, ladder, apart).certificate()
+    return _Measurement(method, problem, declared, title, ladder, flag("apart", apart)).certificate()
 
 
 def declared_order(solver: Solver, problem: AnyProblem) -> float | None:
@@ -120,6 +126,7 @@ class _Measurement:
         self.ladder, self.apart = ladder, apart
         self.run: Run = run_of(method) if isinstance(method, Solver) else checked(method, name)
         self.exact = _flat(problem.exact(problem.x) if isinstance(problem, Problem) else problem.exact)
+        check_finite(f"The exact solution of {problem.name}", self.exact)
         self.size = rms(self.exact)
 
     def certificate(self) -> Certificate:

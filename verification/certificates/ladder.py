@@ -20,14 +20,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from ...solvers.common import MANY, reals, whole
 from ..statistics import local_slopes
 
-__all__ = ["Fit", "fitted", "floors"]
+__all__ = ["Fit", "fitted", "floors", "rising"]
 
 Array = NDArray[np.float64]
 
@@ -39,6 +41,14 @@ ROUNDING_AT_MOST = 2.0**16
 """Errors that stop falling above so many roundings do not stop because of rounding."""
 POINTS = 4
 """The fewest errors that show an order: three local slopes."""
+
+
+def rising(steps: Sequence[int]) -> tuple[int, ...]:
+    """The step counts of a ladder. Raises TypeError or ValueError unless they are whole, rise, and are four or more."""
+    found = tuple(whole(f"steps[{i}]", n, 1, MANY) for i, n in enumerate(reals("steps", steps)))
+    if len(found) < POINTS or any(a >= b for a, b in pairwise(found)):
+        raise ValueError(f"A ladder has at least {POINTS} step counts that rise, but got {list(found)}.")
+    return found
 
 
 def floors(steps: Sequence[int], errors: Sequence[float], size: float, eps: float) -> list[float]:

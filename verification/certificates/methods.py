@@ -18,6 +18,7 @@ from typing import Any
 from ... import solvers
 from ...generative.sampling import PUBLISHED, Sampler
 from ...solvers import ButcherTableau, ExponentialTableau, Solver
+from ...solvers.common import check_instance
 from ..import_named import import_named
 from .stochastic_problems import Run
 
@@ -30,9 +31,10 @@ ARGUMENTS = "(equation, x, times, noise)"
 def method(text: str) -> Solver | Sampler | Run:
     """The method that the text names.
 
-    Raises ValueError for an unknown name, for an argument that is not literal, and for one that the solver does not
-    take.
+    Raises TypeError for what is no text, and ValueError for an unknown name, for an argument that is not literal, and
+    for one that the solver does not take.
     """
+    check_instance("text", text, str, 'a name such as "dpm++2m"')
     if text in PUBLISHED:
         return PUBLISHED[text]
     if ":" in text:
@@ -48,17 +50,21 @@ def _function(text: str) -> Run:
     if not callable(function):
         raise ValueError(f"{text} is of type {type(function).__name__}; give a function {ARGUMENTS}.")
     try:
-        inspect.signature(function).bind(*ARGUMENTS.split(","))
+        signature = inspect.signature(function)
+    except ValueError:  # of a function in C
+        return function
+    try:
+        signature.bind(*ARGUMENTS.split(","))
     except TypeError:
-        raise ValueError(f"{text} takes {inspect.signature(function)}; it must take {ARGUMENTS}.") from None
+        raise ValueError(f"{text} takes {signature}; it must take {ARGUMENTS}.") from None
     return function
 
 
 def _parsed(text: str) -> ast.expr:
     try:
         return ast.parse(text, mode="eval").body
-    except SyntaxError:
-        raise ValueError(f"{text!r} cannot be read; {WRITE}.") from None
+    except (MemoryError, RecursionError, SyntaxError, ValueError):  # all of Python's parser
+        raise ValueError(f"{text[:80]!r} cannot be read; {WRITE}.") from None
 
 
 def _value(node: ast.expr) -> Any:
@@ -69,7 +75,7 @@ def _value(node: ast.expr) -> Any:
         return _made(node.func.id, *arguments, **{each.arg or "": _value(each.value) for each in node.keywords})
     try:
         return ast.literal_eval(node)
-    except ValueError:
+    except (RecursionError, TypeError, ValueError):
         raise ValueError(f"{ast.unparse(node)!r} is neither a solver nor a literal; {WRITE}.") from None
 
 

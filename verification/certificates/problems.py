@@ -23,6 +23,7 @@ from torch import Tensor
 from ...generative.equations import flow, grids
 from ...generative.paths import GaussianPath
 from ...solvers import ODE, Equation, FunctionClock, Semilinear, Time
+from ...solvers.common import check_callable, check_fields, check_finite, check_floating, check_instance, real, reals
 from ...solvers.field import column
 from ..oracles import GaussianMixture
 
@@ -50,6 +51,11 @@ class Problem:
         x: the initial states, float64.
         grid: grid(n), the times of n steps.
         end: the time at which the solution is wanted, if the grid ends before it.
+
+    Raises:
+        TypeError: a field of another kind.
+        ValueError: initial states that are not finite or not in float64; and where it is solved, a flow that returns
+            another shape.
     """
 
     name: str
@@ -59,10 +65,36 @@ class Problem:
     grid: Callable[[int], Tensor] = uniform
     end: float | None = None
 
+    def __post_init__(self) -> None:
+        check_instance("name", self.name, str, "a name")
+        check_instance("equation", self.equation, Equation, "an equation, such as ODE(drift)")
+        check_callable("flow", self.flow, "a function of x and two times")
+        check_callable("grid", self.grid, "a function of the number of steps")
+        check_floating("x", self.x)
+        check_finite("x", self.x)
+        if not self.x.numel():
+            raise ValueError(f"x has shape {tuple(self.x.shape)}, but an order is measured on one state at least.")
+        if self.x.dtype != torch.float64:
+            raise ValueError(f"x is {self.x.dtype}, in which rounding hides high orders; give x.double().")
+        if self.end is not None:
+            check_fields(self, real, "end")
+
     def exact(self, x: Tensor, t: float | None = None) -> Tensor:
         """The solution at t, the end of the grid if it is not given, from x at its start."""
-        start, end = self.grid(1).tolist()
-        return self.flow(x, start, end if t is None else t)
+        start, end = self._ends
+        found = self.flow(x, start, end if t is None else t)
+        if not isinstance(found, Tensor) or found.shape != x.shape:
+            given = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+            raise ValueError(f"The flow of {self.name} returned {given} for states of shape {tuple(x.shape)}.")
+        return found
+
+    @property
+    def _ends(self) -> tuple[float, float]:
+        """The first and the last time."""
+        ends = reals(f"The grid of {self.name}", self.grid(1))
+        if len(ends) != 2:
+            raise ValueError(f"The grid of {self.name} returned {len(ends)} times for one step; it must return 2.")
+        return ends[0], ends[1]
 
 
 def _logistic() -> Problem:

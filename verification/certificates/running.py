@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor
@@ -18,9 +20,16 @@ ANY = 300.0
 
 
 def run_of(solver: Solver) -> Run:
-    """A solver as a function. A solver that takes no grid solves each step of the grid separately, at any error."""
+    """A solver as a function. A solver that takes no grid solves each step of the grid separately, at any error.
+
+    It raises what solvers raise: SolveError, and ValueError or TypeError for an equation that does not fit.
+    """
 
     def run(equation: Equation, x: Tensor, times: Tensor, noise: Noise | None) -> Tensor:
+        with _named(repr(solver), (SolveError, TypeError, ValueError)):
+            return _state(repr(solver), solved(equation, x, times, noise), x)
+
+    def solved(equation: Equation, x: Tensor, times: Tensor, noise: Noise | None) -> Tensor:
         if not _on_grids(solver):
             for t0, t1 in zip(times.tolist(), times.tolist()[1:], strict=False):
                 step = solve(equation, x, Adaptive(t0, t1, rtol=ANY, atol=ANY), solver)
@@ -34,16 +43,34 @@ def run_of(solver: Solver) -> Run:
 
 
 def checked(function: Run, name: str) -> Run:
-    """Anyone's code, on a copy of the state. Raises ValueError unless it returns a state of the same shape."""
+    """Anyone's code, on a copy of the state. Raises ValueError unless it returns a state like the one it was given."""
 
     def run(equation: Equation, x: Tensor, times: Tensor, noise: Noise | None) -> Tensor:
-        found: object = function(equation, x.clone(), times, noise)
-        if isinstance(found, Tensor) and found.shape == x.shape:
-            return found
-        given = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
-        raise ValueError(f"{name} returned {given}; it must return the last state, of shape {tuple(x.shape)}.")
+        with _named(name, (SolveError,)):
+            found: object = function(equation, x.clone(), times, noise)
+        return _state(name, found, x)
 
     return run
+
+
+def _state(method: str, found: object, x: Tensor) -> Tensor:
+    """What a method returned for the states x. Raises ValueError unless it is a state like them."""
+    if isinstance(found, Tensor) and found.shape == x.shape and found.dtype == x.dtype:
+        return found
+    given = f"{found.dtype} of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+    raise ValueError(f"{method} returned {given}; it must return the last state, {x.dtype} of {tuple(x.shape)}.")
+
+
+@contextmanager
+def _named(method: str, known: tuple[type[Exception], ...]) -> Iterator[None]:
+    """An error of a method, other than those that are known, becomes one sentence that names the method."""
+    try:
+        yield
+    except known:
+        raise
+    except Exception as error:
+        message = (str(error).splitlines() or ["no message"])[0]
+        raise ValueError(f"{method} ended in {type(error).__name__}: {message.rstrip('.')}.") from error
 
 
 def _on_grids(solver: Solver) -> bool:

@@ -18,8 +18,9 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from inspect import cleandoc
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
+from ...solvers.common import check_callable, check_fields, check_instance, flag, real, whole
 from .sources import Citation, Source
 
 __all__ = ["CATALOGUE", "AnyCheck", "Bound", "Check", "Claim", "Statistical", "claim", "uncovered"]
@@ -29,7 +30,7 @@ __all__ = ["CATALOGUE", "AnyCheck", "Bound", "Check", "Claim", "Statistical", "c
 class Check:
     """Passes if |measured − expected| ≤ tolerance. `what` names the case where a claim has several.
 
-    Raises ValueError for a tolerance that is negative or not a number.
+    Raises TypeError for what is no number, and ValueError for a tolerance that is negative or nan.
     """
 
     measured: float
@@ -38,8 +39,9 @@ class Check:
     what: str = ""
 
     def __post_init__(self) -> None:
-        if not self.tolerance >= 0:
-            raise ValueError(f"a check needs a tolerance of at least 0, not {self.tolerance}.")
+        check_fields(self, _measured, "measured", "expected")
+        check_fields(self, real, "tolerance", low=0.0, infinite=True)
+        check_instance("what", self.what, str, "a few words")
 
     @property
     def passed(self) -> bool:
@@ -48,12 +50,18 @@ class Check:
 
 @dataclass(frozen=True)
 class Bound:
-    """Passes if measured ≤ limit; with `above`, if measured ≥ limit."""
+    """Passes if measured ≤ limit; with `above`, if measured ≥ limit. Raises TypeError for what is no number."""
 
     measured: float
     limit: float
     what: str = ""
     above: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self, _measured, "measured")
+        check_fields(self, real, "limit", infinite=True)
+        check_fields(self, flag, "above")
+        check_instance("what", self.what, str, "a few words")
 
     @property
     def passed(self) -> bool:
@@ -68,7 +76,7 @@ class Statistical:
     smallest_fault: a sentence, the smallest departure that the test detects and how surely.
     measured, expected: the statistic and its value under the claim, for the reader.
 
-    Raises ValueError for a p-value outside [0, 1].
+    Raises TypeError for what is no number, and ValueError for a p-value outside [0, 1].
     """
 
     p_value: float
@@ -79,8 +87,16 @@ class Statistical:
     what: str = ""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.p_value <= 1:
-            raise ValueError(f"a p-value lies in [0, 1]; the test gave {self.p_value}.")
+        check_fields(self, real, "p_value", low=0.0, high=1.0)
+        check_fields(self, whole, "n", low=1)
+        check_fields(self, _measured, "measured", "expected")
+        check_instance("smallest_fault", self.smallest_fault, str, "a sentence")
+        check_instance("what", self.what, str, "a few words")
+
+
+def _measured(name: str, value: Any) -> float:
+    """The value as a float. What was measured may be nan, which passes no check."""
+    return value if isinstance(value, float) and value != value else real(name, value, infinite=True)
 
 
 AnyCheck: TypeAlias = Check | Bound | Statistical
@@ -155,11 +171,16 @@ def claim(
         slow: whether it takes more than a few seconds.
 
     Raises:
+        TypeError: for arguments of another kind.
         ValueError: if the id or the function's name is taken, the id is not of this form, nothing is cited, or the
             function has no docstring: that is where its tolerance is derived.
     """
+    for key, text in (("statement", statement), ("formula", formula), ("damage", damage)):
+        check_instance(key, text, str, "a text")
+    erratum, slow = flag("erratum", erratum), flag("slow", slow)
 
     def register(function: F) -> F:
+        check_callable("What is registered", function, "a function without arguments")
         if not function.__doc__:
             raise ValueError(f"the claim {id} needs a docstring that derives its tolerance.")
         name, chapter = function.__name__, _chapter(function)
@@ -177,7 +198,11 @@ def uncovered(
     Args, Raises: as those of `claim`.
     """
 
+    check_instance("statement", statement, str, "a sentence")
+    erratum = flag("erratum", erratum)
+
     def register(function: Callable[[], None]) -> Callable[[], None]:
+        check_callable("What is registered", function, "a function without arguments")
         reason, name, chapter = cleandoc(function.__doc__ or ""), function.__name__, _chapter(function)
         if not reason:
             raise ValueError(f"the claim {id} is not covered; say why in its docstring.")
@@ -204,10 +229,13 @@ def _add(new: Claim) -> None:
 
 
 def _cited(sources: Sequence[Source | Citation]) -> tuple[Citation, ...]:
+    for i, each in enumerate(sources):
+        check_instance(f"sources[{i}]", each, (Source, Citation), 'a source at a place, such as SLIDES["a title"]')
     return tuple(each if isinstance(each, Citation) else Citation(each) for each in sources)
 
 
 def _parts(id: str) -> tuple[str, int, str]:
+    check_instance("id", id, str, "a text such as A001")
     match = re.fullmatch(r"([A-Z]+)(\d+)([a-z]*)", id)
     if match is None:
         raise ValueError(f"a claim's id is capital letters and digits, as A001 or E04, not {id!r}.")

@@ -15,8 +15,9 @@ from typing import Literal, NamedTuple
 
 import torch
 
+from ...solvers.common import check_instance
 from ..statistics import holm
-from .claim import AnyCheck, Claim, Statistical
+from .claim import AnyCheck, Bound, Check, Claim, Statistical
 
 __all__ = ["Measurement", "Outcome", "judged", "measured", "run"]
 
@@ -48,10 +49,13 @@ def run(claims: Iterable[Claim], *, progress: Callable[[int, int, Claim], None] 
 
     progress: called as progress(done, total, claim) before each claim.
 
-    A claim that raises fails, with the error's sentence. Each function starts from torch's default generator at seed 0,
-    and the caller's generator is left as it was: a verdict does not depend on what ran before, apart from the
-    statistical checks, which Holm's procedure judges together.
+    A claim that raises, or returns what is no check, fails with the error's sentence. Each function starts from torch's
+    default generator at seed 0, and the caller's generator is left as it was: a verdict does not depend on what ran
+    before, apart from the statistical checks, which Holm's procedure judges together.
     """
+    claims = list(claims)
+    for i, each in enumerate(claims):
+        check_instance(f"claims[{i}]", each, Claim, "claims of CATALOGUE")
     ordered = sorted(claims, key=lambda each: each.order)
     measurements = []
     for done, each in enumerate(ordered):
@@ -72,7 +76,10 @@ def measured(claim: Claim) -> Measurement:
         torch.manual_seed(0)
         try:
             result = claim.function()
-            checks = tuple(result) if isinstance(result, Sequence) else (result,)
+            found = tuple(result) if isinstance(result, Sequence) else (result,)
+            for each in found:
+                check_instance("What the claim returned", each, (Check, Bound, Statistical), "a Check")
+            checks = found
             if not checks:
                 error = "the claim returned no check."
         except Exception as exception:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...solvers.common import check_instance
+
 __all__ = ["BIBLIOGRAPHY", "Citation", "Source"]
 
 
@@ -19,7 +21,8 @@ class Source:
     name: how claims cite it, in a few words. date: its edition or date; "" if it has none.
     address: where it can be read; None if we know of no place, and `no_address` says why.
 
-    Raises ValueError without a title, and for a source that has both an address and a reason for none, or neither.
+    Raises TypeError for what is no text, ValueError without a title, and for a source that has both an address and a
+    reason for none, or neither.
     """
 
     name: str
@@ -30,6 +33,9 @@ class Source:
     no_address: str = ""
 
     def __post_init__(self) -> None:
+        for key, text in vars(self).items():
+            if not (key == "address" and text is None):
+                check_instance(key, text, str, "a text")
         if not self.title:
             raise ValueError(f"the source {self.name!r} needs a title.")
         if (self.address is None) == (not self.no_address):
@@ -49,6 +55,10 @@ class Citation:
 
     source: Source
     place: str = ""
+
+    def __post_init__(self) -> None:
+        check_instance("source", self.source, Source, "a Source")
+        check_instance("place", self.place, str, 'a text such as "Eq. 12"')
 
     def __str__(self) -> str:
         return f"{self.source.name}, {self.place}" if self.place else self.source.name

@@ -13,6 +13,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
+from ...solvers.common import check_callable, check_instance, flag
 from ..certificates import PATHS, Certificate, cases, uncertified
 from ..claims import CATALOGUE, Claim, Measurement, judged, measured
 from ..laws import equivalences
@@ -36,8 +37,14 @@ def chosen(names: Sequence[str] = (), chapters: Sequence[str] = (), *, quick: bo
         quick: whether slow claims are left out.
 
     Raises:
+        TypeError: for what is no list of names.
         ValueError: for an unknown name or chapter, and where `quick` leaves nothing.
     """
+    quick = flag("quick", quick)
+    for key, given in (("names", names), ("chapters", chapters)):
+        check_instance(key, given, (list, tuple), 'a list of names, such as ["A001"]')
+        for i, name in enumerate(given):
+            check_instance(f"{key}[{i}]", name, str, "a name")
     catalogue = sorted(CATALOGUE.values(), key=lambda claim: claim.order)
     known = list(dict.fromkeys(claim.chapter for claim in catalogue))
     wanted = [_plain(name) for name in chapters]
@@ -85,6 +92,10 @@ def verify(
         ValueError: as `chosen` does.
     """
     start = time.perf_counter()
+    if pool is not None:
+        check_instance("pool", pool, Executor, "a ProcessPoolExecutor")
+    if progress is not None:
+        check_callable("progress", progress, "a function of two numbers and a name")
     claims = chosen(names, chapters, quick=quick)
     table = () if names or chapters else enumerate(cases())
     networks = () if quick or names or chapters else AUDITED
@@ -131,8 +142,17 @@ def _finished(jobs: dict[str, Callable[[], Any]], pool: Executor | None) -> Iter
     """Names and results of jobs, as they finish."""
     if pool is None:
         for name, job in jobs.items():
-            yield name, job()
+            yield name, _result(name, job)
         return
     running = {pool.submit(job): name for name, job in jobs.items()}
     for future in as_completed(running):
-        yield running[future], future.result()
+        yield running[future], _result(running[future], future.result)
+
+
+def _result(name: str, job: Callable[[], Any]) -> Any:
+    """What a job returns; what it raises names the job."""
+    try:
+        return job()
+    except Exception as error:
+        error.add_note(f"The job was {name!r}.")
+        raise

@@ -63,13 +63,13 @@ def test_a_bound_is_one_sided() -> None:
 
 @pytest.mark.parametrize("tolerance", [-1e-9, math.nan])
 def test_a_tolerance_is_a_number_that_is_not_negative(tolerance: float) -> None:
-    with pytest.raises(ValueError, match="tolerance of at least 0"):
+    with pytest.raises(ValueError, match="tolerance is"):
         Check(0.0, 0.0, tolerance)
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, math.nan])
 def test_a_p_value_is_a_probability(value: float) -> None:
-    with pytest.raises(ValueError, match=r"lies in \[0, 1\]"):
+    with pytest.raises(ValueError, match="p_value is"):
         p(value)
 
 
