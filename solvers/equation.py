@@ -24,17 +24,18 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self, get_args
 
 import torch
 from torch import Tensor
 
 from .clock import Clock, Rates
+from .common import check_callable, check_instance, choice
+from .diffusion import Diffusion, NoiseType
 from .field import Field, Function, Time, as_field, column
 
 __all__ = ["ODE", "SDE", "Calculus", "Equation", "Noising", "NoiseType", "Semilinear"]
 
-NoiseType = Literal["diagonal", "additive", "scalar", "general"]
 Calculus = Literal["ito", "stratonovich"]
 Wrap = Callable[[Field], Field]
 """A function that puts a field around a field."""
@@ -104,7 +105,7 @@ class SDE(Equation):
         calculus: "ito" or "stratonovich".
 
     Raises:
-        TypeError: drift cannot be called.
+        TypeError: drift or diffusion cannot be called.
         ValueError: noise or calculus is unknown.
     """
 
@@ -115,10 +116,11 @@ class SDE(Equation):
     field: Field = dataclasses.field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.noise not in ("diagonal", "additive", "scalar", "general"):
-            raise ValueError(f"Unknown noise {self.noise!r}; choose one of diagonal, additive, scalar, general.")
-        if self.calculus not in ("ito", "stratonovich"):
-            raise ValueError(f"Unknown calculus {self.calculus!r}; choose ito or stratonovich.")
+        choice("noise", self.noise, get_args(NoiseType))
+        choice("calculus", self.calculus, get_args(Calculus))
+        given = self.diffusion.function if isinstance(self.diffusion, Diffusion) else self.diffusion
+        check_callable("diffusion", given, "a function g(t, x)")
+        object.__setattr__(self, "diffusion", Diffusion(given, self.noise))
         object.__setattr__(self, "field", as_field(self.drift))
 
     @property
@@ -164,7 +166,7 @@ class Semilinear(Equation):
             which may not exist where the drift does.
 
     Raises:
-        TypeError: a field cannot be called, or `clock` is not a `Clock`.
+        TypeError: a field or `basis` cannot be called, `clock` is not a `Clock`, or `noising` lacks a method.
     """
 
     field: Field
@@ -183,8 +185,12 @@ class Semilinear(Equation):
         basis: Callable[[float], tuple[float, float]] | None = None,
         slope: Field | Function | None = None,
     ) -> None:
-        if not isinstance(clock, Clock):
-            raise TypeError(f"clock is a {type(clock).__name__}; give a Clock, such as FunctionClock(scale, gain).")
+        check_instance("clock", clock, Clock, "a Clock, such as FunctionClock(scale, gain)")
+        missing = [name for name in ("alpha", "sigma", "time") if not callable(getattr(noising, name, None))]
+        if noising is not None and missing:
+            raise TypeError(f"noising is a {type(noising).__name__} without {missing[0]}(t); give a path.")
+        if basis is not None:
+            check_callable("basis", basis, "a function of t with values (a, b)")
         fields = {"field": field, "score": score, "slope": slope}
         given = {name: None if value is None else as_field(value) for name, value in fields.items()}
         for name, value in (given | {"clock": clock, "noising": noising, "basis": basis}).items():

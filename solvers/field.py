@@ -7,6 +7,7 @@ have data of their own, such as labels, `of_rows` selects the samples that a cal
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
-__all__ = ["Field", "Function", "Time", "as_field", "column"]
+__all__ = ["Field", "Function", "Time", "as_field", "column", "when"]
 
 Time = float | Tensor
 """A time, or one for each sample: float64, (B,), on the host."""
@@ -51,15 +52,24 @@ class _Plain(Field):
 def as_field(function: Field | Function) -> Field:
     """A function f(t, x) as a field that takes one evaluation; a field is returned as it is.
 
-    Raises TypeError for an object that cannot be called.
+    Raises TypeError for an object that cannot be called, and for a class.
     """
     if isinstance(function, Field):
         return function
-    if not callable(function):
-        raise TypeError(f"A field is a function f(t, x), but got {type(function).__name__}; give one.")
+    if isinstance(function, type) or not callable(function):
+        got = f"the class {function.__name__}" if isinstance(function, type) else type(function).__name__
+        raise TypeError(f"A field is a function f(t, x), but got {got}; give one.")
     return _Plain(function)
 
 
 def column(t: Tensor, x: Tensor) -> Tensor:
     """The B numbers of t, one a sample, as (B, 1, …, 1), which multiplies x, (B, ...), sample by sample."""
     return t.reshape(-1, *(1,) * (x.ndim - 1))
+
+
+def when(t: Time) -> str:
+    """Words for a time, or for several."""
+    if not isinstance(t, Tensor):
+        return f"t = {t:g}"
+    low, high = (t.min().item(), t.max().item()) if t.numel() else (math.nan, math.nan)
+    return f"t = {low:g}" if low == high else f"t from {low:g} to {high:g}"

@@ -2,8 +2,8 @@
 
 A `Ledger` counts the evaluations. It stands between the solver and the costly field of the equation: a solver sees only
 the watched field, so that it cannot forget an evaluation or exceed the budget. The ledger also counts the derivatives
-of the field, forward (a call on dual numbers) and backward (a gradient that flows through a value). On the first call
-it checks that the field returns the state's shape and dtype, and on every call that it leaves the state as it was.
+of the field, forward (a call on dual numbers) and backward (a gradient that flows through a value). On every call it
+checks that the field returns a tensor like the state, and that it leaves the state as it was.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any, SupportsIndex
 
 import torch
 from torch import Tensor
-from torch.autograd.forward_ad import unpack_dual
+from torch.autograd import forward_ad
 
 from .common import check_unchanged, mark_of
-from .field import Field, Time
+from .field import Field, Time, when
 
 __all__ = ["NFE", "BudgetExhausted", "Ledger", "Solution", "SolveError"]
 
@@ -86,7 +86,7 @@ class BudgetExhausted(Exception):
 
 
 class Ledger:
-    """Counts evaluations, refuses those beyond the budget, and checks the field's first value.
+    """Counts evaluations, refuses those beyond the budget, and checks the field's values.
 
     If samples have different times, a call counts the largest number of evaluations of any sample.
 
@@ -98,6 +98,7 @@ class Ledger:
         copies: how often each sample is repeated in the batch of a call.
         per_sample: the evaluations for each sample, int64 (B,), if samples differ. The loop that gives samples their
             own steps sets it. None if samples do not differ.
+        raised_at: the time of the call in which the field has raised an exception; None if it has not.
     """
 
     def __init__(self, budget: int | None = None, batch: int = 0) -> None:
@@ -106,6 +107,7 @@ class Ledger:
         self.forward = self.rejected = self.depth = self.jvp = self.vjp = 0
         self.branches = self.copies = 1
         self.per_sample: Tensor | None = None
+        self.raised_at: Time | None = None
 
     @property
     def nfe(self) -> NFE:
@@ -153,18 +155,23 @@ class _Watched(Field):
             t = t.flatten()
         first = self.ledger.depth == 0
         spent = self.ledger.enter(self.field.evaluations(t))
-        if unpack_dual(x).tangent is not None:  # type: ignore[no-untyped-call]  # torch's
-            self.ledger.jvp += spent
+        if getattr(forward_ad, "_current_level", 0) >= 0:  # within forward mode; otherwise the question takes time
+            unpacked: Any = forward_ad.unpack_dual(x)  # type: ignore[no-untyped-call]  # torch's
+            self.ledger.jvp += spent if unpacked.tangent is not None else 0
         mark = mark_of(x, copied=first)
-        value = self.field(t, x)
-        check_unchanged("The equation's field", x, mark)
-        if first and (value.shape != x.shape or value.dtype != x.dtype):
-            raise ValueError(
-                f"The equation's field returned {value.dtype} of shape {tuple(value.shape)} for a state of "
-                f"{x.dtype} and shape {tuple(x.shape)}; return the state's dtype and shape."
-            )
+        try:
+            value = self.field(t, x)
+            alike = isinstance(value, Tensor) and value.shape == x.shape and value.dtype == x.dtype
+            if not alike or (first and value.device != x.device):
+                raise _unlike(value, t, x)
+            check_unchanged("The equation's field", x, mark)
+        except Exception:
+            self.ledger.raised_at = t
+            raise
         if value.requires_grad:
-            value.register_hook(lambda _: self._pulled_back(spent))  # type: ignore[no-untyped-call]  # torch's
+            value = value.view_as(value)  # of its own: a field may return x or a parameter, which must keep no hook
+            node: Any = value.grad_fn
+            node.register_prehook(lambda _: self._pulled_back(spent))
         return value
 
     def evaluations(self, t: Time) -> int | Tensor:
@@ -175,6 +182,20 @@ class _Watched(Field):
 
     def _pulled_back(self, spent: int) -> None:
         self.ledger.vjp += spent
+
+
+def _unlike(value: Any, t: Time, x: Tensor) -> Exception:
+    """The error of a field whose value at t is not like the state x."""
+    found = _words(value) if isinstance(value, Tensor) else type(value).__name__
+    message = (
+        f"The equation's field returned {found} for a state of {_words(x)}, at {when(t)}; return the state's dtype, "
+        "shape and device."
+    )
+    return ValueError(message) if isinstance(value, Tensor) else TypeError(message)
+
+
+def _words(x: Tensor) -> str:
+    return f"{x.dtype} of shape {tuple(x.shape)} on {x.device}"
 
 
 @dataclass(frozen=True)
@@ -188,7 +209,7 @@ class Solution:
         accepted: the number of accepted steps; if each sample has its own steps, of all samples together.
         rejected: the number of rejected steps, counted in the same way.
         status: "completed", or the reason why a partial solution ended: "budget", "nonfinite", "underflow" (of the
-            step size) or "unconverged" (an implicit method of a backend).
+            step size), "unconverged" (an implicit method of a backend) or "failed" (an exception of the field).
         ledger: the account of the evaluations.
     """
 

@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-import torch
+import numpy as np
 from torch import Tensor
 
-from .common import Progress
+from .common import Progress, check_instance, check_samples, flag, reals, whole
 from .equation import SDE, Equation, Semilinear
-from .loop import Adaptive, Grid, Save, Solver, Stepper, Task, first_nonfinite, integrate_per_sample
-from .noise import Noise
+from .loop import Adaptive, Grid, Save, Solver, Stepper, Task, integrate_per_sample
+from .noise import BrownianTree, Noise
 from .solution import Ledger, Solution, SolveError
 
 __all__ = ["solve"]
@@ -58,28 +58,36 @@ def solve(
         SolveError: the end cannot be reached. The error carries the partial solution.
     """
     _check(equation, x, solver, noise)
-    steps = times if isinstance(times, Adaptive) else Grid.of(times)
-    if isinstance(steps, Adaptive):
-        _check_adaptive(equation, x, steps, solver, noise, save)
+    budget = None if max_nfe is None else whole("max_nfe", max_nfe, 1)
+    checkpoint, progress = flag("checkpoint", checkpoint), flag("progress", progress)
+    if isinstance(times, Adaptive):
+        _check_adaptive(equation, times, solver, noise, save)
+        steps: Grid | Adaptive = times.like(x)
+    else:
+        steps = Grid.of(times)
+    kept = _saved(save, steps)
     if equation.stochastic and steps.t1 < steps.t0:
         raise ValueError(
             f"A stochastic equation runs forward in time, but times go from {steps.t0:g} down to {steps.t1:g}; reverse "
             "them, or write the equation of the reversed process."
         )
-    if max_nfe is not None and isinstance(steps, Grid):
-        _check_budget(equation, steps, solver, max_nfe)
+    if equation.stochastic and isinstance(noise, BrownianTree):
+        noise.check_within(steps.t0, steps.t1)
+    if budget is not None and isinstance(steps, Grid):
+        _check_budget(equation, steps, solver, budget)
     if checkpoint and not isinstance(solver, Stepper):
         raise ValueError(f"{_name(solver)} takes no checkpoints; use one of our solvers, or TorchDiffEq's adjoint.")
     if checkpoint and noise is not None and not noise.replays:
         raise ValueError("A step that is taken again must see the same noise; use BrownianTree instead of WhiteNoise.")
-    ledger = Ledger(max_nfe, len(x))
+    ledger = Ledger(budget, len(x))
     watched = equation.wrapped(ledger.watch)
     with Progress(steps.t0, steps.t1, progress) as bar:
-        task = Task(watched, x, steps, noise, ledger, _saved(save, steps), bar, checkpoint)
+        task = Task(watched, x, steps, noise, ledger, kept, bar, checkpoint)
         try:
             return replace(_integrate(solver, task), ledger=ledger)
         except SolveError as error:
-            error.solution = replace(error.solution, ledger=ledger)
+            if not error.solution.ledger.depth:  # the error of a solve within the field has its own
+                error.solution = replace(error.solution, ledger=ledger)
             raise
         finally:
             ledger.budget = None  # a backward pass is counted, but not stopped half-way
@@ -97,16 +105,14 @@ def _name(solver: Solver) -> str:
 
 def _check(equation: Equation, x: Tensor, solver: Solver, noise: Noise | None) -> None:
     """Raise TypeError or ValueError for an equation, a state, a solver and noise that do not fit each other."""
-    if not isinstance(equation, Equation):
-        raise TypeError(f"equation is a {type(equation).__name__}; wrap a field as ODE(drift), or use flow(denoiser).")
+    check_instance("equation", equation, Equation, "an equation: wrap a field as ODE(drift), or use flow(denoiser)")
     if isinstance(solver, type) or not isinstance(solver, Solver):
         name = solver.__name__ if isinstance(solver, type) else type(solver).__name__
         raise TypeError(f"solver must be an instance of a solver, but got {name}; write for example Heun().")
-    if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim == 0:
-        given = f"{x.dtype} of shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
-        raise TypeError(f"x must be a floating-point tensor with a leading batch axis, but is {given}.")
-    if (index := first_nonfinite(x)) is not None:
-        raise ValueError(f"x is not finite at component {index}; the initial state must be.")
+    check_samples("x", x, wait=True)
+    if noise is not None and (isinstance(noise, type) or not isinstance(noise, Noise)):
+        name = f"the class {noise.__name__}" if isinstance(noise, type) else type(noise).__name__
+        raise TypeError(f"noise must be WhiteNoise(seed) or BrownianTree(x, t0, t1, seed), but is {name}.")
     if solver.semilinear and not isinstance(equation, Semilinear):
         raise TypeError(
             f"{_name(solver)} needs a Semilinear equation, but got {type(equation).__name__}; use flow(denoiser) or "
@@ -124,8 +130,6 @@ def _check(equation: Equation, x: Tensor, solver: Solver, noise: Noise | None) -
     if noise is None:
         what = "A stochastic equation" if equation.stochastic else _name(solver)
         raise ValueError(f"{what} needs noise; give WhiteNoise(seed), or BrownianTree(x, t0, t1, seed).")
-    if not isinstance(noise, Noise):
-        raise TypeError(f"noise must be WhiteNoise or BrownianTree, but is {type(noise).__name__}.")
 
 
 def _check_noise(equation: SDE, solver: Solver) -> None:
@@ -147,7 +151,7 @@ def _check_noise(equation: SDE, solver: Solver) -> None:
 
 
 def _check_adaptive(
-    equation: Equation, x: Tensor, times: Adaptive, solver: Solver, noise: Noise | None, save: bool | Times
+    equation: Equation, times: Adaptive, solver: Solver, noise: Noise | None, save: bool | Times
 ) -> None:
     """Raise ValueError for an equation, a solver, noise or saved times that do not fit adaptive steps."""
     if not solver.embedded:
@@ -158,7 +162,6 @@ def _check_adaptive(
         raise ValueError(
             "Adaptive steps need BrownianTree instead of WhiteNoise: rejected steps must see the same path."
         )
-    times.check_reachable(x)
     if not times.per_sample:
         return
     if not solver.timewise:
@@ -181,17 +184,22 @@ def _check_budget(equation: Equation, grid: Grid, solver: Solver, max_nfe: int) 
 
 
 def _saved(save: bool | Times, steps: Grid | Adaptive) -> Save:
-    """The times asked for, in the order of the solve. Raises ValueError for others than these."""
-    if isinstance(save, bool):
-        return save
-    asked = tuple(torch.as_tensor(save, dtype=torch.float64).reshape(-1).tolist())
-    sign = math.copysign(1.0, steps.t1 - steps.t0)
-    known = set(steps.times) if isinstance(steps, Grid) else set()
-    for i, t in enumerate(asked):
-        if not 0.0 <= sign * (t - steps.t0) <= sign * (steps.t1 - steps.t0):
-            raise ValueError(f"save asks for t = {t:g}, outside the solve from {steps.t0:g} to {steps.t1:g}; drop it.")
-        if i and sign * (t - asked[i - 1]) <= 0.0:
-            raise ValueError(f"save must be strictly monotone from {steps.t0:g}, but has {t:g} at entry {i}; sort it.")
-        if known and t not in known:
+    """The times asked for, in the order of the solve: on a grid its own, which they are up to rounding.
+
+    Raises TypeError for what are no times, and ValueError for times out of order, outside the solve or not on the grid.
+    """
+    if isinstance(save, bool | np.bool_):
+        return bool(save)
+    asked: list[float] = []
+    sign, ends = math.copysign(1.0, steps.t1 - steps.t0), Grid((steps.t0, steps.t1))
+    for i, t in enumerate(reals("save", save)):
+        inside = 0.0 <= sign * (t - steps.t0) <= sign * (steps.t1 - steps.t0)
+        place = t if inside and isinstance(steps, Adaptive) else (steps if isinstance(steps, Grid) else ends).nearest(t)
+        if place is None and inside:
             raise ValueError(f"save asks for t = {t:g}, which is not on the grid; add it to times, or use Adaptive.")
-    return asked
+        if place is None:
+            raise ValueError(f"save asks for t = {t:g}, outside the solve from {steps.t0:g} to {steps.t1:g}; drop it.")
+        if asked and sign * (place - asked[-1]) <= 0.0:
+            raise ValueError(f"save must be strictly monotone from {steps.t0:g}, but has {t:g} at entry {i}; sort it.")
+        asked.append(place)
+    return tuple(asked)

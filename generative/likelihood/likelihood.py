@@ -136,6 +136,10 @@ def log_likelihood(
         times, solver, trace, probes = _planned(denoiser, x, nfe, law)
     times = Adaptive(1.0, 0.0, rtol=1e-4, atol=1e-4) if times is None else times
     steps = times if isinstance(times, Adaptive) else Grid.of(times)
+    if isinstance(steps, Adaptive) and not (isinstance(steps.rtol, float) and isinstance(steps.atol, float)):
+        raise ValueError("A likelihood has one rtol and one atol for all components; give numbers.")
+    if isinstance(steps, Adaptive) and steps.norm != "rms":
+        raise ValueError("A likelihood measures errors by the norm 'rms'; leave norm out.")
     solver = Tsit5() if solver is None else solver
     if not isinstance(solver, Solver):
         raise TypeError(f"solver must be an instance of a solver, but got {solver!r}; write for example Heun().")

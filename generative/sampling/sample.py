@@ -131,7 +131,7 @@ def sample_chunks(
 
     @torch.no_grad()
     def made(index: Tensor) -> Tensor:
-        own, x = keys[index.to(keys.device)], like.new_empty(len(index), *rest)
+        own, x = keys.of_rows(index), like.new_empty(len(index), *rest)
         first, last = planned.times[0].item(), planned.times[-1].item()
         x = denoiser.path.sigma(first) * standard_normal(x, own)
         noise = BrownianTree(x, first, last, own) if planned.sampler.stochastic else None

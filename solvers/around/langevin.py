@@ -18,12 +18,12 @@ whose step α_i is 2δ.
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from ..common import MANY, real, whole
 from ..equation import Semilinear
 from ..field import Field
 from ..loop import Abilities, Grid, Step, Stepper, combined
@@ -88,15 +88,12 @@ class Langevin(Stepper[Semilinear]):
         size: δ/σ_t², positive, of the order of 0.1.
 
     Raises:
-        TypeError: the predictor is not of one step.
+        TypeError: the predictor is not of one step, or a number is none.
         ValueError: `steps` is not 0, 1, 2, …, or the size is not positive.
     """
 
     def __init__(self, solver: Stepper[Semilinear] | None, steps: int, size: float) -> None:
-        if not isinstance(steps, int) or steps < 0:
-            raise ValueError(f"Langevin needs steps = 0, 1, 2, ..., but got {steps!r}.")
-        if not 0.0 < size < math.inf:
-            raise ValueError(f"Langevin needs a positive size, of the order of 0.1, but got {size:g}.")
+        steps, size = whole("steps", steps, 0, MANY), real("size", size, above=0.0)
         predictor: Stepper[Semilinear] = _Kept() if solver is None else solver
         self.solver = predictor if isinstance(solver, Renoising) else check_one_step("Langevin", predictor)
         self.corrections, self.size = steps, size

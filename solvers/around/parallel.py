@@ -28,9 +28,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..common import truth
+from ..common import MANY, real, whole
 from ..equation import Semilinear
-from ..loop import Adaptive, Record, Solver, Stepper, Task, columns, first_nonfinite, nonfinite, spent
+from ..loop import Adaptive, Record, Solver, Stepper, Task, columns, first_nonfinite, nonfinite, spent, tell
 from ..scheme import ProgramStep, Scheme, Symbol, normals, unroll
 from ..solution import BudgetExhausted, Solution, SolveError
 
@@ -51,15 +51,15 @@ class Picard(Solver):
             sequential one to the last bit, if the field does not mix samples.
 
     Raises:
+        TypeError: the solver is none of ours, or a number is none.
         ValueError: the solver looks back, the window is below one step, or the tolerance is negative.
     """
 
     def __init__(self, solver: Stepper[Any], window: int, tolerance: float = 0.1) -> None:
         if not isinstance(solver, Stepper) or not solver.one_step:
             raise ValueError(f"Picard needs a solver whose steps do not look back, but got {solver!r}; use Euler().")
-        if window < 1 or not 0.0 <= tolerance < math.inf:
-            raise ValueError(f"Picard needs a window >= 1 and a tolerance >= 0, but got {window} and {tolerance}.")
-        self.solver, self.window, self.tolerance = solver, window, tolerance
+        self.solver = solver
+        self.window, self.tolerance = whole("window", window, 1, MANY), real("tolerance", tolerance, 0.0)
         self.abilities = replace(solver.abilities, embedded=False, dense=False, one_step=False, timewise=False)
 
     def __repr__(self) -> str:
@@ -90,6 +90,11 @@ class Picard(Solver):
         except BudgetExhausted:
             message = spent(task.ledger.budget, None, times[begin], None, None)
             raise SolveError(message, record.solution(x, 0, "budget")) from None
+        except SolveError:
+            raise
+        except Exception as error:
+            tell(error, task.ledger, lambda: (record.solution(x, 0, "failed"), times[begin]))
+            raise
         finally:
             task.ledger.copies = 1
         return record.solution(x, 0, "completed")
@@ -99,13 +104,7 @@ class Picard(Solver):
         changes = torch.stack([new - old for new, old in zip(moved[1:], states[1:], strict=True)])
         size, allowed = (part.flatten(2).square().mean(2).sqrt() for part in (changes, errors))
         unsettled = (~(size <= self.tolerance * allowed)).any(1)
-        some = truth(unsettled.any())
-        if some is None:
-            raise ValueError(
-                f"{self!r} sweeps until the numbers of the states are settled, but under vmap a state has none of its "
-                "own; give the whole batch as x."
-            )
-        return max(1, int(unsettled.int().argmax()) if some else len(unsettled))
+        return max(1, int(unsettled.int().argmax()) if unsettled.any() else len(unsettled))
 
 
 def _moved(states: list[Tensor], ends: list[Tensor]) -> list[Tensor]:

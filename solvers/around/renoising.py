@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ..common import real
 from ..equation import Noising, Semilinear
 from ..loop import Abilities, EquationT, Grid, Solver, Step, Stepper, combined
 from ..noise import Noise
@@ -182,10 +183,8 @@ class Ancestral(Renoising):
     """
 
     def __init__(self, solver: Stepper[Semilinear], eta: float = 1.0) -> None:
-        if not 0.0 <= eta <= 1.0:
-            raise ValueError(f"Ancestral needs eta between 0 (no noise) and 1 (DDPM's), but got {eta:g}.")
-        super().__init__(solver, eta > 0.0)
-        self.eta = eta
+        self.eta = real("eta", eta, 0.0, 1.0)
+        super().__init__(solver, self.eta > 0.0)
 
     def __repr__(self) -> str:
         return f"Ancestral({self.solver!r}, eta={self.eta:g})"
@@ -228,12 +227,11 @@ class Churn(Renoising):
         s_max: float = math.inf,
         s_noise: float = 1.0,
     ) -> None:
-        if not 0.0 <= churn < math.inf or not 0.0 <= s_noise < math.inf:
-            raise ValueError(f"Churn needs finite churn, s_noise >= 0, but got {churn:g} and {s_noise:g}.")
-        if not 0.0 <= s_min <= s_max:
-            raise ValueError(f"Churn needs 0 <= s_min <= s_max, but got {s_min:g} and {s_max:g}; exchange them.")
-        super().__init__(solver, churn > 0.0)
-        self.churn, self.s_min, self.s_max, self.excess = churn, s_min, s_max, s_noise
+        self.churn, self.excess = real("churn", churn, 0.0), real("s_noise", s_noise, 0.0)
+        self.s_min, self.s_max = real("s_min", s_min, 0.0), real("s_max", s_max, 0.0, infinite=True)
+        if self.s_min > self.s_max:
+            raise ValueError(f"s_min is {self.s_min:g}, above s_max = {self.s_max:g}; exchange them.")
+        super().__init__(solver, self.churn > 0.0)
 
     def __repr__(self) -> str:
         return f"Churn({self.solver!r}, {self.churn:g}, {self.s_min:g}, {self.s_max:g}, {self.excess:g})"

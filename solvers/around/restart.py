@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ..common import MANY, whole
 from ..equation import Semilinear
 from ..loop import Abilities, Grid, Step, Stepper
 from ..noise import Noise
@@ -28,9 +29,10 @@ __all__ = ["Restart"]
 
 
 class _State(NamedTuple):
-    """The solver's state, the transition from t_b to t_a, and the solver's states at t_a and at t_b to go on with."""
+    """The solver's state, t_b on the grid, the way back to t_a, and the solver's states at t_a and at t_b to go on."""
 
     inner: Any
+    end: float
     back: Transition
     again: Any
     rest: Any
@@ -44,8 +46,8 @@ class Restart(Stepper[Semilinear]):
 
     Args:
         solver: a solver of the probability flow.
-        times: from the noisier t_a to t_b. The grid of the solve must have t_b after its first time; it need not have
-            t_a.
+        times: from the noisier t_a to t_b. The grid of the solve must have t_b, up to rounding, after its first time;
+            it need not have t_a.
         repeats: the number of repeats: 0, 1, 2, …
 
     Raises:
@@ -66,10 +68,8 @@ class Restart(Stepper[Semilinear]):
         grid = Grid.of(times)
         if grid.t1 < grid.t0:
             raise ValueError(f"Restart runs from noise to data, but times go from {grid.t0:g} down to {grid.t1:g}.")
-        if not isinstance(repeats, int) or repeats < 0:
-            raise ValueError(f"Restart needs repeats = 0, 1, 2, ..., but got {repeats!r}.")
-        self.solver, self.times, self.repeats = solver, grid, repeats
-        self.abilities = Abilities(order=solver.order, semilinear=True, draws=repeats > 0)
+        self.solver, self.times, self.repeats = solver, grid, whole("repeats", repeats, 0, MANY)
+        self.abilities = Abilities(order=solver.order, semilinear=True, draws=self.repeats > 0)
 
     def __repr__(self) -> str:
         return f"Restart({self.solver!r}, {list(self.times.times)}, {self.repeats})"
@@ -82,19 +82,20 @@ class Restart(Stepper[Semilinear]):
     def init(self, equation: Semilinear, x: Tensor, times: Grid) -> _State:
         """The state at the start. Raises ValueError if t_b is not a time of the grid after the first."""
         noising = check_way(self, equation, times)
-        if self.times.t1 not in times.times[1:]:
+        end = times.nearest(self.times.t1)
+        if end is None or end == times.t0:
             raise ValueError(f"{self!r} needs t = {self.times.t1:g} on the way of the solve; add it to its times.")
-        cut = times.times.index(self.times.t1) if self.repeats else times.n
+        cut = times.times.index(end) if self.repeats else times.n
         parts = Grid(times.times[: cut + 1]), self.times, Grid(times.times[cut:])
         inner, again, rest = (self.solver.init(equation, x, part) if part.n else None for part in parts)
         ends = torch.tensor([self.times.t1, self.times.t0], dtype=torch.float64)
-        return _State(inner, transitions(noising, ends[:1], ends[1:])[0], again, rest)
+        return _State(inner, end, transitions(noising, ends[:1], ends[1:])[0], again, rest)
 
     def step(
         self, equation: Semilinear, t0: float, t1: float, x: Tensor, state: _State, noise: Noise | None
     ) -> Step:
         x1, inner = self.solver.step(equation, t0, t1, x, state.inner, None)[:2]
-        if t1 != self.times.t1 or not self.repeats:
+        if t1 != state.end or not self.repeats:
             return Step(x1, state._replace(inner=inner))
         for repeat in range(self.repeats):
             x1, inner = state.back.draw(x1, noise, repeat), state.again

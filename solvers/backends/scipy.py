@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from scipy import integrate
 from torch import Tensor
 
+from ..common import choice
 from ..field import Time
-from ..loop import Abilities, Adaptive, Record, Solver, Task, first_nonfinite, place
+from ..loop import Abilities, Adaptive, Record, Solver, Task, first_nonfinite, place, tell
 from ..solution import BudgetExhausted, Solution, SolveError
 
 __all__ = ["SciPy"]
@@ -35,10 +36,10 @@ _LEAST_RTOL = 100.0 * float(np.finfo(np.float64).eps)
 class SciPy(Solver):
     """SciPy's `solve_ivp`, with `Adaptive` times.
 
-    Step sizes and the meaning of rtol and atol are SciPy's. So is the interpolation between steps (`save`), for which
-    DOP853 takes three further evaluations in a step. The number of rejected steps is not known. A field that is not
-    finite ends the solve at once, and so does a step that is lost in the rounding of t: some of these methods would
-    otherwise never end, or report a success.
+    Step sizes and the meaning of rtol and atol are SciPy's; atol may be a tensor. So is the interpolation between steps
+    (`save`), for which DOP853 takes three further evaluations in a step. The number of rejected steps is not known. A
+    field that is not finite ends the solve at once, and so does a step that is lost in the rounding of t: some of these
+    methods would otherwise never end, or report a success.
 
     Args:
         method: "RK23", "RK45" or "DOP853", which are explicit; "Radau" or "BDF", which are implicit, for stiff
@@ -46,8 +47,8 @@ class SciPy(Solver):
 
     Raises:
         ValueError: the method is unknown. The solve raises it for a grid of times, for an rtol below 2.2e-14, which
-            SciPy would replace, for an implicit method on a state that is not float64, and where a gradient is wanted,
-            since none flows through SciPy.
+            SciPy would replace, for an rtol of each component or a norm, which it does not take, for an implicit method
+            on a state that is not float64, and where a gradient is wanted, since none flows through SciPy.
     """
 
     EXPLICIT: ClassVar[dict[str, int]] = {"RK23": 3, "RK45": 5, "DOP853": 8}
@@ -57,9 +58,7 @@ class SciPy(Solver):
     METHODS: ClassVar[dict[str, int]] = EXPLICIT | IMPLICIT
 
     def __init__(self, method: str) -> None:
-        if method not in self.METHODS:
-            raise ValueError(f"Unknown SciPy method {method!r}; choose one of {', '.join(self.METHODS)}.")
-        self.method = method
+        self.method = choice("SciPy method", method, self.METHODS)
         self.abilities = Abilities(order=self.METHODS[method], embedded=True, dense=True)
 
     def __repr__(self) -> str:
@@ -73,6 +72,10 @@ class SciPy(Solver):
         times, field, x = task.times, _Field(task), task.x.detach()
         if not isinstance(times, Adaptive):
             self.evaluations(times.n)
+        if times.norm != "rms":
+            raise ValueError("SciPy measures errors by its own norm, which is 'rms'; leave norm out, or use Dopri5.")
+        if not isinstance(times.rtol, float):
+            raise ValueError("SciPy takes one rtol for all components; give a number, or an atol of each.")
         if times.rtol < _LEAST_RTOL:
             raise ValueError(f"SciPy takes no rtol below {_LEAST_RTOL:.1e}, but got {times.rtol:g}; loosen it.")
         if x.dtype != torch.float64 and self.method in self.IMPLICIT:
@@ -81,7 +84,8 @@ class SciPy(Solver):
                 "float64, or use RK45."
             )
         record = Record(task.save, times.t0, x)
-        tolerances = {"rtol": times.rtol, "atol": times.atol}
+        atol = times.atol if isinstance(times.atol, float) else _vector(times.atol.expand(x.shape))
+        tolerances = {"rtol": times.rtol, "atol": atol}
         try:
             solver = getattr(integrate, self.method)(field, times.t0, _vector(x), times.t1, **tolerances)
             while solver.status == "running":
@@ -98,6 +102,9 @@ class SciPy(Solver):
         except _Stop as stop:
             said = f"{stop}; end earlier, or change the tolerance."
             raise SolveError(said, record.solution(x, 0, stop.status)) from None
+        except Exception as error:
+            tell(error, task.ledger, lambda: (record.solution(x, 0, "failed"), record.reached[-1]))
+            raise
         return record.solution(x, 0, "completed")
 
 

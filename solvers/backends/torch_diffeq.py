@@ -28,7 +28,8 @@ import torch
 import torchdiffeq
 from torch import Tensor, nn
 
-from ..loop import Abilities, Adaptive, Grid, Record, Solver, Task, first_nonfinite, nonfinite
+from ..common import check_instance, choice, flag
+from ..loop import Abilities, Adaptive, Grid, Record, Solver, Task, first_nonfinite, nonfinite, sizes, tell
 from ..solution import BudgetExhausted, Solution, SolveError
 
 __all__ = ["TorchDiffEq"]
@@ -81,9 +82,8 @@ class TorchDiffEq(Solver):
         self, method: str, *, adjoint: bool = False, parameters: nn.Module | Iterable[Tensor] | None = None
     ) -> None:
         orders = {name: order for name, (order, _) in self.FIXED.items()} | self.ADAMS | self.ADAPTIVE
-        if method not in orders:
-            raise ValueError(f"Unknown torchdiffeq method {method!r}; choose one of {', '.join(orders)}.")
-        if adjoint != (parameters is not None):
+        choice("torchdiffeq method", method, orders)
+        if flag("adjoint", adjoint) != (parameters is not None):
             raise ValueError(
                 "The adjoint returns the gradients of the tensors that it is given, and only those; write "
                 f"TorchDiffEq({method!r}, adjoint=True, parameters=network), or parameters=() if there are none."
@@ -91,7 +91,7 @@ class TorchDiffEq(Solver):
         adaptive = method in self.ADAPTIVE
         self.method, self.abilities = method, Abilities(order=orders[method], embedded=adaptive, dense=adaptive)
         given = parameters.parameters() if isinstance(parameters, nn.Module) else parameters
-        self.parameters = None if given is None else tuple(given)
+        self.parameters = None if given is None else _tensors(given)
 
     def __repr__(self) -> str:
         return f"TorchDiffEq({self.method!r}{'' if self.parameters is None else ', adjoint=True'})"
@@ -111,7 +111,7 @@ class TorchDiffEq(Solver):
         sign = math.copysign(1.0, times.t1 - times.t0)  # when a solve runs backwards, its adjoint is asked for times −t
         options: dict[str, Any] = {"method": self.method}
         if isinstance(times, Adaptive):  # a step ends at the end of each interval: no interpolation there
-            options |= {"rtol": times.rtol, "atol": times.atol, "options": {"step_t": ts[-1:]}}
+            options |= {"rtol": times.rtol, "atol": times.atol, "options": {"step_t": ts[-1:]} | self._norm(times)}
             adjoint_options: dict[str, Any] = {"step_t": sign * ts}
         else:
             self._check_grid(times)
@@ -134,6 +134,11 @@ class TorchDiffEq(Solver):
                 raise
             message = f"The iteration of {self.method} did not converge at t = {call.t:g}; take smaller steps."
             raise SolveError(message, call.solution("unconverged")) from None
+        except SolveError:
+            raise
+        except Exception as error:
+            tell(error, task.ledger, lambda: (call.solution("failed"), call.t))
+            raise
         call.arrive(times.t1, xs[-1])
         solution = call.solution("completed")
         if not asked:
@@ -150,6 +155,12 @@ class TorchDiffEq(Solver):
             return ()
         return times.times if isinstance(times, Grid) else (times.t0, times.t1)
 
+    def _norm(self, times: Adaptive) -> dict[str, Any]:
+        """The option of a norm that is not torchdiffeq's own. Raises ValueError for tolerances that it cannot take."""
+        if self.parameters is not None and (isinstance(times.rtol, Tensor) or isinstance(times.atol, Tensor)):
+            raise ValueError("torchdiffeq's adjoint takes one rtol and one atol for all components; give numbers.")
+        return {} if times.norm == "rms" else {"norm": lambda scaled: sizes(times.norm, scaled, False)[0]}
+
     def _check_grid(self, grid: Grid) -> None:
         """Raise ValueError for an adaptive method, and for an Adams method on unequal steps."""
         self.evaluations(grid.n)
@@ -161,6 +172,14 @@ class TorchDiffEq(Solver):
                 f"{self.method} has the weights of equal steps, but the steps of this grid differ; give it "
                 "torch.linspace(t0, t1, n + 1), or use ExponentialAdams, whose weights follow the grid."
             )
+
+
+def _tensors(parameters: Iterable[Tensor]) -> tuple[Tensor, ...]:
+    """The parameters. Raises TypeError for what is no iterable of tensors."""
+    found: tuple[Any, ...] = tuple(parameters) if isinstance(parameters, Iterable) else (parameters,)
+    for parameter in found:
+        check_instance("one of the adjoint's parameters", parameter, Tensor, "a module, or a sequence of tensors")
+    return found
 
 
 _UNCONVERGED = "Functional iteration did not converge"

@@ -26,6 +26,7 @@ import torchsde
 from torch import Tensor
 from torchsde._core import base_sde, methods
 
+from ..common import choice
 from ..equation import SDE, Calculus, Equation, NoiseType, Semilinear
 from ..loop import Abilities, Grid, Step, Stepper
 from ..noise import Noise
@@ -92,8 +93,7 @@ class TorchSDE(Stepper[Equation]):
     }
 
     def __init__(self, method: str) -> None:
-        if method not in self.METHODS:
-            raise ValueError(f"Unknown torchsde method {method!r}; choose one of {', '.join(self.METHODS)}.")
+        choice("torchsde method", method, self.METHODS)
         found = self.METHODS[method]
         self.method, self.evaluations_per_step = method, found.evaluations
         self.abilities = Abilities(

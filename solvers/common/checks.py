@@ -245,10 +245,10 @@ def check_finite(name: str, value: Tensor) -> None:
         raise ValueError(f"{name} is {value[place].item():g} at {list(place)}, but must be finite everywhere.")
 
 
-def check_samples(name: str, value: Any, axes: int = 1) -> None:
+def check_samples(name: str, value: Any, axes: int = 1, *, wait: bool = False) -> None:
     """Check that the value is a tensor of samples, (B, ...), with at least so many axes.
 
-    Values are looked at on the host alone: for those on a device one would have to wait.
+    Values are looked at on the host alone, unless one may `wait` for those on a device.
 
     Raises:
         TypeError: it is no floating-point tensor.
@@ -258,7 +258,7 @@ def check_samples(name: str, value: Any, axes: int = 1) -> None:
     if value.ndim < axes:
         needed = ", ".join(("B", *("n",) * (axes - 1), "..."))
         raise ValueError(f"{name} has shape {tuple(value.shape)}, but must hold samples, ({needed}).")
-    if value.device.type == "cpu":
+    if wait or value.device.type == "cpu":
         check_finite(name, value)
 
 

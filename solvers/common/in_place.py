@@ -13,9 +13,10 @@ def mark_of(x: Tensor, *, copied: bool = False) -> int | Tensor | None:
 
     In inference mode torch does not count. There it is a copy of x if `copied`, otherwise None, which tells nothing.
     """
-    if not x.is_inference():
+    try:
         return x._version
-    return x.clone() if copied else None
+    except RuntimeError:
+        return x.clone() if copied else None
 
 
 def check_unchanged(what: str, x: Tensor, mark: int | Tensor | None) -> None:
@@ -26,9 +27,7 @@ def check_unchanged(what: str, x: Tensor, mark: int | Tensor | None) -> None:
         x: its argument.
         mark: `mark_of(x)` before the call.
     """
-    if mark is None:
-        return
-    if not (torch.equal(mark, x) if isinstance(mark, Tensor) else mark == x._version):
+    if mark is not None and not (mark == x._version if isinstance(mark, int) else torch.equal(mark, x)):
         raise ValueError(
             f"{what} changed its state in place, which its caller still needs; let it begin with x = x.clone(), or "
             "write x = x * c in place of x *= c."

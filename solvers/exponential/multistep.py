@@ -33,6 +33,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from ..common import flag, whole
 from ..equation import Semilinear
 from ..loop import Abilities, Grid, Step, Stepper, combined
 from ..noise import Noise
@@ -62,10 +63,12 @@ class ExponentialAdams(Stepper[Semilinear]):
         corrector: whether a step is corrected by the value at its end.
 
     Raises:
+        TypeError: the order is no number, or `corrector` no bool.
         ValueError: the order is not 1, 2, 3 or 4.
     """
 
     def __init__(self, order: int, *, corrector: bool = False) -> None:
+        order, corrector = whole("order", order), flag("corrector", corrector)
         if order not in (1, 2, 3, 4):
             raise ValueError(f"ExponentialAdams has orders 1, 2, 3 and 4, but got {order!r}.")
         self.values, self.corrector = order, corrector

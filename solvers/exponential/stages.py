@@ -23,9 +23,10 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from ..common import Array, array, host
+from ..common import Array, whole
 from ..equation import Semilinear
 from ..field import Time
 from ..loop import Abilities, Adaptive, Grid, Step, Stepper, combined
@@ -168,13 +169,17 @@ class ExponentialRK(Stepper[Semilinear]):
         order: 2, 3 or 4, or a tableau.
 
     Raises:
+        TypeError: the order is no number and no tableau.
         ValueError: another order.
     """
 
     def __init__(self, order: int | ExponentialTableau) -> None:
-        if isinstance(order, int) and order not in TABLEAUS:
-            raise ValueError(f"ExponentialRK has orders 2, 3 and 4, but got {order}; order 1 is ExponentialAdams(1).")
-        self.tableau = TABLEAUS[order] if isinstance(order, int) else order
+        if not isinstance(order, ExponentialTableau):
+            order = whole("order", order)
+            if order not in TABLEAUS:
+                one = "order 1 is ExponentialAdams(1)"
+                raise ValueError(f"ExponentialRK has orders 2, 3 and 4, but got {order}; {one}.")
+        self.tableau = order if isinstance(order, ExponentialTableau) else TABLEAUS[order]
         self.evaluations_per_step = self.tableau.stages
         self.abilities = Abilities(
             order=self.tableau.order,
@@ -224,7 +229,7 @@ class ExponentialRK(Stepper[Semilinear]):
         return Step(x1, None, combined(0.0 * x, planned.errors, values), dense)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)  # frozen it would take three times as long to make
 class _Between:
     """The state within a step from t0 to t1, of the values of N at its stages."""
 
@@ -254,10 +259,10 @@ class _Between:
 
 def _array(t: Time) -> Array:
     """A time, or one a sample, as an array (1,) or (B,)."""
-    return array(t.flatten()) if isinstance(t, Tensor) else np.array([t])
+    return t.flatten().numpy() if isinstance(t, Tensor) else np.array([t])
 
 
 def _columns(values: Array, x: Tensor) -> Tensor:
     """Numbers of B samples, (B, ...), as columns beside x: (..., B, 1, …, 1), whose first axes are to be indexed."""
-    found = host(values).movedim(0, -1)
+    found = torch.from_numpy(values).movedim(0, -1)
     return found[(..., *(None,) * (x.ndim - 1))]

@@ -7,6 +7,7 @@ function of its arguments.
 
 from __future__ import annotations
 
+from .adaptive import Adaptive as Adaptive
 from .base import (
     Abilities as Abilities,
     EquationT as EquationT,
@@ -20,8 +21,10 @@ from .diagnosis import (
     nonfinite as nonfinite,
     place as place,
     spent as spent,
+    tell as tell,
 )
+from .grid import Grid as Grid, columns as columns
 from .per_sample import integrate_per_sample as integrate_per_sample
 from .record import Record as Record, Save as Save
 from .step import Step as Step, combined as combined
-from .times import Adaptive as Adaptive, Grid as Grid, columns as columns
+from .tolerances import sizes as sizes

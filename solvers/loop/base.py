@@ -9,6 +9,7 @@ numbers, and `combined`), so that they run on symbolic linear forms as well (`un
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -17,16 +18,17 @@ from typing import Any, Generic, TypeVar
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from ..common import Progress
+from ..common import Progress, whole
 from ..equation import Calculus, Equation, NoiseType
 from ..field import Time
 from ..noise import Noise
 from ..solution import BudgetExhausted, Ledger, Solution, SolveError
+from .adaptive import Adaptive
 from .control import GridControl, SharedControl, Underflow
-from .diagnosis import FiniteWatch, spent, symptoms, underflow
+from .diagnosis import FiniteWatch, spent, symptoms, tell, underflow
+from .grid import Grid
 from .record import Record, Save
 from .step import Step
-from .times import Adaptive, Grid
 
 __all__ = ["Abilities", "EquationT", "Solver", "Stepper", "Task"]
 
@@ -131,14 +133,18 @@ class Solver(ABC):
 
     def evaluations(self, n: int) -> int | None:
         """The number of evaluations of the field on a fixed grid of n steps; None if only the solve can tell."""
+        n = whole("n", n, 0)
         return None if self.evaluations_per_step is None else self.evaluations_per_step * n
 
     def steps(self, nfe: int) -> int:
         """The largest number of steps that is known to take at most `nfe` evaluations; 0 if there is none."""
-        n = 0
-        while n < nfe and (needed := self.evaluations(n + 1)) is not None and needed <= nfe:
-            n += 1
-        return n
+        budget = whole("nfe", nfe, 0)
+
+        def needed(n: int) -> int:
+            found = self.evaluations(n)
+            return budget + 1 if found is None else found
+
+        return bisect_right(range(1, budget + 1), budget, key=needed)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
@@ -212,5 +218,10 @@ class Stepper(Solver, Generic[EquationT]):
         except Underflow as failure:
             message = underflow(failure.h, t, *symptoms(step, x, times))
             raise SolveError(message, record.solution(x, rejected, "underflow")) from None
+        except SolveError:
+            raise
+        except Exception as error:
+            tell(error, ledger, lambda: finite.partial(record, rejected))
+            raise
         finite.check(record, rejected)
         return record.solution(x, rejected, "completed")

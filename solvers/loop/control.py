@@ -1,7 +1,7 @@
 """The controls of the loop: they propose the end of the next step, and judge the step.
 
 `GridControl` walks along a grid. `StepController` chooses step sizes from the norms of the errors, separately for each
-group of samples (the formula is in `times`). `SharedControl` is the controller of a batch that steps together.
+group of samples (the formula is in `adaptive`). `SharedControl` is the controller of a batch that steps together.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from ..common import Array, Mask
-from .times import EXPONENTS, Adaptive
+from .adaptive import EXPONENTS, Adaptive
 
 __all__ = ["GridControl", "SharedControl", "StepController", "Underflow"]
 

@@ -9,17 +9,21 @@ without a further evaluation.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from ..common import truth
-from ..solution import SolveError
+from ..field import when
+from ..solution import Ledger, Solution, SolveError
+from .adaptive import Adaptive
+from .grid import Grid
 from .record import Record
 from .step import Step
-from .times import Adaptive, Grid
 
-__all__ = ["FiniteWatch", "first_nonfinite", "nonfinite", "place", "spent", "symptoms", "underflow"]
+__all__ = ["FiniteWatch", "first_nonfinite", "nonfinite", "place", "spent", "symptoms", "tell", "underflow"]
 
 STIFF_FROM = 1.5
 """The h ρ above which accuracy alone no longer explains the step size."""
@@ -31,9 +35,9 @@ def place(index: tuple[int, ...]) -> str:
 
 
 def first_nonfinite(x: Tensor) -> tuple[int, ...] | None:
-    """The index of the first component of x that is not finite; None if all are finite, or unknown (`truth`)."""
+    """The index of the first component of x that is not finite; None if all are finite."""
     finite = torch.isfinite(x)
-    return tuple(torch.nonzero(~finite)[0].tolist()) if truth(finite.all()) is False else None
+    return None if finite.all() else tuple(torch.nonzero(~finite)[0].tolist())
 
 
 class FiniteWatch:
@@ -66,8 +70,9 @@ class FiniteWatch:
         """
         if self.sums:
             bad = ~torch.isfinite(torch.stack(self.sums))
-            return (int(bad.sum()), first_nonfinite(self.recent[-1]) or ()) if truth(bad[-1]) else None
-        if self.recent and truth(torch.isfinite(self.recent[-1].detach().sum())) is False:
+            if bad[-1] and (component := first_nonfinite(self.recent[-1])) is not None:
+                return int(bad.sum()), component
+        if self.recent and not math.isfinite(self.recent[-1].detach().sum().item()):
             for i, x in enumerate(self.recent):
                 if (component := first_nonfinite(x)) is not None:
                     return len(self.recent) - i, component
@@ -83,6 +88,35 @@ class FiniteWatch:
             t0, t1 = record.take_back(steps)
             message = nonfinite(component, record.steps + 1, t0, t1)
             raise SolveError(message, record.solution(self.good, rejected, "nonfinite"))
+
+    def partial(self, record: Record, rejected: int) -> tuple[Solution, float]:
+        """The solution until the last finite state, where an exception has ended the solve, and its time."""
+        if (found := self.trouble()) is not None:
+            record.take_back(found[0])
+        return record.solution(self.good, rejected, "failed"), record.reached[-1]
+
+
+def tell(error: Exception, ledger: Ledger, partial: Callable[[], tuple[Solution, float]]) -> None:
+    """Add to a foreign exception where the solve was, and the solution until there as its attribute `solution`.
+
+    Args:
+        error: the exception, which keeps its type. One that was raised before any evaluation is about the arguments of
+            the solve, and is left as it is.
+        ledger: the account of the solve.
+        partial: makes the solution until there, and gives its last time.
+    """
+    if not ledger.depth:
+        return
+    where = "" if ledger.raised_at is None else f" The field was called at {when(ledger.raised_at)}."
+    try:
+        found, t = partial()
+        error.solution = replace(found, ledger=ledger)  # type: ignore[attr-defined]
+    except Exception:  # there is no memory left, or the device has failed
+        kept = ""
+    else:
+        kept = f" Its attribute `solution` is the solution until t = {t:g}, after {found.accepted} accepted steps."
+    with suppress(Exception):  # an exception that takes no note is no reason for another one
+        error.add_note(f"This was raised within a solve.{where}{kept}")
 
 
 def symptoms(step: Step | None, x0: Tensor, times: Grid | Adaptive) -> tuple[Tensor | None, float | None]:

@@ -16,11 +16,12 @@ from torch import Tensor
 
 from ..common import Array, Mask
 from ..solution import BudgetExhausted, Solution, SolveError
+from .adaptive import Adaptive
 from .base import Stepper, Task
 from .control import StepController, Underflow
-from .diagnosis import spent, symptoms, underflow
+from .diagnosis import spent, symptoms, tell, underflow
+from .grid import columns
 from .step import Step
-from .times import Adaptive, columns
 
 __all__ = ["integrate_per_sample"]
 
@@ -31,9 +32,9 @@ Rows = NDArray[np.int64]
 class _Samples:
     """All samples of a solve: the times they have reached, their evaluations, and their saved states."""
 
-    def __init__(self, task: Task, start: float) -> None:
+    def __init__(self, task: Task, start: float, end: float) -> None:
         count = len(task.x)
-        self.x, self.start, self.ledger = task.x, start, task.ledger
+        self.x, self.start, self.end, self.ledger = task.x, start, end, task.ledger
         self.reached = np.full(count, start)
         self.spent, self.spent_in_vain = np.zeros((2, count), dtype=np.int64)
         self.accepted = self.rejected = 0
@@ -60,8 +61,8 @@ class _Samples:
     def solution(self, status: str = "completed") -> Solution:
         """The solution of all samples."""
         self.ledger.per_sample = torch.from_numpy(self.spent)
-        self.ledger.rejected = int(self.spent_in_vain.max())
-        nearest = self.reached[np.abs(self.reached - self.start).argmin()]
+        self.ledger.rejected = int(self.spent_in_vain.max(initial=0))
+        nearest = min(self.reached.tolist(), key=lambda t: abs(t - self.start), default=self.end)
         ts = torch.tensor(self.asked if self.saving else [self.start, nearest], dtype=torch.float64)
         xs = torch.stack(self.saved) if self.saved else None
         return Solution(self.x, ts, xs, self.accepted, self.rejected, status)
@@ -79,8 +80,8 @@ def integrate_per_sample(stepper: Stepper[Any], task: Task, times: Adaptive) -> 
         SolveError: the budget is spent, or a step size falls below the spacing of floats.
     """
     ledger, advance = task.ledger, task.advance(stepper)
-    equation, x = task.equation, task.x
-    samples, rows = _Samples(task, times.t0), np.arange(len(x))
+    equation, x, whole = task.equation, task.x, times
+    samples, rows = _Samples(task, times.t0, times.t1), np.arange(len(x))
     step: Step | None = None
     control: StepController | None = None
 
@@ -121,7 +122,8 @@ def integrate_per_sample(stepper: Stepper[Any], task: Task, times: Adaptive) -> 
                 left = torch.from_numpy(~done)
                 control.keep(~done)
                 rows, x, state, step = rows[~done], x[left], None if state is None else state[left], None
-                equation = task.equation.of_rows(torch.from_numpy(rows))
+                index = torch.from_numpy(rows)
+                equation, times = task.equation.of_rows(index), whole.of_rows(index, len(task.x))
             task.progress.reach(float(samples.reached.mean()))
     except BudgetExhausted:
         if control is None:
@@ -132,6 +134,12 @@ def integrate_per_sample(stepper: Stepper[Any], task: Task, times: Adaptive) -> 
     except Underflow as failure:
         t = float(samples.reached[rows[failure.group]])
         raise failed(underflow(failure.h, t, *of_sample(failure.group)), "underflow") from None
+    except SolveError:
+        raise
+    except Exception as error:
+        samples.x = _put(samples.x, rows, x)
+        tell(error, ledger, lambda: (samples.solution("failed"), float(samples.reached.min())))
+        raise
     return samples.solution()
 
 

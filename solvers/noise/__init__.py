@@ -9,6 +9,8 @@ from __future__ import annotations
 from .brownian import Interval as Interval
 from .noise import BrownianTree as BrownianTree, Noise as Noise, WhiteNoise as WhiteNoise
 from .random import (
+    Keys as Keys,
+    Seed as Seed,
     extra_normal as extra_normal,
     per_sample_keys as per_sample_keys,
     standard_normal as standard_normal,

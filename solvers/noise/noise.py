@@ -25,8 +25,9 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from ..common import check_floating, flag, real, whole
 from .brownian import Clock, Interval
-from .random import Seed, extra_normal, per_sample_keys, standard_normals
+from .random import SEEDS, Seed, extra_normal, per_sample_keys, standard_normals
 
 __all__ = ["BrownianTree", "Noise", "WhiteNoise"]
 
@@ -68,12 +69,18 @@ class WhiteNoise:
 
     Args:
         seed: a torch generator, or the seed of a new generator on the CPU.
+
+    Raises:
+        TypeError: the seed is no number.
+        ValueError: the seed is not whole, or of more than 64 bits.
     """
 
     replays = False
 
     def __init__(self, seed: int | torch.Generator = 0) -> None:
-        self.generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
+        if not isinstance(seed, torch.Generator):
+            seed = torch.Generator().manual_seed(whole("seed", seed, *SEEDS))
+        self.generator: torch.Generator = seed
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy has a generator of its own, which goes on where this one is."""
@@ -104,14 +111,15 @@ class BrownianTree:
         like: a tensor of the state's shape, dtype and device.
         t0: the first time of the path.
         t1: its last time.
-        seed: one int, from which each row of the batch gets a path by its position; or one int for each sample, whose
-            path is then the same in every batch; or the samples' keys (`per_sample_keys`).
+        seed: one int, from which each row of the batch gets a path by its position; or one int for each sample (a
+            sequence or a tensor of shape (B,)), whose path is then the same in every batch.
         area: whether the path answers `normal_and_area`. It is a different path, and takes twice the time.
         resolution: the length of the shortest steps, over their distance from t0 and t1. Below it the path is smooth.
 
     Raises:
-        ValueError: the number of seeds is not that of the samples, or the resolution lies outside (0, 1). Queries raise
-            it outside [t0, t1], and for another shape or dtype.
+        TypeError: `like` is no floating-point tensor, or a number is none.
+        ValueError: the number of seeds is not that of the samples, a seed is not whole, the times do not rise, or the
+            resolution lies outside (0, 1). Queries raise it outside [t0, t1], and for another shape, dtype or device.
     """
 
     replays = True
@@ -126,15 +134,25 @@ class BrownianTree:
         area: bool = False,
         resolution: float = 2.0**-16,
     ) -> None:
-        if not (math.isfinite(t0) and math.isfinite(t1) and t0 < t1):
-            raise ValueError(f"BrownianTree needs finite t0 < t1, but got {t0} and {t1}.")
-        if not 0.0 < resolution < 1.0:
-            raise ValueError(f"BrownianTree needs a resolution between 0 and 1, but got {resolution}.")
-        self.t0, self.t1, self.area = float(t0), float(t1), area
+        check_floating("like", like)
+        if like.ndim == 0:
+            raise ValueError("like has no axes, but needs one of samples, (B, ...); give like[None].")
+        self.t0, self.t1, self.area = real("t0", t0), real("t1", t1), flag("area", area)
+        if not 0.0 < self.t1 - self.t0 < math.inf:
+            raise ValueError(f"BrownianTree needs finite t0 < t1, but got {self.t0} and {self.t1}.")
+        resolution = real("resolution", resolution, above=0.0, below=1.0)
         self.shape, self.dtype = like.shape, like.dtype
         self.keys = per_sample_keys(seed, like.shape[0], like.device)
         self._interval = Interval(self.t0, self.t1, 2 if area else 1, resolution)
         self._kept: dict[int, Tensor] = {}
+
+    def check_within(self, t0: float, t1: float) -> None:
+        """Raise ValueError unless the path reaches from t0 to t1, in either direction."""
+        if not (self.t0 <= min(t0, t1) and max(t0, t1) <= self.t1):
+            raise ValueError(
+                f"The way from {t0:g} to {t1:g} leaves the BrownianTree's interval [{self.t0:g}, {self.t1:g}]; make "
+                "the tree on the times of the solve."
+            )
 
     def normal(self, t0: float, t1: float, clock: Clock, like: Tensor) -> Tensor:
         return self._integrals(t0, t1, clock, like, 1)[0]
@@ -150,17 +168,14 @@ class BrownianTree:
 
     def _integrals(self, t0: float, t1: float, clock: Clock, like: Tensor, rows: int) -> list[Tensor]:
         """[ξ], or [ξ, η] for two rows."""
-        if like.shape != self.shape or like.dtype != self.dtype:
+        device = self.keys.values.device
+        if like.shape != self.shape or like.dtype != self.dtype or like.device != device:
             raise ValueError(
-                f"This BrownianTree drives {self.dtype} of shape {tuple(self.shape)}, but the step needs {like.dtype} "
-                f"of shape {tuple(like.shape)}; make the tree like the state."
+                f"This BrownianTree drives {self.dtype} of shape {tuple(self.shape)} on {device}, but the step needs "
+                f"{like.dtype} of shape {tuple(like.shape)} on {like.device}; make the tree like the state."
             )
+        self.check_within(t0, t1)
         early, late = min(t0, t1), max(t0, t1)
-        if early < self.t0 or late > self.t1:
-            raise ValueError(
-                f"The step from {t0:g} to {t1:g} leaves the BrownianTree's interval [{self.t0:g}, {self.t1:g}]; make "
-                "the tree on the times of the solve."
-            )
         numbers, weights = self._interval.weights(early, late, clock, rows)
         if t1 < t0:
             weights[0] *= -1.0
@@ -171,7 +186,8 @@ class BrownianTree:
         """The normals of these numbers. The latest `_KEPT` are kept for later queries, and at least these."""
         kept = self._kept
         missing = [number for number in numbers if number not in kept]
-        made = standard_normals(self.keys, missing, self.shape[1:], torch.promote_types(self.dtype, torch.float32))
+        dtype = torch.promote_types(self.dtype, torch.float32)
+        made = standard_normals(self.keys.values, missing, self.shape[1:], dtype)
         fresh = {number: normal.clone() for number, normal in zip(missing, made, strict=True)}
         asked = {number: kept[number] if number in kept else fresh[number] for number in numbers}
         older = [number for number in kept if number not in asked]

@@ -9,14 +9,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Seed", "extra_normal", "per_sample_keys", "standard_normal", "standard_normals"]
+from ..common import check_floating, whole, wholes
 
-Seed = int | Sequence[int] | Tensor
+__all__ = ["SEEDS", "Keys", "Seed", "extra_normal", "per_sample_keys", "standard_normal", "standard_normals"]
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys of samples, from which their numbers follow whatever the batch is.
+
+    Attributes:
+        values: int64 (B,).
+    """
+
+    values: Tensor
+
+    def of_rows(self, index: Tensor) -> Keys:
+        """The keys of the samples with these indices, int64."""
+        return Keys(self.values[index.to(self.values.device)])
+
+
+Seed = int | Sequence[int] | Tensor | Keys
 """One int for all samples, one for each sample, or the samples' keys (`per_sample_keys`)."""
+SEEDS = -(2**63), 2**64 - 1
+"""The least seed and the largest: those of 64 bits, with a sign or without."""
 
 
 def _signed(value: int) -> int:
@@ -47,7 +69,7 @@ def _mix(z: Tensor) -> Tensor:
     return z
 
 
-def per_sample_keys(seed: Seed, batch: int, device: torch.device | None = None) -> Tensor:
+def per_sample_keys(seed: Seed, batch: int, device: torch.device | None = None) -> Keys:
     """The keys of the samples.
 
     Args:
@@ -56,21 +78,25 @@ def per_sample_keys(seed: Seed, batch: int, device: torch.device | None = None) 
         batch: the number of samples, B.
         device: the device of the keys.
 
-    Returns:
-        The keys, int64 (B,).
-
     Raises:
-        ValueError: the number of seeds is not that of the samples.
+        TypeError: a seed is no number.
+        ValueError: the number of seeds is not that of the samples, or a seed is not whole, or of more than 64 bits.
     """
-    if not isinstance(seed, int) and len(seed) != batch:
-        raise ValueError(f"{len(seed)} seeds were given for {batch} samples; give one each, or a single int.")
-    if isinstance(seed, Tensor):
-        return seed.to(device)
-    if isinstance(seed, Sequence):
-        seeds, positions = _on(device, [int(s) for s in seed]), torch.zeros(1, device=device)
+    if isinstance(seed, Keys):
+        _check_count(len(seed.values), batch)
+        return Keys(seed.values.to(device))
+    if isinstance(seed, Sequence) or (isinstance(seed, Tensor | np.ndarray) and seed.ndim > 0):
+        each = wholes("seed", seed, *SEEDS)
+        _check_count(len(each), batch)
+        seeds, positions = _on(device, each), torch.zeros(1, device=device)
     else:
-        seeds, positions = _on(device, [int(seed)]), torch.arange(batch, device=device)
-    return _mix(_mix(seeds * _WEYL) + positions.long() * _WEYL)
+        seeds, positions = _on(device, [whole("seed", seed, *SEEDS)]), torch.arange(batch, device=device)
+    return Keys(_mix(_mix(seeds * _WEYL) + positions.long() * _WEYL))
+
+
+def _check_count(seeds: int, batch: int) -> None:
+    if seeds != batch:
+        raise ValueError(f"{seeds} seeds were given for {batch} samples; give one each, or a single int.")
 
 
 def standard_normals(keys: Tensor, nodes: Sequence[int], shape: Sequence[int], dtype: torch.dtype) -> Tensor:
@@ -109,18 +135,22 @@ def standard_normal(like: Tensor, seed: Seed = 0) -> Tensor:
 
     Args:
         like: a tensor of the shape, (B, ...), the dtype and the device of the normals.
-        seed: one int for all samples, one for each sample, or the samples' keys (`per_sample_keys`).
+        seed: one int for all samples, or one for each sample (a sequence or a tensor of shape (B,)).
 
     Returns:
         The normals, (B, ...).
 
     Raises:
-        ValueError: the number of seeds is not that of the samples.
+        TypeError: `like` is no floating-point tensor, or a seed is no number.
+        ValueError: the number of seeds is not that of the samples, or a seed is not whole, or of more than 64 bits.
     """
+    check_floating("like", like)
+    if like.ndim == 0:
+        raise ValueError("like has no axes, but needs one of samples, (B, ...); give like[None].")
     keys = per_sample_keys(seed, like.shape[0], like.device)
-    return standard_normals(keys, [_INITIAL_STATE], like.shape[1:], like.dtype)[0]
+    return standard_normals(keys.values, [_INITIAL_STATE], like.shape[1:], like.dtype)[0]
 
 
-def extra_normal(keys: Tensor, index: int, like: Tensor) -> Tensor:
-    """The extra normal of number `index` >= 0, of like's shape and dtype, for keys (B,), from a node of its own."""
-    return standard_normals(keys, [_INITIAL_STATE - 1 - index], like.shape[1:], like.dtype)[0]
+def extra_normal(keys: Keys, index: int, like: Tensor) -> Tensor:
+    """The extra normal of number `index` >= 0, of like's shape and dtype, for B keys, from a node of its own."""
+    return standard_normals(keys.values, [_INITIAL_STATE - 1 - whole("index", index, 0)], like.shape[1:], like.dtype)[0]

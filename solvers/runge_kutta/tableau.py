@@ -21,18 +21,20 @@ Source: Hairer, Nørsett and Wanner, Solving ODEs I, sections II.1, II.2 and II.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 
-from ..common import Array
+from ..common import Array, check_fields, reals, whole
 
 __all__ = ["ButcherTableau", "rooted_trees"]
 
 Tree = tuple[Any, ...]
+_HIGHEST = 12
+"""The highest order whose conditions, one for each of 7813 trees, are checked within a second."""
 
 
 @cache
@@ -66,8 +68,10 @@ class ButcherTableau:
         dense: the coefficients d of the interpolant; zero if they are not given.
 
     Raises:
-        ValueError: a row does not sum to its node, the weights or the interpolant miss a condition of their order, or
-            the last stage of a tableau with an interpolant is not the slope at the end of the step.
+        TypeError: a number is none.
+        ValueError: a number is not finite, the order is above 12, the rows do not fit each other, a row does not sum to
+            its node, the weights or the interpolant miss a condition of their order, or the last stage of a tableau
+            with an interpolant is not the slope at the end of the step.
     """
 
     order: int
@@ -80,9 +84,12 @@ class ButcherTableau:
     dense: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        self._check_numbers()
         stages = len(self.c)
         if len(self.a) != stages or any(len(row) != i for i, row in enumerate(self.a)) or len(self.b) != stages:
             raise ValueError(f"A tableau of {stages} stages needs rows of 0 to {stages - 1} entries, {stages} weights.")
+        if {len(self.embedded_b or self.b), len(self.dense or self.b)} != {stages}:
+            raise ValueError(f"A tableau of {stages} stages needs {stages} embedded and dense weights, or none.")
         for i, row in enumerate(self.a):
             if abs(sum(row) - self.c[i]) > 1e-14:
                 raise ValueError(f"Row {i} of the tableau sums to {sum(row):g}, but its node is {self.c[i]:g}.")
@@ -93,6 +100,21 @@ class ButcherTableau:
                         raise ValueError(f"The tableau is not of order {order}: it misses the condition of {tree}.")
         if self.dense_order is not None:
             self._check_interpolant(self.dense_order)
+
+    def _check_numbers(self) -> None:
+        """Keep the numbers as floats. Raises TypeError or ValueError for what are none."""
+        check_fields(self, whole, "order", low=1, high=_HIGHEST)
+        check_fields(self, reals, "c", "b", "dense")
+        if not isinstance(self.a, Sequence):
+            raise TypeError(f"a is of type {type(self.a).__name__}; give the rows of a lower triangular matrix.")
+        object.__setattr__(self, "a", tuple(reals(f"a[{i}]", row) for i, row in enumerate(self.a)))
+        if (self.embedded_order is None) != (self.embedded_b is None):
+            raise ValueError("An embedded method has an order and weights; give embedded_order and embedded_b.")
+        if self.embedded_b is not None:
+            check_fields(self, whole, "embedded_order", low=0, high=_HIGHEST)
+            check_fields(self, reals, "embedded_b")
+        if self.dense_order is not None:
+            check_fields(self, whole, "dense_order", low=1, high=_HIGHEST)
 
     def _check_interpolant(self, order: int) -> None:
         """Raise ValueError if the interpolant is not of this order."""
