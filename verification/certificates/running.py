@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor
 
 from ...solvers import Adaptive, Equation, Noise, SolveError, Solver, Step, Stepper, solve
 from ...solvers.loop import Grid
+from ..blamed import blamed
 from .problems import Problem
 from .stochastic_problems import Run
 
@@ -26,7 +25,7 @@ def run_of(solver: Solver) -> Run:
     """
 
     def run(equation: Equation, x: Tensor, times: Tensor, noise: Noise | None) -> Tensor:
-        with _named(repr(solver), (SolveError, TypeError, ValueError)):
+        with blamed(repr(solver), (SolveError, TypeError, ValueError)):
             return _state(repr(solver), solved(equation, x, times, noise), x)
 
     def solved(equation: Equation, x: Tensor, times: Tensor, noise: Noise | None) -> Tensor:
@@ -46,7 +45,7 @@ def checked(function: Run, name: str) -> Run:
     """Anyone's code, on a copy of the state. Raises ValueError unless it returns a state like the one it was given."""
 
     def run(equation: Equation, x: Tensor, times: Tensor, noise: Noise | None) -> Tensor:
-        with _named(name, (SolveError,)):
+        with blamed(name, (SolveError,)):
             found: object = function(equation, x.clone(), times, noise)
         return _state(name, found, x)
 
@@ -59,18 +58,6 @@ def _state(method: str, found: object, x: Tensor) -> Tensor:
         return found
     given = f"{found.dtype} of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
     raise ValueError(f"{method} returned {given}; it must return the last state, {x.dtype} of {tuple(x.shape)}.")
-
-
-@contextmanager
-def _named(method: str, known: tuple[type[Exception], ...]) -> Iterator[None]:
-    """An error of a method, other than those that are known, becomes one sentence that names the method."""
-    try:
-        yield
-    except known:
-        raise
-    except Exception as error:
-        message = (str(error).splitlines() or ["no message"])[0]
-        raise ValueError(f"{method} ended in {type(error).__name__}: {message.rstrip('.')}.") from error
 
 
 def _on_grids(solver: Solver) -> bool:

@@ -37,7 +37,7 @@ from ...generative.equations import HOLDS
 from ...generative.paths import GaussianPath
 from ...generative.sampling import Sampler
 from ...solvers import Solver
-from ...solvers.common import check_instance, check_memory, choice, real, reals, whole
+from ...solvers.common import check_dtype, check_instance, check_memory, choice, real, reals, whole
 from ..oracles import Gaussian, Law, Oracle, marginal, reversed_transition
 from ..statistics import gaussian_w2
 from .coupled_samples import STAGES, Coupled, Subject
@@ -129,9 +129,7 @@ def error_budget(
     check_instance("data", data, Oracle, "an oracle, such as Gaussian(mean, cov)")
     check_instance("path", path, GaussianPath, "a Gaussian path, such as CondOT()")
     check_instance("solver", solver, Solver, "a solver, such as Heun()")
-    check_instance("dtype", dtype, torch.dtype, "a torch dtype, such as torch.float32")
-    if not dtype.is_floating_point:
-        raise ValueError(f"dtype is {dtype}, but a solver computes in floats; give torch.float32.")
+    check_dtype("dtype", dtype)
     mean, cov = data.moments()
     if len(data.shape) != 1 or mean.dtype != torch.float64 or not bool(cov.isfinite().all()):
         raise ValueError(

@@ -5,7 +5,8 @@ The fields of a `Finding` and an `Audit` are the interface. How conventions are 
 
 from __future__ import annotations
 
-from .audit import Audit as Audit, audit as audit
+from .audit import audit as audit
+from .audit_result import Audit as Audit
 from .finding import Candidate as Candidate, Finding as Finding
 from .probe import probe as probe
 from .residuals import IDENTITIES as IDENTITIES

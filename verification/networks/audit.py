@@ -19,149 +19,27 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 from scipy import stats
 from torch import Tensor, nn
 
-from ...generative.denoiser import Denoiser
+from ...generative.denoiser import Denoiser, check_denoiser
 from ...generative.likelihood import Dequantisation, log_likelihood
 from ...generative.sampling import check_network
-from ...solvers import Adaptive, standard_normal
+from ...solvers import Adaptive, SolveError, standard_normal
+from ...solvers.common import check_callable, check_instance, whole
+from ..blamed import blamed
+from .audit_result import TOLERANCES, Audit, Entry, Likelihood
+from .clean_samples import check_audited
 from .orthogonality import Reference
 from .probe import LEVELS
-from .residuals import IDENTITIES, Level, identities
+from .residuals import IDENTITIES, Level, identities, time_of
 
-__all__ = ["TOLERANCES", "Audit", "Entry", "Likelihood", "audit"]
+__all__ = ["audit"]
 
-TOLERANCES = {name: 0.05 if name == "calibration" else 0.01 for name in IDENTITIES}
 FALSE_ALARM = 0.01
 FEWEST = 32
-CHUNK = 256
-
-
-@dataclass(frozen=True)
-class Entry:
-    """The residual of one identity at one log-SNR.
-
-    Attributes:
-        identity: its name in `IDENTITIES`.
-        log_snr: log(α²/σ²).
-        value: the residual.
-        low: the lower end of its interval, with family-wise confidence.
-        high: the upper end.
-        tolerance: the largest good residual.
-    """
-
-    identity: str
-    log_snr: float
-    value: float
-    low: float
-    high: float
-    tolerance: float
-
-    @property
-    def verdict(self) -> str:
-        """ "good", "bad" or "not settled"."""
-        if self.low > self.tolerance or (self.two_sided and self.high < -self.tolerance):
-            return "bad"
-        within = self.high <= self.tolerance and not (self.two_sided and self.low < -self.tolerance)
-        return "good" if within else "not settled"
-
-    @property
-    def two_sided(self) -> bool:
-        """Whether the residual can have both signs; a share is negative by chance alone."""
-        return self.identity == "calibration"
-
-    @property
-    def exact(self) -> bool:
-        """Whether the residual of an exact network could be this one."""
-        return self.low <= 1e-9 and not (self.two_sided and self.high < -1e-9)
-
-
-@dataclass(frozen=True)
-class Likelihood:
-    """The mean log-likelihood of samples, with standard errors.
-
-    Attributes:
-        what: "held out" or "trained on".
-        samples: how many.
-        nats: the mean in nats.
-        nats_error: its standard error.
-        bits_per_dim: the mean of −log p in bits for each component.
-        bits_error: its standard error.
-    """
-
-    what: str
-    samples: int
-    nats: float
-    nats_error: float
-    bits_per_dim: float
-    bits_error: float
-
-
-@dataclass(frozen=True)
-class Audit:
-    """The result of an audit.
-
-    Attributes:
-        network: its name.
-        samples: the number of samples at each level.
-        entries: the residuals, from the noisiest level to the cleanest.
-        likelihoods: those of held-out and of training data.
-    """
-
-    network: str
-    samples: int
-    entries: tuple[Entry, ...]
-    likelihoods: tuple[Likelihood, ...]
-
-    @property
-    def passed(self) -> bool:
-        return all(entry.verdict != "bad" for entry in self.entries)
-
-    @property
-    def exact(self) -> bool:
-        """Whether the audit cannot tell the network from an exact one."""
-        return all(entry.exact for entry in self.entries)
-
-    def of(self, identity: str) -> list[Entry]:
-        return [entry for entry in self.entries if entry.identity == identity]
-
-    def summary(self, identity: str) -> str:
-        """The levels at which an identity is good, bad or not settled, in a sentence."""
-        levels = {
-            verdict: [f"{entry.log_snr:+.2f}" for entry in self.of(identity) if entry.verdict == verdict]
-            for verdict in ("good", "bad", "not settled")
-        }
-        return "; ".join(f"{verdict} at {', '.join(where)}" for verdict, where in levels.items() if where)
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self) | {
-            "passed": self.passed,
-            "exact": self.exact,
-            "entries": [asdict(entry) | {"verdict": entry.verdict} for entry in self.entries],
-        }
-
-    def __str__(self) -> str:
-        levels = sorted({entry.log_snr for entry in self.entries})
-        lines = [f"{self.network}, {self.samples} samples at each log-SNR, errors in %", ""]
-        lines += [f"{'log-SNR':>16}" + "".join(f"{level:>14.2f}" for level in levels)]
-        for name in IDENTITIES:
-            cells = [f"{100 * e.value:.1f} ± {50 * (e.high - e.low):.1f}{MARKS[e.verdict]}" for e in self.of(name)]
-            lines.append(f"{name:>16}" + "".join(f"{cell:>14}" for cell in cells))
-        lines += ["", *(f"{name:>16}  {formula}: {self.summary(name)}" for name, formula in IDENTITIES.items()), ""]
-        lines += [
-            f"{each.what}: {each.bits_per_dim:.3f} ± {each.bits_error:.3f} bits/dim, {each.nats:.2f} ± "
-            f"{each.nats_error:.2f} nats, {each.samples} samples"
-            for each in self.likelihoods
-        ]
-        return "\n".join(lines)
-
-
-MARKS = {"good": " ", "bad": "!", "not settled": "?"}
 
 
 def audit(
@@ -185,18 +63,26 @@ def audit(
         trained_on: samples that it was trained on, like `data`, which give the functions and directions of the tests
             and a likelihood of their own. Without them every other sample of `data` gives the functions.
         dequantisation: that of the data, which gives bits/dim their offset.
-        likelihoods: the number of samples whose likelihood is computed, or 0.
+        likelihoods: the number of samples whose likelihood is computed, 0 or at least 2.
         name: the name of the network in the report.
         seed: draws the noise.
         progress: called as progress(done, total, what).
 
     Raises:
-        ValueError: the data cannot be used or do not fit the network, or the path lacks a noise level.
+        TypeError: arguments of another kind.
+        ValueError: the data cannot be used or do not fit the network, the path lacks a noise level, or the network
+            raises an error or returns what is not finite.
     """
-    if not (data.is_floating_point() and data.ndim > 1 and len(data) >= 2 * FEWEST):
-        raise ValueError(
-            f"The data are {data.dtype} of shape {tuple(data.shape)}; give at least {2 * FEWEST} samples of floats."
-        )
+    check_denoiser(denoiser)
+    check_audited(data, trained_on, FEWEST)
+    if dequantisation is not None:
+        check_instance("dequantisation", dequantisation, Dequantisation, "a Dequantisation")
+    likelihoods, seed = whole("likelihoods", likelihoods, 0), whole("seed", seed, -(2**62), 2**62)
+    if likelihoods == 1:
+        raise ValueError("likelihoods is 1, but one has no standard error; give 0 or at least 2.")
+    check_instance("name", name, str, "a name")
+    if progress is not None:
+        check_callable("progress", progress, "a function of two numbers and a text")
     exact = _in_double(denoiser)
     x0, other = (data, trained_on) if trained_on is not None else (data[0::2], data[1::2])
     x0, reference = x0.double().cpu(), Reference(other.double().cpu().flatten(1))
@@ -210,15 +96,18 @@ def audit(
     for number, log_snr in enumerate(levels):
         told(number, len(levels) + len(sets), f"{name}, log-SNR {log_snr:+.2f}")
         eps = standard_normal(torch.empty_like(x0), seed + number)
-        level = Level(exact.path.time(log_snr), x0, eps)
-        for identity, (value, error) in identities(exact, level, reference, seed + number).items():
+        level = Level(time_of(exact.path, log_snr), x0, eps)
+        with blamed(f"{name} at log-SNR {log_snr:+.2f}", (SolveError, ValueError)):
+            measures = identities(exact, level, reference, seed + number)
+        for identity, (value, error) in measures.items():
             low, high = value - width * error, value + width * error
             found.append(Entry(identity, log_snr, value, low, high, TOLERANCES[identity]))
     measured = []
     for number, (what, samples) in enumerate(sets.items(), start=len(levels)):
         told(number, len(levels) + len(sets), f"{name}, likelihood of data {what}")
         if samples is not None:
-            measured.append(_likelihood(denoiser, samples[:likelihoods], what, dequantisation, seed))
+            with blamed(f"{name}, in the likelihood of data {what},", (SolveError, ValueError)):
+                measured.append(_likelihood(denoiser, samples[:likelihoods], what, dequantisation, seed))
     return Audit(name, len(x0), tuple(found), tuple(measured))
 
 

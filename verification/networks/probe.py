@@ -23,6 +23,8 @@ from torch import Tensor
 
 from ...generative.paths import GaussianPath
 from ...generative.sampling import check_network
+from ...solvers.common import check_callable, check_instance, check_memory, real, reals, whole
+from .clean_samples import check_probed
 from .conventions import conventions, default_paths
 from .finding import Finding
 from .orthogonality import Reference
@@ -63,17 +65,24 @@ def probe(
         seed: draws the noise.
 
     Raises:
-        TypeError, ValueError: the data cannot be used or do not fit the network.
-        Exception: what the network raises, if it accepts no clock.
+        TypeError: arguments of another kind.
+        ValueError: the data cannot be used or do not fit the network, numbers are out of range, or the network accepts
+            no clock: it raises errors or returns nothing finite, whatever it is given.
 
     Source: the rows of predictions, Salimans and Ho (2202.00512), section 4; Karras et al. (2206.00364), eq. 7.
     """
-    _check(data, label)
+    check_callable("net", net, "a network, net(x, time) or net(x, time, label)")
+    check_probed(data, label, FEWEST_SAMPLES)
     check_network(net, data)
     dim = data[0].numel()
-    many = max(512, 4096 // dim) if samples is None else samples
+    many = max(512, 4096 // dim) if samples is None else whole("samples", samples, 1)
     if many < FEWEST_SAMPLES:
         raise ValueError(f"samples is {samples}; give {FEWEST_SAMPLES} at least.")
+    check_memory("samples", many, 8 * len(LEVELS) * many * dim)
+    seed = whole("seed", seed)
+    tried = default_paths() if paths is None else _paths(paths)
+    scales = [real(f"scales[{i}]", scale, above=0.0) for i, scale in enumerate(reals("scales", scales))]
+    spreads = [real(f"sigma_data[{i}]", one, 1e-30, 1e30) for i, one in enumerate(reals("sigma_data", sigma_data))]
     held, other = data[0::2], data[1::2]
     deviation = float((data.double() - data.double().mean(0)).square().mean().sqrt())
     log_snr = torch.tensor(LEVELS, dtype=torch.float64) - 2.0 * torch.tensor(deviation, dtype=torch.float64).log()
@@ -85,19 +94,15 @@ def probe(
 
     reference = Reference(other.double().cpu().flatten(1))
     search = Search(trial(max(16, min(256, 1024 // dim)), seed), trial(many, seed + 1), reference)
-    spreads = [*sigma_data, float(f"{deviation:.2g}")]
-    search.add(conventions(default_paths() if paths is None else paths, scales, spreads))
+    search.add(conventions(tried, scales, [*spreads, float(f"{deviation:.2g}")]))
     search.shift()
     return search.finding()
 
 
-def _check(data: Tensor, label: Tensor | None) -> None:
-    if not (isinstance(data, Tensor) and data.is_floating_point() and data.ndim > 1):
-        given = f"{data.dtype} of shape {tuple(data.shape)}" if isinstance(data, Tensor) else type(data).__name__
-        raise TypeError(f"data must be a floating-point tensor of clean samples, (M, ...), but is {given}.")
-    if len(data) < FEWEST_SAMPLES:
-        raise ValueError(f"data has {len(data)} samples; a verdict needs {FEWEST_SAMPLES} at least.")
-    if not bool(data.isfinite().all()) or float(data.double().var(0).sum()) == 0.0:
-        raise ValueError("The samples must be finite and differ from each other; give other data.")
-    if label is not None and label.shape != (len(data),):
-        raise ValueError(f"label has shape {tuple(label.shape)} for {len(data)} samples; give ({len(data)},).")
+def _paths(paths: Sequence[GaussianPath]) -> Sequence[GaussianPath]:
+    check_instance("paths", paths, (list, tuple), "a list of paths, such as [CondOT()]")
+    if not paths:
+        raise ValueError("paths is empty; give at least one path, or None for the usual ones.")
+    for i, path in enumerate(paths):
+        check_instance(f"paths[{i}]", path, GaussianPath, "a Gaussian path, such as CondOT()")
+    return paths

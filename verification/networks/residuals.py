@@ -20,16 +20,18 @@ FP-Diffusion (2210.04296), for the equation of the score.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ...generative.denoiser import Denoiser
-from ...solvers.common import pullback
+from ...generative.paths import GaussianPath
+from ...solvers.common import check_finite, pullback
 from .orthogonality import Reference, Share, removable, standard_error
 
-__all__ = ["IDENTITIES", "Level", "identities"]
+__all__ = ["IDENTITIES", "Level", "identities", "time_of"]
 
 IDENTITIES = {
     "mean": "E s = 0",
@@ -70,6 +72,9 @@ def identities(denoiser: Denoiser, level: Level, reference: Reference, seed: int
         level: the noised data.
         reference: other data, for functions and directions.
         seed: draws the random signs.
+
+    Raises:
+        ValueError: a prediction or a derivative of it is not finite.
     """
     t, x0, eps = level
     path = denoiser.path
@@ -79,7 +84,10 @@ def identities(denoiser: Denoiser, level: Level, reference: Reference, seed: int
     probes = _probes(n, d, seed)
     with torch.no_grad():
         mean, products = pullback(lambda state: denoiser.predict("x0", t, state), x, denoiser.net)
+        check_finite("The square of the prediction of x0", mean.square())
         forward = list(products(torch.stack(probes).view(-1, *x.shape)).flatten(2))
+        for product in forward:
+            check_finite("The square of the derivative of the prediction of x0", product.square())
     error, flat = (x0 - mean).flatten(1), x.flatten(1)
     along = reference.directions(DIRECTIONS)
     constants = along.T.expand(n, -1, -1)
@@ -99,6 +107,14 @@ def identities(denoiser: Denoiser, level: Level, reference: Reference, seed: int
     }
 
 
+def time_of(path: GaussianPath, log_snr: float) -> float:
+    """The time of a level of an audit. Raises ValueError if the path lacks it, or ends there."""
+    t = path.time(log_snr)
+    if not STEP < t < 1.0 - STEP:
+        raise ValueError(f"{path} lacks the log-SNR {log_snr:+.2f}; audit a network on a path that goes further.")
+    return t
+
+
 def _probes(n: int, d: int, seed: int) -> list[Tensor]:
     """All basis vectors, or two vectors of random signs, each (N, d)."""
     if d <= EXACT:
@@ -108,8 +124,10 @@ def _probes(n: int, d: int, seed: int) -> list[Tensor]:
 
 
 def _ratio(above: Tensor, below: Tensor) -> Share:
-    """E above / E below, for (N,) each, with the standard error by linearisation."""
+    """E above / E below, for (N,) each, with the standard error by linearisation. 0/0 is 0: the residual vanishes."""
     scale = float(below.mean())
+    if scale == 0.0:
+        return Share(math.inf if float(above.mean()) > 0.0 else 0.0, 0.0)
     value = float(above.mean()) / scale
     return Share(value, standard_error(above - value * below, len(above)) / scale)
 
@@ -129,6 +147,7 @@ def _curl(products: list[Tensor], probes: list[Tensor]) -> Share:
 @torch.no_grad()
 def _fokker_planck(denoiser: Denoiser, t: float, x: Tensor, probes: list[Tensor]) -> Share:
     later, earlier = (denoiser.predict("score", t + e, x) for e in (STEP, -STEP))
+    check_finite("The score", later - earlier)
     rate, directions = (later - earlier) / (2.0 * STEP), torch.stack(probes).view(-1, *x.shape)
     exact = x[0].numel() <= EXACT
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from ...generative.paths import Shifted
+from ..blamed import ended
 from .conventions import Convention, views
 from .finding import Candidate, Finding
 from .orthogonality import Reference, Share, removable, standard_error
@@ -67,7 +68,7 @@ class Search:
         self._shares: dict[Key, list[Share]] = {}
 
     def add(self, candidates: Iterable[Convention]) -> None:
-        """Tries candidates on few draws. Raises the network's error if no output has been finite so far."""
+        """Tries candidates on few draws. Raises ValueError if no output has been finite so far."""
         new = []
         for convention, view in views(candidates, self.screening.log_snr):
             names = self._names.setdefault(view.whole, [])
@@ -78,7 +79,10 @@ class Search:
                 names.append(convention)
         self._scores |= self._tried(self.screening, new)
         if not self._scores:
-            raise self.screening.failure or ValueError("The network answers nothing finite for any clock; check it.")
+            failure = self.screening.failure
+            if failure is not None:
+                raise ValueError(ended("The network, at the last of all clocks,", failure)) from failure
+            raise ValueError("The network answers nothing finite for any clock; check it.")
 
     def _tried(self, trial: Trial, keys: Iterable[Key]) -> dict[Key, float]:
         """The mean over levels of the logarithm of the mean error, for the views where it is finite."""

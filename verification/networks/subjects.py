@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from ...generative.denoiser import Denoiser
 from ...generative.training import DATASETS, dataset, load, training_record
 from ..import_named import import_named
-from .audit import Audit, audit
+from .audit import audit
+from .audit_result import Audit
 from .finding import Finding
 from .probe import probe
 

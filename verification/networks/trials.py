@@ -28,8 +28,6 @@ ROUNDING = 1e-14
 """Errors below this share of the squared data are rounding."""
 NUMBERS = 2**18
 """The largest number of components in one call of the network."""
-FAILURES = (ArithmeticError, IndexError, RuntimeError, ValueError)
-"""Errors that a network may raise for the wrong clock."""
 
 
 class Moments(NamedTuple):
@@ -88,8 +86,8 @@ class Trial:
         told = () if self.label is None else (self.label.repeat(levels),)
         with torch.no_grad():
             output = self.net(x, times, *told)
-        if not isinstance(output, Tensor) or output.shape != x.shape:
-            given = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        if not isinstance(output, Tensor) or output.shape != x.shape or output.is_complex():
+            given = f"{output.dtype} {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
             raise ValueError(f"The network returned {given} for states of shape {tuple(x.shape)}; return that shape.")
         return output.double().cpu().view_as(y)
 
@@ -98,7 +96,7 @@ class Trial:
         if view.call not in self._moments:
             try:
                 output = self.output(view)
-            except FAILURES as error:
+            except Exception as error:  # of a network that is given the wrong clock
                 self._moments[view.call], self.failure = None, error
             else:
                 inner = (self.y * output).sum(-1), (self.x0 * output).sum(-1), output.square().sum(-1)

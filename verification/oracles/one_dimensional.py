@@ -28,7 +28,7 @@ from torch import Tensor
 
 from ...generative.paths import Scalar
 from ...solvers import standard_normal
-from ...solvers.common import check_instance, real
+from ...solvers.common import check_dtype, real
 from .base import Oracle
 
 __all__ = ["Laplace", "Uniform"]
@@ -74,9 +74,7 @@ class _LogLinear(Oracle):
     """
 
     def __init__(self, centre: float, pieces: list[tuple[float, float, float, float]], dtype: torch.dtype) -> None:
-        check_instance("dtype", dtype, torch.dtype, "a torch dtype, such as torch.float64")
-        if not dtype.is_floating_point:
-            raise ValueError(f"The dtype is {dtype}; give a floating one.")
+        check_dtype("dtype", dtype)
         self.centre = centre
         self._a, self._b, self._slope, self._height = torch.tensor(pieces, dtype=torch.float64).T
         self._states = torch.empty(0, 1, dtype=dtype)

@@ -58,7 +58,7 @@ def budget(**given: object) -> ErrorBudget:
         (lambda: budget(hold="x1"), "Unknown hold 'x1'"),
         (lambda: budget(eta=-1.0), "eta is -1"),
         (lambda: budget(dtype=torch.int64), "dtype is torch.int64"),
-        (lambda: budget(dtype=float), "dtype is the class float"),
+        (lambda: budget(dtype=float), "dtype is float"),
         (lambda: budget(samples=10**12), "samples is 1000000000000, which takes"),
         (lambda: budget(model=GAUSSIAN), "model is of type Gaussian"),
         (lambda: budget(model=GAUSSIAN.denoiser(VP())), "give both the same path"),

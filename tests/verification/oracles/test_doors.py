@@ -59,7 +59,8 @@ GRAD = torch.tensor(0.5, requires_grad=True)
         (lambda: Student(3.0, MEAN, -COV), "all must be positive"),
         (lambda: Uniform(0.0, math.inf), "high is inf"),
         (lambda: Uniform(0.0, 1e-200), "high - low is 1e-200"),
-        (lambda: Uniform(0.0, 1.0, dtype=float), "dtype is the class float"),
+        (lambda: Uniform(0.0, 1.0, dtype=float), "dtype is float, but must be a floating-point dtype"),
+        (lambda: Uniform(0.0, 1.0, dtype=torch.int64), "dtype is torch.int64"),
         (lambda: Laplace(0.0, 0.0), "scale is 0"),
         (lambda: Laplace(GRAD), "centre requires a gradient"),
         # their fields

@@ -20,7 +20,7 @@ from fokker.verification.certificates import PROBLEMS, Case, Certificate, certif
 from fokker.verification.claims import CATALOGUE, Bound, Check, Measurement, Statistical, judged
 from fokker.verification.laws import equivalences
 from fokker.verification.networks import IDENTITIES, Audit
-from fokker.verification.networks.audit import Entry, Likelihood
+from fokker.verification.networks.audit_result import Entry, Likelihood
 from fokker.verification.report import Report, number, plain, print_report, suite, write_html, write_json
 from fokker.verification.report.page import formula, page
 from fokker.verification.report.wording import cited, decisive, expectation, printed_form
