@@ -26,7 +26,15 @@ from scipy.optimize import linear_sum_assignment
 from torch import Generator, Tensor
 
 from ...solvers import ODE, Field, Time
-from ...solvers.common import check_alike, check_callable, check_instance, check_memory, check_samples, real
+from ...solvers.common import (
+    check_alike,
+    check_callable,
+    check_finite,
+    check_instance,
+    check_memory,
+    check_samples,
+    real,
+)
 from ..denoiser import own_dtype, per_sample
 from ..paths import GaussianPath, stratified
 
@@ -172,7 +180,9 @@ def minibatch_ot(source: Tensor, data: Tensor) -> Tensor:
     check_memory("The number of pairs", len(data), 3 * len(data) ** 2)
     left, right = (batch.detach().reshape(len(batch), math.prod(batch.shape[1:])).double() for batch in (source, data))
     distance = torch.cdist(left, right, compute_mode="donot_use_mm_for_euclid_dist")
-    _, permutation = linear_sum_assignment(distance.square().cpu().numpy())
+    squared = distance.square().cpu()
+    check_finite("The squared distance of two samples", squared)
+    _, permutation = linear_sum_assignment(squared.numpy())
     return torch.from_numpy(permutation).to(data.device)
 
 

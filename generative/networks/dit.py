@@ -22,7 +22,7 @@ from torch.nn.functional import gelu, pixel_shuffle, pixel_unshuffle, silu
 
 from ...solvers.common import whole
 from .embedding import Embedding
-from .network import LAYERS, WIDTH, Network
+from .network import LAYERS, WIDTH, Network, check_parameters, checked_frequency
 
 __all__ = ["DiT"]
 
@@ -105,6 +105,8 @@ class DiT(Network):
         channels, width = whole("channels", channels, 1, WIDTH), whole("width", width, 1, WIDTH)
         depth, heads = whole("depth", depth, 0, LAYERS), whole("heads", heads, 1, WIDTH)
         classes = whole("classes", classes, 0, WIDTH)
+        top_frequency = checked_frequency(top_frequency)
+        check_parameters(width * ((size // patch) ** 2 + 2 * channels * patch**2 + classes + (18 * depth + 3) * width))
         if size % patch:
             raise ValueError(f"size {size} must be a multiple of the patch, {patch}.")
         if width % 4 or width % heads:
@@ -123,9 +125,7 @@ class DiT(Network):
         self.head = zero(nn.Linear(width, channels * patch**2))
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
-        if x.shape[1:] != self.shape:
-            needed = ", ".join(map(str, self.shape))
-            raise ValueError(f"The state has shape {tuple(x.shape)}; this network needs (B, {needed}).")
+        self.check_shape(x)
         c = silu(self.embedding(t, label))
         patches = pixel_unshuffle(x, self.patch)
         h = self.stem(patches.flatten(2).mT) + self.positions

@@ -12,8 +12,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ...solvers.common import real
-
 __all__ = ["Embedding"]
 
 
@@ -24,7 +22,6 @@ class Embedding(nn.Module):
 
     def __init__(self, width: int, classes: int, top_frequency: float, features: int = 32) -> None:
         super().__init__()
-        top_frequency = real("top_frequency", top_frequency, above=1.0)
         self.null_label = classes
         frequencies = torch.logspace(0, 1, features, base=top_frequency)
         self.register_buffer("frequencies", frequencies, persistent=False)

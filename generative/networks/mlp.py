@@ -12,7 +12,7 @@ from torch.nn.functional import silu
 
 from ...solvers.common import whole
 from .embedding import Embedding
-from .network import LAYERS, WIDTH, Network
+from .network import LAYERS, WIDTH, Network, check_parameters, checked_frequency
 
 __all__ = ["MLP"]
 
@@ -45,6 +45,8 @@ class MLP(Network):
         super().__init__()
         dim, width = whole("dim", dim, 1, WIDTH), whole("width", width, 1, WIDTH)
         depth, classes = whole("depth", depth, 0, LAYERS), whole("classes", classes, 0, WIDTH)
+        top_frequency = checked_frequency(top_frequency)
+        check_parameters(width * (2 * dim + classes + (4 * depth + 1) * width))
         self.shape, self.null_label = (dim,), classes
         self.arguments = {
             "dim": dim, "width": width, "depth": depth, "classes": classes, "top_frequency": top_frequency,
@@ -54,7 +56,12 @@ class MLP(Network):
         self.blocks = nn.ModuleList(Block(width) for _ in range(depth))
         self.head = nn.Linear(width, dim)
 
+    def check_shape(self, x: Tensor) -> None:
+        if x.ndim == 0 or x.shape[1:].numel() != self.shape[0]:  # points may have any shape
+            super().check_shape(x)
+
     def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        self.check_shape(x)
         c = silu(self.embedding(t, label))
         h = self.stem(x.flatten(1))
         for block in self.blocks:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-__all__ = ["LAYERS", "WIDTH", "Network"]
+from ...solvers.common import check_memory, real
+
+__all__ = ["LAYERS", "WIDTH", "Network", "check_parameters", "checked_frequency"]
 
 LAYERS, WIDTH = 1000, 2**20
 """The largest depth and the largest width that are taken: beyond them lies a mistake."""
@@ -22,3 +25,22 @@ class Network(nn.Module):
     shape: tuple[int, ...]
     null_label: int
     arguments: dict[str, Any]
+
+    def check_shape(self, x: Tensor) -> None:
+        """Raises ValueError unless the network takes states of x's shape."""
+        if x.ndim == 0 or x.shape[1:] != self.shape:
+            needed = ", ".join(map(str, self.shape))
+            raise ValueError(
+                f"The samples have shape {tuple(x.shape[1:])}, but the network's have {self.shape}; give (B, {needed})."
+            )
+
+
+def checked_frequency(value: float) -> float:
+    """`top_frequency`, which exceeds the lowest, 1."""
+    return real("top_frequency", value, above=1.0, high=1e6)
+
+
+def check_parameters(count: int) -> None:
+    """Raises ValueError for more parameters, in float32, than memory holds; on the device "meta" they take none."""
+    if torch.empty(0).device.type != "meta":
+        check_memory("The number of parameters", count, count // 2)

@@ -19,7 +19,7 @@ from torch.nn.functional import interpolate, pixel_shuffle, pixel_unshuffle, sil
 
 from ...solvers.common import whole
 from .embedding import Embedding
-from .network import WIDTH, Network
+from .network import WIDTH, Network, check_parameters, checked_frequency
 
 __all__ = ["UNet"]
 
@@ -92,6 +92,8 @@ class UNet(Network):
         size, patch = whole("size", size, 1, WIDTH), whole("patch", patch, 1, WIDTH)
         channels, width = whole("channels", channels, 1, WIDTH), whole("width", width, 1, WIDTH)
         classes = whole("classes", classes, 0, WIDTH)
+        top_frequency = checked_frequency(top_frequency)
+        check_parameters(width * (320 * width + 18 * channels * patch**2 + 4 * classes))
         if size % (2 * patch):
             raise ValueError(f"size {size} must be a multiple of {2 * patch}, which is twice the patch.")
         if width % GROUPS:
@@ -118,6 +120,7 @@ class UNet(Network):
         self.head = zero(nn.Conv2d(width, inputs, 3, padding=1))
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        self.check_shape(x)
         c = silu(self.embedding(t, label))
         fine = self.fine(self.stem(pixel_unshuffle(x, self.patch)), c)
         coarse = self.attention(self.coarse(self.down(fine), c))

@@ -26,7 +26,7 @@ from ...solvers import (
     Heun,
     Langevin,
 )
-from ...solvers.common import check_instance
+from ...solvers.common import check_instance, choice
 from ..equations import grids
 from .sampler import Sampler
 
@@ -332,7 +332,5 @@ def named(name: str) -> Sampler:
         'y_t = y_s + (r_t − r_s) ε̂'
     """
     check_instance("name", name, str, "the name of a published sampler, such as 'dpm++2m'")
-    key = ALIASES.get(name.lower(), name.lower())
-    if key not in PUBLISHED:
-        raise ValueError(f"Unknown sampler {name!r}; choose one of {', '.join([*PUBLISHED, *ALIASES])}.")
-    return PUBLISHED[key]
+    key = choice("sampler", name.lower(), [*PUBLISHED, *ALIASES])
+    return PUBLISHED[ALIASES.get(key, key)]

@@ -205,11 +205,7 @@ def check_network(net: object, x: Tensor) -> None:
     """
     if not isinstance(net, Network):
         return
-    shape = tuple(x.shape[1:])
-    own = net.shape
-    if shape != own and not (len(own) == 1 and math.prod(shape) == own[0]):  # points may have any shape
-        needed = ", ".join(map(str, own))
-        raise ValueError(f"The samples have shape {shape}, but the network's have {own}; give (B, {needed}).")
+    net.check_shape(x)
     device = next(net.parameters()).device.type
     if x.device.type != device:
         raise ValueError(

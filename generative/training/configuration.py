@@ -23,10 +23,11 @@ from typing import Any
 
 import torch
 
+from ...solvers.common import MANY, check_fields, check_instance, choice, flag, real, whole
 from ..denoiser import preconditioning
 from ..paths import GaussianPath, time_densities
 from . import ema as averages, weightings
-from .checkpoint import build, build_path
+from .checkpoint import build, build_network, build_path
 from .losses import check_finite
 
 __all__ = ["CONFIGS", "Training", "configurations"]
@@ -58,7 +59,7 @@ def configurations() -> list[str]:
 
 @dataclass(frozen=True)
 class Training:
-    """The configuration above. Raises ValueError for values that do not fit, and for an infinite loss."""
+    """The configuration above. Raises TypeError or ValueError for values that do not fit, and for an infinite loss."""
 
     data: str
     predicts: str
@@ -79,22 +80,24 @@ class Training:
     autocast: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "warmup"):
+        check_instance("data", self.data, str, "the name of a data set")
+        check_fields(self, whole, "steps", "warmup", low=1, high=10**9)
+        check_fields(self, whole, "batch", low=1, high=MANY)
+        check_fields(self, real, "learning_rate", above=0.0, high=1e3)
+        check_fields(self, real, "label_dropout", low=0.0, below=1.0)
+        check_fields(self, whole, "seed", low=-(2**63), high=2**64 - 1)
+        check_fields(self, whole, "importance", low=0, high=MANY)
+        check_fields(self, flag, "stratify")
+        for name in ("network", "path", "weighting", "times", "precondition"):
             value = getattr(self, name)
-            if not (isinstance(value, int) and value >= 1):
-                raise ValueError(f"{name} is {value!r}; give a whole number of at least 1.")
-        if not (isinstance(self.label_dropout, int | float) and 0.0 <= self.label_dropout < 1.0):
-            raise ValueError(f"label_dropout is {self.label_dropout!r}; give a number in [0, 1).")
-        for name in ("weighting", "times", "precondition"):
-            value = getattr(self, name)
-            if not (value is None or isinstance(value, dict)):
+            if not (isinstance(value, dict) or (value is None and name not in ("network", "path"))):
                 raise ValueError(f'{name} is {value!r}; give a class and its arguments, {{class = "..."}}.')
-        if not isinstance(self.stratify, bool):
-            raise ValueError(f"stratify is {self.stratify!r}; give true or false.")
-        if self.autocast not in (None, *AUTOCAST):
-            raise ValueError(f"autocast is {self.autocast!r}; give {', '.join(map(repr, AUTOCAST))}, or leave it out.")
+        if self.autocast is not None:
+            check_fields(self, choice, "autocast", choices=AUTOCAST)
         if self.importance:
             time_densities.Importance(self.importance)
+        with torch.device("meta"):  # a network that takes no memory
+            build_network(self.network)
         _ = self.average
         check_finite(self.gaussian_path, self.predicts, self.weight, self.density, self.frame)
 
@@ -126,7 +129,7 @@ class Training:
     @cached_property
     def average(self) -> averages.Average:
         if not isinstance(self.ema, dict):
-            return averages.Constant(self.ema)
+            return averages.Constant(real("ema", self.ema, 0.0, below=1.0))
         made: averages.Average = build(AVERAGES, "ema", self.ema)
         return made
 
@@ -134,9 +137,10 @@ class Training:
     def read(cls, name_or_path: str | Path) -> Training:
         """A committed configuration by its name, or a TOML file.
 
-        Raises FileNotFoundError for an unknown name, ValueError for a file that is no TOML or has missing or
-        unknown keys.
+        Raises FileNotFoundError for an unknown name, ValueError for a file that is no TOML, has missing or unknown
+        keys, or values that do not fit.
         """
+        check_instance("name_or_path", name_or_path, (str, Path), "a name, such as 'digits-flow', or a file")
         names = configurations()
         file = CONFIGS / f"{name_or_path}.toml" if str(name_or_path) in names else Path(name_or_path)
         if not file.is_file():
@@ -154,7 +158,10 @@ class Training:
         required = {field.name for field in fields if field.default is dataclasses.MISSING}
         if missing := sorted(required - set(values)):
             raise ValueError(f"{file} lacks the keys {', '.join(missing)}.")
-        return cls(**values)
+        try:
+            return cls(**values)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{file}: {error}") from None
 
     def record(self) -> dict[str, Any]:
         """The record of the training in a checkpoint, for JSON."""

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from ...solvers.common import choice
 from ..likelihood import Dequantisation
 
 __all__ = ["DATASETS", "Images", "dataset"]
@@ -106,6 +107,4 @@ def dataset(name: str) -> Images:
 
     Raises ValueError for an unknown name, ImportError (naming the extra to install) without its package.
     """
-    if name not in DATASETS:
-        raise ValueError(f"Unknown data set {name!r}; choose one of {', '.join(DATASETS)}.")
-    return DATASETS[name]()
+    return DATASETS[choice("data set", name, DATASETS)]()

@@ -22,6 +22,8 @@ from functools import cached_property
 import torch
 from torch import nn
 
+from ...solvers.common import check_fields, real
+
 __all__ = ["Average", "Constant", "PowerLaw"]
 
 
@@ -53,8 +55,7 @@ class Constant(Average):
     rate: float = 0.999
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.rate, int | float) and 0.0 <= self.rate < 1.0):
-            raise ValueError(f"ema is {self.rate!r}; give a number in [0, 1).")
+        check_fields(self, real, "rate", low=0.0, below=1.0)
 
     def decay(self, step: int) -> float:
         return min(self.rate, step / (step + 9))
@@ -62,13 +63,12 @@ class Constant(Average):
 
 @dataclass(frozen=True)
 class PowerLaw(Average):
-    """The power law of EDM2, of relative width `sigma_rel` in (0, 1/√12]; 1/√12 is the plain mean of all steps."""
+    """The power law of EDM2, of relative width `sigma_rel` in [10⁻⁶, 1/√12]; 1/√12 is the plain mean of all steps."""
 
     sigma_rel: float = 0.1
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.sigma_rel, int | float) and 0.0 < self.sigma_rel <= 1.0 / math.sqrt(12.0)):
-            raise ValueError(f"sigma_rel is {self.sigma_rel!r}; give a number in (0, 0.288], such as 0.1.")
+        check_fields(self, real, "sigma_rel", low=1e-6, high=1.0 / math.sqrt(12.0))
 
     @cached_property
     def gamma(self) -> float:

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from ...solvers.common import check_callable, check_instance, check_samples, real
 from ..denoiser import check_kind, per_sample, preconditioning
 from ..paths import GaussianPath, Importance, TimeDensity, Uniform, stratified
 from .weightings import Output, Weighting, determinant, inside, row
@@ -186,10 +187,28 @@ def regression_loss(
         A scalar.
 
     Raises:
-        ValueError: an unknown kind of prediction, an infinite loss, or a dropout outside [0, 1).
+        TypeError: an argument is of another kind.
+        ValueError: an unknown kind of prediction, an infinite loss, a dropout outside [0, 1) or without a null label,
+            no samples, or another number of labels.
     """
-    if not 0.0 <= label_dropout < 1.0:
-        raise ValueError(f"label_dropout is {label_dropout}; give a probability in [0, 1), whatever the guidance.")
+    check_callable("net", net, "a network, net(x, t, label)")
+    check_instance("path", path, GaussianPath, "a path, such as CondOT()")
+    check_samples("x0", x0, empty=False)
+    check_callable("draw", draw, "stratified or independent")
+    label_dropout = real("label_dropout", label_dropout, 0.0, below=1.0)
+    if label is not None:
+        _check_labels(label, x0, net if label_dropout else None)
+    for name, value, kind, such_as in (
+        ("generator", generator, Generator, "torch.Generator().manual_seed(0)"),
+        ("weighting", weighting, Weighting, "a weighting, such as weightings.SNR()"),
+        ("times", times, TimeDensity, "a density, such as time_densities.Uniform()"),
+        ("importance", importance, Importance, "time_densities.Importance()"),
+        ("precondition", precondition, preconditioning.EDM, "EDM()"),
+    ):
+        if value is not None or name == "times":
+            check_instance(name, value, kind, such_as)
+    if observe is not None:
+        check_callable("observe", observe, "a function of Seen")
     check_finite(path, predicts, weighting, times, precondition)
     u = draw(len(x0), generator, like=x0)
     factor = None
@@ -206,6 +225,17 @@ def regression_loss(
     if factor is not None:
         square = per_sample(factor, square) * square
     return square.mean()
+
+
+def _check_labels(label: Tensor, x0: Tensor, dropping: object | None) -> None:
+    """Raises for labels that are not int64 (B,), and for a network that drops labels and has no null label."""
+    integers = isinstance(label, Tensor) and label.dtype == torch.int64
+    if not integers or label.shape != x0.shape[:1]:
+        given = f"{label.dtype} of shape {tuple(label.shape)}" if isinstance(label, Tensor) else type(label).__name__
+        kind = ValueError if integers else TypeError
+        raise kind(f"label is {given} for {len(x0)} samples; give int64 of shape ({len(x0)},).")
+    if dropping is not None and not isinstance(getattr(dropping, "null_label", None), int):
+        raise ValueError("label_dropout needs the label that stands for none; let the network have a null_label.")
 
 
 def _output(predicts: str, precondition: preconditioning.EDM | None) -> Output:

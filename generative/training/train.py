@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Generator, Tensor, nn
 
-from ...solvers.common import Progress
+from ...solvers.common import Progress, check_instance, flag, whole
 from ..denoiser import Denoiser
 from ..paths import Importance, independent, stratified
 from .checkpoint import build_network, save_checkpoint
@@ -107,10 +107,17 @@ def train(
         The path of the checkpoint.
 
     Raises:
-        ValueError: the state belongs to another configuration, or the network has fewer classes than the data.
+        TypeError: an argument is of another kind.
+        ValueError: a number is out of range, the state belongs to another configuration, or the network has fewer
+            classes than the data.
         ImportError: TensorBoard is wanted, but not installed.
         FloatingPointError: the loss stopped being finite.
     """
+    check_instance("training", training, Training, 'Training.read("digits-flow")')
+    check_instance("file", file, (str, Path), "the name of a file")
+    every, sheet_every = whole("every", every, 1), whole("sheet_every", sheet_every, 0)
+    progress, metrics = flag("progress", progress), flag("metrics", metrics)
+    tensorboard = flag("tensorboard", tensorboard)
     file = Path(file)
     resume, record = _beside(file, "state"), training.record()
     images, state = dataset(training.data), _State(training)

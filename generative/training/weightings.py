@@ -27,7 +27,6 @@ Karras et al. (2206.00364), table 1; Song et al. (2101.09258), theorem 1; Kingma
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -35,6 +34,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from ...solvers.common import check_fields, real
 from ..denoiser import check_kind, coefficients, per_sample, preconditioning
 from ..paths import GaussianPath, Scalar, sqrt
 
@@ -42,6 +42,9 @@ __all__ = [
     "EDM", "SNR", "Likelihood", "MinSNR", "Output", "TruncatedSNR", "Unweighted", "Weighting", "determinant", "inside",
     "row",
 ]
+
+SIZES = {"low": 1e-15, "high": 1e15}
+"""The bounds of what is squared in float32."""
 
 Output: TypeAlias = str | preconditioning.EDM
 """The output of a network: a kind of prediction, or F inside a preconditioning."""
@@ -124,8 +127,7 @@ class MinSNR(Weighting):
     gamma: float = 5.0
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.gamma < math.inf:
-            raise ValueError(f"MinSNR needs a finite gamma > 0, but got {self.gamma}.")
+        check_fields(self, real, "gamma", **SIZES)
 
     def common(self, path: GaussianPath, t: Tensor) -> Tensor:
         return torch.minimum(path.alpha(t) ** 2, self.gamma * path.sigma(t) ** 2)
@@ -141,8 +143,7 @@ class EDM(Weighting):
     sigma_data: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.sigma_data < math.inf:
-            raise ValueError(f"EDM needs a finite sigma_data > 0, but got {self.sigma_data}.")
+        check_fields(self, real, "sigma_data", **SIZES)
 
     def common(self, path: GaussianPath, t: Tensor) -> Tensor:
         return path.alpha(t) ** 2 + (path.sigma(t) / self.sigma_data) ** 2

@@ -226,7 +226,7 @@ def check_device(name: str, value: Any) -> None:
     try:
         torch.empty(0, device=value)
     except (RuntimeError, TypeError, AssertionError, NotImplementedError, ImportError) as error:
-        reason = str(error).partition("\n")[0]
+        reason = str(error).partition("\n")[0][:80]
         raise ValueError(f"{name} is {_shown(value)}, where torch makes no tensors here ({reason}).") from None
 
 
@@ -245,19 +245,24 @@ def check_finite(name: str, value: Tensor) -> None:
         raise ValueError(f"{name} is {value[place].item():g} at {list(place)}, but must be finite everywhere.")
 
 
-def check_samples(name: str, value: Any, axes: int = 1, *, wait: bool = False) -> None:
-    """Check that the value is a tensor of samples, (B, ...), with at least so many axes.
+def check_samples(name: str, value: Any, axes: int = 1, *, empty: bool = True, wait: bool = False) -> None:
+    """Check that the value is a tensor of samples, (B, ...), with at least so many axes; `empty` says if B may be 0.
 
-    Values are looked at on the host alone, unless one may `wait` for those on a device.
+    Values are looked at on the host alone, unless one may `wait` for those on a device. Those that do not exist, on the
+    device "meta", are no samples, except to a solve, which needs none.
 
     Raises:
         TypeError: it is no floating-point tensor.
-        ValueError: it has fewer axes, or a value that is not finite.
+        ValueError: it has fewer axes, a value that is not finite, or no values.
     """
     check_floating(name, value)
+    if value.is_meta and not wait:
+        raise ValueError(f"{name} is on the device 'meta', where tensors have no values; give it on another device.")
     if value.ndim < axes:
         needed = ", ".join(("B", *("n",) * (axes - 1), "..."))
         raise ValueError(f"{name} has shape {tuple(value.shape)}, but must hold samples, ({needed}).")
+    if not (empty or value.numel()):
+        raise ValueError(f"{name} of shape {tuple(value.shape)} holds no numbers; give one sample at least.")
     if wait or value.device.type == "cpu":
         check_finite(name, value)
 

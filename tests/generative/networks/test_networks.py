@@ -236,7 +236,7 @@ def test_the_frequencies_are_bounded_by_the_top_one() -> None:
         (lambda: DiT(9), "size 9 must be a multiple of the patch, 2"),
         (lambda: DiT(8, width=18, heads=2), "width 18 must be a multiple of 4"),
         (lambda: DiT(8, width=16, heads=3), "of the 3 heads"),
-        (lambda: DiT(8)(torch.zeros(2, 1, 4, 4), torch.zeros(2)), r"has shape \(2, 1, 4, 4\); .* \(B, 1, 8, 8\)"),
+        (lambda: DiT(8)(torch.zeros(2, 1, 4, 4), torch.zeros(2)), r"have shape \(1, 4, 4\), but .* \(B, 1, 8, 8\)"),
     ],
 )
 def test_architectures_that_do_not_fit_are_refused(build, message: str) -> None:

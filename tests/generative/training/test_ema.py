@@ -99,9 +99,9 @@ def test_an_average_of_float32_weights_is_in_float32() -> None:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: Constant(1.0), r"ema is 1.0; give a number in \[0, 1\)"),
-        (lambda: PowerLaw(0.0), "sigma_rel is 0.0"),
-        (lambda: PowerLaw(0.3), r"sigma_rel is 0.3; give a number in \(0, 0.288\]"),
+        (lambda: Constant(1.0), r"rate is 1, but must be a finite number >= 0 and < 1"),
+        (lambda: PowerLaw(0.0), "sigma_rel is 0, but must"),
+        (lambda: PowerLaw(0.3), r"sigma_rel is 0.3, but must be a finite number from 1e-06 to 0.288"),
     ],
 )
 def test_rules_out_of_range(build, message: str) -> None:

@@ -137,7 +137,7 @@ def test_without_dropout_labels_pass_untouched() -> None:
 
 @pytest.mark.parametrize("rate", [-3.0, 1.0])
 def test_a_dropout_is_a_probability_and_no_guidance_weight(rate: float) -> None:
-    with pytest.raises(ValueError, match=f"label_dropout is {rate}; give a probability"):
+    with pytest.raises(ValueError, match=f"label_dropout is {rate:g}, but must be a finite number >= 0 and < 1"):
         regression_loss(Spy(), VP(), "eps", torch.zeros(8, 1), torch.arange(8), label_dropout=rate)
 
 

@@ -180,12 +180,12 @@ def test_an_unknown_name_lists_the_committed_ones() -> None:
     ("change", "message"),
     [
         ({"steps": 0}, "steps is 0"),
-        ({"ema": 1.0}, "ema is 1.0"),
+        ({"ema": 1.0}, "ema is 1, but must be"),
         ({"batch": "many"}, "batch is 'many'"),
-        ({"label_dropout": -3.0}, "label_dropout is -3.0"),
-        ({"stratify": 1}, "stratify is 1; give true or false"),
+        ({"label_dropout": -3.0}, "label_dropout is -3, but must"),
+        ({"stratify": 1}, "stratify is 1, but must be True or False"),
         ({"importance": 1}, "bins is 1, but must be a whole number from 2"),
-        ({"autocast": "half"}, "autocast is 'half'; give 'bfloat16', or leave it out"),
+        ({"autocast": "half"}, "Unknown autocast 'half'; choose one of bfloat16"),
         ({"weighting": "SNR"}, "weighting is 'SNR'; give a class and its arguments"),
         ({"weighting": {"class": "Snr"}}, "Unknown class of weighting 'Snr'; choose one of Unweighted, SNR"),
         ({"times": {"class": "Uniform", "stop": 1}}, "configuration of the times Uniform does not fit"),
@@ -198,7 +198,7 @@ def test_an_unknown_name_lists_the_committed_ones() -> None:
     ],
 )
 def test_what_cannot_be_trained_is_refused_when_it_is_said(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         dataclasses.replace(TINY, **change)
 
 

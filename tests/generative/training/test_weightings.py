@@ -117,8 +117,8 @@ def test_no_weight_is_undefined_at_an_end(output, dtype: torch.dtype) -> None:
     ("build", "message"),
     [
         (lambda: Unweighted("noise"), "choose one of x0"),
-        (lambda: MinSNR(0.0), "gamma > 0, but got 0.0"),
-        (lambda: EDM(-1.0), "sigma_data > 0, but got -1.0"),
+        (lambda: MinSNR(0.0), "gamma is 0, but must"),
+        (lambda: EDM(-1.0), "sigma_data is -1, but must"),
     ],
 )
 def test_what_is_no_weighting(build, message: str) -> None:
