@@ -30,9 +30,10 @@ from torch import Tensor
 
 from ...solvers import Clock, Rates, Time
 from ...solvers.common import choice, flag
+from ..denoiser import coefficients
 from ..paths import GaussianPath, Real, Scalar, hypot, ratio, sqrt
 
-__all__ = ["HOLDS", "X0", "Eps", "Hold", "V", "Velocity", "hold_of"]
+__all__ = ["HOLDS", "X0", "Drift", "Eps", "Hold", "V", "Velocity", "hold_of"]
 
 
 @dataclass(frozen=True)
@@ -196,6 +197,32 @@ class V(Hold):
         norm = hypot(alpha, sigma)
         linear = (alpha * self.path.d_alpha(t) + sigma * self.path.d_sigma(t)) / norm**2
         return Rates(linear, self._rotation(t) / norm)
+
+
+@dataclass(frozen=True)
+class Drift(Hold):
+    """N = α' x₀-hat + σ' ε-hat, the drift itself, with S = 1 and r = t: of `flow`, on paths that start from rest."""
+
+    name = "velocity"
+    has_noise = False
+
+    def row(self, t: Time) -> tuple[Scalar, Scalar]:
+        return coefficients("velocity", self.path, t)
+
+    def scale(self, t: Tensor) -> Tensor:
+        return torch.ones_like(t)
+
+    def gain(self, t: Tensor) -> Tensor:
+        return t
+
+    def half_log_snr(self, r: Tensor) -> Tensor:
+        return self.path.half_log_snr(r)
+
+    def time(self, r: Tensor) -> Tensor:
+        return r
+
+    def rates(self, t: Time) -> Rates:
+        return Rates(0.0, 1.0)
 
 
 HOLDS: dict[str, type[Hold]] = {hold.name: hold for hold in (X0, Eps, Velocity, V)}

@@ -21,7 +21,7 @@ from ...solvers import Semilinear, Time
 from ...solvers.common import real
 from ..denoiser import Denoiser, DenoiserField, check_denoiser, coefficients, first_time
 from ..paths import Scalar, ratio
-from .holds import Hold, hold_of
+from .holds import Drift, Hold, hold_of
 
 __all__ = ["LARGEST_ETA", "Held", "Slope", "flow", "reverse_sde"]
 
@@ -86,6 +86,9 @@ def flow(denoiser: Denoiser, hold: str = "velocity", *, logarithmic: bool | None
 
     The solution is the same for every hold; the errors of exponential solvers are not.
 
+    A path that starts from rest, α' = σ' = 0 at t = 0 (`Polynomial`), needs care: there x₀-hat − ε-hat does not follow
+    from a velocity, a score or ε-hat. With these "velocity" holds dx/dt itself, which vanishes there.
+
     Args:
         denoiser: the network, with or without guidance.
         hold: "x0", "eps", "velocity" or "v", the quantity that exponential solvers interpolate.
@@ -103,7 +106,11 @@ def flow(denoiser: Denoiser, hold: str = "velocity", *, logarithmic: bool | None
         tensor([[0.5000, 0.5000]])
     """
     check_denoiser(denoiser)
-    return _semilinear(denoiser, hold_of(denoiser.path, hold, 0.0, logarithmic))
+    path, made = denoiser.path, hold_of(denoiser.path, hold, 0.0, logarithmic)
+    at_rest = hold == "velocity" and path.d_alpha(0.0) == 0.0 and path.d_sigma(0.0) == 0.0
+    if at_rest and not Held(denoiser, made).exists(0.0) and Slope(denoiser, 0.0).exists(0.0):
+        made = Drift(path, 0.0, made.in_log)
+    return _semilinear(denoiser, made)
 
 
 def reverse_sde(

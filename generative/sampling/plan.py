@@ -17,13 +17,14 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from ...solvers import ExponentialAdams, Noise, Solution, Solver, Stepper, solve, unroll
 from ..denoiser import Denoiser
-from ..equations import Held, Slope, grids, hold_of
+from ..equations import Held, Slope, grids
 from ..paths import GaussianPath
 from .named import named
 from .sampler import Sampler
@@ -188,11 +189,11 @@ def regular_interval(denoiser: Denoiser, sampler: Sampler, *, both_ways: bool = 
             does not evaluate the network where it ends, goes to t = 1.
     """
     path, exponential = denoiser.path, sampler.solver.semilinear
-    hold = hold_of(path, sampler.hold, sampler.eta**2)
-    field = Held(denoiser, hold) if exponential else Slope(denoiser, hold.kappa)
+    equation = sampler.equation(denoiser)
+    field = cast("Held | Slope", equation.field if exponential else equation.slope)
 
     def regular(t: float) -> bool:
-        scale = hold.scale(torch.tensor(t, dtype=torch.float64, device="cpu")).item()
+        scale = equation.clock.scale(torch.tensor(t, dtype=torch.float64, device="cpu")).item()
         return field.exists(t) and (0.0 < scale < math.inf or not exponential)
 
     to_the_data = exponential and not both_ways
