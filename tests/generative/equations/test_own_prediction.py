@@ -233,7 +233,7 @@ def flow_map(path: GaussianPath, x: Tensor, s: float, t: float) -> Tensor:
 )
 @each_source
 def test_every_decode_and_encode_has_the_order_of_its_solver(path: GaussianPath, solver: Solver, source: str) -> None:
-    """Against the exact map between the ends of the plan, on n and 2 n steps. The next term bends the slope of the error
+    """Against the exact map between the ends of the plan, on n and 2 n steps. The next term bends the slope
     by a few n⁻¹, and on VE, where σ falls from 80 in equal steps, by 20 n⁻¹."""
     denoiser, errors = network(source, path), []
     for n in (256, 512) if isinstance(path, VE) else (48, 96):
