@@ -17,6 +17,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
 from ..generative.training.sheets import INK, save_figure
+from ..solvers.common import check_instance
 from .bootstrap import interval
 from .results import Result
 from .samplers import SAMPLERS, family
@@ -36,7 +37,16 @@ MARKERS = {1: "o", 2: "s", 3: "^", 4: "D", 5: "p"}
 
 
 def work_precision(results: Sequence[Result], file: Path) -> None:
-    """Draw one panel a problem into a PNG, atomically. Each result needs a row that did not fail."""
+    """Draw one panel a problem into a PNG, atomically.
+
+    Raises TypeError for what is no result, and ValueError for none, and for a result all of whose rows failed.
+    """
+    for i, result in enumerate(results):
+        check_instance(f"results[{i}]", result, Result, "a result of `compare`")
+        if not result.standings():
+            raise ValueError(f"All rows of {result.key.problem!r} failed, so that there is nothing to draw.")
+    if not results:
+        raise ValueError("There are no results to draw; give at least one.")
     columns = min(2, len(results))
     lines = -(-len(results) // columns)
     width, height = 8.4 * columns, 5.4 * lines

@@ -22,8 +22,10 @@ import torch
 from torch import Tensor, nn
 
 from ..generative import VP, CondOT, Cosine, Denoiser, flow, load
+from ..generative.denoiser import check_denoiser
 from ..generative.paths import GaussianPath
 from ..solvers import Semilinear, standard_normal
+from ..solvers.common import MANY, check_callable, check_fields, check_instance, check_memory, choice, whole, wholes
 from ..verification import Gaussian, GaussianMixture, Oracle
 
 __all__ = ["DEFAULT_PROBLEMS", "PROBLEMS", "Problem", "mixture64", "problem"]
@@ -40,6 +42,10 @@ class Problem:
         parameters: the numbers from which the field is made; the same bits however many threads made it.
         classes: the labels 0 … classes − 1 are dealt out in turn; 0 for a field without labels.
         exact: the flow map from the noise to the end, where it has a closed form.
+
+    Raises:
+        TypeError: a field of another kind.
+        ValueError: a number out of range.
     """
 
     name: str
@@ -51,6 +57,19 @@ class Problem:
     classes: int = 0
     exact: Callable[[Tensor], Tensor] | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        for key in ("name", "description"):
+            check_instance(key, getattr(self, key), str, "a text")
+        check_denoiser(self.denoiser)
+        check_fields(self, wholes, "shape", low=1)
+        check_fields(self, whole, "samples", low=1)
+        check_fields(self, whole, "classes", low=0)
+        check_instance("parameters", self.parameters, tuple, "a tuple of tensors")
+        for i, tensor in enumerate(self.parameters):
+            check_instance(f"parameters[{i}]", tensor, Tensor, "a tensor")
+        if self.exact is not None:
+            check_callable("exact", self.exact, "a function of the noise")
+
     @property
     def path(self) -> GaussianPath:
         return self.denoiser.path
@@ -61,11 +80,14 @@ class Problem:
 
     def noise(self, samples: int, seed: int) -> Tensor:
         """x at t = 0 in float64, shape (samples, *shape); line i depends on (seed, i) alone."""
+        samples, seed = whole("samples", samples, 0), whole("seed", seed)
+        check_memory("samples", samples, 4 * samples * math.prod(self.shape))
         like = torch.empty(samples, *self.shape, dtype=torch.float64)
         return self.path.sigma(0.0) * standard_normal(like, seed)
 
     def labelled(self, samples: int) -> Denoiser:
         """The denoiser with a label for each of so many initial noises, if its field has labels."""
+        samples = whole("samples", samples, 0, MANY)
         return self.denoiser.given(torch.arange(samples) % self.classes) if self.classes else self.denoiser
 
     def equation(self, samples: int) -> Semilinear:
@@ -203,9 +225,11 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
 DEFAULT_PROBLEMS = ("gaussian", "ring", "mixture64", "digits")
 
 
-@lru_cache
 def problem(name: str) -> Problem:
     """A problem by its name. Raises ValueError for an unknown one, with the list."""
-    if name not in PROBLEMS:
-        raise ValueError(f"Unknown problem {name!r}; choose one of {', '.join(PROBLEMS)}.")
+    return _made(choice("problem", name, PROBLEMS))
+
+
+@lru_cache
+def _made(name: str) -> Problem:
     return PROBLEMS[name]()

@@ -21,6 +21,7 @@ from torch import Tensor
 from ..generative.equations import grids
 from ..generative.training import read, write
 from ..solvers import Dopri5, ExponentialAdams, solve
+from ..solvers.common import check_instance, whole
 from ..verification.statistics import rms
 from .problems import Problem, problem
 from .store import Key
@@ -58,8 +59,12 @@ def refined(problem: Problem, samples: int, seed: int) -> Reference:
         seed: of the initial noises.
 
     Raises:
+        TypeError: arguments of another kind.
+        ValueError: fewer than one sample, or more than memory holds.
         ArithmeticError: if they do not agree on the finest grid.
     """
+    check_instance("problem", problem, Problem, "a problem, such as problem('ring')")
+    samples = whole("samples", samples, 1)
     noise, equation = problem.noise(samples, seed), problem.equation(samples)
     exact = problem.exact
     started, spent, n = time.perf_counter(), 0, COARSEST

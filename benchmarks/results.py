@@ -51,7 +51,7 @@ class Standing:
         first = ranked[0]
         best = tuple(row for row in ranked if row.error <= first.error * (1.0 + EQUAL))
         interval = bootstrap.interval(first.errors)
-        if len(best) == len(ranked):
+        if len(best) == len(ranked) or first.error == 0.0:
             return cls(budget, best, interval, None, None, False)
         second = ranked[len(best)]
         low, high = bootstrap.ratio_interval(second.errors, first.errors)

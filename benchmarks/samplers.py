@@ -17,6 +17,7 @@ from itertools import product
 
 from ..generative.sampling import PUBLISHED as BY_NAME, Sampler
 from ..solvers import ExponentialAdams, ExponentialRK, TorchDiffEq, runge_kutta
+from ..solvers.common import check_instance, choice
 
 __all__ = ["DEFAULT_SAMPLERS", "SAMPLERS", "canonical", "family"]
 
@@ -71,13 +72,13 @@ def canonical(name: str) -> str:
     Raises:
         ValueError: for an unknown name, with the list of those known.
     """
-    if name not in SAMPLERS and name not in PUBLISHED:
-        raise ValueError(f"Unknown solver {name!r}; choose one of {', '.join([*SAMPLERS, *PUBLISHED])}.")
+    choice("solver", name, [*SAMPLERS, *PUBLISHED])
     return PUBLISHED.get(name, name)
 
 
 def family(sampler: Sampler) -> str:
     """The kind of method, for the colours of the plot: "Runge-Kutta", "torchdiffeq" or the hold, as in "hold x0"."""
+    check_instance("sampler", sampler, Sampler, "a Sampler")
     if isinstance(sampler.solver, TorchDiffEq):
         return "torchdiffeq"
     return f"hold {sampler.hold}" if sampler.solver.semilinear else "Runge-Kutta"

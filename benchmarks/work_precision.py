@@ -10,6 +10,7 @@ stored row is not computed again.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ import numpy as np
 
 from ..generative.equations import grids
 from ..solvers import SolveError, solve
-from ..solvers.common import Progress
+from ..solvers.common import MANY, Progress, check_instance, check_memory, flag, whole, wholes
 from .engine import finished, workers
 from .problems import PROBLEMS, problem
 from .reference import Reference, prepare, stored
@@ -107,6 +108,14 @@ def _doing(missing: Sequence[Key]) -> str:
     return f"samplers, references of {references}" if references else "samplers"
 
 
+def _listed(name: str, values: Sequence[str]) -> Sequence[str]:
+    """Names in a list, at least one. They are looked up one by one."""
+    check_instance(name, values, (list, tuple), "a list of names")
+    if not values:
+        raise ValueError(f"{name} is empty; give at least one name.")
+    return values
+
+
 def compare(
     problems: Sequence[str],
     solvers: Sequence[str],
@@ -135,15 +144,24 @@ def compare(
         One result a problem, with a row for every solver, grid and budget.
 
     Raises:
-        ValueError: for unknown names, for budgets below a single step, and for a folder that holds results of another
-            version of a problem.
+        TypeError: arguments of another kind.
+        ValueError: for unknown names, for numbers out of range, for budgets below a single step, and for a folder that
+            holds results of another version of a problem.
         ArithmeticError: if no reference solution can be found.
     """
-    solvers = list(dict.fromkeys(canonical(name) for name in solvers))
-    keys = [Key(name, seed, samples or problem(name).samples) for name in dict.fromkeys(problems)]
+    check_instance("folder", folder, Path, "a pathlib.Path")
+    budgets, progress = wholes("budgets", budgets, 1, MANY), flag("progress", progress)
+    seed = whole("seed", seed, -(2**63), 2**63 - 1)  # what a database holds
+    samples = None if samples is None else whole("samples", samples, 1, MANY)
+    solvers = list(dict.fromkeys(canonical(name) for name in _listed("solvers", solvers)))
+    problems = list(dict.fromkeys(_listed("problems", problems)))
+    keys = [Key(name, seed, samples or problem(name).samples) for name in problems]
+    for key in keys:
+        check_memory("samples", key.samples, 16 * key.samples * math.prod(problem(key.problem).shape))
     wanted = {key: list(jobs(key, solvers, budgets)) for key in keys}
     if not any(wanted.values()):
-        raise ValueError(f"None of the solvers makes a step with {max(budgets)} evaluations; allow more.")
+        most = max(budgets, default=0)
+        raise ValueError(f"None of the solvers makes a step with {most} evaluations; allow more.")
     order = sorted(keys, key=lambda key: -list(PROBLEMS).index(key.problem))  # the dearest first
     todo: list[Key | Job] = [key for key in order if stored(key, folder) is None]
     there = [(key, None) for key in order if key not in todo]
