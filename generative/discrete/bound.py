@@ -31,7 +31,8 @@ import torch
 from torch import Tensor
 
 from ...solvers import Noise
-from ..denoiser import Denoiser, per_sample
+from ...solvers.common import MANY, check_instance, check_memory, check_samples, flag, real, whole
+from ..denoiser import Denoiser, check_denoiser, per_sample
 from ..paths import GaussianPath
 from .chain import Posterior, chain_times, learned, posterior, share
 from .grey_levels import check_levels, grey_levels_log_prob
@@ -207,17 +208,24 @@ def variational_bound(
         differentiable: keep the graph for a backward pass, and the memory of all calls.
 
     Raises:
+        TypeError: an argument is of another kind.
         ValueError: arguments that do not fit.
     """
+    check_denoiser(denoiser)
+    check_samples("x0", x0, empty=False)
+    check_instance("noise", noise, Noise, "WhiteNoise(seed)")
+    differentiable, chunk = flag("differentiable", differentiable), whole("chunk", chunk, 1)
+    prior = None if prior is None else real("prior", prior, 1e-100, 1e100)
     v, chain, batch = share(variance), Chain.of(denoiser, times), len(x0)
     if levels is not None:
         check_levels(x0, levels)
-    if terms is not None and (not isinstance(terms, int) or terms < 2 or terms % 2 or chain.steps == 0):
+    terms = None if terms is None else whole("terms", terms, 2, MANY)
+    if terms is not None and (terms % 2 or chain.steps == 0):
         raise ValueError(f"terms must be an even number of at least 2 for {chain.steps} steps, but is {terms!r}.")
-    if not isinstance(chunk, int) or chunk < 1:
-        raise ValueError(f"chunk must be a whole number of at least 1, but is {chunk!r}.")
     which, weight = _chosen(chain.steps, terms, x0, noise)
     columns = which.shape[1]
+    at_once = min(chunk, max(columns, 1))
+    check_memory("The number of steps at once", at_once, at_once * x0.numel())
 
     def predicted(index: Tensor, first: int) -> tuple[Tensor, Tensor, Tensor | float]:
         """x₀, x₀-hat and v at the latents `index`, (B, c), one column after the other: each (B c, ...)."""
@@ -270,7 +278,5 @@ def _prior_term(chain: Chain, x0: Tensor, prior: float | None) -> Tensor:
     start = chain.times[0].item()
     alpha, sigma = chain.path.alpha(start), chain.path.sigma(start)
     deviation = math.hypot(alpha, sigma) if prior is None else prior
-    if not 0.0 < deviation < math.inf:
-        raise ValueError(f"prior must be a positive deviation, but is {prior}.")
     ratio = (sigma / deviation) ** 2
     return 0.5 * _total((ratio - 1.0 - math.log(ratio)) + (alpha / deviation) ** 2 * x0.square())

@@ -29,8 +29,9 @@ import torch
 from torch import Tensor
 
 from ...solvers import Abilities, Equation, Field, Noise, Solution, Step, Stepper, Time, solve
+from ...solvers.common import check_alike, check_instance, check_samples, real
 from ...solvers.loop import Grid, combined
-from ..denoiser import Denoiser, DenoiserField, per_sample
+from ..denoiser import Denoiser, DenoiserField, check_denoiser, per_sample
 from ..paths import GaussianPath, Real, Table, exp, expm1, log, ratio
 
 __all__ = ["VARIANCES", "Posterior", "ancestral", "chain_times", "learned", "posterior", "share"]
@@ -115,8 +116,16 @@ def posterior(path: GaussianPath, s: Real, t: Real) -> Posterior[Real]:
         t: the cleaner time, of the same type and shape.
 
     Raises:
-        ValueError: the log-SNR does not rise strictly from s to t.
+        TypeError: the path is none, or the times are no real numbers.
+        ValueError: the log-SNR does not rise strictly from s to t, or the times are not finite or not alike.
     """
+    check_instance("path", path, GaussianPath, "a path, such as linear betas in a Table")
+    if isinstance(s, Tensor) and isinstance(t, Tensor):
+        check_samples("s", s, axes=0)
+        check_alike("t", t, "s", s)
+        check_samples("t", t, axes=0)
+    else:
+        s, t = real("s", s, -1e6, 1.0), real("t", t, -1e6, 1.0)
     before, after = path.log_snr(s), path.log_snr(t)
     falls = ~torch.as_tensor(after > before)
     if bool(falls.any()):
@@ -130,24 +139,26 @@ def posterior(path: GaussianPath, s: Real, t: Real) -> Posterior[Real]:
 
 
 def share(variance: str | float) -> float | None:
-    """v of "small", "large" or a number from 0 to 1; None for "learned". Raises ValueError for anything else."""
-    if variance == "learned":
-        return None
-    v = VARIANCES.get(variance) if isinstance(variance, str) else float(variance)
-    if v is None or not 0.0 <= v <= 1.0:
+    """v of "small", "large" or a number from 0 to 1; None for "learned". Raises ValueError or TypeError for others."""
+    if not isinstance(variance, str):
+        return real("variance", variance, 0.0, 1.0)
+    if variance not in (*VARIANCES, "learned"):
         raise ValueError(
-            f"Unknown reverse variance {variance!r}; choose 'small', 'large', 'learned', or a number from 0 to 1."
+            f"Unknown reverse variance {variance[:40]!r}; choose 'small', 'large', 'learned', or a number from 0 to 1."
         )
-    return v
+    return VARIANCES.get(variance)
 
 
 def chain_times(path: GaussianPath, times: Times | None = None) -> Tensor:
     """The times of a chain from noise to data, float64 on the host: the given ones, or all of a `Table` and t = 1.
 
-    Raises ValueError for a path without times of its own, and for times that are not strictly monotone.
+    Raises ValueError for a path without times of its own, and for times that are not strictly monotone or beyond 1.
     """
     if times is not None:
-        return torch.tensor(Grid.of(times).times, dtype=torch.float64)
+        grid = Grid.of(times)
+        if max(grid.t0, grid.t1) > 1.0:
+            raise ValueError(f"times run up to 1, where the data are, but to {max(grid.t0, grid.t1):g} here.")
+        return torch.tensor(grid.times, dtype=torch.float64)
     if not isinstance(path, Table):
         raise ValueError(f"{path} has no times of its own; give them, for example grids.uniform(path, 100).")
     return path.at(torch.arange(path.steps - 1, -2, -1))
@@ -243,10 +254,12 @@ def ancestral(
         The solution, as `solve` returns it.
 
     Raises:
+        TypeError: an argument is of another kind.
         ValueError: times that do not go from noise to data, an unknown variance, or "learned" for a denoiser that
             learned none.
         SolveError: a state that is not finite.
     """
+    check_denoiser(denoiser)
     v = share(variance)
     chain = _Chain(denoiser.path, _Network(denoiser, learned=v is None), v)
     return solve(

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from ..denoiser import Denoiser, per_sample
+from ...solvers.common import check_instance, check_samples, real
+from ..denoiser import Denoiser, check_denoiser, per_sample
 from ..paths import stratified
 from .bound import Chain
 from .chain import learned, share
@@ -39,6 +40,10 @@ class _Drawn:
 
     @classmethod
     def of(cls, denoiser: Denoiser, x0: Tensor, times: Times | None, generator: Generator | None) -> _Drawn:
+        check_denoiser(denoiser)
+        check_samples("x0", x0, empty=False)
+        if generator is not None:
+            check_instance("generator", generator, Generator, "torch.Generator().manual_seed(0)")
         chain = Chain.of(denoiser, times)
         count = chain.steps + 1
         index = (stratified(len(x0), generator, like=x0).double() * count).long().clamp(max=chain.steps).cpu()
@@ -95,9 +100,9 @@ def bound_loss(
         ValueError: as `variational_bound` does.
     """
     v = share(variance)
+    drawn = _Drawn.of(denoiser, x0, times, generator)
     if levels is not None:
         check_levels(x0, levels)
-    drawn = _Drawn.of(denoiser, x0, times, generator)
     if v is None:
         return drawn.bound(x0, *learned(denoiser, drawn.times, drawn.x), levels)
     return drawn.bound(x0, denoiser.predict("x0", drawn.times, drawn.x), v, levels)
@@ -130,9 +135,10 @@ def hybrid_loss(
     Raises:
         ValueError: a denoiser that learned no variance, and as `bound_loss` does.
     """
+    weight = real("weight", weight, 0.0, 1e30)
+    drawn = _Drawn.of(denoiser, x0, times, generator)
     if levels is not None:
         check_levels(x0, levels)
-    drawn = _Drawn.of(denoiser, x0, times, generator)
     x0_hat, v = learned(denoiser, drawn.times, drawn.x)
     t, path = drawn.times, denoiser.path
     back = per_sample(path.alpha(t) / path.sigma(t), x0)

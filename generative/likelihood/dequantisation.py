@@ -21,8 +21,12 @@ import torch
 from torch import Tensor
 
 from ...solvers import standard_normal
+from ...solvers.common import check_dtype, check_fields, check_samples, real, whole
 
 __all__ = ["Dequantisation"]
+
+MOST_LEVELS, LARGEST = 2**53, 1e100
+"""The most levels that float64 tells apart, and the largest edge."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,11 @@ class Dequantisation:
         low: the lower edge of the first cell, in units of x.
         high: the upper edge of the last cell, in units of x.
         spread: None for uniform noise; or the standard deviation of normal noise that is truncated to the cell, in
-            units of x.
+            units of x, from a thousandth of a cell's width to a thousand widths.
 
     Raises:
-        ValueError: there are fewer than two levels, low ≥ high, or the spread is not positive.
+        TypeError: a field is no number.
+        ValueError: there are fewer than two levels, low ≥ high, or the spread is out of range.
 
     Example:
         >>> cells = Dequantisation(4)
@@ -56,12 +61,15 @@ class Dequantisation:
     spread: float | None = None
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.levels, int) and self.levels >= 2):
-            raise ValueError(f"Dequantisation needs at least two levels, but got {self.levels!r}.")
-        if not (math.isfinite(self.high - self.low) and self.low < self.high):
-            raise ValueError(f"Dequantisation needs finite low < high, but got {self.low} and {self.high}.")
-        if self.spread is not None and not 0.0 < self.spread < math.inf:
-            raise ValueError(f"The spread must be a positive number, or None for uniform noise, but is {self.spread}.")
+        check_fields(self, whole, "levels", low=2, high=MOST_LEVELS)
+        check_fields(self, real, "low", "high", low=-LARGEST, high=LARGEST)
+        if not (self.low < self.low + self.width and self.high - self.width < self.high):
+            raise ValueError(
+                f"Dequantisation needs cells of some width, low < high, but got {self.levels} from {self.low:g} to "
+                f"{self.high:g}."
+            )
+        if self.spread is not None:
+            check_fields(self, real, "spread", low=1e-3 * self.width, high=1e3 * self.width)
 
     @classmethod
     def centred(cls, levels: int, first: float, last: float, spread: float | None = None) -> Dequantisation:
@@ -73,6 +81,8 @@ class Dequantisation:
             last: the centre of the last cell, in units of x.
             spread: as for the class.
         """
+        levels = whole("levels", levels, 2, MOST_LEVELS)
+        first, last = real("first", first, -LARGEST, LARGEST), real("last", last, -LARGEST, LARGEST)
         half = 0.5 * (last - first) / (levels - 1)
         return cls(levels, first - half, last + half, spread)
 
@@ -106,7 +116,9 @@ class Dequantisation:
         Raises:
             ValueError: a level is no integer in 0 … levels − 1.
         """
-        if level.is_floating_point() or (level.numel() and not 0 <= level.min() <= level.max() < self.levels):
+        check_dtype("dtype", dtype)
+        integers = isinstance(level, Tensor) and not level.is_floating_point() and level.dtype != torch.bool
+        if not integers or (level.numel() and not 0 <= level.min() <= level.max() < self.levels):
             raise ValueError(f"Levels must be integers in 0 … {self.levels - 1}; quantise the images first.")
         uniform: Tensor = torch.special.ndtr(standard_normal(torch.empty_like(level, dtype=torch.float64), seed))
         if self.spread is None:
@@ -118,8 +130,9 @@ class Dequantisation:
 
     def log_density(self, x: Tensor) -> Tensor:
         """log q(x | k) with k the levels of the cells that hold x, summed over each sample: float64 (B,)."""
+        check_samples("x", x)
         if self.spread is None:
-            return x.new_full((len(x),), -x[0].numel() * math.log(self.width), dtype=torch.float64)
+            return x.new_full((len(x),), -x.shape[1:].numel() * math.log(self.width), dtype=torch.float64)
         distance: Tensor = (x.double() - self.centre(self.level(x))) / self.spread
         inside = math.erf(0.5 * self.width / self.spread / math.sqrt(2.0))
         constant = math.log(self.spread * inside) + 0.5 * math.log(2.0 * math.pi)

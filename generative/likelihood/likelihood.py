@@ -22,14 +22,14 @@ import torch
 from torch import Tensor
 
 from ...solvers import NFE, Adaptive, ExponentialAdams, Solver, Tsit5, standard_normal
-from ...solvers.common import Progress
+from ...solvers.common import MANY, Progress, check_instance, check_memory, check_samples, choice, flag, whole
 from ...solvers.loop import Grid
-from ..denoiser import Denoiser
+from ..denoiser import Denoiser, check_denoiser
 from .along_flow import AlongFlow
 from .budget import Price, divide
 from .change_of_variables import ChangeOfVariables, even_times
 from .dequantisation import Dequantisation
-from .trace import estimator
+from .trace import LAWS, TRACES, estimator
 
 __all__ = ["LogLikelihood", "log_likelihood"]
 
@@ -77,6 +77,7 @@ class LogLikelihood:
         Returns:
             Bits per dimension, float64 (B,).
         """
+        check_instance("dequantisation", dequantisation, Dequantisation, "Dequantisation(256)")
         offset = dequantisation.log_density(self.data)
         return (offset - self.value) / (self.data[0].numel() * math.log(2.0))
 
@@ -118,8 +119,9 @@ def log_likelihood(
         progress: show a progress bar on stderr.
 
     Raises:
-        TypeError: x is no floating-point tensor of samples, or the solver is none.
-        ValueError: arguments do not fit each other, or `nfe` is too small.
+        TypeError: an argument is of another kind.
+        ValueError: x is not finite or has no components, a name is unknown, a number is out of range, arguments do not
+            fit each other, or `nfe` is too small.
         SolveError: as `solve` raises.
 
     Example:
@@ -127,9 +129,12 @@ def log_likelihood(
         >>> log_likelihood(normal, torch.zeros(1, 2, dtype=torch.float64)).value  # −log 2π
         tensor([-1.8379], dtype=torch.float64)
     """
-    if not (isinstance(x, Tensor) and x.is_floating_point() and x.ndim > 1 and x.numel()):
-        given = f"{x.dtype} of shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
-        raise TypeError(f"x must be a floating-point tensor of samples, (B, ...), but is {given}.")
+    check_denoiser(denoiser)
+    check_samples("x", x, axes=2, empty=False, wait=True)
+    choice("trace", trace, (*TRACES, "auto"))
+    choice("law", law, LAWS)
+    probes, progress = whole("probes", probes, 1, MANY), flag("progress", progress)
+    nfe = None if nfe is None else whole("nfe", nfe, 1, MANY)
     if nfe is not None:
         if not (times is None and solver is None and trace == "auto" and probes == 1):
             raise ValueError("nfe chooses times, solver, trace and probes itself; give it alone, or leave it out.")
@@ -141,22 +146,24 @@ def log_likelihood(
     if isinstance(steps, Adaptive) and steps.norm != "rms":
         raise ValueError("A likelihood measures errors by the norm 'rms'; leave norm out.")
     solver = Tsit5() if solver is None else solver
-    if not isinstance(solver, Solver):
-        raise TypeError(f"solver must be an instance of a solver, but got {solver!r}; write for example Heun().")
+    check_instance("solver", solver, Solver, "a solver, such as Heun()")
+    if max(steps.t0, steps.t1) > 1.0:
+        raise ValueError(f"times run up to 1, where the data are, but to {max(steps.t0, steps.t1):g} here.")
     if solver.draws:
         raise ValueError(f"{solver!r} draws noise, but a density follows from a deterministic flow; use Tsit5().")
     if isinstance(steps, Adaptive) and not solver.dense:
         raise ValueError(f"{solver!r} knows no states between its adaptive steps; use Tsit5(), or give a grid.")
     dim = x[0].numel()
     kind = ("exact" if dim <= EXACT_UP_TO else "hutchinson") if trace == "auto" else trace
-    whole = estimator(kind, probes, law, x, seed)
+    check_memory("probes", probes, 2 * probes * x.numel())
+    traces = estimator(kind, probes, law, x, seed)
     first = denoiser.of_rows(torch.zeros(1, dtype=torch.int64))
     for t in (steps.t0, steps.t1):  # the velocity x₀-hat − ε-hat must exist at both ends
         first.combination(1.0, -1.0, t, x[:1])
     parts, numbers = [], NUMBERS_ON_CPU if x.device.type == "cpu" else NUMBERS_ON_DEVICE
     with Progress(0.0, len(x), progress) as bar:
         for rows in torch.split(torch.arange(len(x)), max(1, numbers // dim)):
-            change = ChangeOfVariables(denoiser.of_rows(rows), whole.of_rows(rows), x.shape[1:])
+            change = ChangeOfVariables(denoiser.of_rows(rows), traces.of_rows(rows), x.shape[1:])
             parts.append(_result(AlongFlow(change, x[rows.to(x.device)], steps, solver)))
             bar.reach(float(rows[-1]) + 1.0)
     return _joined(parts)

@@ -191,8 +191,6 @@ def estimator(kind: str, count: int, law: str, x: Tensor, seed: int | Sequence[i
     """
     dim = x[0].numel()
     numbers = NUMBERS_IN_CACHE if x.device.type == "cpu" else NUMBERS_ON_DEVICE
-    if not (isinstance(count, int) and count >= 1):
-        raise ValueError(f"probes must be a whole number of at least 1, but is {count!r}.")
     match kind:
         case "exact":
             at_once = min(dim, max(1, numbers // dim))

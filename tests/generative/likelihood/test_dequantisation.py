@@ -165,12 +165,12 @@ def test_bits_of_a_model() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((1,), "at least two levels, but got 1"),
-        ((2.5,), "at least two levels, but got 2.5"),
-        ((4, 1.0, 1.0), "needs finite low < high, but got 1.0 and 1.0"),
-        ((4, 0.0, math.inf), "needs finite low < high"),
-        ((4, -1.0, 1.0, 0.0), "spread must be a positive number, or None for uniform noise, but is 0.0"),
-        ((4, -1.0, 1.0, math.nan), "spread must be a positive number"),
+        ((1,), "levels is 1, but must be a whole number from 2"),
+        ((2.5,), "levels is 2.5, but must be a whole number"),
+        ((4, 1.0, 1.0), "low < high, but got 4 from 1 to 1"),
+        ((4, 0.0, math.inf), "high is inf, but must be a finite number"),
+        ((4, -1.0, 1.0, 0.0), "spread is 0, but must be a finite number from 0.0005 to 500"),
+        ((4, -1.0, 1.0, math.nan), "spread is nan"),
     ],
 )
 def test_cells_that_do_not_exist_are_refused(arguments: Any, sentence: str) -> None:
