@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from .common import check_no_gradient, host
 from .field import Time
 
 __all__ = ["Clock", "FunctionClock", "PlainClock", "Rates"]
@@ -79,7 +80,7 @@ class Clock(ABC):
 
     def rates(self, t: Time) -> Rates:
         """S'/S, S r' and S √|q'| at t: floats for a float, tensors of t's shape for a tensor."""
-        times = torch.as_tensor(t, dtype=torch.float64)
+        times = host(t)
         scale, d_scale = _with_derivative(self.scale, times)
         gain, d_gain = _with_derivative(self.gain, times)
         linear = d_scale / scale
@@ -160,10 +161,21 @@ class FunctionClock(Clock):
 
 
 def _with_derivative(function: Callable[[Tensor], Tensor], times: Tensor) -> tuple[Tensor, Tensor]:
-    """The function and its derivative at float64 times, elementwise."""
+    """The function and its derivative at float64 times, elementwise.
+
+    Autograd is ten times as fast as `torch.func`, but it cannot begin inside a transform of the latter.
+
+    Raises:
+        ValueError: the function depends on what requires a gradient.
+    """
+    value = function(times)
+    check_no_gradient("A function of time", value)
     with torch.inference_mode(False), torch.enable_grad():
-        at = times.detach().clone().requires_grad_()
-        value = function(at)
-        if not value.requires_grad:  # a constant
-            return value, torch.zeros_like(at)
-        return value.detach(), torch.autograd.grad(value.sum(), at)[0]
+        at = times.detach().clone()
+        try:
+            at.requires_grad_()
+        except RuntimeError:
+            return value, torch.func.grad(lambda t: function(t).sum())(times)
+        found = function(at)
+        constant = not found.requires_grad
+        return value, torch.zeros_like(at) if constant else torch.autograd.grad(found.sum(), at)[0]

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ...solvers import Adaptive, Solver, solve
-from ...solvers.common import Array
+from ...solvers.common import Array, array
 from ...solvers.loop import Grid
 from ..denoiser import per_sample
 from .change_of_variables import ChangeOfVariables, clock, scale, time_of
@@ -59,7 +59,7 @@ class AlongFlow:
 
         def once(r: Tensor) -> tuple[Tensor, Tensor]:
             states = self.flow(r, r, self.all)
-            return self.values(states[-1], composite(r.numpy(), POINTS), self.traces(r, states, self.all))
+            return self.values(states[-1], composite(array(r), POINTS), self.traces(r, states, self.all))
 
         values, end = once(r)
         if grid.n < 2:

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..common import MANY, real, whole
+from ..common import MANY, real, truth, whole
 from ..equation import Semilinear
 from ..loop import Adaptive, Record, Solver, Stepper, Task, columns, first_nonfinite, nonfinite, spent, tell
 from ..scheme import ProgramStep, Scheme, Symbol, normals, unroll
@@ -104,7 +104,13 @@ class Picard(Solver):
         changes = torch.stack([new - old for new, old in zip(moved[1:], states[1:], strict=True)])
         size, allowed = (part.flatten(2).square().mean(2).sqrt() for part in (changes, errors))
         unsettled = (~(size <= self.tolerance * allowed)).any(1)
-        return max(1, int(unsettled.int().argmax()) if unsettled.any() else len(unsettled))
+        some = truth(unsettled.any())
+        if some is None:
+            raise ValueError(
+                f"{self!r} sweeps until the numbers of the states are settled, but under vmap a state has none of its "
+                "own; give the whole batch as x."
+            )
+        return max(1, int(unsettled.int().argmax()) if some else len(unsettled))
 
 
 def _moved(states: list[Tensor], ends: list[Tensor]) -> list[Tensor]:

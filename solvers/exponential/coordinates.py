@@ -10,9 +10,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
-from ..common import Array
+from ..common import Array, array, host
 from ..equation import Semilinear
 
 __all__ = ["Coordinates", "coordinates", "exponent", "on_the_way", "propagator", "time_of"]
@@ -29,12 +28,12 @@ class Coordinates(NamedTuple):
 
 def coordinates(equation: Semilinear, times: Array) -> Coordinates:
     """The coordinates of the equation at these times."""
-    tensor = torch.from_numpy(np.ascontiguousarray(times))
+    tensor = host(np.ascontiguousarray(times))
     clock = equation.clock
     r = clock.r(tensor)
     node = r.abs().log() if clock.logarithmic else r
     found = clock.scale(tensor), clock.gain(tensor), clock.power(tensor), node
-    return Coordinates(*(value.numpy() for value in found))
+    return Coordinates(*map(array, found))
 
 
 def on_the_way(equation: Semilinear, times: Array) -> Coordinates:
@@ -62,5 +61,4 @@ def exponent(equation: Semilinear, step: Array) -> Array:
 def time_of(equation: Semilinear, node: Array, gain: Array) -> Array:
     """The times at which the node variable has the values `node`; r has the sign of the gain."""
     r = np.copysign(np.exp(node), gain) if equation.clock.logarithmic else node
-    times: Array = equation.clock.time(torch.from_numpy(np.ascontiguousarray(r))).numpy()
-    return times
+    return array(equation.clock.time(host(np.ascontiguousarray(r))))

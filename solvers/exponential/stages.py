@@ -23,10 +23,9 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from ..common import Array, whole
+from ..common import Array, array, host, whole
 from ..equation import Semilinear
 from ..field import Time
 from ..loop import Abilities, Adaptive, Grid, Step, Stepper, combined
@@ -259,10 +258,10 @@ class _Between:
 
 def _array(t: Time) -> Array:
     """A time, or one a sample, as an array (1,) or (B,)."""
-    return t.flatten().numpy() if isinstance(t, Tensor) else np.array([t])
+    return array(t.flatten()) if isinstance(t, Tensor) else np.array([t])
 
 
 def _columns(values: Array, x: Tensor) -> Tensor:
     """Numbers of B samples, (B, ...), as columns beside x: (..., B, 1, …, 1), whose first axes are to be indexed."""
-    found = torch.from_numpy(values).movedim(0, -1)
+    found = host(values).movedim(0, -1)
     return found[(..., *(None,) * (x.ndim - 1))]

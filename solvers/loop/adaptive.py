@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..common import Array, check_callable, choice, flag, real
+from ..common import Array, array, check_callable, choice, flag, host, real
 from ..field import Function, Time
 from .grid import columns
 from .tolerances import NORMS, Norm, OfRows, like, of_rows, same, sizes, tolerances
@@ -163,8 +163,14 @@ class Adaptive:
         """The norm of the scaled error: of each sample, (B,), or of the whole state, (1,)."""
         scaled = self.scaled(error, x0, x1)
         scaled = scaled.to(torch.promote_types(scaled.dtype, torch.float32))
-        found: Array = sizes(self.norm, scaled, self.per_sample).cpu().double().numpy()
-        return found
+        found = host(sizes(self.norm, scaled, self.per_sample))
+        try:
+            return array(found)
+        except RuntimeError:
+            raise ValueError(
+                "Adaptive steps follow from the numbers of the state, which has none of its own under vmap; give a "
+                "grid, or the whole batch as x with per_sample=True."
+            ) from None
 
     def time(self, values: Array, x: Tensor) -> Time:
         """The times of the groups as a step takes them: a float, or one time a sample, (B, 1, …, 1)."""

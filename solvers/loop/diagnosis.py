@@ -16,6 +16,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from ..common import truth
 from ..field import when
 from ..solution import Ledger, Solution, SolveError
 from .adaptive import Adaptive
@@ -35,9 +36,9 @@ def place(index: tuple[int, ...]) -> str:
 
 
 def first_nonfinite(x: Tensor) -> tuple[int, ...] | None:
-    """The index of the first component of x that is not finite; None if all are finite."""
+    """The index of the first component of x that is not finite; None if all are finite, or unknown (`truth`)."""
     finite = torch.isfinite(x)
-    return None if finite.all() else tuple(torch.nonzero(~finite)[0].tolist())
+    return tuple(torch.nonzero(~finite)[0].tolist()) if truth(finite.all()) is False else None
 
 
 class FiniteWatch:
@@ -70,9 +71,9 @@ class FiniteWatch:
         """
         if self.sums:
             bad = ~torch.isfinite(torch.stack(self.sums))
-            if bad[-1] and (component := first_nonfinite(self.recent[-1])) is not None:
+            if truth(bad[-1]) and (component := first_nonfinite(self.recent[-1])) is not None:
                 return int(bad.sum()), component
-        if self.recent and not math.isfinite(self.recent[-1].detach().sum().item()):
+        if self.recent and truth(torch.isfinite(self.recent[-1].detach().sum())) is False:
             for i, x in enumerate(self.recent):
                 if (component := first_nonfinite(x)) is not None:
                     return len(self.recent) - i, component

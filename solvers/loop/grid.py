@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from ..common import Array, reals
+from ..common import Array, host, reals
 from ..field import column
 
 __all__ = ["Grid", "columns"]
@@ -23,7 +22,7 @@ SINGLE = 2.0**-23
 
 def columns(values: Array, x: Tensor) -> Tensor:
     """One number a sample, (B,), as a float64 tensor of shape (B, 1, …, 1) on the host, for x of shape (B, ...)."""
-    return column(torch.from_numpy(values.copy()), x)
+    return column(host(values.copy()), x)
 
 
 @dataclass(frozen=True)

@@ -41,14 +41,14 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
+
+from ..common import Array, array, host
 
 __all__ = ["Clock", "Interval"]
 
 Clock = Callable[[Tensor], Tensor]
 """q, the variance of the path, as a function of float64 times."""
-Array = NDArray[np.float64]
 Cells = dict[int, tuple[float, float, float]]
 """By node, the left end, the split and the right end of its cell, in time. The cell of node 1 is the whole interval,
 and the halves of cell c are the cells 2c and 2c + 1."""
@@ -92,8 +92,8 @@ class Interval:
         cells = early | late
         times = [t0, t1, self.t0, self.t1, *(t for cell in cells.values() for t in cell)]
         # A vectorised clock may differ in the last bit between equal times, and so fall between near ones.
-        distinct, where = torch.unique(torch.tensor(times, dtype=torch.float64), return_inverse=True)
-        q = clock(distinct).detach().cummax(0).values[where].numpy()
+        distinct, where = torch.unique(host(times), return_inverse=True)
+        q = array(clock(distinct).detach().cummax(0).values[where])
         (start, end), whole, halves = q[:2], q[2:4], q[4:].reshape(-1, 3).T
         if 0.0 < end - start < math.inf:
             step = _Step(start, end, rows, self.k)
