@@ -112,8 +112,8 @@ class Problem:
 def _gaussian() -> Problem:
     """Standard deviations from 0.02 to 2, in general position."""
     generator = torch.Generator().manual_seed(1)
-    mean = torch.randn(12, generator=generator, dtype=torch.float64)
-    deviations = torch.logspace(math.log10(0.02), math.log10(2.0), 12, dtype=torch.float64)
+    mean = torch.randn(12, generator=generator, dtype=torch.float64, device="cpu")
+    deviations = torch.logspace(math.log10(0.02), math.log10(2.0), 12, dtype=torch.float64, device="cpu")
     oracle = Gaussian(mean, _covariance(deviations, generator))
     return _oracle(
         "gaussian", "a Gaussian in 12 dimensions, straight path", oracle, CondOT(), 512, (mean, deviations)
@@ -121,9 +121,9 @@ def _gaussian() -> Problem:
 
 
 def _ring() -> Problem:
-    angles = torch.arange(8, dtype=torch.float64) * (math.pi / 4)
+    angles = torch.arange(8, dtype=torch.float64, device="cpu") * (math.pi / 4)
     means = torch.stack([angles.cos(), angles.sin()], dim=1)
-    deviations = torch.full((2,), 0.1, dtype=torch.float64)
+    deviations = torch.full((2,), 0.1, dtype=torch.float64, device="cpu")
     covs = torch.diag(deviations**2).repeat(8, 1, 1)
     oracle = _equal(means, covs)
     return _oracle("ring", "8 narrow modes on a circle, VP path", oracle, VP(), 512, (means, deviations))
@@ -132,14 +132,14 @@ def _ring() -> Problem:
 def mixture64() -> GaussianMixture:
     """10 anisotropic Gaussians in 64 dimensions, with deviations from 0.05 to 0.5."""
     generator = torch.Generator().manual_seed(2)
-    means = 0.3 * torch.randn(10, 64, generator=generator, dtype=torch.float64)
-    deviations = torch.logspace(-1.3, -0.3, 64, dtype=torch.float64)
+    means = 0.3 * torch.randn(10, 64, generator=generator, dtype=torch.float64, device="cpu")
+    deviations = torch.logspace(-1.3, -0.3, 64, dtype=torch.float64, device="cpu")
     return _equal(means, torch.stack([_covariance(deviations, generator) for _ in range(10)]))
 
 
 def _mixture64() -> Problem:
     oracle, description = mixture64(), "10 anisotropic Gaussians in 64 dimensions, cosine path"
-    deviations = torch.logspace(-1.3, -0.3, 64, dtype=torch.float64)
+    deviations = torch.logspace(-1.3, -0.3, 64, dtype=torch.float64, device="cpu")
     return _oracle("mixture64", description, oracle, Cosine(), 128, (oracle.means, deviations))
 
 
@@ -163,7 +163,7 @@ def _oracle(
             differ in the last bit from machine to machine, as a random rotation does.
     """
     own = [value for key, value in sorted(vars(oracle).items()) if not key.startswith("_")]
-    numbers = parameters or tuple(torch.as_tensor(value, dtype=torch.float64) for value in own)
+    numbers = parameters or tuple(host(value) for value in own)
     found = Problem(name, description, oracle.denoiser(path), tuple(oracle.shape), samples, numbers)
     if not isinstance(oracle, Gaussian):
         return found
@@ -185,7 +185,7 @@ class _FlowMap:
 def _covariance(deviations: Tensor, generator: torch.Generator) -> Tensor:
     """Q diag(s²) Qᵀ with a random rotation Q."""
     n = len(deviations)
-    rotation = torch.linalg.qr(torch.randn(n, n, generator=generator, dtype=torch.float64)).Q
+    rotation = torch.linalg.qr(torch.randn(n, n, generator=generator, dtype=torch.float64, device="cpu")).Q
     cov: Tensor = (rotation * deviations**2) @ rotation.T
     return 0.5 * (cov + cov.T)
 

@@ -26,7 +26,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, Self, get_args
 
-import torch
 from torch import Tensor
 
 from .clock import Clock, Rates
@@ -207,7 +206,7 @@ class Semilinear(Equation):
         if isinstance(t, Tensor):  # the loop finds a value that is not finite in the state, and names its sample
             t = t.flatten()
             rates = self.clock.rates(t)
-            linear, forcing = (column(torch.as_tensor(rate).to(x), x) for rate in (rates.linear, rates.forcing))
+            linear, forcing = (column(matching(rate, x), x) for rate in (rates.linear, rates.forcing))
             return linear * x + forcing * self.field(t, x)
         rates = self._finite_rates(t)
         forced = rates.forcing * self.field(t, x) if rates.forcing != 1.0 else self.field(t, x)
@@ -222,7 +221,7 @@ class Semilinear(Equation):
 
     def loading(self, t: float, x: Tensor) -> float:
         """L in dx = f dt + L dW_q. It is S."""
-        return self.clock.scale(torch.tensor(t, dtype=torch.float64)).item()
+        return self.clock.scale(host(t)).item()
 
     def variance(self, times: Tensor) -> Tensor:
         return self.clock.variance(times)
@@ -259,14 +258,14 @@ class _InClock(Field):
     clock: Clock
 
     def _time(self, r: Time) -> Time:
-        times = self.clock.time(torch.as_tensor(r, dtype=torch.float64))
+        times = self.clock.time(host(r))
         return times if isinstance(r, Tensor) else times.item()
 
     def __call__(self, r: Time, z: Tensor) -> Tensor:
         t = self._time(r)
         if isinstance(t, Tensor):
             return self.field(t, column(self.clock.scale(t), z).to(z) * z)
-        return self.field(t, self.clock.scale(torch.tensor(t, dtype=torch.float64)).item() * z)
+        return self.field(t, self.clock.scale(host(t)).item() * z)
 
     def evaluations(self, r: Time) -> int | Tensor:
         return self.field.evaluations(self._time(r))

@@ -112,7 +112,8 @@ class Ledger:
     @property
     def nfe(self) -> NFE:
         """The account until now."""
-        each = torch.full((self.batch,), self.forward) if self.per_sample is None else self.per_sample.clone()
+        each = self.per_sample
+        each = torch.full((self.batch,), self.forward, device="cpu") if each is None else each.clone()
         return NFE(self.forward, each, self.rejected, self.branches, self.depth, self.jvp, self.vjp)
 
     def watch(self, field: Field) -> Field:

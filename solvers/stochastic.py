@@ -44,7 +44,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .common import pushforward
+from .common import host, matching, pushforward
 from .equation import SDE, Calculus, Equation, NoiseType, Semilinear
 from .loop import Abilities, Step, Stepper, combined
 from .noise import Noise
@@ -74,7 +74,7 @@ class _Increment:
     def times(self, g: Tensor | float) -> Tensor:
         """g ΔW."""
         if self.general:
-            return self.root * (torch.as_tensor(g) @ self.xi.unsqueeze(-1)).squeeze(-1)
+            return self.root * (matching(g, self.xi) @ self.xi.unsqueeze(-1)).squeeze(-1)
         return (self.root * g) * self.xi
 
 
@@ -94,7 +94,7 @@ class _Drive:
         """ΔW of the step from t0 to t1, for diffusions of g's shape."""
         like = x
         if self.kind == "general":
-            like = x.new_empty(x.shape[0], torch.as_tensor(g).shape[-1])
+            like = x.new_empty(x.shape[0], matching(g, x).shape[-1])
         elif self.kind == "scalar":
             like = x[(slice(None), *(slice(1),) * (x.ndim - 1))]
         xi = self.noise.normal(t0, t1, self.equation.variance, like)
@@ -200,7 +200,7 @@ class SRA1(Stepper[Equation]):
         stage, noise_term = combined(x, [0.75 * h], [first]), None
         if (drive := _drive(equation, noise)) is not None:
             xi, eta = drive.noise.normal_and_area(t0, t1, equation.variance, x)
-            q0, q1 = equation.variance(torch.tensor([t0, t1], dtype=torch.float64)).tolist()
+            q0, q1 = equation.variance(host([t0, t1])).tolist()
             increment = math.sqrt(q1 - q0) * xi
             mean = 0.5 * increment + math.sqrt((q1 - q0) / 12.0) * eta
             load0, load1 = drive.equation.loading(t0, x), drive.equation.loading(t1, x)

@@ -121,7 +121,7 @@ def evaluate(
     """
     denoiser = load(name_or_path)
     images = dataset(trained_on(name_or_path))
-    label = torch.arange(samples) % images.classes
+    label = torch.arange(samples, device="cpu") % images.classes
     shape = (samples, *images.train.shape[1:])
     x = images.quantised(sample(denoiser, shape, nfe=nfe, label=label, guidance=guidance, seed=seed))
     train, held_out = images.centred(images.train), images.centred(images.held_out)

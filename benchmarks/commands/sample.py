@@ -76,7 +76,8 @@ def draw(
     if label is not None and label >= classes:
         raise ValueError(f"The classes of {network} run from 0 to {classes - 1}, but the label is {label}.")
     columns = min(classes if classes and label is None else COLUMNS, samples)
-    labels = torch.arange(samples) % columns if label is None else torch.full((samples,), label)
+    counted = torch.arange(samples, device="cpu")
+    labels = counted % columns if label is None else torch.full_like(counted, label)
     x = sample(
         denoiser, (samples, *shape), nfe=nfe, label=labels if classes else None, guidance=guidance, seed=seed
     )

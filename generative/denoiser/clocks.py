@@ -116,7 +116,8 @@ class FunctionOfTime:
                 each = [self._checked(self.function(float(at)), float(at)) for at in t.flatten().tolist()]
             except (ArithmeticError, AttributeError, RuntimeError, TypeError, ValueError):
                 raise error from None
-            return torch.as_tensor(each, dtype=torch.float64 if any(isinstance(at, float) for at in each) else None)
+            real = any(isinstance(at, float) for at in each)
+            return torch.tensor(each, dtype=torch.float64 if real else None, device="cpu")
         if isinstance(error, ArithmeticError | ValueError):  # what math raises where a tensor is infinite or nan
             raise ValueError(f"The clock {self.function!r} fails at t = {t:g} ({error}); start or end elsewhere.")
         try:

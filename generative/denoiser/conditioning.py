@@ -98,7 +98,7 @@ def checked_label(label: Label | None, net: Any = None) -> int | Tensor | None:
     """
     if label is None:
         return None
-    labels = torch.as_tensor(label)
+    labels = label if isinstance(label, Tensor) else torch.tensor(label, device="cpu")
     if labels.ndim > 1 or labels.numel() == 0:
         raise ValueError(f"Labels have shape {tuple(labels.shape)}; give an int, or one for each sample, (B,).")
     if labels.dtype == torch.bool or labels.is_floating_point() or labels.is_complex():

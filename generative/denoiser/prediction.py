@@ -169,7 +169,7 @@ def first_time(condition: bool | Tensor, t: Scalar) -> float | None:
         places = condition.flatten().nonzero().flatten().tolist()
     except RuntimeError:  # inside vmap
         return None
-    return float(torch.as_tensor(t).expand_as(condition).flatten()[places[0]]) if places else None
+    return float(torch.as_tensor(t, device="cpu").expand_as(condition).flatten()[places[0]]) if places else None
 
 
 def per_sample(coefficient: Real, x: Tensor) -> Real:

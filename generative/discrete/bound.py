@@ -232,7 +232,7 @@ def variational_bound(
         count = index.shape[1]
         eps = torch.cat([noise.extra(first + j, x0) for j in range(count)])
         clean, latents = x0.repeat(count, *(1,) * (x0.ndim - 1)), index.T.flatten()
-        one = denoiser if count == 1 else denoiser.of_rows(torch.arange(batch).repeat(count))
+        one = denoiser if count == 1 else denoiser.of_rows(torch.arange(batch, device="cpu").repeat(count))
         x, t = chain.noisy(latents, clean, eps), chain.times[latents]
         if v is None:
             return clean, *learned(one, t, x)
@@ -245,7 +245,7 @@ def variational_bound(
             clean, x0_hat, at = predicted(index, first)
             found = chain.step_terms(index.T.flatten(), at, clean - x0_hat)
             values.append(found.reshape(-1, batch).T)
-        clean, x0_hat, at = predicted(torch.full((batch, 1), chain.steps), columns)
+        clean, x0_hat, at = predicted(torch.full((batch, 1), chain.steps, device="cpu"), columns)
         return Bound(
             prior=_prior_term(chain, x0, prior),
             steps=torch.cat(values, 1) if values else x0.new_zeros(batch, 0),
@@ -261,16 +261,16 @@ def _chosen(steps: int, terms: int | None, x0: Tensor, noise: Noise) -> tuple[Te
     """The steps to evaluate, int64 on the host (B, k), and the weight of each."""
     batch = len(x0)
     if terms is None:
-        return torch.arange(steps).expand(batch, steps), 1.0
+        return torch.arange(steps, device="cpu").expand(batch, steps), 1.0
     normal = noise.extra(terms + 1, x0.new_empty(batch, terms, dtype=torch.float32)).double().cpu()
-    stratum = torch.arange(terms) // 2
+    stratum = torch.arange(terms, device="cpu") // 2
     place = (stratum + torch.special.ndtr(normal)) * (2.0 * steps / terms)
     return place.long().clamp(max=steps - 1), steps / terms
 
 
 def _spent(denoiser: Denoiser, chain: Chain, which: Tensor) -> int:
     """The largest number of network evaluations of any sample."""
-    spends = torch.as_tensor(denoiser.evaluations(chain.times)).expand(chain.steps + 1)
+    spends = torch.as_tensor(denoiser.evaluations(chain.times), device="cpu").expand(chain.steps + 1)
     return int(spends[which].sum(1).amax() + spends[-1])
 
 

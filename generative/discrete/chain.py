@@ -127,9 +127,9 @@ def posterior(path: GaussianPath, s: Real, t: Real) -> Posterior[Real]:
     else:
         s, t = real("s", s, -1e6, 1.0), real("t", t, -1e6, 1.0)
     before, after = path.log_snr(s), path.log_snr(t)
-    falls = ~torch.as_tensor(after > before)
+    falls = ~torch.as_tensor(after > before, device="cpu")
     if bool(falls.any()):
-        start, end = (float(torch.as_tensor(times).expand_as(falls)[falls][0]) for times in (s, t))
+        start, end = (float(torch.as_tensor(times, device="cpu").expand_as(falls)[falls][0]) for times in (s, t))
         raise ValueError(
             f"A reverse step goes from a noisier time to a cleaner one, but the log-SNR of {path} does not rise from "
             f"s = {start:g} to t = {end:g}; exchange them, or drop what repeats."
@@ -161,7 +161,7 @@ def chain_times(path: GaussianPath, times: Times | None = None) -> Tensor:
         return torch.tensor(grid.times, dtype=torch.float64)
     if not isinstance(path, Table):
         raise ValueError(f"{path} has no times of its own; give them, for example grids.uniform(path, 100).")
-    return path.at(torch.arange(path.steps - 1, -2, -1))
+    return path.at(torch.arange(path.steps - 1, -2, -1, device="cpu"))
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ class _Draws(Stepper[_Chain]):
     def init(
         self, equation: _Chain, x: Tensor, times: Grid
     ) -> tuple[tuple[tuple[float, float, float, float], ...], int]:
-        t = torch.tensor(times.times, dtype=torch.float64)
+        t = host(times.times)
         step = posterior(equation.path, t[:-1], t[1:])
         variance = step.reverse_variance(equation.v or 0.0)
         noise = torch.where(step.sigma > 0.0, variance.sqrt(), 0.0)

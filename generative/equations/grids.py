@@ -46,13 +46,13 @@ def uniform(path: GaussianPath, n: int, *, t0: float = 0.0, t1: float = 1.0) -> 
         tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000], dtype=torch.float64)
     """
     n, t0, t1 = _checked(path, n, t0, t1)
-    return _pinned(torch.linspace(t0, t1, n + 1, dtype=torch.float64), t0, t1)
+    return _pinned(torch.linspace(t0, t1, n + 1, dtype=torch.float64, device="cpu"), t0, t1)
 
 
 def quadratic(path: GaussianPath, n: int, *, t0: float = 0.0, t1: float = 1.0) -> Tensor:
     """n steps of equal length in √(1 − t), dense near the data."""
     n, t0, t1 = _checked(path, n, t0, t1)
-    roots = torch.linspace(math.sqrt(1.0 - t0), math.sqrt(1.0 - t1), n + 1, dtype=torch.float64)
+    roots = torch.linspace(math.sqrt(1.0 - t0), math.sqrt(1.0 - t1), n + 1, dtype=torch.float64, device="cpu")
     return _pinned(1.0 - roots**2, t0, t1)
 
 
@@ -97,7 +97,7 @@ def _spaced(
     last = CLEANEST if appended else exp(-cleanest)
     if not last < first < math.inf:
         raise ValueError(f"The levels of noise at t0 = {t0:g} and t1 = {t1:g} leave nothing to space; move them apart.")
-    levels = torch.linspace(forward(first), forward(last), n + 1 - appended, dtype=torch.float64)
+    levels = torch.linspace(forward(first), forward(last), n + 1 - appended, dtype=torch.float64, device="cpu")
     times = path.time(2.0 * backward(levels))
     return _pinned(torch.cat([times, times.new_tensor([t1])]) if appended else times, t0, t1)
 

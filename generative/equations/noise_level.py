@@ -140,8 +140,8 @@ def _rate(path: GaussianPath, g: NoiseLevel, t: float, spread: float) -> float:
 
 def _starts(t0: float, t1: float) -> list[float]:
     """Times in [t0, t1), a thousand evenly and more towards both ends: where steps may start."""
-    even = torch.linspace(0.0, 1.0, 1001, dtype=torch.float64)[:-1]
-    near = 2.0 ** -torch.arange(4.0, 30.25, 0.25, dtype=torch.float64)
+    even = torch.linspace(0.0, 1.0, 1001, dtype=torch.float64, device="cpu")[:-1]
+    near = 2.0 ** -torch.arange(4.0, 30.25, 0.25, dtype=torch.float64, device="cpu")
     times: list[float] = (t0 + (t1 - t0) * torch.cat([even, near, 1.0 - near]).sort().values).tolist()
     return times
 

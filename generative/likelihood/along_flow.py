@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ...solvers import Adaptive, Solver, solve
-from ...solvers.common import Array, array
+from ...solvers.common import Array, array, host
 from ...solvers.loop import Grid
 from ..denoiser import per_sample
 from .change_of_variables import ChangeOfVariables, clock, scale, time_of
@@ -45,8 +45,8 @@ class AlongFlow:
         self.change, self.x, self.steps, self.solver = change, x, steps, solver
         self.start, self.end = (clock(change.path, t) for t in (steps.t0, steps.t1))
         self.to_noise = steps.t1 < steps.t0
-        self.all = torch.arange(len(x))
-        self.spent, self.products = torch.zeros(2, len(x), dtype=torch.int64)
+        self.all = torch.arange(len(x), device="cpu")
+        self.spent, self.products = torch.zeros(2, len(x), dtype=torch.int64, device="cpu")
         self.rejected = self.depth = 0
 
     def solved(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -55,7 +55,7 @@ class AlongFlow:
 
     def on_grid(self, grid: Grid) -> tuple[Tensor, Tensor, Tensor]:
         """As `solved`, from every time of the grid; the error follows from every second time."""
-        r = clock(self.change.path, torch.tensor(grid.times, dtype=torch.float64))
+        r = clock(self.change.path, host(grid.times))
 
         def once(r: Tensor) -> tuple[Tensor, Tensor]:
             states = self.flow(r, r, self.all)

@@ -42,7 +42,7 @@ def time_of(path: GaussianPath, r: Real) -> Real:
 
 def even_times(path: GaussianPath, n: int) -> Tensor:
     """n steps of equal length in the clock, from noise to data: n + 1 times, float64."""
-    r = torch.linspace(clock(path, 0.0), clock(path, 1.0), n + 1, dtype=torch.float64)
+    r = torch.linspace(clock(path, 0.0), clock(path, 1.0), n + 1, dtype=torch.float64, device="cpu")
     t = time_of(path, r)
     t[0], t[-1] = 0.0, 1.0
     return t
@@ -111,7 +111,7 @@ class ChangeOfVariables:
             k estimates of the integrand, float64 (P, k), and the evaluations that each point took, int64 (P,).
         """
         found, spent = [], []
-        for some in torch.split(torch.arange(len(x)), self.trace.points):
+        for some in torch.split(torch.arange(len(x), device="cpu"), self.trace.points):
             t = time_of(self.path, r[some])
             alpha, sigma = self.path.alpha(t), self.path.sigma(t)
             part, at = self.of_rows(rows[some]), x[some.to(x.device)].flatten(1)
@@ -119,7 +119,7 @@ class ChangeOfVariables:
             _, products = part.linearised((1.0, -1.0), t, at, unit)
             trace = part.trace(products, at)
             found.append(per_sample(alpha + sigma, trace) * trace)
-            spent.append(part.denoiser.evaluations(t) * torch.ones(len(some), dtype=torch.int64))
+            spent.append(part.denoiser.evaluations(t) * torch.ones(len(some), dtype=torch.int64, device="cpu"))
         return torch.cat(found), torch.cat(spent)
 
     def prior_mismatch(self, x: Tensor, t: float) -> tuple[Tensor, int]:

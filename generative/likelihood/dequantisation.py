@@ -124,7 +124,7 @@ class Dequantisation:
         if self.spread is None:
             offset = (uniform - 0.5) * self.width
         else:
-            least = torch.special.ndtr(torch.tensor(-0.5 * self.width / self.spread, dtype=torch.float64))
+            least = torch.special.ndtr(host(-0.5 * self.width / self.spread))
             offset = self.spread * torch.special.ndtri(least + (1.0 - 2.0 * least) * uniform)
         return (self.centre(level) + offset).to(dtype)
 

@@ -15,6 +15,8 @@ from typing import TypeAlias, TypeVar
 import torch
 from torch import Tensor
 
+from ...solvers.common import host
+
 __all__ = [
     "Real",
     "Scalar",
@@ -44,7 +46,7 @@ Real = TypeVar("Real", float, Tensor, Scalar)
 def derivative(function: Callable[[Tensor], Tensor], t: Real) -> Real:
     """The derivative of an elementwise function at t, by automatic differentiation; of a float in float64."""
     if not isinstance(t, Tensor):
-        return derivative(function, torch.tensor(t, dtype=torch.float64)).item()
+        return derivative(function, host(t)).item()
     slope: Tensor = torch.func.grad(lambda at: function(at).sum())(t)
     return slope
 

@@ -27,7 +27,7 @@ from itertools import accumulate, pairwise
 import torch
 from torch import Tensor
 
-from ...solvers.common import MANY, real, reals, whole
+from ...solvers.common import MANY, host, real, reals, whole
 from .elementary import Real, exp, log, minimum, sigmoid, sqrt
 from .path import GaussianPath
 
@@ -89,7 +89,7 @@ class Table(GaussianPath):
     @cached_property
     def _tensors(self) -> tuple[Tensor, Tensor]:
         """The pieces (T, 4) and the negated knots, float64."""
-        return torch.tensor(self._pieces, dtype=torch.float64), torch.tensor(self._negated, dtype=torch.float64)
+        return host(self._pieces), host(self._negated)
 
     def _piece(self, s: Real) -> tuple[Real, tuple[Real, ...]]:
         """The k with s in [k, k + 1], limited to the table, and the piece of this interval."""

@@ -202,7 +202,7 @@ class Importance:
         self.bins = whole("bins", bins, 2, MANY)
         self.share = real("share", share, above=0.0, below=1.0)
         self.memory = real("memory", memory, above=0.0, below=1.0)
-        self.moments = torch.zeros(2, self.bins)
+        self.moments = torch.zeros(2, self.bins, device="cpu")
 
     @property
     def density(self) -> Tensor:

@@ -141,7 +141,7 @@ def sample_chunks(
         with Progress(0.0, batch, progress and size < batch) as bar:
             for first in range(0, batch, size):
                 last = min(first + size, batch)
-                yield made(torch.arange(first, last))
+                yield made(torch.arange(first, last, device="cpu"))
                 bar.reach(last)
 
     return chunks()

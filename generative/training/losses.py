@@ -71,7 +71,7 @@ def check_finite(
         ValueError: the loss is infinite, times lie outside [0, 1], or the kind is unknown.
     """
     output = _output(predicts, precondition)
-    u = torch.tensor(NEAR_THE_END, dtype=torch.float64)
+    u = host(NEAR_THE_END)
     t = times.quantile(path, torch.cat([u, 1.0 - u]))
     if not bool(((t >= 0.0) & (t <= 1.0)).all()):
         raise ValueError(f"The times of {times} run from {t[0]:.3g} to {t[3]:.3g} on {path}; keep them in [0, 1].")

@@ -35,7 +35,7 @@ def draw_sheet(file: Path, denoiser: Denoiser, shape: tuple[int, ...], classes: 
         ValueError: as `sample`.
     """
     columns = classes or COLUMNS
-    label = torch.arange(ROWS * columns) % columns if classes else None
+    label = torch.arange(ROWS * columns, device="cpu") % columns if classes else None
     x = sample(denoiser, (ROWS * columns, *shape), nfe=NFE, label=label)
     images = x[:, 0].reshape(ROWS, columns, *shape[1:]).double().numpy()
     contact_sheet(images, [""] * ROWS, [str(k) if classes else "" for k in range(columns)], file)

@@ -61,7 +61,7 @@ class _State:
             for key, value in net.state_dict().items()
         }
         learned = {} if self.importance is None else {"importance": self.importance.moments}
-        generator, step = self.generator.get_state(), torch.tensor(self.step)
+        generator, step = self.generator.get_state(), torch.tensor(self.step, device="cpu")
         return {**nets, **moments, **learned, "generator": generator, "step": step}
 
     def restore(self, tensors: dict[str, Tensor]) -> None:

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from ..common import MANY, real, whole
@@ -40,7 +39,7 @@ class _Kept(Stepper[Semilinear]):
     evaluations_per_step = 0
 
     def init(self, equation: Semilinear, x: Tensor, times: Grid) -> tuple[tuple[float, ...], int]:
-        alpha = check_way(self, equation, times).alpha(torch.tensor(times.times, dtype=torch.float64))
+        alpha = check_way(self, equation, times).alpha(host(times.times))
         if alpha[0] == 0.0:
             raise ValueError(
                 f"Annealed Langevin dynamics keeps x/alpha, but alpha = 0 at t = {times.t0:g}; start later, or give a "
@@ -120,7 +119,7 @@ class Langevin(Stepper[Semilinear]):
         noising = check_way(self, equation, times)
         if equation.score is None:
             raise ValueError(f"{self!r} needs the score; give Semilinear(..., score=...), or use flow(denoiser).")
-        delta = self.size * noising.sigma(torch.tensor(times.times[:-1], dtype=torch.float64)) ** 2
+        delta = self.size * noising.sigma(host(times.times[:-1])) ** 2
         sizes = tuple(zip(delta.tolist(), (2.0 * delta).sqrt().tolist(), strict=True))
         first = times.n if self.solver.draws else 0  # a predictor that draws takes one normal a step
         return _State(equation.score, sizes, 0, first, self.solver.init(equation, x, times))

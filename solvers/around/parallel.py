@@ -162,7 +162,7 @@ class _Sweep:
     def _values(self, kind: str, times: Sequence[float], arguments: Sequence[Tensor]) -> Sequence[Tensor]:
         """The values of the field (or the score) at several states of every sample, in one call."""
         task, copies, batch = self.task, len(times), len(self.task.x)
-        equation = task.equation.of_rows(torch.arange(batch).repeat(copies))
+        equation = task.equation.of_rows(torch.arange(batch, device="cpu").repeat(copies))
         field = equation.field
         if kind == "score" and isinstance(equation, Semilinear) and equation.score is not None:
             field = equation.score

@@ -138,7 +138,7 @@ class Renoising(Stepper[Semilinear]):
     def init(self, equation: Semilinear, x: Tensor, times: Grid) -> tuple[tuple[Detour, ...], int]:
         """The detours of the steps, and the number of the next step."""
         noising = check_way(self, equation, times)
-        t = torch.tensor(times.times, dtype=torch.float64)
+        t = host(times.times)
         start, end = self.detours(noising, t[:-1], t[1:])
         before, after = (
             [Transition(ratio, self.excess * deviation) for ratio, deviation in transitions(noising, clean, noisy)]

@@ -144,7 +144,7 @@ class TorchDiffEq(Solver):
         if not asked:
             return solution
         states = xs[[queries.index(t) for t in asked]]
-        return replace(solution, ts=torch.tensor(asked, dtype=torch.float64), xs=states)
+        return replace(solution, ts=host(asked), xs=states)
 
     def _asked(self, task: Task) -> tuple[float, ...]:
         """The times at which only `odeint` itself can give the states: between its steps, or for the adjoint."""
@@ -166,7 +166,7 @@ class TorchDiffEq(Solver):
         self.evaluations(grid.n)
         if self.method not in self.ADAMS:
             return
-        equal = torch.linspace(grid.t0, grid.t1, grid.n + 1, dtype=torch.float64).tolist()
+        equal = torch.linspace(grid.t0, grid.t1, grid.n + 1, dtype=torch.float64, device="cpu").tolist()
         if max(abs(t - e) for t, e in zip(grid.times, equal, strict=True)) > _EQUAL * max(map(abs, grid.times)):
             raise ValueError(
                 f"{self.method} has the weights of equal steps, but the steps of this grid differ; give it "

@@ -119,7 +119,7 @@ class TorchSDE(Stepper[Equation]):
         if kind == "scalar":
             like = x[(slice(None), *(slice(1),) * (x.ndim - 1))]
         if kind == "general" and isinstance(equation, SDE):
-            like = x.new_empty(len(x), torch.as_tensor(equation.diffusion(times.t0, x)).shape[-1])
+            like = x.new_empty(len(x), matching(equation.diffusion(times.t0, x), x).shape[-1])
         solver = self._solver(equation, x, like, None)
         return like, solver.init_extra_solver_state(_time(times.t0), x.reshape(len(x), -1))
 
@@ -157,7 +157,7 @@ def _kind(equation: Equation) -> NoiseType:
 
 
 def _time(t: float) -> Tensor:
-    return torch.tensor(t, dtype=torch.float64)
+    return host(t)
 
 
 class _System:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .checks import check_no_gradient
 
-__all__ = ["Array", "Mask", "array", "host", "truth"]
+__all__ = ["Array", "Mask", "array", "host", "matching", "truth"]
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -40,6 +40,11 @@ def array(values: Tensor) -> Array:
     except RuntimeError:
         check_no_gradient("A function of time", values)
         return np.array(values.tolist()).reshape(values.shape)
+
+
+def matching(values: float | Tensor, x: Tensor) -> Tensor:
+    """A number, or a tensor of numbers, in the dtype of x and on its device, which need not have another dtype."""
+    return values.to(x.dtype).to(x.device) if isinstance(values, Tensor) else x.new_tensor(values)
 
 
 def truth(condition: Tensor) -> bool | None:

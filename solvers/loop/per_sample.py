@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..common import Array, Mask
+from ..common import Array, Mask, host
 from ..solution import BudgetExhausted, Solution, SolveError
 from .adaptive import Adaptive
 from .base import Stepper, Task

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..common import host
 from ..field import Time
 from ..solution import Solution
 
@@ -63,7 +64,7 @@ class Record:
 
     def solution(self, x: Tensor, rejected: int, status: str) -> Solution:
         """The solution that ends in x, with as many rejected steps, and with this status."""
-        ts = torch.tensor(self.times if self.saves and not self.every else self.reached, dtype=torch.float64)
+        ts = host(self.times if self.saves and not self.every else self.reached)
         xs = torch.stack(self.states) if self.states else x.new_empty(0, *x.shape) if self.saves else None
         return Solution(x, ts, xs, self.steps, rejected, status)
 

@@ -48,7 +48,8 @@ def _signed(value: int) -> int:
 
 def _on(device: torch.device | None, values: Sequence[int]) -> Tensor:
     """The lowest 64 bits of each value, int64, on a device that the host does not wait for."""
-    return torch.tensor([_signed(value) for value in values], dtype=torch.int64).to(device, non_blocking=True)
+    numbers = torch.tensor([_signed(value) for value in values], dtype=torch.int64, device="cpu")
+    return numbers.to(device, non_blocking=True)
 
 
 _WEYL = _signed(0x9E3779B97F4A7C15)

@@ -29,13 +29,13 @@ from ..oracles import GaussianMixture
 
 __all__ = ["INITIAL", "PROBLEMS", "SPEEDS", "Problem", "sampling", "uniform"]
 
-SPEEDS = torch.linspace(2.0, 6.0, 7, dtype=torch.float64)
-INITIAL = torch.linspace(0.1, 0.9, 9, dtype=torch.float64).reshape(-1, 1).expand(-1, len(SPEEDS)).contiguous()
+SPEEDS = torch.linspace(2.0, 6.0, 7, dtype=torch.float64, device="cpu")
+INITIAL = torch.linspace(0.1, 0.9, 9, dtype=torch.float64, device="cpu").reshape(-1, 1).repeat(1, len(SPEEDS))
 
 
 def uniform(n: int) -> Tensor:
     """n equal steps from 0 to 1."""
-    return torch.linspace(0.0, 1.0, n + 1, dtype=torch.float64)
+    return torch.linspace(0.0, 1.0, n + 1, dtype=torch.float64, device="cpu")
 
 
 @dataclass(frozen=True)
@@ -123,11 +123,11 @@ def _riccati(logarithmic: bool) -> Problem:
 
     def field(t: Time, x: Tensor) -> Tensor:
         times = column(t, x) if isinstance(t, Tensor) else t
-        time, speeds = torch.as_tensor(times, dtype=torch.float64), SPEEDS.to(x.dtype)
+        time, speeds = host(times), SPEEDS.to(x.dtype)
         return -0.25 * speeds * (speeds * clock(time)).cos() * (x / scale(time)) ** 2
 
     def solution(x: Tensor, s: float, t: float) -> Tensor:
-        start, end = (torch.tensor(time, dtype=torch.float64) for time in (s, t))
+        start, end = (host(time) for time in (s, t))
         turned = 0.25 * ((SPEEDS * clock(end)).sin() - (SPEEDS * clock(start)).sin())
         z = x / scale(start)
         return scale(end) * z / (1.0 + turned * z)
@@ -145,9 +145,9 @@ NOISY, CLEAN = -4.0, 5.0
 """The log-SNRs between which `sampling` runs: σ/α from 7.4 to 0.08."""
 
 MIXTURE = GaussianMixture(
-    torch.tensor([0.4, 0.6], dtype=torch.float64),
-    torch.tensor([[-1.0], [1.2]], dtype=torch.float64),
-    torch.tensor([[[0.3]], [[0.5]]], dtype=torch.float64),
+    host([0.4, 0.6]),
+    host([[-1.0], [1.2]]),
+    host([[[0.3]], [[0.5]]]),
 )
 
 
@@ -163,7 +163,7 @@ def sampling(path: GaussianPath, hold: str = "velocity", *, logarithmic: bool | 
     """
     start, stop = path.time(NOISY), path.time(CLEAN)
     mean, cov = MIXTURE.moments(start, path)
-    deviations = torch.linspace(-2.0, 2.0, 25, dtype=torch.float64).reshape(-1, 1)
+    deviations = torch.linspace(-2.0, 2.0, 25, dtype=torch.float64, device="cpu").reshape(-1, 1)
     suffix = "" if logarithmic is None else ", in log r" if logarithmic else ", in r"
     return Problem(
         f"sampling, {type(path).__name__}, hold {hold}{suffix}",

@@ -29,6 +29,7 @@ from torch import Tensor
 from ...generative.equations import flow, grids, reverse_sde
 from ...generative.paths import GaussianPath
 from ...solvers import BrownianTree, Equation, FunctionClock, Noise, Semilinear
+from ...solvers.common import host
 from ..laws import impulse_response
 from ..oracles import Gaussian, Law, marginal, reversed_transition
 from .problems import CLEAN, NOISY, uniform
@@ -39,7 +40,7 @@ Run = Callable[[Equation, Tensor, Tensor, "Noise | None"], Tensor]
 """(equation, x, times, noise) -> the state at the last time."""
 
 PATHS, GROUPS = 1000, 20
-DATA = Gaussian(torch.tensor([0.7], dtype=torch.float64), torch.tensor([[0.25]], dtype=torch.float64))
+DATA = Gaussian(host([0.7]), host([[0.25]]))
 
 
 @dataclass(frozen=True)
@@ -96,14 +97,14 @@ class LawProblem:
 def curved() -> PathProblem:
     """b = 1, a_t = 0.3 (1 + ½ sin 3t), c_t = 0.3 cos 2t, from 1000 points between −½ and ½."""
     cells, rate = 1024, 0.3
-    x = torch.linspace(-0.5, 0.5, PATHS, dtype=torch.float64).reshape(-1, 1)
+    x = torch.linspace(-0.5, 0.5, PATHS, dtype=torch.float64, device="cpu").reshape(-1, 1)
     tree = BrownianTree(x, 0.0, 1.0, seed=2, area=True)
     equation = Semilinear(
         lambda t, x: rate * (1.0 + 0.5 * math.sin(3.0 * t)) * torch.exp(-x) + 0.3 * math.cos(2.0 * t),
         FunctionClock(torch.ones_like, lambda t: t, lambda t: t, lambda r: r),
     )
     t, h = uniform(cells).reshape(-1, 1, 1), 1.0 / cells
-    w, u = _integrals(tree, equation, x, t.flatten().tolist(), torch.full((cells, 1, 1), h, dtype=torch.float64))
+    w, u = _integrals(tree, equation, x, t.flatten().tolist(), torch.full_like(t[:cells], h))
     a, c, mean = rate * (1.0 + 0.5 * (3.0 * t).sin()), 0.3 * (2.0 * t).cos(), 0.15 * (2.0 * t).sin()
     phi = torch.exp(mean[1:] + w.cumsum(0))
     before = torch.cat([torch.ones_like(phi[:1]), phi[:-1]])
@@ -125,14 +126,14 @@ def reversing(path: GaussianPath, hold: str = "x0", eta: float = 1.0) -> PathPro
     start, stop = path.time(NOISY), path.time(CLEAN)
     equation = reverse_sde(DATA.denoiser(path), eta, hold)
     law = marginal(DATA, path, start)
-    shares = torch.linspace(0.01, 0.99, PATHS, dtype=torch.float64).reshape(-1, 1)
+    shares = torch.linspace(0.01, 0.99, PATHS, dtype=torch.float64, device="cpu").reshape(-1, 1)
     x = law.mean + law.cov[0, 0].sqrt() * torch.special.ndtri(shares)
     tree = BrownianTree(x, start, stop, seed=3, area=True)
     times = grids.log_snr(path, 512, t0=start, t1=stop)
     q = equation.variance(times).reshape(-1, 1, 1)
     w, u = _integrals(tree, equation, x, times.tolist(), q.diff(dim=0))
     maps = [reversed_transition(DATA, path, eta, s, stop) for s in times[:-1].tolist()]
-    means = torch.tensor([float(each.matrix) for each in maps] + [1.0], dtype=torch.float64)
+    means = host([float(each.matrix) for each in maps] + [1.0])
     kernel = (means * equation.clock.scale(times)).reshape(-1, 1, 1)
     # κ is linear in q on a cell: ∫ κ dW = κ₁ ΔW − (Δκ/Δq) U, with U = ∫ (W − W₀) dq.
     driven = (kernel[1:] * w - kernel.diff(dim=0) / q.diff(dim=0) * u).sum(0)
@@ -153,7 +154,7 @@ def arriving(path: GaussianPath, hold: str = "x0", eta: float = 1.0, *, solved: 
     """
     start, stop = path.time(NOISY), path.time(CLEAN)
     level = eta if solved is None else solved
-    point = Law(torch.tensor([1.5], dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64))
+    point = Law(host([1.5]), torch.zeros(1, 1, dtype=torch.float64, device="cpu"))
     return LawProblem(
         f"arriving, {type(path).__name__}, hold {hold}, eta {level:g}",
         _equation(path, hold, eta),

@@ -66,13 +66,13 @@ def run(claims: Iterable[Claim], *, progress: Callable[[int, int, Claim], None] 
 
 
 def measured(claim: Claim) -> Measurement:
-    """The claim's function, run; nothing for a claim that is not covered. What it raises becomes `error`."""
+    """The claim's function, run on the CPU; nothing for a claim that is not covered. What it raises becomes `error`."""
     if claim.function is None:
         return Measurement((), 0.0)
     start = time.perf_counter()
     error = None
     checks: tuple[AnyCheck, ...] = ()
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.manual_seed(0)
         try:
             result = claim.function()

@@ -70,7 +70,7 @@ class Subject:
 
     def reference(self, exact: bool) -> tuple[Semilinear, Tensor, Solver]:
         """The equation, the times and the solver that follow it exactly."""
-        parts = torch.arange(FINER, dtype=torch.float64) / FINER
+        parts = torch.arange(FINER, dtype=torch.float64, device="cpu") / FINER
         fine = (self.times[:-1, None] + self.times.diff()[:, None] * parts).flatten()
         return self.equation(exact), torch.cat([fine, self.times[-1:]]), ExponentialRK(2 if self.sampler.eta else 4)
 

@@ -175,7 +175,7 @@ def _in_law(subject: Subject, rounding: float) -> Callable[[Collection[str]], fl
     """D by exact laws, as a function of the stages that are exact."""
     (start, stop), path, sampler, dim = subject.ends, subject.path, subject.sampler, subject.data.shape[0]
     exact = Law(*subject.data.moments())
-    prior = Law(torch.zeros_like(exact.mean), path.sigma(start) ** 2 * torch.eye(dim, dtype=exact.cov.dtype))
+    prior = Law(torch.zeros_like(exact.mean), path.sigma(start) ** 2 * exact.cov.new_ones(dim).diag())
     stepped = {
         fine: impulse_response(sampler.solver, subject.equation(fine), subject.times, dim=dim)
         for fine in ((True, False) if subject.model is not None else (True,))

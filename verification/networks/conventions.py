@@ -24,6 +24,7 @@ from ...generative.paths import (
     scaled_linear_betas,
     squared_cosine_betas,
 )
+from ...solvers.common import matching
 from .network_clock import NetworkClock
 from .view import Levels, View, levels
 
@@ -70,7 +71,7 @@ class Convention:
             return None
         t, rho, alpha, sigma, clock, slope = known
         if self.precondition is None:
-            p, q = (torch.as_tensor(value).expand_as(t) for value in coefficients(self.predicts, self.path, t))
+            p, q = (matching(value, t).expand_as(t) for value in coefficients(self.predicts, self.path, t))
             determinant = rho * p - q
             scale, skip, gain = torch.ones_like(t) if self.over_alpha else alpha, -q / determinant, rho / determinant
         else:

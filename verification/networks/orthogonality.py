@@ -101,8 +101,8 @@ def removable(residual: Tensor, functions: Tensor, rows: int) -> Share:
         functions: the values of f_j, (N, d, J).
         rows: the number of different samples x₀. Row i of N belongs to sample i mod `rows`, and N is a multiple.
     """
-    half = torch.arange(len(residual)) % rows % 2 == 0
-    gain = torch.empty(len(residual), dtype=residual.dtype)
+    half = torch.arange(len(residual), device=residual.device) % rows % 2 == 0
+    gain = torch.empty(len(residual), dtype=residual.dtype, device=residual.device)
     for fitted in (half, ~half):
         beta = _least_squares(functions[fitted], residual[fitted])
         left = residual[~fitted] - functions[~fitted] @ beta

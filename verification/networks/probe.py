@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import torch
 from torch import Tensor
 
 from ...generative.paths import GaussianPath
@@ -85,7 +84,7 @@ def probe(
     spreads = [real(f"sigma_data[{i}]", one, 1e-30, 1e30) for i, one in enumerate(reals("sigma_data", sigma_data))]
     held, other = data[0::2], data[1::2]
     deviation = float((data.double() - data.double().mean(0)).square().mean().sqrt())
-    log_snr = torch.tensor(LEVELS, dtype=torch.float64) - 2.0 * torch.tensor(deviation, dtype=torch.float64).log()
+    log_snr = host(LEVELS) - 2.0 * host(deviation).log()
     told = None if label is None else label[0::2]
 
     def trial(count: int, seed: int) -> Trial:

@@ -118,9 +118,9 @@ def time_of(path: GaussianPath, log_snr: float) -> float:
 def _probes(n: int, d: int, seed: int) -> list[Tensor]:
     """All basis vectors, or two vectors of random signs, each (N, d)."""
     if d <= EXACT:
-        return [row.expand(n, d) for row in torch.eye(d, dtype=torch.float64)]
+        return [row.expand(n, d) for row in torch.eye(d, dtype=torch.float64, device="cpu")]
     generator = torch.Generator().manual_seed(seed)
-    return [2.0 * torch.randint(0, 2, (n, d), generator=generator).double() - 1.0 for _ in range(2)]
+    return [2.0 * torch.randint(0, 2, (n, d), generator=generator, device="cpu").double() - 1.0 for _ in range(2)]
 
 
 def _ratio(above: Tensor, below: Tensor) -> Share:
@@ -134,7 +134,7 @@ def _ratio(above: Tensor, below: Tensor) -> Share:
 
 def _curl(products: list[Tensor], probes: list[Tensor]) -> Share:
     """|(J − Jᵀ)/2|²/|J|² from Jᵀw, by wᵀJv − vᵀJw for pairs of probes."""
-    above, below = torch.zeros(len(probes[0])).double(), torch.zeros(len(probes[0])).double()
+    above, below = probes[0].new_zeros(2, len(probes[0]), dtype=torch.float64)
     for i, (w, one) in enumerate(zip(probes, products, strict=True)):
         below = below + one.square().sum(1)
         for v, other in zip(probes[:i], products[:i], strict=True):
@@ -159,5 +159,5 @@ def _fokker_planck(denoiser: Denoiser, t: float, x: Tensor, probes: list[Tensor]
         return transport + (parts.sum(0, keepdim=True) if exact else parts)
 
     total, products = pullback(potentials, x, denoiser.net)
-    slopes = (rate + products(torch.eye(len(total), dtype=x.dtype))).flatten(2)
+    slopes = (rate + products(torch.eye(len(total), dtype=x.dtype, device=x.device))).flatten(2)
     return _ratio((slopes[0] * slopes[-1]).sum(1), rate.flatten(1).square().sum(1))

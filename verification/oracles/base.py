@@ -128,7 +128,7 @@ class Oracle(ABC):
         """
         mean, cov = self._moments()
         alpha, sigma = coefficients(mean, real("t", checked_time(t, path)), path)
-        return alpha * mean, alpha**2 * cov + sigma**2 * torch.eye(len(mean)).to(mean)
+        return alpha * mean, alpha**2 * cov + sigma**2 * torch.eye(len(mean), dtype=mean.dtype, device=mean.device)
 
     def characteristic(self, frequency: Tensor) -> Tensor:
         """E exp(i ω·x₀).
@@ -206,7 +206,7 @@ class Oracle(ABC):
             ValueError: the law has more than one dimension.
         """
         x, t = checked(x, t, path, self._like)
-        tail = torch.as_tensor(upper) if isinstance(upper, bool | Tensor) else None
+        tail = torch.as_tensor(upper, device="cpu") if isinstance(upper, bool | Tensor) else None
         if tail is None or tail.dtype != torch.bool or tail.shape not in ((), x.shape[:1]):
             raise TypeError(f"upper must be True, False, or truth values of shape ({len(x)},).")
         return self.tails(t, path)(x[:, 0], tail.expand(len(x)))

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from ...generative.paths import GaussianPath, Scalar
 from ...solvers import standard_normal
-from ...solvers.common import check_finite, check_floating, whole
+from ...solvers.common import check_finite, check_floating, matching, whole
 from .arguments import broadcast, check_weights, checked_time, coefficients
 from .base import Oracle
 
@@ -76,7 +76,7 @@ class Empirical(Oracle):
 
     def _characteristic(self, frequency: Tensor) -> Tensor:
         """Σ_i w_i exp(i ω·y_i)."""
-        total = torch.zeros(len(frequency), dtype=torch.promote_types(frequency.dtype, torch.complex64))
+        total = frequency.new_zeros(len(frequency), dtype=torch.promote_types(frequency.dtype, torch.complex64))
         for points, weights in self._chunks():
             phase = frequency @ points.T
             total = total + torch.polar(weights.expand_as(phase), phase).sum(1)
@@ -85,7 +85,7 @@ class Empirical(Oracle):
     def _log_prob(self, x: Tensor, alpha: Scalar, sigma: Scalar) -> Tensor:
         _check_noise(sigma, "a density")
         nearest, mass, _ = self._kernel(x, alpha, sigma)
-        variance = torch.as_tensor(sigma, dtype=x.dtype) ** 2
+        variance = matching(sigma, x) ** 2
         return mass.log() - nearest / (2.0 * variance) - 0.5 * self._flat.shape[1] * (2.0 * math.pi * variance).log()
 
     def _mean(self, x: Tensor, alpha: Scalar, sigma: Scalar, p: Scalar, r: Scalar) -> Tensor:
@@ -104,7 +104,7 @@ class Empirical(Oracle):
         return (p + fraction * alpha) * share - fraction * self._flat.shape[1]
 
     def _log_cdf(self, x: Tensor, alpha: Scalar, sigma: Scalar, upper: Tensor) -> Tensor:
-        alpha, sigma = broadcast(alpha, x), torch.as_tensor(sigma, dtype=x.dtype).clamp(min=_tiny(x) ** 0.25)
+        alpha, sigma = broadcast(alpha, x), matching(sigma, x).clamp(min=_tiny(x) ** 0.25)
         total = x.new_full((len(x),), -math.inf)
         for points, weights in self._chunks():
             deviate = (x - alpha * points.T) / broadcast(sigma, x)

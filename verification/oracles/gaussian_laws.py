@@ -77,7 +77,7 @@ def marginal(data: Law | Gaussian, path: GaussianPath, t: float) -> Law:
     check_instance("path", path, GaussianPath, "a Gaussian path, such as CondOT()")
     t = real("t", t, 0.0, 1.0)
     alpha, sigma = path.alpha(t), path.sigma(t)
-    return Law(alpha * mean, alpha**2 * cov + sigma**2 * torch.eye(len(mean), dtype=cov.dtype))
+    return Law(alpha * mean, alpha**2 * cov + sigma**2 * torch.eye(len(mean), dtype=cov.dtype, device=cov.device))
 
 
 def reversed_transition(data: Law | Gaussian, path: GaussianPath, eta: float, s: float, t: float) -> Transition:

@@ -76,8 +76,8 @@ class _LogLinear(Oracle):
     def __init__(self, centre: float, pieces: list[tuple[float, float, float, float]], dtype: torch.dtype) -> None:
         check_dtype("dtype", dtype)
         self.centre = centre
-        self._a, self._b, self._slope, self._height = torch.tensor(pieces, dtype=torch.float64).T
-        self._states = torch.empty(0, 1, dtype=dtype)
+        self._a, self._b, self._slope, self._height = host(pieces).T
+        self._states = torch.empty(0, 1, dtype=dtype, device="cpu")
 
     @property
     def _like(self) -> Tensor:
@@ -257,6 +257,6 @@ def _doubles(x: Tensor, alpha: Scalar, sigma: Scalar) -> tuple[Tensor, Tensor, T
     """x, α and σ as (B, 1) in float64, α and σ bounded away from zero."""
 
     def column(value: Scalar) -> Tensor:
-        return torch.as_tensor(value, dtype=torch.float64).expand(len(x)).clamp(min=_NEVER)[:, None]
+        return host(value).expand(len(x)).clamp(min=_NEVER)[:, None]
 
     return x.double(), column(alpha), column(sigma)

@@ -116,7 +116,7 @@ class OrnsteinUhlenbeck:
         """N(0, σ² / 2θ · I), in float64."""
         dim = whole("dim", dim, 1)
         check_memory("dim", dim, 4 * dim**2)
-        eye = torch.eye(dim, dtype=torch.float64)
+        eye = torch.eye(dim, dtype=torch.float64, device="cpu")
         return Gaussian(eye.new_zeros(dim), self._stationary_variance * eye)
 
     def equation(self) -> Semilinear:

@@ -33,7 +33,7 @@ from torch import Tensor
 
 from ...generative.denoiser import Denoiser, check_kind, coefficients, per_sample
 from ...generative.paths import GaussianPath
-from ...solvers.common import check_fields, check_finite, check_instance, check_memory, real, whole
+from ...solvers.common import check_fields, check_finite, check_instance, check_memory, matching, real, whole
 from ...solvers.noise import standard_normals
 from .base import ExactNetwork, Oracle
 
@@ -78,7 +78,7 @@ class Bias(_Sized):
     """
 
     def field(self, exact: ExactNetwork, x: Tensor, time: Tensor) -> Tensor:
-        direction = torch.randn(x[0].numel(), generator=_generator(self.seed), dtype=torch.float64)
+        direction = torch.randn(x[0].numel(), generator=_generator(self.seed), dtype=torch.float64, device="cpu")
         unit: Tensor = direction / direction.norm()
         return unit.expand(len(x), -1)
 
@@ -98,7 +98,7 @@ class White(_Sized):
 
     def field(self, exact: ExactNetwork, x: Tensor, time: Tensor) -> Tensor:
         bits = torch.cat([x.flatten(1), time[:, None].to(x)], dim=1).double().contiguous().view(torch.int64)
-        odd = torch.randint(-(2**62), 2**62, bits.shape[1:], generator=_generator(self.seed)) * 2 + 1
+        odd = torch.randint(-(2**62), 2**62, bits.shape[1:], generator=_generator(self.seed), device="cpu") * 2 + 1
         keys = (bits * odd.to(bits.device)).sum(1)
         return standard_normals(keys, [0], x.flatten(1).shape[1:], torch.float64)[0] / math.sqrt(x[0].numel())
 
@@ -125,9 +125,9 @@ class Smooth(_Sized):
 
     def field(self, exact: ExactNetwork, x: Tensor, time: Tensor) -> Tensor:
         d, generator = x[0].numel(), _generator(self.seed)
-        waves = torch.randn(self.features, d, generator=generator, dtype=torch.float64) / self.length
-        phases = 2.0 * math.pi * torch.rand(self.features, generator=generator, dtype=torch.float64)
-        amplitudes = torch.randn(self.features, d, generator=generator, dtype=torch.float64)
+        waves = torch.randn(self.features, d, generator=generator, dtype=torch.float64, device="cpu") / self.length
+        phases = 2.0 * math.pi * torch.rand(self.features, generator=generator, dtype=torch.float64, device="cpu")
+        amplitudes = torch.randn(self.features, d, generator=generator, dtype=torch.float64, device="cpu")
         times, which = torch.unique(time, return_inverse=True)
         mean, cov = (moment.double() for moment in exact.oracle.moments())
         alpha, sigma = exact.path.alpha(times).double(), exact.path.sigma(times).double()
@@ -213,7 +213,7 @@ class _Imperfect:
 
 def _target_norm(exact: ExactNetwork, time: Tensor) -> Tensor:
     """‖Y‖ at times (B,)."""
-    p, q = (torch.as_tensor(value).to(time) for value in coefficients(exact.predicts, exact.path, time))
+    p, q = (matching(value, time) for value in coefficients(exact.predicts, exact.path, time))
     mean, cov = exact.oracle.moments()
     return (p**2 * (mean.square().sum() + cov.trace()) + q**2 * len(mean)).sqrt()
 

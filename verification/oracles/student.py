@@ -50,7 +50,7 @@ class Student(GaussianMixture):
         Gaussian(mean, scale)  # raises for parameters that do not fit
         step = min(0.125, 0.5 / math.sqrt(0.5 * (freedom + len(mean))))
         start, end = -28.0 - 80.0 / freedom, math.log(1.0 + 90.0 / freedom + math.sqrt(180.0 / freedom))
-        log_precision = torch.arange(start, end, step, dtype=torch.float64)
+        log_precision = torch.arange(start, end, step, dtype=torch.float64, device="cpu")
         log_weights = 0.5 * freedom * (log_precision - log_precision.exp())
         weights, count = torch.softmax(log_weights, 0).to(mean), len(log_precision)
         covs = torch.exp(-log_precision).to(mean)[:, None, None] * scale

@@ -24,7 +24,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from ...solvers.common import check_memory, real, whole
+from ...solvers.common import check_memory, host, real, whole
 from .marginals import Result, checked_samples
 
 __all__ = ["energy", "mmd", "sample_w2", "sliced_w2"]
@@ -67,11 +67,11 @@ def sliced_w2(x: Tensor, y: Tensor, *, directions: int = 32, permutations: int =
     x, y = checked_samples(x, y)
     directions, generator = whole("directions", directions, 1), _generator(seed)
     check_memory("directions", directions, directions * (4 * (len(x) + len(y)) + x.shape[1]))
-    theta = torch.randn(x.shape[1], directions, generator=generator, dtype=torch.float64)
+    theta = torch.randn(x.shape[1], directions, generator=generator, dtype=torch.float64, device="cpu")
     values, order = (torch.cat([x, y]) @ (theta / theta.norm(dim=0))).sort(dim=0)
     n, m = len(x), len(y)
     # The quantile functions are equal steps: between two neighbours of k/n and k/m both are constant.
-    edges = torch.unique(torch.cat([torch.arange(n + 1).double() / n, torch.arange(1, m).double() / m]))
+    edges = torch.unique(host([*(i / n for i in range(n + 1)), *(i / m for i in range(1, m))]))
     middle, width = 0.5 * (edges[1:] + edges[:-1]), edges.diff()
     at_x, at_y = (middle * n).long(), (middle * m).long()
 
@@ -161,8 +161,8 @@ def _labels(n: int, m: int, permutations: int, generator: torch.Generator) -> Te
     """Masks of the first sample, (1 + permutations, n + m): the one at hand, then the permuted."""
     permutations = whole("permutations", permutations, 1)
     check_memory("permutations", permutations, 4 * permutations * (n + m))
-    ranks = torch.rand(permutations, n + m, generator=generator, dtype=torch.float64).argsort(1)
-    return torch.cat([torch.arange(n + m)[None] < n, ranks < n])
+    ranks = torch.rand(permutations, n + m, generator=generator, dtype=torch.float64, device="cpu").argsort(1)
+    return torch.cat([torch.arange(n + m, device="cpu")[None] < n, ranks < n])
 
 
 def _generator(seed: int) -> torch.Generator:

@@ -120,7 +120,7 @@ def _expectation(
         centre, half = 0.5 * (high + low), 0.5 * (high - low)
         return half * (integrand(centre[:, None] + half[:, None] * _NODES) @ _WEIGHTS)
 
-    edges = torch.linspace(-16.0, 16.0, 33, dtype=torch.float64)
+    edges = torch.linspace(-16.0, 16.0, 33, dtype=torch.float64, device="cpu")
     low, high = edges[:-1], edges[1:]
     whole = integral(low, high)
     enough, total = max(_TOLERANCE * float(whole.abs().sum()), rounding), 0.0

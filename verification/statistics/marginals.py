@@ -72,7 +72,7 @@ def moments(x: Tensor, y: Tensor) -> Result:
     x, y = checked_samples(x, y)
     both = torch.cat([x, y])
     centre, scale = both.mean(0), both.std(0)
-    row, column = torch.triu_indices(len(centre), len(centre)).unbind()
+    row, column = torch.triu_indices(len(centre), len(centre), device="cpu").unbind()
 
     def features(sample: Tensor) -> Tensor:
         standard = (sample - centre) / scale

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from ...solvers.common import check_floating, reals
+from ...solvers.common import check_floating, host, reals
 
 __all__ = ["rms", "slope", "local_slopes"]
 
@@ -28,7 +27,7 @@ def slope(steps: Sequence[float], errors: Sequence[float]) -> float:
     steps, errors = _checked(steps, errors)
     if not min(errors) > 0.0:
         raise ValueError(f"errors are {[*errors]}, but a slope needs positive ones; leave out those that are 0.")
-    x, y = (torch.tensor(values, dtype=torch.float64).log() for values in (steps, errors))
+    x, y = (host(values).log() for values in (steps, errors))
     return -(((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum()).item()
 
 

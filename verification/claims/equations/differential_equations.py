@@ -25,7 +25,7 @@ from ..tools.errors import largest, limiting_order, order
 from ..tools.points import MIXTURE, MIXTURE_2D, WHOLE_PATHS, cdf, gaussian, grid, point
 from ..tools.quadrature import trapezoid
 
-STARTS = torch.linspace(0.5, 2.0, 8, dtype=torch.float64).unsqueeze(1)
+STARTS = torch.linspace(0.5, 2.0, 8, dtype=torch.float64, device="cpu").unsqueeze(1)
 PROBLEM = ODE(lambda t, x: -2.0 * (t + 0.5) * x**2)
 STEPS = (20, 40, 80)
 

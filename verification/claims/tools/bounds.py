@@ -22,16 +22,16 @@ EULER_GAMMA = 0.5772156649015329
 
 def exact_shares(path: Table, deviation: float) -> Tensor:
     """The v of every index, (T,), with which B^v β̃^{1−v} is the variance of the true reverse kernel of N(m, s²)."""
-    times = path.at(torch.arange(path.steps))
-    alpha, sigma = (torch.as_tensor(of(times)) for of in (path.alpha, path.sigma))
+    times = path.at(torch.arange(path.steps, device="cpu"))
+    alpha, sigma = (torch.as_tensor(of(times), device="cpu") for of in (path.alpha, path.sigma))
     left = (deviation * sigma) ** 2 / ((deviation * alpha) ** 2 + sigma**2)  # Var(x₀ | x_t)
     steps = posterior(path, times[1:], times[:-1])
-    small = torch.as_tensor(steps.variance)
-    variance = small + torch.as_tensor(steps.from_x0) ** 2 * left[1:]
+    small = torch.as_tensor(steps.variance, device="cpu")
+    variance = small + torch.as_tensor(steps.from_x0, device="cpu") ** 2 * left[1:]
     # The decoder goes to x₀ itself, between β̃ of the step before and σ².
     ends = small[:1].log(), 2.0 * sigma[:1].log()
     first = (left[:1].log() - ends[0]) / (ends[1] - ends[0])
-    return torch.cat([first, (variance / small).log() / torch.as_tensor(steps.spread)])
+    return torch.cat([first, (variance / small).log() / torch.as_tensor(steps.spread, device="cpu")])
 
 
 def excess(path: Table, mean: float, deviation: float, shares: Tensor) -> float:

@@ -31,7 +31,7 @@ class Bridge:
     def _components(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """α and σ (B, 1), and for each component the residual over v, v and log w N, (B, K)."""
         path = self.interpolant.path
-        alpha, sigma = (torch.as_tensor(f(t[:, None])) for f in (path.alpha, path.sigma))
+        alpha, sigma = (torch.as_tensor(f(t[:, None]), device="cpu") for f in (path.alpha, path.sigma))
         means, variances = self.source.means.T, self.source.covs.reshape(1, -1)
         variance = alpha**2 * self.deviation**2 + sigma**2 * variances
         apart = x - alpha * self.mean - sigma * means

@@ -21,7 +21,7 @@ def fokker_planck_rate(
     """−∇·(p f) + ½ g² Δp of MIXTURE_2D at x (n, 2), by automatic differentiation: (n,)."""
     at = x.clone().requires_grad_()
     f, score = drift(t, at), MIXTURE_2D.score(at, t, path)
-    terms = torch.zeros(len(x), dtype=torch.float64)
+    terms = torch.zeros(len(x), dtype=torch.float64, device="cpu")
     for i in (0, 1):
         of_drift, of_score = (torch.autograd.grad(v[:, i].sum(), at, retain_graph=True)[0][:, i] for v in (f, score))
         terms = terms - of_drift - f[:, i] * score[:, i] + 0.5 * g**2 * (of_score + score[:, i] ** 2)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from ....solvers.common import host
 from ...statistics import local_slopes
 
 __all__ = ["extrapolated", "largest", "limiting_order", "order", "raises"]
@@ -14,7 +15,7 @@ __all__ = ["extrapolated", "largest", "limiting_order", "order", "raises"]
 
 def largest(*values: Tensor | float) -> float:
     """The largest absolute value of all entries of all arguments; nan if one is nan, so that no check passes."""
-    sizes = [torch.as_tensor(value, dtype=torch.float64).detach().abs().max() for value in values]
+    sizes = [host(value).detach().abs().max() for value in values]
     return torch.stack(sizes).max().item()
 
 

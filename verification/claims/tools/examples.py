@@ -63,7 +63,7 @@ def printed_log_density(x0: Tensor, sign: float) -> Tensor:
     grid = [a + (b - a) * k / 2 for a, b in pairwise(ends) for k in range(2)] + [0.0]
     solution = solve(flow(MIXTURE.denoiser(path)), x0, grid, Dopri5(), save=True)
     states = x0.unsqueeze(0) if solution.xs is None else solution.xs[2:-1:2]
-    total = torch.zeros(len(x0), dtype=torch.float64)
+    total = torch.zeros(len(x0), dtype=torch.float64, device="cpu")
     for r, weight, t, x in zip(log_r.exp().tolist(), weights.tolist(), nodes, states, strict=True):
         trace = -MIXTURE.divergence(x, t, path) / (path.sigma(t) * path.d_sigma(t))  # velocity = −σ σ' s
         total += weight * r**2 * trace

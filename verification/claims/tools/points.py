@@ -12,6 +12,7 @@ from torch import Tensor
 from ....generative.denoiser import Denoiser
 from ....generative.paths import VE, VP, CondOT, Cosine, GaussianPath, Polynomial, Real, Table, linear_betas
 from ....generative.training import target
+from ....solvers.common import host
 from ...oracles import Gaussian, GaussianMixture
 from .quadrature import Nodes
 
@@ -23,10 +24,10 @@ __all__ = [
 
 
 def _float64(values: Any) -> Tensor:
-    return torch.tensor(values, dtype=torch.float64)
+    return host(values)
 
 
-STATES = torch.linspace(-3.0, 3.0, 13, dtype=torch.float64)[:, None]
+STATES = torch.linspace(-3.0, 3.0, 13, dtype=torch.float64, device="cpu")[:, None]
 THREE_STATES = _float64([[-1.0], [0.3], [1.7]])
 TIMES = (0.1, 0.5, 0.9)
 MIDDLE_TIMES = (0.2, 0.5, 0.8)
@@ -67,12 +68,12 @@ def point(z: float, path: GaussianPath) -> Denoiser:
 
 def column(values: Sequence[float] | Tensor) -> Tensor:
     """Numbers as states: (B,) -> (B, 1), float64."""
-    return torch.as_tensor(values, dtype=torch.float64).reshape(-1, 1)
+    return host(values).reshape(-1, 1)
 
 
 def grid(n: int, t0: float = 0.0, t1: float = 1.0) -> Tensor:
     """The times of n equal steps, (n + 1,)."""
-    return torch.linspace(t0, t1, n + 1, dtype=torch.float64)
+    return torch.linspace(t0, t1, n + 1, dtype=torch.float64, device="cpu")
 
 
 def triples() -> tuple[Tensor, Tensor, Tensor]:
@@ -103,7 +104,7 @@ def exact(data: GaussianMixture, kind: str, path: GaussianPath) -> Net:
     field = getattr(data, kind)
 
     def net(x: Tensor, t: Real, label: Tensor | None = None) -> Tensor:
-        return torch.as_tensor(field(x, t, path))
+        return torch.as_tensor(field(x, t, path), device="cpu")
 
     return net
 

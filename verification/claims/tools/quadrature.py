@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ....generative.denoiser import per_sample
 from ....generative.paths import GaussianPath
+from ....solvers.common import host
 from ...oracles import GaussianMixture
 
 __all__ = ["Nodes", "gauss", "hermite", "legendre", "nodes", "trapezoid", "trapezoid_plane"]
@@ -61,7 +62,7 @@ def legendre(n: int, low: float = 0.0, high: float = 1.0) -> Rule:
 
 def trapezoid(a: float, b: float, n: int) -> tuple[Tensor, float]:
     """Nodes (n, 1) of the trapezoidal rule on [a, b], and their common weight."""
-    return torch.linspace(a, b, n, dtype=torch.float64).unsqueeze(1), (b - a) / (n - 1)
+    return torch.linspace(a, b, n, dtype=torch.float64, device="cpu").unsqueeze(1), (b - a) / (n - 1)
 
 
 def trapezoid_plane(a: float, b: float, n: int) -> tuple[Tensor, float]:
@@ -87,4 +88,4 @@ def nodes(data: GaussianMixture, n: int, times: Rule | float) -> Nodes:
 
 
 def _one(value: float) -> Tensor:
-    return torch.tensor([value], dtype=torch.float64)
+    return host([value])

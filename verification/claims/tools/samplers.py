@@ -89,8 +89,8 @@ class PathImpulses:
 
 def path_response(solver: Solver, equation: Equation, times: Tensor | Sequence[float], path: PathImpulses) -> Response:
     """The response of a solver to the normals of one path, those that the path was asked for so far."""
-    solve(equation, torch.zeros(2, 1, dtype=torch.float64), times, solver, path)
-    x = torch.zeros(2 + path.drawn, 1, dtype=torch.float64)
+    solve(equation, torch.zeros(2, 1, dtype=torch.float64, device="cpu"), times, solver, path)
+    x = torch.zeros(2 + path.drawn, 1, dtype=torch.float64, device="cpu")
     x[1] = 1.0
     out = solve(equation, x, times, solver, path).x[:, 0]
     return Response(out[0].item(), (out[1] - out[0]).item(), out[2:] - out[0])

@@ -31,7 +31,7 @@ def ks_test(probabilities: Tensor, what: str) -> Statistical:
     """
     n = len(probabilities)
     ordered = probabilities.sort().values
-    steps = torch.arange(n + 1, dtype=torch.float64) / n
+    steps = torch.arange(n + 1, dtype=torch.float64, device="cpu") / n
     distance = float(torch.maximum(steps[1:] - ordered, ordered - steps[:-1]).max())
     fault = f"distribution functions that are {3.4 / math.sqrt(n):.2g} apart"
     scale = math.sqrt(n)
