@@ -31,7 +31,7 @@ from fokker.verification.claims import CATALOGUE, judged, measured
 from fokker.verification.oracles import Law
 from fokker.verification.statistics import marginals, power
 
-__all__ = ["EXAMPLES", "NO_OBJECT", "observed", "public", "seen"]
+__all__ = ["EXAMPLES", "MEASURED", "NO_OBJECT", "assert_same", "observed", "public", "seen"]
 
 FLOORS = {"solvers": solvers, "generative": generative, "verification": verification, "benchmarks": benchmarks}
 ROOMS = (grids, noise_level, time_densities, weightings, verification.discrepancies, verification.distances, marginals,
@@ -42,6 +42,10 @@ X = MIXTURE.sample(4, seed=3)
 EARLY, LATE = 0.1, 0.9
 TIMES = [0.1, 0.3, 0.55, 0.7, 0.9]
 STATE = X.new_full((), 0.5) * X
+
+
+def numbers(values: Any) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64, device="cpu")
 
 
 def public() -> dict[str, Any]:
@@ -70,10 +74,10 @@ class Net(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layer = nn.Linear(2, 2, dtype=torch.float64)
+        self.layer = nn.Linear(2, 2, dtype=torch.float64, device="cpu")
         with torch.no_grad():
-            self.layer.weight.copy_(torch.tensor([[-0.5, 0.2], [0.1, -0.4]]))
-            self.layer.bias.copy_(torch.tensor([0.3, -0.1]))
+            self.layer.weight.copy_(torch.tensor([[-0.5, 0.2], [0.1, -0.4]], device="cpu"))
+            self.layer.bias.copy_(torch.tensor([0.3, -0.1], device="cpu"))
 
     def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
         shift = 0.0 if label is None else 0.1 * label[:, None]
@@ -159,7 +163,7 @@ def scheme() -> solvers.Scheme:
 
 def importance() -> time_densities.Importance:
     density = time_densities.Importance(4)
-    density.observe(torch.tensor([0.1, 0.3, 0.6, 0.9]), torch.tensor([1.0, 2.0, 3.0, 4.0]))
+    density.observe(torch.tensor([0.1, 0.3, 0.6, 0.9], device="cpu"), torch.tensor([1.0, 2.0, 3.0, 4.0], device="cpu"))
     return density
 
 
@@ -188,7 +192,7 @@ def claim() -> Any:
 @cache
 def report() -> verification.Report:
     return verification.Report(
-        judged([claim()], [measured(claim())]), [certificate()], audits=[audited()]
+        judged([claim()], [measured(claim())._replace(seconds=0.0)]), [certificate()], audits=[audited()]
     )
 
 
@@ -202,6 +206,9 @@ def found() -> verification.Finding:
 def audited() -> verification.Audit:
     return verification.audit(exact(), MIXTURE.sample(96, seed=0), name="toy")
 
+
+MEASURED = (certificate, claim, report, found, audited)
+"""Results that take some time, and are made once."""
 
 S, G, V = "solvers", "generative", "verification"
 PATHS = {
@@ -220,7 +227,7 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     ),
     f"{S}.Semilinear, in its clock": lambda: generative.flow(exact()).in_clock(),
     f"{S}.Semilinear, of rows": lambda: generative.flow(conditional().given([0, 1, 2, 0])).of_rows(
-        torch.tensor([1, 1, 0, 2])
+        torch.tensor([1, 1, 0, 2], device="cpu")
     ),
     f"{S}.Field": lambda: generative.flow(exact()).field,
     f"{S}.FunctionClock": lambda: solvers.FunctionClock(torch.exp, doubled, None, torch.log),
@@ -263,12 +270,12 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     f"{S}.same": lambda: solvers.same(scheme(), scheme()),
     # Networks
     f"{G}.Denoiser": denoiser,
-    f"{G}.Denoiser, of rows": lambda: denoiser(label=[0, 1, 2], condition={}).of_rows(torch.tensor([1, 1, 0, 2])),
+    f"{G}.Denoiser, of rows": lambda: denoiser(label=[0, 1, 2]).of_rows(torch.tensor([1, 1, 0, 2], device="cpu")),
     f"{G}.Denoiser, preconditioned": lambda: generative.Denoiser(
         Net(), generative.VE(), predicts="x0", precondition=generative.EDM(0.4)
     ),
     f"{G}.CFG": lambda: generative.CFG(conditional(), 3.0, interval=(-5.0, 5.0), rescale=0.5),
-    f"{G}.CFG, weights": lambda: generative.CFG(conditional(), torch.tensor([1.0, 2.0, 3.0, 0.0])),
+    f"{G}.CFG, weights": lambda: generative.CFG(conditional(), torch.tensor([1.0, 2.0, 3.0, 0.0], device="cpu")),
     f"{G}.AutoGuidance": lambda: generative.AutoGuidance(denoiser(), exact(), 2.0),
     f"{G}.ClassifierGuidance": lambda: generative.ClassifierGuidance(exact(), log_prob, 2.0, label=1),
     f"{G}.Static": generative.Static,
@@ -353,7 +360,7 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     "marginals.hotelling": lambda: marginals.hotelling(X, X + 1.0),
     "marginals.coupled_w2": lambda: marginals.coupled_w2(X, X + 1.0),
     "power.power": lambda: power.Power(0.5, 0.4, 0.6),
-    f"{V}.Law": lambda: Law(X[0], torch.eye(2, dtype=torch.float64)),
+    f"{V}.Law": lambda: Law(X[0], torch.eye(2, dtype=torch.float64, device="cpu")),
     f"{V}.claim": claim,
     f"{V}.verify": report,
     # Benchmarks
@@ -426,7 +433,7 @@ def _(what: Any) -> Any:
 
 @observed.register
 def _(what: solvers.Equation) -> Any:
-    shown = [what.drift(0.4, STATE), what.field(0.4, STATE), what.variance(torch.tensor([0.2, 0.4]).double())]
+    shown = [what.drift(0.4, STATE), what.field(0.4, STATE), what.variance(numbers([0.2, 0.4]))]
     if isinstance(what, solvers.Semilinear):
         shown += [observed(what.clock), what.score and what.score(0.4, STATE), what.basis and what.basis(0.4)]
     if isinstance(what, solvers.SDE):
@@ -436,7 +443,7 @@ def _(what: solvers.Equation) -> Any:
 
 @observed.register
 def _(what: solvers.Clock) -> Any:
-    t = torch.tensor([0.2, 0.4, 0.7], dtype=torch.float64)
+    t = numbers([0.2, 0.4, 0.7])
     return [what.scale(t), what.gain(t), what.power(t), what.time(what.r(t)), observed(what.rates(t)), what.logarithmic]
 
 
@@ -492,7 +499,7 @@ def _(what: solvers.Scheme) -> Any:
 def _(what: generative.Denoiser) -> Any:
     x = STATE
     if isinstance(what.net, generative.networks.Network):
-        x = torch.linspace(-1.0, 1.0, 2 * 64).reshape(2, 1, 8, 8)
+        x = torch.linspace(-1.0, 1.0, 2 * 64, device="cpu").reshape(2, 1, 8, 8)
     return [what.predicts, what.predict("x0", 0.4, x), what.predict("score", 0.4, x), observed(what.evaluations(0.4)),
             observed(what.label)]  # fmt: skip
 
@@ -504,14 +511,14 @@ def _(what: Any) -> Any:
 
 @observed.register
 def _(what: generative.GaussianPath) -> Any:
-    t = torch.tensor([0.2, 0.4, 0.7], dtype=torch.float64)
+    t = numbers([0.2, 0.4, 0.7])
     shown = [f(at) for f in (what.alpha, what.sigma, what.d_alpha, what.d_sigma) for at in (0.4, t)]
     return [repr(what), *shown, what.time(what.log_snr(t)), what.log_snr(0.4)]
 
 
 @observed.register
 def _(what: generative.Interpolant) -> Any:
-    return what.state(torch.full((4,), 0.3).double(), X, STATE)
+    return what.state(torch.full((4,), 0.3, device="cpu").double(), X, STATE)
 
 
 @observed.register(noise_level.constant | noise_level.reversal | noise_level.power_of_sigma | noise_level.sine)
@@ -526,30 +533,30 @@ def _(what: generative.Sampler) -> Any:
 
 @observed.register
 def _(what: generative.Dequantisation) -> Any:
-    return what(torch.arange(4)[:, None], 3)
+    return what(torch.arange(4, device="cpu")[:, None], 3)
 
 
 @observed.register
 def _(what: time_densities.TimeDensity) -> Any:
-    return what.quantile(generative.VP(), torch.tensor([0.1, 0.5]).double())
+    return what.quantile(generative.VP(), numbers([0.1, 0.5]))
 
 
 @observed.register
 def _(what: time_densities.Importance) -> Any:
-    shown = [what.density, *what.warp(torch.tensor([0.1, 0.5]))]
-    what.observe(torch.tensor([0.1, 0.9]), torch.tensor([4.0, 2.0]))
+    shown = [what.density, *what.warp(torch.tensor([0.1, 0.5], device="cpu"))]
+    what.observe(torch.tensor([0.1, 0.9], device="cpu"), torch.tensor([4.0, 2.0], device="cpu"))
     return [*shown, what.density]
 
 
 @observed.register
 def _(what: weightings.Weighting) -> Any:
-    return what.of("eps", generative.VP(), torch.tensor([0.1, 0.5]).double())
+    return what.of("eps", generative.VP(), numbers([0.1, 0.5]))
 
 
 @observed.register
 def _(what: verification.Oracle) -> Any:
     shape = (3, *what.shape)
-    x = torch.linspace(-1.0, 1.5, math.prod(shape), dtype=torch.float64).reshape(shape)
+    x = torch.linspace(-1.0, 1.5, math.prod(shape), dtype=torch.float64, device="cpu").reshape(shape)
     path = generative.CondOT()
     return [what.sample(3, 1), what.score(x, 0.4, path), what.log_prob(x, 0.4, path), what.moments()]
 
@@ -561,7 +568,7 @@ def _(what: verification.GaussianClasses) -> Any:
 
 @observed.register
 def _(what: Problem) -> Any:
-    x = torch.linspace(-1.0, 1.0, 2 * math.prod(what.shape), dtype=torch.float64).reshape(2, *what.shape)
+    x = torch.linspace(-1.0, 1.0, 2 * math.prod(what.shape), dtype=torch.float64, device="cpu").reshape(2, *what.shape)
     return [what.name, what.end, what.exact and what.exact(x), what.denoiser.predict("x0", 0.4, x)]
 
 
@@ -574,3 +581,19 @@ def _(what: FunctionType) -> Any:
 def _(what: verification.ImpulseResponse) -> Any:
     return what(X)
 
+
+def assert_same(one: Any, other: Any) -> None:
+    """The same to the last bit."""
+    assert type(one) is type(other)
+    if isinstance(one, Tensor):
+        torch.testing.assert_close(one, other, rtol=0.0, atol=0.0, equal_nan=True)
+    elif isinstance(one, np.ndarray):
+        np.testing.assert_array_equal(one, other)
+    elif isinstance(one, dict):
+        assert_same(list(one.items()), list(other.items()))
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other)
+        for mine, theirs in zip(one, other, strict=True):
+            assert_same(mine, theirs)
+    else:
+        assert one == other or (one != one and other != other)

@@ -8,11 +8,9 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from examples import EXAMPLES, NO_OBJECT, observed, public, seen
-from torch import Tensor
+from examples import EXAMPLES, NO_OBJECT, assert_same, observed, public, seen
 
 
 def pickled(what: Any) -> Any:
@@ -20,23 +18,6 @@ def pickled(what: Any) -> Any:
 
 
 WAYS: dict[str, Callable[[Any], Any]] = {"copy": copy.copy, "deepcopy": copy.deepcopy, "pickle": pickled}
-
-
-def assert_same(one: Any, other: Any) -> None:
-    """The same to the last bit."""
-    assert type(one) is type(other)
-    if isinstance(one, Tensor):
-        torch.testing.assert_close(one, other, rtol=0.0, atol=0.0, equal_nan=True)
-    elif isinstance(one, np.ndarray):
-        np.testing.assert_array_equal(one, other)
-    elif isinstance(one, dict):
-        assert_same(list(one.items()), list(other.items()))
-    elif isinstance(one, list | tuple):
-        assert len(one) == len(other)
-        for mine, theirs in zip(one, other, strict=True):
-            assert_same(mine, theirs)
-    else:
-        assert one == other or (one != one and other != other)
 
 
 @pytest.mark.parametrize("way", WAYS)

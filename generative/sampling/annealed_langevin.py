@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from ...solvers import Abilities, Langevin, Noising, Semilinear, Solver, Step, Stepper
-from ...solvers.common import MANY, flag, real, whole
+from ...solvers.common import MANY, flag, host, real, whole
 from ...solvers.loop import Grid
 from ..denoiser import Denoiser, check_denoiser
 from ..equations import flow
@@ -41,7 +41,7 @@ class _ToTheData(Stepper[Semilinear]):
         return 1
 
     def init(self, equation: Semilinear, x: Tensor, times: Grid) -> tuple[list[float], int]:
-        alpha = cast(Noising, equation.noising).alpha(torch.tensor(times.times, dtype=torch.float64)).tolist()
+        alpha = cast(Noising, equation.noising).alpha(host(times.times)).tolist()
         ratios = [after / before for before, after in pairwise(alpha[:-1])]
         return [*ratios, alpha[-1]], 0
 
@@ -108,7 +108,8 @@ def annealed_langevin(
             f"epsilon must lie between 0 and 4 cleanest² = {4.0 * cleanest**2:g}, where Langevin steps are stable, but "
             f"is {epsilon:g}; 0.2 cleanest² = {0.2 * cleanest**2:g} is usual."
         )
-    path, log_sigma = denoiser.path, torch.linspace(math.log(noisiest), math.log(cleanest), levels, dtype=torch.float64)
+    ends = math.log(noisiest), math.log(cleanest)
+    path, log_sigma = denoiser.path, torch.linspace(*ends, levels, dtype=torch.float64, device="cpu")
     times = path.time(-2.0 * log_sigma)
     if not bool((times < 1.0).all()) or not math.isfinite(float(times[0])):
         raise ValueError(

@@ -145,7 +145,7 @@ def error_budget(
         if model.path != path:
             raise ValueError(f"The model is on {model.path}, but the sampler on {path}; give both the same path.")
     sampler = Sampler(solver, choice("hold", hold, HOLDS), real("eta", eta, 0.0))
-    subject = Subject(data, path, torch.tensor(rising, dtype=torch.float64), sampler, model)
+    subject = Subject(data, path, host(rising), sampler, model)
     coupled = Coupled(subject, dtype, samples, seed)
     exact = isinstance(data, Gaussian) and (model is None or _affine(subject))
     distance = _in_law(subject, coupled.rounding) if exact else coupled.distance

@@ -168,11 +168,11 @@ def _table(solver: Stepper[Any], equation: Equation, times: Tensor | Sequence[fl
 def _of_runs(run: Run, dim: int) -> ImpulseResponse:
     """From one run on unit vectors, after a dry one that counts the normals."""
     dry = Impulses()
-    x = torch.zeros(1 + dim, dim, dtype=torch.float64)
+    x = torch.zeros(1 + dim, dim, dtype=torch.float64, device="cpu")
     with torch.no_grad():
         _check_output("The sampler", run(x, dry), x)
     check_memory("The number of normals", dry.drawn, 4 * dry.drawn * dim**2)
-    x = torch.zeros(2 + dim + dry.drawn * dim, dim, dtype=torch.float64)
+    x = torch.zeros(2 + dim + dry.drawn * dim, dim, dtype=torch.float64, device="cpu")
     x[1 : 1 + dim].fill_diagonal_(1.0)
     x[-1] = 0.7
     noise = Impulses(probe=True)
@@ -184,7 +184,7 @@ def _of_runs(run: Run, dim: int) -> ImpulseResponse:
     found = ImpulseResponse(
         response[1 : 1 + dim].mT, response[1 + dim : -1].reshape(dry.drawn, dim, dim).mT, out[0].clone()
     )
-    normals = [torch.full((1, dim), 0.5 * (-1.0) ** k, dtype=torch.float64) for k in range(dry.drawn)]
+    normals = [torch.full((1, dim), 0.5 * (-1.0) ** k, dtype=torch.float64, device="cpu") for k in range(dry.drawn)]
     _check_affine("The sampler", found(x[-1:], normals)[0], out[-1], out)
     return found
 
@@ -195,12 +195,12 @@ def _of_table(scheme: Scheme, equation: Equation, dim: int) -> ImpulseResponse:
     if isinstance(equation, Semilinear) and equation.score is not None:
         fields["score"] = equation.score
     width = dim + 1 + dim * len(scheme.draws)
-    eye = torch.eye(width, dtype=torch.float64)
+    eye = torch.eye(width, dtype=torch.float64, device="cpu")
     known: dict[Symbol, Tensor] = {("x", 0): eye[:dim]}
     known |= {("ξ", k): eye[dim + 1 + k * dim :][:dim] for k in range(len(scheme.draws))}
 
     def made(form: Form) -> Tensor:
-        return sum((value * known[symbol] for symbol, value in form.items()), torch.zeros(dim, width).double())
+        return sum((value * known[symbol] for symbol, value in form.items()), torch.zeros_like(eye[:dim]))
 
     following = 0
     for i, state in enumerate(scheme.states):
@@ -221,7 +221,7 @@ def _of_table(scheme: Scheme, equation: Equation, dim: int) -> ImpulseResponse:
 
 def _affine(field: Callable[[Any, Tensor], Tensor], t: float, dim: int) -> tuple[Tensor, Tensor]:
     """(A, b) of a field A x + b at one time. Raises ValueError where it is not affine."""
-    x = torch.zeros(2 + dim, dim, dtype=torch.float64)
+    x = torch.zeros(2 + dim, dim, dtype=torch.float64, device="cpu")
     x[1 : 1 + dim].fill_diagonal_(1.0)
     x[-1] = 0.7
     with torch.no_grad():
