@@ -25,7 +25,17 @@ from ..generative import VP, CondOT, Cosine, Denoiser, flow, load
 from ..generative.denoiser import check_denoiser
 from ..generative.paths import GaussianPath
 from ..solvers import Semilinear, standard_normal
-from ..solvers.common import MANY, check_callable, check_fields, check_instance, check_memory, choice, whole, wholes
+from ..solvers.common import (
+    MANY,
+    check_callable,
+    check_fields,
+    check_instance,
+    check_memory,
+    choice,
+    host,
+    whole,
+    wholes,
+)
 from ..verification import Gaussian, GaussianMixture, Oracle
 
 __all__ = ["DEFAULT_PROBLEMS", "PROBLEMS", "Problem", "mixture64", "problem"]
@@ -82,13 +92,14 @@ class Problem:
         """x at t = 0 in float64, shape (samples, *shape); line i depends on (seed, i) alone."""
         samples, seed = whole("samples", samples, 0), whole("seed", seed)
         check_memory("samples", samples, 4 * samples * math.prod(self.shape))
-        like = torch.empty(samples, *self.shape, dtype=torch.float64)
+        like = torch.empty(samples, *self.shape, dtype=torch.float64, device="cpu")
         return self.path.sigma(0.0) * standard_normal(like, seed)
 
     def labelled(self, samples: int) -> Denoiser:
         """The denoiser with a label for each of so many initial noises, if its field has labels."""
         samples = whole("samples", samples, 0, MANY)
-        return self.denoiser.given(torch.arange(samples) % self.classes) if self.classes else self.denoiser
+        counted = torch.arange(samples, device="cpu")
+        return self.denoiser.given(counted % self.classes) if self.classes else self.denoiser
 
     def equation(self, samples: int) -> Semilinear:
         """The probability flow of so many initial noises."""

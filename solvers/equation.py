@@ -29,7 +29,7 @@ from typing import Any, Literal, Protocol, Self, get_args
 from torch import Tensor
 
 from .clock import Clock, Rates
-from .common import check_callable, check_instance, choice
+from .common import check_callable, check_instance, choice, host, matching
 from .diffusion import Diffusion, NoiseType
 from .field import Field, Function, Time, as_field, column
 

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from ...solvers import Abilities, Equation, Field, Noise, Solution, Step, Stepper, Time, solve
-from ...solvers.common import check_alike, check_instance, check_samples, real
+from ...solvers.common import check_alike, check_instance, check_samples, host, real
 from ...solvers.loop import Grid, combined
 from ..denoiser import Denoiser, DenoiserField, check_denoiser, per_sample
 from ..paths import GaussianPath, Real, Table, exp, expm1, log, ratio
@@ -158,7 +158,7 @@ def chain_times(path: GaussianPath, times: Times | None = None) -> Tensor:
         grid = Grid.of(times)
         if max(grid.t0, grid.t1) > 1.0:
             raise ValueError(f"times run up to 1, where the data are, but to {max(grid.t0, grid.t1):g} here.")
-        return torch.tensor(grid.times, dtype=torch.float64)
+        return host(grid.times)
     if not isinstance(path, Table):
         raise ValueError(f"{path} has no times of its own; give them, for example grids.uniform(path, 100).")
     return path.at(torch.arange(path.steps - 1, -2, -1, device="cpu"))

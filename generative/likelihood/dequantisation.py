@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from ...solvers import standard_normal
-from ...solvers.common import check_dtype, check_fields, check_samples, real, whole
+from ...solvers.common import check_dtype, check_fields, check_samples, host, real, whole
 
 __all__ = ["Dequantisation"]
 

@@ -157,12 +157,12 @@ def log_likelihood(
     kind = ("exact" if dim <= EXACT_UP_TO else "hutchinson") if trace == "auto" else trace
     check_memory("probes", probes, 2 * probes * x.numel())
     traces = estimator(kind, probes, law, x, seed)
-    first = denoiser.of_rows(torch.zeros(1, dtype=torch.int64))
+    first = denoiser.of_rows(torch.zeros(1, dtype=torch.int64, device="cpu"))
     for t in (steps.t0, steps.t1):  # the velocity x₀-hat − ε-hat must exist at both ends
         first.combination(1.0, -1.0, t, x[:1])
     parts, numbers = [], NUMBERS_ON_CPU if x.device.type == "cpu" else NUMBERS_ON_DEVICE
     with Progress(0.0, len(x), progress) as bar:
-        for rows in torch.split(torch.arange(len(x)), max(1, numbers // dim)):
+        for rows in torch.split(torch.arange(len(x), device="cpu"), max(1, numbers // dim)):
             change = ChangeOfVariables(denoiser.of_rows(rows), traces.of_rows(rows), x.shape[1:])
             parts.append(_result(AlongFlow(change, x[rows.to(x.device)], steps, solver)))
             bar.reach(float(rows[-1]) + 1.0)

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from ...solvers.common import check_callable, check_instance, check_samples, real
+from ...solvers.common import check_callable, check_instance, check_samples, host, real
 from ..denoiser import check_kind, per_sample, preconditioning
 from ..paths import GaussianPath, Importance, TimeDensity, Uniform, stratified
 from .weightings import Output, Weighting, determinant, inside, row

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from ..common import MANY, real, whole
+from ..common import MANY, host, real, whole
 from ..equation import Semilinear
 from ..field import Field
 from ..loop import Abilities, Grid, Step, Stepper, combined

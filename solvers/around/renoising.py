@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..common import real
+from ..common import host, real
 from ..equation import Noising, Semilinear
 from ..loop import Abilities, EquationT, Grid, Solver, Step, Stepper, combined
 from ..noise import Noise

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from ..common import MANY, whole
+from ..common import MANY, host, whole
 from ..equation import Semilinear
 from ..loop import Abilities, Grid, Step, Stepper
 from ..noise import Noise
@@ -87,7 +87,7 @@ class Restart(Stepper[Semilinear]):
         cut = times.times.index(end) if self.repeats else times.n
         parts = Grid(times.times[: cut + 1]), self.times, Grid(times.times[cut:])
         inner, again, rest = (self.solver.init(equation, x, part) if part.n else None for part in parts)
-        ends = torch.tensor([self.times.t1, self.times.t0], dtype=torch.float64)
+        ends = host([self.times.t1, self.times.t0])
         return _State(inner, end, transitions(noising, ends[:1], ends[1:])[0], again, rest)
 
     def step(

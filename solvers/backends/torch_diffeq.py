@@ -28,7 +28,7 @@ import torch
 import torchdiffeq
 from torch import Tensor, nn
 
-from ..common import check_instance, choice, flag
+from ..common import check_instance, choice, flag, host
 from ..loop import Abilities, Adaptive, Grid, Record, Solver, Task, first_nonfinite, nonfinite, sizes, tell
 from ..solution import BudgetExhausted, Solution, SolveError
 

@@ -26,7 +26,7 @@ import torchsde
 from torch import Tensor
 from torchsde._core import base_sde, methods
 
-from ..common import choice
+from ..common import choice, host, matching
 from ..equation import SDE, Calculus, Equation, NoiseType, Semilinear
 from ..loop import Abilities, Grid, Step, Stepper
 from ..noise import Noise

@@ -63,7 +63,7 @@ class _Samples:
         self.ledger.per_sample = torch.from_numpy(self.spent)
         self.ledger.rejected = int(self.spent_in_vain.max(initial=0))
         nearest = min(self.reached.tolist(), key=lambda t: abs(t - self.start), default=self.end)
-        ts = torch.tensor(self.asked if self.saving else [self.start, nearest], dtype=torch.float64)
+        ts = host(self.asked if self.saving else [self.start, nearest])
         xs = torch.stack(self.saved) if self.saved else None
         return Solution(self.x, ts, xs, self.accepted, self.rejected, status)
 

@@ -34,7 +34,7 @@ def tolerances(rtol: Any, atol: Any) -> tuple[Tolerance, Tolerance]:
     except RuntimeError:
         raise ValueError(f"rtol and atol of shapes {shapes[0]} and {shapes[1]} do not broadcast; match them.") from None
     relative, absolute = (value.cpu() if isinstance(value, Tensor) else value for value in found)
-    if bool(torch.as_tensor(relative + absolute <= 0.0).any()):
+    if bool(torch.as_tensor(relative + absolute <= 0.0, device="cpu").any()):
         raise ValueError("Adaptive needs positive tolerances, but rtol and atol are both zero; raise one of them.")
     return found
 

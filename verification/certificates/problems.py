@@ -23,7 +23,16 @@ from torch import Tensor
 from ...generative.equations import flow, grids
 from ...generative.paths import GaussianPath
 from ...solvers import ODE, Equation, FunctionClock, Semilinear, Time
-from ...solvers.common import check_callable, check_fields, check_finite, check_floating, check_instance, real, reals
+from ...solvers.common import (
+    check_callable,
+    check_fields,
+    check_finite,
+    check_floating,
+    check_instance,
+    host,
+    real,
+    reals,
+)
 from ...solvers.field import column
 from ..oracles import GaussianMixture
 

@@ -37,7 +37,7 @@ from ...generative.equations import HOLDS
 from ...generative.paths import GaussianPath
 from ...generative.sampling import Sampler
 from ...solvers import Solver
-from ...solvers.common import check_dtype, check_instance, check_memory, choice, real, reals, whole
+from ...solvers.common import check_dtype, check_instance, check_memory, choice, host, real, reals, whole
 from ..oracles import Gaussian, Law, Oracle, marginal, reversed_transition
 from ..statistics import gaussian_w2
 from .coupled_samples import STAGES, Coupled, Subject

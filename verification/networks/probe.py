@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ...generative.paths import GaussianPath
 from ...generative.sampling import check_network
-from ...solvers.common import check_callable, check_instance, check_memory, real, reals, whole
+from ...solvers.common import check_callable, check_instance, check_memory, host, real, reals, whole
 from .clean_samples import check_probed
 from .conventions import conventions, default_paths
 from .finding import Finding

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from ...generative.paths import Scalar
 from ...solvers import standard_normal
-from ...solvers.common import check_dtype, real
+from ...solvers.common import check_dtype, host, real
 from .base import Oracle
 
 __all__ = ["Laplace", "Uniform"]
