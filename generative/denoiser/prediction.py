@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ...solvers.common import choice
 from ..paths import GaussianPath, Real, Scalar
 
 __all__ = ["KINDS", "Conversion", "check_kind", "coefficients", "conversion", "first_time", "per_sample"]
@@ -54,9 +55,7 @@ def check_kind(kind: str) -> str:
     Raises:
         ValueError: for a kind that is not in `KINDS`.
     """
-    if kind not in KINDS:
-        raise ValueError(f"Unknown kind of prediction {kind!r}; choose one of {', '.join(KINDS)}.")
-    return kind
+    return choice("kind of prediction", kind, KINDS)
 
 
 def coefficients(kind: str, path: GaussianPath, t: Scalar) -> tuple[Scalar, Scalar]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from itertools import islice
 from numbers import Integral, Real
 from typing import Any, TypeVar
@@ -127,7 +127,7 @@ def reals(name: str, values: Any) -> tuple[float, ...]:
         if len(values) > MANY + 1:
             raise ValueError(f"{name} has {len(values)} entries, more than {MANY + 1}; give fewer.")
         values = _listed(name, values)
-    elif isinstance(values, str | bytes) or not isinstance(values, Iterable):
+    elif isinstance(values, str | bytes | Mapping | Set) or not isinstance(values, Iterable):
         raise TypeError(f"{name} is {_shown(values)}, but must be a sequence of numbers, such as [0.0, 0.5, 1.0].")
     found = tuple(islice(values, MANY + 2))
     if len(found) > MANY + 1:
@@ -233,8 +233,10 @@ def check_device(name: str, value: Any) -> None:
 def check_finite(name: str, value: Tensor) -> None:
     """Raise ValueError for a tensor with a value that is not finite, and name its place. It waits for the device.
 
-    A tensor without values of its own passes: under vmap, and on the device "meta".
+    Under vmap a tensor has no values of its own, and passes.
     """
+    if value.is_meta:
+        raise ValueError(f"{name} is on the device meta, where tensors have no values; give it on another device.")
     bad = ~torch.isfinite(value)
     try:
         some = bool(bad.any())

@@ -26,6 +26,7 @@ def check_weights(name: str, weights: Tensor, count: int, dtype: torch.dtype, wh
             f"The {name} are {weights.dtype} of shape {tuple(weights.shape)} for {count} {what} of {dtype}; "
             f"give {dtype} of shape ({count},)."
         )
+    check_finite(name, weights)
     total, least = weights.double().sum().item(), weights.min().item()
     if not (least > 0.0 and abs(total - 1.0) < math.sqrt(torch.finfo(dtype).eps)):
         raise ValueError(f"The {name} have sum {total:g} and the least is {least:g}; give positive ones with sum 1.")

@@ -198,8 +198,9 @@ def checked_samples(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     for which, each in (("first", x), ("second", y)):
         if not isinstance(each, Tensor) or each.dtype == torch.bool:
             raise TypeError(f"The {which} sample is no tensor of numbers, but a {type(each).__name__}; give (n, d).")
-        if each.is_complex() or each.layout != torch.strided:
-            raise TypeError(f"The {which} sample is {each.dtype}, {each.layout}; give real numbers in a dense tensor.")
+        if each.is_complex() or each.layout != torch.strided or each.is_meta:
+            given = f"{each.dtype}, {each.layout}, on {each.device}"
+            raise TypeError(f"The {which} sample is {given}; give real numbers in a dense tensor.")
     if x.ndim < 2 or x.shape[1:] != y.shape[1:] or min(len(x), len(y)) < 2 or not x[0].numel():
         raise ValueError(
             f"The samples have the shapes {tuple(x.shape)} and {tuple(y.shape)}; give (n, d) and (m, d), n and m >= 2."

@@ -32,7 +32,8 @@ from .marginals import Result
 __all__ = ["Power", "power", "smallest_shift"]
 
 _MOST = 10**9
-"""The largest number of samples or dimensions for which SciPy's laws are computed."""
+_LEAST = 1e-12
+"""The largest number of samples or dimensions, and the smallest probability, for which SciPy's laws are computed."""
 
 
 class Power(NamedTuple):
@@ -53,8 +54,8 @@ def smallest_shift(
         n: the size of the first sample.
         m: the size of the second sample; n if None.
         d: the dimension.
-        alpha: the level, the probability of a false alarm.
-        found: the power at δ.
+        alpha: the level, the probability of a false alarm, at least 1e-12.
+        found: the power at δ, at most 1 − 1e-12.
 
     Returns:
         δ in standard deviations.
@@ -65,7 +66,7 @@ def smallest_shift(
     choice("test", test, ("hotelling", "moments", "paired", "ks"))
     n = whole("n", n, 2, _MOST)
     m = n if m is None else whole("m", m, 2, _MOST)
-    d, alpha, found = whole("d", d, 1, _MOST), real("alpha", alpha), real("found", found)
+    d, alpha, found = whole("d", d, 1, _MOST), real("alpha", alpha, _LEAST), real("found", found, high=1.0 - _LEAST)
     if not 0.0 < alpha < found < 1.0:
         raise ValueError(f"Needed is 0 < alpha < found < 1, but they are {alpha} and {found}.")
     effective = n * m / (n + m)

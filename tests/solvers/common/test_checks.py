@@ -38,13 +38,14 @@ def test_a_value_that_is_not_finite_is_named_with_its_place() -> None:
         check_finite("x", x)
 
 
-def test_a_tensor_without_values_of_its_own_is_not_looked_at() -> None:
+def test_a_tensor_without_values_of_its_own_passes_under_vmap_alone() -> None:
     def square(x: torch.Tensor) -> torch.Tensor:
         check_finite("x", x)
         return x**2
 
     torch.testing.assert_close(torch.func.vmap(square)(torch.tensor([2.0, 3.0])), torch.tensor([4.0, 9.0]))
-    check_finite("x", torch.empty(2, device="meta"))
+    with pytest.raises(ValueError, match="on the device meta"):
+        check_finite("x", torch.empty(2, device="meta"))
 
 
 @pytest.mark.parametrize(
@@ -77,6 +78,8 @@ def test_numbers_of_every_kind_are_floats(values: Any) -> None:
         (count(), ValueError, "has more than 1000001 entries"),
         (torch.zeros(2, dtype=torch.complex64), TypeError, "must hold real numbers"),
         ("0.1", TypeError, "must be a sequence of numbers"),
+        ({0.1: 1.0}, TypeError, "must be a sequence of numbers"),
+        ({0.1, 0.5}, TypeError, "must be a sequence of numbers"),
         (0.5, TypeError, "must be a sequence of numbers"),
         ([0.0, "1.0"], TypeError, r"times\[1\] is '1.0', but must be a finite number"),
     ],

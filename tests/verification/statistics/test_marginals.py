@@ -213,6 +213,8 @@ def test_a_coupled_distance_has_its_interval() -> None:
         (lambda: power(ks, lambda run: normals(4, 1, run)), "must return two samples"),
         (lambda: hotelling(normals(9, 2, 0).tolist(), normals(9, 2, 0)), "first sample is no tensor"),
         (lambda: ks(normals(9, 2, 0), normals(9, 2, 0) * 1j), "second sample is torch.complex128"),
+        (lambda: hotelling(normals(9, 2, 0).to("meta"), normals(9, 2, 0)), "first sample is .* on meta"),
+        (lambda: smallest_shift("hotelling", 100, alpha=1e-300), "alpha is 1e-300"),
         (lambda: moments(normals(9, 2, 0), 1e200 * normals(9, 2, 0)), "squares of the second samples are too large"),
         (lambda: ks(normals(9, 2, 0), "normal"), "y is of type str"),
         (lambda: ks(normals(9, 2, 0), lambda value: value), "must return probabilities"),
