@@ -144,8 +144,16 @@ def test_the_likelihood_of_a_network_in_another_dtype() -> None:
 
 
 def test_the_dtype_of_a_network_is_that_of_its_weights() -> None:
-    class Declared(nn.Linear):
-        dtype = torch.bfloat16
+    class Declared(nn.Module):
+        """A table in float32, and layers in the dtype that is declared."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.layer = nn.Embedding(3, 2), nn.Linear(2, 2, dtype=torch.bfloat16)
+
+        @property
+        def dtype(self) -> torch.dtype:
+            return self.layer.weight.dtype
 
     class Holder:
         def __init__(self, net: Any) -> None:
@@ -163,6 +171,11 @@ def test_the_dtype_of_a_network_is_that_of_its_weights() -> None:
     net = Net(torch.float16)
     for same in (net, net.forward, functools.partial(net, shift=None), Holder(net), nn.DataParallel(net), Buffered()):
         assert own_dtype(same) == torch.float16
-    assert own_dtype(Declared(2, 2)) == torch.bfloat16
+    assert own_dtype(net.double()) == own_dtype(net.forward) == torch.float64  # it may change
+    net.linear = nn.Linear(4, 3)
+    assert own_dtype(net) == torch.float32
+    declared = Declared()
+    assert own_dtype(declared) == torch.bfloat16
+    assert own_dtype(declared.half()) == torch.float16
     for none in (torch.tanh, lambda x, t: x, nn.Tanh(), Holder(torch.tanh)):
         assert own_dtype(none) is None
