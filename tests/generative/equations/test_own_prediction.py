@@ -193,7 +193,10 @@ def test_the_stochastic_drift_at_an_end(path: GaussianPath, source: str, t: floa
 
 
 def test_a_network_that_predicts_the_velocity_is_the_drift() -> None:
-    """To the last bit, at every time, also of the equation without noise of any level."""
+    """To the last bit, at every time, also of the equation without noise of any level, whatever it returns at rest."""
+    ones = Denoiser(lambda x, time: torch.ones_like(x), Polynomial(2.0), predicts="velocity")
+    assert torch.equal(flow(ones).field(0.0, X), torch.ones_like(X))
+    assert torch.equal(flow(ones).drift(torch.zeros(4, dtype=torch.float64), X), torch.ones_like(X))
     for path in PATHS:
         denoiser = network("velocity", path)
         for t in (0.0, 0.3, 1.0):
