@@ -17,8 +17,9 @@ anyway. The methods have other names elsewhere, which depend on the quantity tha
 
 A multistep method is only as good as its first values. While fewer than `order` values are known, a step is corrected
 as above, at no further evaluation. Where that is not accurate enough, the step is one of a one-step method of the order
-needed (`stages`). A time with |log r| = ∞ cannot be a node: it is left out. A step that ends there (σ = 0 with x₀ held)
-is of order 1, and exact for a constant N.
+needed (`stages`), unless `start_up` is False: then the error of the first step is O(h³), and the order at most 3. A
+time with |log r| = ∞ cannot be a node: it is left out. A step that ends there (σ = 0 with x₀ held) is of order 1, and
+exact for a constant N.
 
 On stochastic equations every value carries the noise of its time, and no method is of a higher weak order than 2. The
 one-step methods are not used there.
@@ -61,28 +62,33 @@ class ExponentialAdams(Stepper[Semilinear]):
     Args:
         order: the number of values that are interpolated, 1 … 4.
         corrector: whether a step is corrected by the value at its end.
+        start_up: whether a one-step method takes the first steps where the order needs one. Without it every step takes
+            one evaluation, and the order is 3 at most.
 
     Raises:
-        TypeError: the order is no number, or `corrector` no bool.
+        TypeError: the order is no number, or `corrector` or `start_up` no bool.
         ValueError: the order is not 1, 2, 3 or 4.
     """
 
-    def __init__(self, order: int, *, corrector: bool = False) -> None:
+    def __init__(self, order: int, *, corrector: bool = False, start_up: bool = True) -> None:
         order, corrector = whole("order", order), flag("corrector", corrector)
+        start_up = flag("start_up", start_up)
         if order not in (1, 2, 3, 4):
             raise ValueError(f"ExponentialAdams has orders 1, 2, 3 and 4, but got {order!r}.")
-        self.values, self.corrector = order, corrector
+        self.values, self.corrector, self.start_up = order, corrector, start_up
+        reached = order + corrector if start_up else min(order + corrector, 3)
         self.abilities = Abilities(
-            order=order + corrector,
+            order=reached,
             strong_order=1.0,
-            weak_order=float(min(order + corrector, 2)),
+            weak_order=float(min(reached, 2)),
             semilinear=True,
             noises=frozenset({"additive"}),
             one_step=order == 1 and not corrector,
         )
 
     def __repr__(self) -> str:
-        return f"ExponentialAdams({self.values}{', corrector=True' if self.corrector else ''})"
+        corrector = ", corrector=True" if self.corrector else ""
+        return f"ExponentialAdams({self.values}{corrector}{'' if self.start_up else ', start_up=False'})"
 
     def evaluations(self, n: int) -> int:
         """Exact for deterministic equations on grids of finite log|r|; otherwise the start-up may be shorter."""
@@ -92,7 +98,7 @@ class ExponentialAdams(Stepper[Semilinear]):
 
     def init(self, equation: Semilinear, x: Tensor, times: Grid) -> _State:
         """The plan of the grid."""
-        return _State(adams_plan(equation, times.times, self.values, self.corrector))
+        return _State(adams_plan(equation, times.times, self.values, self.corrector, self.start_up))
 
     def step(
         self, equation: Semilinear, t0: float, t1: float, x: Tensor, state: _State, noise: Noise | None

@@ -43,7 +43,7 @@ class PlannedStep(NamedTuple):
 
 
 def adams_plan(
-    equation: Semilinear, times: tuple[float, ...], values: int, corrector: bool
+    equation: Semilinear, times: tuple[float, ...], values: int, corrector: bool, start_up: bool = True
 ) -> tuple[PlannedStep, ...]:
     """The steps of the exponential Adams method on a grid.
 
@@ -52,6 +52,7 @@ def adams_plan(
         times: the grid.
         values: the number of values that the predictor interpolates.
         corrector: whether steps are corrected.
+        start_up: whether a one-step method takes the first steps where the order needs one.
 
     Raises:
         ValueError: the scale vanishes at the start of a step.
@@ -63,7 +64,7 @@ def adams_plan(
     with np.errstate(invalid="ignore"):
         step = np.diff(node)
     regular, order = known >= values, values + corrector
-    alone = ~regular & np.isfinite(step) & (known + 2 < order) & (not equation.stochastic)
+    alone = ~regular & np.isfinite(step) & (known + 2 < order) & (start_up and not equation.stochastic)
     corrected = (corrector | ~regular) & np.isfinite(node[1:]) & (np.arange(n) < n - 1)
     usable = np.where(step == np.inf, 1, known) if equation.clock.logarithmic else known
     behind = np.where(np.isfinite(node[:-1]), usable, 0)  # what a corrector may use besides the value ahead
