@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
+from ...solvers.common import flag
 from ..denoiser import Condition, Denoiser, Label
-from .conventions import Conventions, conventions
+from .configuration import fields_of
+from .conventions import Conventions, conventions, scheduler_class
+from .wrapped import settings_of, unwrapped
 
-__all__ = ["from_diffusers"]
+__all__ = ["Network", "from_diffusers"]
 
 
 def from_diffusers(
-    model: Any, scheduler: Any, *, label: Label | None = None, condition: Condition | None = None
+    model: Any,
+    scheduler: Any,
+    *,
+    label: Label | None = None,
+    condition: Condition | None = None,
+    learned_variance: bool | None = None,
 ) -> Denoiser:
     """A model of diffusers as a denoiser.
 
@@ -23,52 +32,80 @@ def from_diffusers(
 
     Args:
         model: called as model(x, timestep=..., return_dict=False), with class_labels=... if there is a label, and with
-            the condition (encoder_hidden_states=..., ...). A model that returns twice the channels has learned a
-            variance, which is not used.
+            the condition (encoder_hidden_states=..., ...). It may be wrapped, by DataParallel, torch.compile or PEFT.
         scheduler: a scheduler, or its configuration (`scheduler.config`, or the content of scheduler_config.json).
         label: as for `Denoiser`.
         condition: as for `Denoiser`.
+        learned_variance: whether the model returns twice the channels, the second half for a variance, which is not
+            used. None reads it off: yes if the scheduler's `variance_type` is learned, or if the model's configuration
+            has twice as many channels out as in.
 
     Raises:
+        TypeError: learned_variance is neither None nor a bool.
         ValueError: the scheduler has no Gaussian path, or the configuration has an unknown field.
     """
     said = conventions(scheduler)
+    learned = _learned_variance(model, scheduler) if learned_variance is None else learned_variance
     return Denoiser(
-        _Network(model, said),
+        Network.of(model, said),
         said.path,
         predicts=said.predicts,
         time=said.time,
         label=label,
         condition=condition,
         precondition=said.precondition,
-        learned_variance=_learned_variance(model),
+        learned_variance=flag("learned_variance", learned),
         threshold=said.threshold,
     )
 
 
-class _Network:
-    """A diffusers model as net(x, times, label, **condition)."""
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A diffusers model as net(x, times, label, **condition).
 
-    def __init__(self, model: Any, said: Conventions) -> None:
-        self.model, self.sign, self.clock = model, said.sign, said.clock
-        settings = getattr(model, "config", {})
-        self.embedded = settings.get("time_embedding_type") == "learned"
+    Attributes:
+        model: the model.
+        said: its convention.
+        embedded: whether it looks times up in a table, as integers.
+        classes: the number of labels that it knows, if that is known.
+        null_label: the label for none, if it has one.
+    """
+
+    model: Any
+    said: Conventions
+    embedded: bool = False
+    classes: int | None = None
+    null_label: int | None = None
+
+    @property
+    def __name__(self) -> str:
+        return type(unwrapped(self.model)).__name__
+
+    @classmethod
+    def of(cls, model: Any, said: Conventions) -> Network:
+        """The network of a model, as its configuration describes it."""
+        settings = settings_of(model)
         classes = settings.get("num_embeds_ada_norm") or settings.get("num_class_embeds")
-        self.classes = classes if isinstance(classes, int) else None
-        self.null_label = self.classes if settings.get("num_embeds_ada_norm") else None
-        self.__name__ = type(model).__name__
+        known = classes if isinstance(classes, int) else None
+        null_label = known if settings.get("num_embeds_ada_norm") else None
+        embedded = settings.get("time_embedding_type") == "learned"
+        return cls(model, said, embedded, known, null_label)
 
     def __call__(self, x: Tensor, times: Tensor, label: Tensor | None = None, **condition: Any) -> Tensor:
-        if self.clock is not None:
-            times = self.clock(times)
+        if self.said.clock is not None:
+            times = self.said.clock(times)
         if self.embedded:
             times = times.round().long()
+        if self.said.unit:
+            x = 0.5 * (x + 1.0)
         labels = {} if label is None else {"class_labels": label}
         output: Tensor = self.model(x, timestep=times, **labels, **condition, return_dict=False)[0]
-        return output if self.sign == 1.0 else self.sign * output
+        return output if self.said.factor == 1.0 else self.said.factor * output
 
 
-def _learned_variance(model: Any) -> bool:
-    settings = getattr(model, "config", {})
+def _learned_variance(model: Any, scheduler: Any) -> bool:
+    if fields_of(scheduler, scheduler_class(scheduler)).get("variance_type") in ("learned", "learned_range"):
+        return True
+    settings = settings_of(model)
     channels = settings.get("in_channels")
     return channels is not None and settings.get("out_channels") == 2 * channels

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..denoiser import Condition, Denoiser
 from ..paths import VE
+from .wrapped import unwrapped
 
 __all__ = ["from_k_diffusion"]
 
@@ -37,5 +38,5 @@ def from_k_diffusion(
     """
     if not callable(denoiser):
         raise TypeError(f"denoiser is a {type(denoiser).__name__}; give a wrapper D(x, sigma) of k-diffusion.")
-    largest = getattr(denoiser, "sigma_max", 80.0) if sigma_max is None else sigma_max
+    largest = getattr(unwrapped(denoiser), "sigma_max", 80.0) if sigma_max is None else sigma_max
     return Denoiser(denoiser, VE(float(largest)), predicts="x0", time="sigma", condition=condition)

@@ -4,12 +4,14 @@ With N_j the value at the j-th evaluation, of the state X_j,
 
     X_{j+1} = Σ a x_i + Σ b N_k + Σ c ξ_k        (`solvers.scheme`)
 
-is a sum of known tensors.
+is a sum of known tensors. A `Run` is a value: an advance gives another one, so that a copy of a scheduler in mid-run
+goes its own way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -19,22 +21,7 @@ from torch import Tensor
 from ...solvers import Scheme
 from ...solvers.scheme import Symbol, normals
 
-__all__ = ["Answer", "Drawn", "Run"]
-
-
-class Answer:
-    """A stand-in for a model of diffusers. It records its arguments and returns the output that it was given."""
-
-    output: Tensor | None = None
-    x: Tensor
-    times: Tensor
-
-    def __call__(self, x: Tensor, timestep: Tensor, return_dict: bool = False) -> tuple[Tensor]:
-        return (self.as_network(x, timestep),)
-
-    def as_network(self, x: Tensor, times: Tensor) -> Tensor:
-        self.x, self.times = x, times
-        return torch.zeros_like(x) if self.output is None else self.output
+__all__ = ["Drawn", "Run"]
 
 
 class Drawn:
@@ -56,18 +43,32 @@ class Drawn:
         return self.normal(0.0, 0.0, None, like)
 
 
+@dataclass(frozen=True, eq=False)
 class Run:
-    """The state of a run: the number of evaluations so far, and the tensors that later rows need."""
+    """A run so far.
 
-    def __init__(self, scheme: Scheme) -> None:
-        self.scheme, self.program = scheme, scheme.program
-        self.step, self.stage, self.made = 0, 0, 0
-        self.kept: dict[Symbol, Tensor] = {}
-        first = scheme.evaluations[0].argument
-        if dict(first) != {("x", 0): 1.0}:
+    Attributes:
+        scheme: the table of the sampler, which begins with an evaluation of the initial state.
+        made: the number of evaluations so far.
+        step: the number of the step that is under way.
+        stage: the number of evaluations in this step so far.
+        kept: the tensors that later rows need.
+
+    Raises:
+        ValueError: the table begins with another evaluation.
+    """
+
+    scheme: Scheme
+    made: int = 0
+    step: int = 0
+    stage: int = 0
+    kept: Mapping[Symbol, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if dict(self.scheme.evaluations[0].argument) != {("x", 0): 1.0}:
             raise ValueError(
-                f"{scheme.name} does not begin with an evaluation of the initial state, as a pipeline does; let its "
-                "noise begin after the first step."
+                f"{self.scheme.name} does not begin with an evaluation of the initial state, as a pipeline does; let "
+                "its noise begin after the first step."
             )
 
     @property
@@ -76,14 +77,14 @@ class Run:
 
     @property
     def time(self) -> float:
-        """The time of the next evaluation."""
+        """The time of the next evaluation, or of the last one."""
         return self.scheme.evaluations[min(self.made, self.scheme.nfe - 1)].time
 
     @property
     def kind(self) -> str:
         return self.scheme.evaluations[self.made].kind
 
-    def advance(self, x: Tensor, value: Tensor, equation: Any, noise: Drawn) -> Tensor:
+    def advanced(self, x: Tensor, value: Tensor, equation: Any, noise: Drawn) -> tuple[Tensor, Run]:
         """Goes on to the argument of the next evaluation, or to the end.
 
         Args:
@@ -93,27 +94,28 @@ class Run:
             noise: draws the normals of the next step.
 
         Returns:
-            The next argument, or the final state.
+            The next argument or the final state, and the run from there on.
         """
-        if self.made == 0:
-            self._draw(x, equation, noise)
-        *_, row, place = self.program[self.step].evaluations[self.stage]
-        if row.first == ("x", self.step) and row.factor == 1.0 and not row.symbols:
-            self.kept[row.first] = x
-        self.kept[place] = value
-        self.made, self.stage = self.made + 1, self.stage + 1
-        while self.stage == len(self.program[self.step].evaluations):
-            step = self.program[self.step]
-            state = self.kept[step.place] = step.state.value(self.kept)
-            for symbol in step.finished:
-                del self.kept[symbol]
-            self.step, self.stage = self.step + 1, 0
-            if self.step == len(self.program):
-                return state
-            self._draw(x, equation, noise)
-        *_, row, _ = self.program[self.step].evaluations[self.stage]
-        return row.value(self.kept)
+        program, step, stage, kept = self.scheme.program, self.step, self.stage, dict(self.kept)
 
-    def _draw(self, like: Tensor, equation: Any, noise: Drawn) -> None:
-        for draw, places in self.program[self.step].draws:
-            self.kept.update(zip(places, normals(draw, noise, equation, like), strict=True))
+        def draw() -> None:
+            for drawn, places in program[step].draws:
+                kept.update(zip(places, normals(drawn, noise, equation, x), strict=True))
+
+        if self.made == 0:
+            draw()
+        *_, row, place = program[step].evaluations[stage]
+        if row.first == ("x", step) and row.factor == 1.0 and not row.symbols:
+            kept[row.first] = x
+        kept[place] = value
+        stage += 1
+        while stage == len(program[step].evaluations):
+            state = kept[program[step].place] = program[step].state.value(kept)
+            for symbol in program[step].finished:
+                del kept[symbol]
+            step, stage = step + 1, 0
+            if step == len(program):
+                return state, Run(self.scheme, self.made + 1, step, stage, kept)
+            draw()
+        *_, row, _ = program[step].evaluations[stage]
+        return row.value(kept), Run(self.scheme, self.made + 1, step, stage, kept)

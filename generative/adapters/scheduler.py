@@ -15,25 +15,23 @@ denoiser whose network returns the output that the pipeline has passed.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from copy import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from diffusers import ConfigMixin, SchedulerMixin
+from diffusers import SchedulerMixin
 from diffusers.utils import BaseOutput
 from torch import Tensor
 
-from ...solvers import unroll
-from ..denoiser import Conditions, Denoiser, per_sample
-from ..paths import Table
-from ..sampling import AnySampler, resolve, steps
-from .conventions import conventions, fields_of, scheduler_class
-from .diffusers import from_diffusers
-from .running import Answer, Drawn, Run
-from .spacing import inverted, spaced
+from ...solvers.common import reals, whole
+from ..denoiser import per_sample
+from ..paths import VE, CondOT
+from .apart import denoised, input_of, times_of, told
+from .configured import Configured
+from .entering import entered
+from .planning import planned
+from .running import Drawn, Run
 
 __all__ = ["FokkerScheduler", "SchedulerStep"]
 
@@ -46,7 +44,7 @@ class SchedulerStep(BaseOutput):  # type: ignore[misc]  # diffusers carries no t
     pred_original_sample: Tensor | None = None
 
 
-class FokkerScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
+class FokkerScheduler(Configured, SchedulerMixin):  # type: ignore[misc]  # diffusers asks this module for the second
     """A sampler of ours for the pipelines of diffusers.
 
         pipe.scheduler = FokkerScheduler.from_config(pipe.scheduler.config, sampler="unipc")
@@ -64,115 +62,74 @@ class FokkerScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
             stages of a method lie between the times of the grid in both cases.
         model: the fields of that configuration (see `from_diffusers`).
 
+    Attributes:
+        timesteps: what the network sees at the evaluations, (m,), after `set_timesteps`.
+        sigmas: σ there and at the end, float32 (m + 1,), of a flow or of a path that only adds noise. A table has none,
+            because diffusers means σ/α, of a state x/α.
+        times: the grid, float64.
+        init_noise_sigma: the standard deviation of the noise at the first evaluation.
+        betas, alphas, alphas_cumprod: of a table, float32 (T,).
+
     Raises:
         ValueError: an unknown sampler, a configuration that `from_diffusers` refuses, or a sampler that does not fit.
     """
 
-    order = 1
-
-    def __init__(
+    def set_timesteps(
         self,
-        sampler: AnySampler = None,
-        model_class: str = "DDPMScheduler",
-        integers: bool = False,
-        **model: Any,
+        num_inference_steps: int | None = None,
+        device: torch.device | str | None = None,
+        timesteps: Any = None,
+        sigmas: Any = None,
+        mu: float | None = None,
     ) -> None:
-        model = fields_of({"model_class": model_class, **model})
-        self.register_to_config(sampler=sampler, model_class=model_class, integers=integers, **model)
-        answer = Answer()
-        self._begin(from_diffusers(answer, self.config), answer, sampler, integers, conventions(self.config).shift)
+        """Prepares a run of at most `num_inference_steps` evaluations of the network, or of one at each given time.
 
-    @classmethod
-    def from_config(cls, config: Any = None, return_unused_kwargs: bool = False, **changes: Any) -> Any:
-        """A scheduler for the network of another scheduler.
+        A pipeline that gives timesteps or noise levels decides on the grid, and leaves the last step, to the data, to
+        the scheduler. For a flow diffusers' rules say what becomes of them: the shift of the configuration, or that of
+        mu, and so on. A sampler with several evaluations a step starts its steps at some of the given times, so that
+        its evaluations are at most as many. Where a sampler cannot start at σ/α = ∞, it starts later.
 
         Args:
-            config: a scheduler of diffusers, its configuration, or that of a `FokkerScheduler`.
-            return_unused_kwargs: return ({}) as well, as diffusers asks for.
-            changes: values that replace those of the configuration, such as sampler="unipc".
+            num_inference_steps: the number of evaluations; may be left out if a grid is given.
+            device: where `timesteps` are wanted.
+            timesteps: values of the network's clock, from noise to data.
+            sigmas: noise levels, from noise to data: σ of a flow before it is shifted, σ/α elsewhere.
+            mu: the parameter of `use_dynamic_shifting`; ignored without it.
+
+        Raises:
+            ValueError: too few evaluations, integers that coincide, no number and no grid or ones that differ, times
+                that do not lead to the data, mu is missing, or a sampler that adds noise before its first evaluation.
         """
-        settings: Mapping[str, Any] = getattr(config, "config", config)
-        fields = {name: value for name, value in settings.items() if not name.startswith("_")}
-        if "model_class" not in fields:
-            fields["model_class"] = scheduler_class(config)
-        scheduler = cls(**{**fields, **changes})
-        return (scheduler, {}) if return_unused_kwargs else scheduler
-
-    @classmethod
-    def for_denoiser(cls, denoiser: Denoiser, sampler: AnySampler = None, *, integers: bool = False) -> FokkerScheduler:
-        """A scheduler for a network with the path, prediction and clock of a denoiser.
-
-        The denoiser's own network is not called. Raises ValueError for a guided denoiser: the pipeline guides.
-        """
-        if denoiser.cost != 1:
-            raise ValueError(f"{denoiser!r} calls its network {denoiser.cost} times; give it without guidance.")
-        scheduler: FokkerScheduler = cls.__new__(cls)
-        scheduler.register_to_config(sampler=sampler, integers=integers, path=repr(denoiser.path))
-        answering, answer = copy(denoiser), Answer()
-        answering.net, answering.learned_variance = answer.as_network, False
-        answering.conditions = Conditions()
-        scheduler._begin(answering, answer, sampler, integers)
-        return scheduler
-
-    def _begin(
-        self, denoiser: Denoiser, answer: Answer, sampler: AnySampler, integers: bool, shift: float = 1.0
-    ) -> None:
-        if integers and not isinstance(denoiser.path, Table):
-            raise ValueError(f"integers=True needs a table, but the path is {denoiser.path}; leave it out.")
-        self.denoiser, self._answer, self._sampler = denoiser, answer, sampler
-        self._integers, self._shift = integers, shift
-        self._choose(1000)
-        self.init_noise_sigma = denoiser.path.sigma(0.0)
-        self.num_inference_steps: int | None = None
-        self.timesteps = torch.empty(0)
-        self.times: Tensor | None = None
-
-    def _choose(self, evaluations: int) -> None:
-        self.sampler = resolve(self._sampler, evaluations)
-        self.equation = self.sampler.equation(self.denoiser)
-
-    def save_config(self, save_directory: Any, push_to_hub: bool = False, **options: Any) -> None:
-        if not isinstance(self.config.sampler, str | None) or "model_class" not in self.config:
-            raise ValueError(
-                "Only a named sampler with the configuration of a scheduler of diffusers can be saved; make it with "
-                "FokkerScheduler.from_config(scheduler.config, sampler='dpm++2m')."
-            )
-        super().save_config(save_directory, push_to_hub, **options)
-
-    def set_timesteps(self, num_inference_steps: int, device: torch.device | str | None = None) -> None:
-        """Prepares a run with at most `num_inference_steps` evaluations of the network.
-
-        Then `timesteps` are the values of the network's clock at the evaluations, and `times` is the grid. Raises
-        ValueError for too few evaluations, for integers that coincide, and for a sampler that adds noise before its
-        first evaluation.
-        """
-        self._choose(num_inference_steps)
-        self.num_inference_steps, self._device = num_inference_steps, device
-        n = steps(self.sampler, num_inference_steps, 1)
-        self._plan(spaced(self.denoiser, self.sampler, n, shift=self._shift, integers=self._integers))
-
-    def _plan(self, times: Tensor) -> None:
-        scheme = unroll(self.equation, times, self.sampler.solver)
-        self._run = Run(scheme)
-        self.times, self.init_noise_sigma = times, self.denoiser.path.sigma(times[0].item())
-        clocks = [self._clock(evaluation.time) for evaluation in scheme.evaluations]
-        values = torch.cat(clocks)
-        whole = isinstance(self.denoiser.path, Table) and bool((values == values.round()).all())
-        self.timesteps = values.to(torch.int64 if whole else torch.float32).to(self._device)
-        self._due = values.tolist()
-        self._begin_index: int | None = None
-
-    def _clock(self, t: Any) -> Tensor:
-        """The time as the network sees it: (1,) float32 for a float t, otherwise of t's shape and dtype."""
-        state = torch.zeros(1, 1) if not isinstance(t, Tensor) else t.new_zeros(len(t), 1)
-        self._answer.output = None
-        self.denoiser.output(t, state)
-        return self._answer.times
+        shown = None if timesteps is None else reals("timesteps", timesteps)
+        levels = None if sigmas is None else reals("sigmas", sigmas)
+        lengths = {len(values) for values in (shown, levels) if values is not None}
+        if num_inference_steps is None and not lengths:
+            raise ValueError("set_timesteps needs num_inference_steps, timesteps or sigmas; give one of them.")
+        n = max(lengths) if num_inference_steps is None else whole("num_inference_steps", num_inference_steps, 1)
+        if lengths - {n, n + 1}:  # one more ends at the data
+            raise ValueError(f"num_inference_steps is {n}, but {max(lengths)} times are given; leave one of both out.")
+        agenda = planned(
+            self.denoiser,
+            self._sampler,
+            self.config if "model_class" in self.config else {},
+            self._shift,
+            evaluations=n,
+            timesteps=shown,
+            sigmas=levels,
+            mu=mu,
+            integers=self._integers,
+        )
+        self._run, self._agenda, self._begin_index = Run(agenda.scheme), agenda, None
+        self.num_inference_steps, self.sampler, self.times = n, agenda.sampler, agenda.times
+        self.timesteps = agenda.timesteps.to(device)
+        self.init_noise_sigma = self.denoiser.path.sigma(self._run.time)
+        if isinstance(self.denoiser.path, CondOT | VE):
+            self.sigmas = agenda.sigmas.to(device)
 
     @property
     def step_index(self) -> int | None:
-        """The number of evaluations so far."""
-        return None if self.times is None else self._run.made
+        """The number of the evaluation that is due, from 0."""
+        return None if self._run is None else (self._begin_index or 0) + self._run.made
 
     @property
     def begin_index(self) -> int | None:
@@ -181,28 +138,29 @@ class FokkerScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
     def set_begin_index(self, begin_index: int = 0) -> None:
         """Starts with a later timestep, from a state at its time: for pipelines that start from an image.
 
-        Raises ValueError for a timestep within a step, and for a sampler that would start with other timesteps.
+        The timesteps that are due are those from there on, and no others (see `entering`). Without it a run starts with
+        the timestep of the first step. Raises ValueError if there are no timesteps, or not as many.
         """
-        if begin_index == 0:
+        begin = whole("begin_index", begin_index, 0)
+        if self._agenda is None:
+            if begin:
+                raise ValueError("set_begin_index was called before set_timesteps; call that first.")
             self._begin_index = 0
             return
-        if self.times is None:
-            raise ValueError("set_begin_index was called before set_timesteps; call that first.")
-        timesteps, times = self.timesteps, self.times
-        self._plan(times[self._run.scheme.evaluations[begin_index].step :])
-        if self.timesteps.tolist() != timesteps[begin_index:].tolist():
+        agenda = self._agenda
+        if begin >= agenda.scheme.nfe:
             raise ValueError(
-                f"{self.sampler.name} does not start with timestep {begin_index}; start with one at the beginning of a "
-                "step, and with a sampler whose first steps take as many evaluations as others."
+                f"begin_index is {begin}, but {agenda.sampler.name} has {agenda.scheme.nfe} timesteps here; start "
+                "earlier, or ask for more."
             )
-        self.timesteps, self.times, self._begin_index = timesteps, times, begin_index
+        scheme = agenda.scheme
+        if begin:
+            scheme = entered(scheme, begin, agenda.sampler.equation(self.denoiser), agenda.sampler.solver)
+        self._run, self._begin_index = Run(scheme), begin
 
     def scale_model_input(self, sample: Tensor, timestep: Any = None) -> Tensor:
         """The state as the network sees it at the next evaluation."""
-        self._check_planned()
-        self._answer.output = None
-        self.denoiser.output(self._run.time, sample)
-        return self._answer.x
+        return input_of(self.denoiser, self._run_at(timestep).time, sample)
 
     def step(
         self,
@@ -214,6 +172,8 @@ class FokkerScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
         *,
         eta: float = 0.0,
         use_clipped_model_output: bool | None = None,
+        prev_timestep: Any = None,
+        per_token_timesteps: Tensor | None = None,
     ) -> SchedulerStep | tuple[Tensor, Tensor | None]:
         """Goes from the network's output at a state to the state of the next evaluation, or to the sample.
 
@@ -229,54 +189,60 @@ class FokkerScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
             return_dict: return a `SchedulerStep`; otherwise its two fields as a tuple.
             eta: passed by some pipelines to DDIM; must be 0, because the sampler decides on the noise.
             use_clipped_model_output: passed by some pipelines to DDIM; ignored.
+            prev_timestep: passed by some pipelines to UnCLIP; ignored, since the timesteps are known.
+            per_token_timesteps: (B, tokens) of a state (B, tokens, C), passed by some pipelines of videos: a token at
+                another timestep than the one that is due keeps its state.
 
         Raises:
             ValueError: another timestep is due, eta is not 0, or the run has ended.
         """
-        self._check_planned()
+        run = self._run_at(timestep)
         if eta != 0.0:
             raise ValueError(f"eta = {eta:g} was given, but {self.sampler.name} has a noise of its own; leave eta out.")
-        run = self._run
         if run.finished:
             raise ValueError("All timesteps have been taken; call set_timesteps again before another run.")
         self._check_due(timestep)
         if model_output.ndim > 1 and model_output.shape[1] == 2 * sample.shape[1]:
             model_output = model_output[:, : sample.shape[1]]
         working = torch.promote_types(sample.dtype, torch.float32)
-        x = sample.to(working)
-        self._answer.output = model_output.to(working)
-        time, score = run.time, run.kind == "score"
-        field = self.equation.score if score and self.equation.score is not None else self.equation.field
-        value = field(time, x)
-        denoised = self._denoised(time, x)
-        following = run.advance(x, value, self.equation, Drawn(generator)).to(sample.dtype)
-        if not return_dict:
-            return following, denoised
-        return SchedulerStep(following, denoised)
+        x, denoiser = sample.to(working), told(self.denoiser, model_output.to(working))
+        equation, score = self.sampler.equation(denoiser), run.kind == "score"
+        field = equation.score if score and equation.score is not None else equation.field
+        following, self._run = run.advanced(x, field(run.time, x), equation, Drawn(generator))
+        following, clean = following.to(sample.dtype), denoised(denoiser, run.time, x)
+        if per_token_timesteps is not None:
+            due = torch.isclose(per_token_timesteps, torch.as_tensor(timestep).to(per_token_timesteps), rtol=1e-5)
+            following = torch.where(due.unsqueeze(-1), following, sample)
+        return SchedulerStep(following, clean) if return_dict else (following, clean)
 
-    def _denoised(self, time: float, x: Tensor) -> Tensor | None:
-        try:
-            return self.denoiser.predict("x0", time, x)
-        except ValueError:  # ε-hat at α = 0
-            return None
-
-    def add_noise(self, original_samples: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+    def add_noise(self, original_samples: Tensor, noise: Tensor, timesteps: Tensor | float) -> Tensor:
         """α x₀ + σ ε at the times where the network's clock has the values `timesteps`, (B,) or one for all."""
         shown = torch.as_tensor(timesteps, dtype=torch.float64, device="cpu").reshape(-1)
-        t = inverted(self._clock, shown)
+        agenda = self._agenda
+        t = times_of(self.denoiser, shown) if agenda is None else agenda.times_of(self.denoiser, shown)
         path, like = self.denoiser.path, original_samples
         return per_sample(path.alpha(t), like) * like + per_sample(path.sigma(t), like) * noise.to(like)
 
-    def _check_due(self, timestep: float | Tensor) -> None:
-        if isinstance(timestep, Tensor) and timestep.device.type != "cpu":
-            return  # not to wait for the device
-        due, given = self._due[self._run.made], float(timestep)
-        if not math.isclose(given, due, rel_tol=1e-5, abs_tol=1e-6):
-            raise ValueError(
-                f"A step at timestep {given:g} was given where {due:g} is due; take the timesteps in their order, and "
-                "call set_begin_index to start later."
-            )
+    def scale_noise(self, sample: Tensor, timestep: Tensor | float, noise: Tensor) -> Tensor:
+        """`add_noise`, as pipelines of flows call it."""
+        return self.add_noise(sample, noise, timestep)
 
-    def _check_planned(self) -> None:
-        if self.times is None:
+    def _run_at(self, timestep: Any) -> Run:
+        """The run, which begins with this timestep if it has not begun and `set_begin_index` was not called."""
+        if self._run is None or self._agenda is None:
             raise ValueError("There are no timesteps; call set_timesteps(n) first.")
+        if self._run.made == 0 and self._begin_index is None and timestep is not None:
+            index = self._agenda.index(float(timestep))
+            if index is not None and not self._agenda.due(0, float(timestep)):
+                self.set_begin_index(index)
+        return self._run
+
+    def _check_due(self, timestep: float | Tensor) -> None:
+        if self._agenda is None or (isinstance(timestep, Tensor) and timestep.device.type != "cpu"):
+            return  # not to wait for the device
+        if not self._agenda.due(self.step_index or 0, float(timestep)):
+            due = self._agenda.timesteps[self.step_index].item()
+            raise ValueError(
+                f"A step at timestep {float(timestep):g} was given where {due:g} is due; take the timesteps in their "
+                "order, and call set_begin_index to start later."
+            )

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from ..denoiser import Condition, Denoiser, Label
 from ..paths import VP, CondOT, Cosine, GaussianPath, NoisyCondOT, Real, exp
+from .wrapped import unwrapped
 
 __all__ = ["Scheduled", "from_velocity", "path_of"]
 
@@ -63,7 +64,7 @@ def from_velocity(
     order = _order(net) if order is None else order
     if order not in ("x, t", "t, x"):
         raise ValueError(f"order is {order!r}; it is 'x, t' for net(x, t) or 't, x' for net(t, x).")
-    if order == "t, x" or scalar:
+    if order == "t, x" or scalar or unwrapped(net) is not net:
         net = _Reordered(net, order, scalar)
     return Denoiser(net, path_of(path), predicts="velocity", label=label, condition=condition)
 
@@ -73,8 +74,9 @@ class _Reordered:
 
     def __init__(self, net: Callable[..., Tensor], order: Order, scalar: bool) -> None:
         self.net, self.order, self.scalar = net, order, scalar
-        self.classes, self.null_label = getattr(net, "classes", None), getattr(net, "null_label", None)
-        self.__name__ = getattr(net, "__name__", type(net).__name__)
+        inner = unwrapped(net)
+        self.classes, self.null_label = getattr(inner, "classes", None), getattr(inner, "null_label", None)
+        self.__name__ = getattr(inner, "__name__", type(inner).__name__)
 
     def __call__(self, x: Tensor, times: Tensor, *label: Tensor, **condition: Any) -> Tensor:
         t = self._single(times) if self.scalar else times
@@ -88,7 +90,8 @@ class _Reordered:
 
 def _order(net: Callable[..., Tensor]) -> Order:
     """Reads the order off the names of the first two parameters."""
-    function = net.forward if isinstance(net, torch.nn.Module) else net
+    inner = unwrapped(net)
+    function = inner.forward if isinstance(inner, torch.nn.Module) else inner
     try:
         names = [parameter.name.lower() for parameter in inspect.signature(function).parameters.values()][:2]
     except (TypeError, ValueError):

@@ -13,9 +13,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from fokker.generative import CFG, VE, CondOT, Cosine
+from fokker.generative import CFG, VE, VP, CondOT, Cosine
 from fokker.generative.adapters import from_diffusers
-from fokker.generative.adapters.conventions import MODEL, SCHEDULERS, STEPPING, conventions
+from fokker.generative.adapters.configuration import MODEL, STEPPING, class_of
+from fokker.generative.adapters.conventions import SCHEDULERS, conventions
 from fokker.generative.denoiser import Static
 from fokker.generative.paths import Table
 
@@ -32,11 +33,11 @@ UNIT = torch.finfo(torch.float32).eps
 
 
 def make(name: str, **fields: Any) -> Any:
-    return getattr(diffusers, f"{name}Scheduler")(**fields)
+    return class_of(f"{name}Scheduler")(**fields)
 
 
 def parameters(name: str) -> set[str]:
-    every = list(inspect.signature(getattr(diffusers, name).__init__).parameters.values())[1:]
+    every = list(inspect.signature(class_of(name).__init__).parameters.values())[1:]
     return {each.name for each in every if each.kind is not inspect.Parameter.VAR_KEYWORD}
 
 
@@ -249,6 +250,78 @@ def test_a_dit_with_learned_variance_labels_and_guidance(dit: Any) -> None:
         from_diffusers(dit, scheduler, label=1001)
 
 
+class Doubled(Recorder):
+    """A model that returns its input, and as many channels again."""
+
+    def forward(self, x: Tensor, timestep: Tensor, return_dict: bool = True, **given: Any) -> tuple[Tensor]:
+        return (torch.cat([x, torch.ones_like(x)], dim=1),)
+
+
+@pytest.mark.parametrize(
+    ("fields", "config", "said"),
+    [
+        ({"variance_type": "learned_range"}, {}, None),
+        ({"variance_type": "learned"}, {"in_channels": 6, "out_channels": 6}, None),  # super-resolution: x and an image
+        ({"variance_type": "fixed_small"}, {"in_channels": 3, "out_channels": 6}, None),
+        ({}, {}, True),
+    ],
+)
+def test_a_learned_variance_is_read_or_told(fields: dict[str, Any], config: dict[str, Any], said: bool | None) -> None:
+    scheduler, x = make("DDPM", clip_sample=False, **fields), torch.randn(2, 3, 2, 2)
+    denoiser = from_diffusers(Doubled(**config), scheduler, learned_variance=said)
+    assert torch.equal(denoiser.predict("eps", 0.5, x), x)
+    other = from_diffusers(Doubled(**config), scheduler, learned_variance=False)
+    with pytest.raises(ValueError, match="learned_variance=True"):
+        other.predict("eps", 0.5, x)
+
+
+def test_whether_a_variance_was_learned_is_a_bool(unet: Any) -> None:
+    with pytest.raises(TypeError, match="learned_variance is 'no', but must be True or False"):
+        from_diffusers(unet, make("DDPM"), learned_variance="no")  # type: ignore[arg-type]
+
+
+class BaseTuner(torch.nn.Module):
+    """As PEFT has it: the network is its `model`."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *args: Any, **keywords: Any) -> Any:
+        return self.model(*args, **keywords)
+
+
+class PeftModel(torch.nn.Module):
+    """As PEFT has it: a tuner is its `base_model`. Its own configuration is of another kind."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.base_model, self.config = BaseTuner(model), {"model_type": "custom"}
+
+    def forward(self, *args: Any, **keywords: Any) -> Any:
+        return self.base_model(*args, **keywords)
+
+
+@pytest.mark.parametrize(
+    "wrapper",
+    [
+        torch.nn.DataParallel,
+        lambda model: torch.compile(model, backend="eager"),
+        PeftModel,
+        lambda model: torch.nn.DataParallel(PeftModel(model)),
+    ],
+)
+def test_a_wrapped_network_is_asked_inside(wrapper: Callable[[Any], Any], dit: Any) -> None:
+    """A DiT's learned variance, its labels and the null label are in its configuration, which wrappers hide."""
+    scheduler = make("DDIM", num_train_timesteps=1000, clip_sample=False)
+    plain, wrapped = (from_diffusers(each, scheduler, label=[3, 5]) for each in (dit, wrapper(dit)))
+    x = torch.randn(2, 4, 4, 4, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(CFG(wrapped, 3.0).predict("eps", 0.4, x), CFG(plain, 3.0).predict("eps", 0.4, x))
+    assert repr(wrapped) == repr(plain)
+    with pytest.raises(ValueError, match="1000"):
+        from_diffusers(wrapper(dit), scheduler, label=1001)
+
+
 @pytest.mark.parametrize("name", ["FlowMatchEulerDiscrete", "FlowMatchHeunDiscrete"])
 def test_flow_matching(name: str, unet: Any) -> None:
     """Both step along x₀ and σ: x_next = x + (σ_next − σ) output."""
@@ -373,6 +446,70 @@ def test_the_variance_exploding_score() -> None:
     assert float(recorder.seen[-1][0]) == pytest.approx(sigma, rel=UNIT)
 
 
+def test_the_variance_preserving_score() -> None:
+    """Its predictor takes the output for ε-hat: the score is −output/σ, with its own formula of σ."""
+    scheduler = make("ScoreSdeVp", num_train_timesteps=1000)
+    recorder = Recorder()
+    denoiser = from_diffusers(recorder, scheduler)
+    assert denoiser.path == VP(0.1, 20.0)
+    scheduler.set_timesteps(10)
+    x = torch.ones(1, 1)
+    for s in (0.05, 0.4, 0.9):
+        std = math.sqrt(-math.expm1(-0.5 * s**2 * (20.0 - 0.1) - s * 0.1))
+        score = denoiser.predict("score", 1.0 - s, x)
+        torch.testing.assert_close(score, -x / std, rtol=16 * UNIT, atol=0.0)
+        # one step of theirs: x + ½ β x dt + β score dt, dt = 1/10
+        torch.manual_seed(0)
+        beta, mean = 0.1 + s * (20.0 - 0.1), scheduler.step_pred(x, x, torch.tensor(s))[1]
+        torch.testing.assert_close(mean, x + 0.1 * beta * (0.5 * x + score), rtol=64 * UNIT, atol=0.0)
+        assert float(recorder.seen[-1][0]) == pytest.approx(999.0 * s, rel=16 * UNIT)
+
+
+def test_karras_ve() -> None:
+    """The pipeline of this scheduler multiplies net((x + 1)/2, σ/2) by σ/2, and then has x₀-hat = x + σ · this."""
+    scheduler = make("KarrasVe", sigma_max=60.0)
+    recorder = Recorder()
+    denoiser = from_diffusers(recorder, scheduler)
+    assert denoiser.path == VE(60.0)
+    x = torch.linspace(-2.0, 2.0, 5)[None]
+    for sigma in (0.3, 5.0):
+        output = 0.5 * sigma * (x + 1.0) / 2.0  # the recorder returns what it sees
+        expected = scheduler.step(output, sigma, 0.0, x).pred_original_sample
+        found = denoiser.predict("x0", 1.0 - sigma / 60.0, x)
+        torch.testing.assert_close(found, expected, rtol=64 * UNIT, atol=64 * UNIT)
+        assert float(recorder.seen[-1][0]) == pytest.approx(0.5 * sigma, rel=64 * UNIT)
+
+
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        lambda: make("EDMEuler", sigma_max=math.inf),
+        lambda: {"_class_name": "EDMDPMSolverMultistepScheduler", "sigma_max": None},
+        lambda: {"_class_name": "ScoreSdeVeScheduler", "sigma_max": math.inf},
+        lambda: {"_class_name": "KarrasVeScheduler", "sigma_max": None},
+        # a table that ends at α = 0, in the coordinates of continuous times
+        lambda: make("EulerDiscrete", timestep_type="continuous", prediction_type="v_prediction",
+                     rescale_betas_zero_snr=True),
+    ],
+)  # fmt: skip
+def test_an_infinite_noise_level_means_that_of_edm(scheduler: Callable[[], Any]) -> None:
+    assert conventions(scheduler()).path == VE(80.0)
+
+
+def test_the_exponential_table() -> None:
+    """Heun's schedulers know ᾱ = e^(−12 (i + 1)/T)."""
+    scheduler = make("HeunDiscrete", num_train_timesteps=T, beta_schedule="exp")
+    path = conventions(scheduler).path
+    assert isinstance(path, Table)
+    torch.testing.assert_close(torch.tensor(path.betas), scheduler.betas, rtol=8 * UNIT, atol=0.0)
+    assert path.log_snr(path.at(9)) == pytest.approx(-math.log(math.expm1(12.0 * 10 / T)), rel=1e-12)
+
+
+def test_unknown_fields_without_a_value_pass(unet: Any) -> None:
+    known = {"_class_name": "DDIMScheduler", "beta_end": 0.03}
+    assert conventions({**known, "of_a_later_version": None}) == conventions(known)
+
+
 def test_the_angle_of_ipndm() -> None:
     """ε-hat = σ x + α output, at the clock 2/π atan2(σ, α)."""
     scheduler = make("IPNDM")
@@ -410,7 +547,7 @@ def test_a_configuration_may_come_from_a_file(tmp_path: Any, unet: Any) -> None:
 def test_a_configuration_in_memory_says_by_its_fields_whose_it_is(name: str) -> None:
     scheduler = make(name)
     found, expected = conventions(scheduler.config), conventions(scheduler)
-    assert (found.path, found.predicts, found.sign) == (expected.path, expected.predicts, expected.sign)
+    assert (found.path, found.predicts, found.factor) == (expected.path, expected.predicts, expected.factor)
 
 
 @pytest.mark.parametrize(

@@ -68,3 +68,13 @@ def test_the_noisiest_level_is_that_of_the_table(k_diffusion: Any) -> None:
 def test_what_is_no_denoiser_is_refused() -> None:
     with pytest.raises(TypeError, match="denoiser is a int; give a wrapper"):
         from_k_diffusion(3)  # type: ignore[arg-type]
+
+
+def test_a_wrapped_denoiser_has_the_noise_levels_of_the_one_inside(k_diffusion: Any) -> None:
+    class Inner(torch.nn.Module):
+        sigma_max = 14.6
+
+        def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
+            return x
+
+    assert from_k_diffusion(torch.nn.DataParallel(Inner())).path == VE(14.6)

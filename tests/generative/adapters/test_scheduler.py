@@ -13,11 +13,10 @@ import torch
 from torch import Tensor
 from toy import MIXTURE
 
-from fokker import Churn, Heun, WhiteNoise, solve
+from fokker import Heun, WhiteNoise, solve
 from fokker.generative import CFG, CondOT, Denoiser, adapters, named
 from fokker.generative.adapters import FokkerScheduler, from_diffusers
 from fokker.generative.adapters.library import library
-from fokker.generative.equations import grids
 from fokker.generative.sampling import PUBLISHED, Sampler
 from fokker.solvers import ExponentialRK
 
@@ -320,10 +319,6 @@ def test_starting_later(unet: Any) -> None:
     row, denoiser = scheduler.sampler, from_diffusers(unet, theirs)
     expected = solve(row.equation(denoiser), x, scheduler.times[3:], row.solver).x
     assert torch.equal(y, expected)
-    stages = FokkerScheduler.from_config(theirs, sampler="dpm++2s")
-    stages.set_timesteps(8)
-    with pytest.raises(ValueError, match="does not start with timestep 3"):
-        stages.set_begin_index(3)
 
 
 @pytest.mark.parametrize("configuration", CONFIGURATIONS)
@@ -467,7 +462,7 @@ def test_a_denoiser_is_made_of_its_configuration(unet: Any) -> None:
 
 
 def test_misuse_is_refused() -> None:
-    scheduler = FokkerScheduler(sampler="dpm-solver-3s")
+    scheduler = FokkerScheduler(sampler="predictor-corrector", clip_sample=False)
     x = torch.zeros(1, 2)
     for use in (
         lambda: scheduler.step(x, 0, x),
@@ -476,9 +471,9 @@ def test_misuse_is_refused() -> None:
     ):
         with pytest.raises(ValueError, match="call"):
             use()
-    with pytest.raises(ValueError, match="less than one step, which takes 3"):
-        scheduler.set_timesteps(2)
-    scheduler.set_timesteps(3)
+    with pytest.raises(ValueError, match="less than one step, which takes 2"):
+        scheduler.set_timesteps(1)
+    scheduler.set_timesteps(4)
     with pytest.raises(ValueError, match="timestep 3 was given where 999 is due"):
         scheduler.step(x, 3, x)
     for t in scheduler.timesteps:
@@ -491,9 +486,6 @@ def test_misuse_is_refused() -> None:
         FokkerScheduler(beta_strt=0.1)
     with pytest.raises(ValueError, match="calls its network 2 times"):
         FokkerScheduler.for_denoiser(CFG(Denoiser(lambda x, t, y: x, CondOT(), predicts="x0", label=1), 2.0, null=0))
-    early = Sampler(Churn(ExponentialRK(2), churn=40.0), "eps", grid=grids.log_snr, name="early")
-    with pytest.raises(ValueError, match="does not begin with an evaluation of the initial state"):
-        FokkerScheduler(sampler=early).set_timesteps(12)
 
 
 def test_without_the_library_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

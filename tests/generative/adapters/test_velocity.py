@@ -218,3 +218,25 @@ def test_labels_and_conditions_reach_the_network() -> None:
 
     denoiser = from_velocity(net, label=torch.tensor([1, 2]), condition={"scale": 2.0})
     assert torch.equal(denoiser.output(0.5, torch.ones(2, 1)), torch.tensor([[3.5], [4.5]]))
+
+
+@pytest.mark.parametrize("order", ["x, t", "t, x"])
+def test_a_wrapped_network_is_asked_inside(order: str) -> None:
+    """The names of the parameters are those of the network, and not those of DataParallel."""
+
+    class Net(torch.nn.Module):
+        classes = 3
+
+    class First(Net):
+        def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+            return x * t[:, None]
+
+    class Second(Net):
+        def forward(self, t: Tensor, x: Tensor, label: Tensor | None = None) -> Tensor:
+            return x * t[:, None]
+
+    net = torch.nn.DataParallel(First() if order == "x, t" else Second())
+    denoiser, x = from_velocity(net, CondOT(), label=2), torch.ones(2, 3)
+    assert torch.equal(denoiser.predict("velocity", 0.25, x), 0.25 * x)
+    with pytest.raises(ValueError, match="0 to 2"):
+        from_velocity(net, CondOT(), label=3)

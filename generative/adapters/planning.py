@@ -1,0 +1,171 @@
+"""The agenda of a scheduler: at which times the pipeline evaluates its network, and what is done with the outputs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...solvers import ExponentialAdams, Scheme, Semilinear, unroll
+from ..denoiser import Denoiser
+from ..paths import Table
+from ..sampling import AnySampler, Sampler, resolve, steps
+from .apart import clock_of, times_of
+from .entering import begun, without_start_up
+from .spacing import Shift, given, spaced, thinned
+
+__all__ = ["Agenda", "planned"]
+
+Curve = tuple[tuple[float, ...], tuple[float, ...]]
+"""Rising times, and values there, with straight lines between them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Agenda:
+    """A sampler at its times.
+
+    Attributes:
+        sampler: the sampler.
+        times: the grid, float64 (n + 1,).
+        scheme: its table.
+        timesteps: what the network sees at the evaluations, (m,): integers if they are, otherwise float32.
+        sigmas: σ at the evaluations and at the end, float32 (m + 1,), or α where the flow counts from the noise.
+        shown: what the network sees in place of its clock, as a function of time; None for its clock.
+    """
+
+    sampler: Sampler
+    times: Tensor
+    scheme: Scheme
+    timesteps: Tensor
+    sigmas: Tensor
+    shown: Curve | None = None
+
+    def due(self, index: int, timestep: float) -> bool:
+        """Whether an evaluation is at this timestep, to the rounding of single precision."""
+        return math.isclose(timestep, self.timesteps[index].item(), rel_tol=1e-5, abs_tol=1e-6)
+
+    def index(self, timestep: float) -> int | None:
+        """The number of the evaluation at a timestep, of the second one if there are several; None for no timestep."""
+        near = [k for k in range(len(self.timesteps)) if self.due(k, timestep)]
+        return near[:2][-1] if near else None
+
+    def times_of(self, denoiser: Denoiser, shown: Tensor) -> Tensor:
+        """The times at which the network sees these values, float64 (k,): those of evaluations exactly."""
+        if self.shown is not None:
+            times, values = self.shown
+            rising = values[-1] > values[0]
+            way = slice(None) if rising else slice(None, None, -1)
+            found = torch.from_numpy(np.interp(shown.numpy(), values[way], times[way]))
+        else:
+            found = times_of(denoiser, shown)
+        at = torch.tensor([each.time for each in self.scheme.evaluations], dtype=torch.float64)
+        gaps = (self.timesteps.double() - shown[:, None]).abs()
+        nearest = gaps.argmin(1)
+        exact = gaps.gather(1, nearest[:, None])[:, 0] <= 1e-6 * shown.abs()
+        return torch.where(exact, at[nearest], found)
+
+
+def planned(
+    denoiser: Denoiser,
+    sampler: AnySampler,
+    config: Mapping[str, Any],
+    shift: Shift,
+    *,
+    evaluations: int,
+    timesteps: tuple[float, ...] | None = None,
+    sigmas: tuple[float, ...] | None = None,
+    mu: float | None = None,
+    integers: bool = False,
+) -> Agenda:
+    """The agenda of at most a number of evaluations, on the sampler's own grid or on that of a pipeline.
+
+    On the grid of a pipeline a multistep method takes no start-up, so that the evaluations are at the given times. A
+    method with several evaluations a step starts its steps at times that are evenly chosen among the given ones.
+
+    Raises:
+        ValueError: too few evaluations, integers that coincide, times that do not lead to the data, mu is missing.
+    """
+    row, shown = resolve(sampler, evaluations), None
+    if timesteps is None and sigmas is None:
+        factor, most = shift.at(mu), evaluations
+
+        def grid(n: int) -> Tensor:
+            return spaced(denoiser, row, n, shift=factor, terminal=shift.terminal, integers=integers)
+    else:
+        times, values = given(denoiser, config, shift, timesteps=timesteps, sigmas=sigmas, mu=mu)
+        if values is not None:
+            last = clock_of(denoiser, 1.0).item()
+            shown = (*times.tolist(), 1.0), (*values.tolist(), last)
+        times, row = _rising(times), _plain(row)
+        most = len(times)
+
+        def grid(n: int) -> Tensor:
+            return thinned(denoiser, row, times, n)
+
+    if row.solver.steps(evaluations) == 0:
+        row = _plain(row)
+    n = _steps(row, row.equation(denoiser), grid, evaluations, most, fixed=integers)
+    scheme = begun(unroll(row.equation(denoiser), grid(n), row.solver))
+    if scheme.nfe < min(evaluations, most) and _plain(row) is not row:
+        row, n = _plain(row), evaluations
+        scheme = unroll(row.equation(denoiser), grid(n), row.solver)
+    at = [each.time for each in scheme.evaluations]
+    clock = _clock(denoiser, shown)
+    level = denoiser.path.alpha if config.get("invert_sigmas") else denoiser.path.sigma
+    levels = level(torch.tensor([*at, scheme.times[-1]], dtype=torch.float64)).float()
+    return Agenda(row, grid(n), scheme, clock(at), levels, shown)
+
+
+def _steps(
+    row: Sampler, equation: Semilinear, grid: Callable[[int], Tensor], evaluations: int, most: int, *, fixed: bool
+) -> int:
+    """The largest number of steps that takes at most these evaluations. The last step may take fewer than others.
+
+    Where not every grid exists, it is `fixed` which, by the number that every step takes. Raises ValueError if there is
+    no such number.
+    """
+    solver = row.solver
+    n = min(solver.steps(evaluations), most)
+    if fixed or solver.evaluations(1) in (1, None) or (n == 0 and unroll(equation, grid(1), solver).nfe > evaluations):
+        return min(steps(row, evaluations, 1), most)
+    n = max(n, 1)
+    while n < most and unroll(equation, grid(n + 1), solver).nfe <= evaluations:
+        n += 1
+    return n
+
+
+def _plain(row: Sampler) -> Sampler:
+    """The sampler with one evaluation in every step, if it is a multistep method with a start-up."""
+    solver = row.solver
+    if not isinstance(solver, ExponentialAdams) or solver.evaluations(1) == 1:
+        return row
+    return replace(row, solver=without_start_up(solver))
+
+
+def _rising(times: Tensor) -> Tensor:
+    """The times before the data. Raises ValueError unless they rise from t ≥ 0 on."""
+    times = times[times < 1.0]
+    if len(times) == 0 or bool((times.diff() <= 0.0).any()) or not bool(times.isfinite().all()) or times[0] < -1e-6:
+        raise ValueError(
+            "The timesteps or sigmas of a pipeline must lead from more to less noise, each once, and within the noise "
+            "levels of the network; give them in this order."
+        )
+    return times.clamp(min=0.0)
+
+
+def _clock(denoiser: Denoiser, shown: Curve | None) -> Callable[[list[float]], Tensor]:
+    """From times to what the network sees there: integers if they are, otherwise float32."""
+
+    def clock(times: list[float]) -> Tensor:
+        if shown is not None:
+            return torch.from_numpy(np.interp(times, *shown)).float()
+        values = torch.cat([clock_of(denoiser, t) for t in times])
+        whole = isinstance(denoiser.path, Table) and bool((values == values.round()).all())
+        return values.to(torch.int64 if whole else torch.float32)
+
+    return clock
