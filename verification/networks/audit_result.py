@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ...solvers.common import choice
 from .residuals import IDENTITIES
 
 __all__ = ["TOLERANCES", "Audit", "Entry", "Likelihood"]
@@ -100,6 +101,8 @@ class Audit:
         return all(entry.exact for entry in self.entries)
 
     def of(self, identity: str) -> list[Entry]:
+        """The residuals of one identity. Raises ValueError for an unknown one."""
+        choice("identity", identity, IDENTITIES)
         return [entry for entry in self.entries if entry.identity == identity]
 
     def summary(self, identity: str) -> str:

@@ -45,8 +45,9 @@ def check_probed(data: Tensor, label: Tensor | None, fewest: int) -> None:
     check_floating("data", data)
     if len(data) < fewest:
         raise ValueError(f"data has {len(data)} samples; a verdict needs {fewest} at least.")
-    if not bool(data.isfinite().all()) or not 0.0 < float(data.double().var(0).sum()) < math.inf:
-        raise ValueError("The samples must be finite and differ from each other; give other data.")
+    check_finite("data", data)
+    if not 0.0 < float(data.double().var(0).sum()) < math.inf:
+        raise ValueError("The samples must differ from each other, by no more than float64 holds; give other data.")
     if label is None:
         return
     if not isinstance(label, Tensor) or label.is_floating_point() or label.is_complex() or label.dtype == torch.bool:

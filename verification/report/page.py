@@ -23,7 +23,7 @@ from ...solvers.common import write_whole
 from ..certificates import Certificate
 from ..claims import Outcome
 from ..networks import IDENTITIES
-from .report import STYLES, Report
+from .report import STYLES, Report, check_report
 from .wording import cited, decisive, expectation, number, printed_form
 
 __all__ = ["formula", "page", "plot", "write_html"]
@@ -35,6 +35,7 @@ LINES = tuple(f"#0103{k:02x}" for k in range(6))
 
 def write_html(report: Report, file: Path) -> None:
     """Write the page, whole or not at all."""
+    check_report(report, file)
     write_whole(file, page(report).encode())
 
 

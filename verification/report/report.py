@@ -19,14 +19,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ...solvers.common import write_whole
+from ...solvers.common import check_instance, write_whole
 from ..certificates import Certificate
 from ..claims import Outcome
 from ..laws import Equivalences
 from ..networks import Audit
 from .wording import check_as_dict, cited, decisive, expectation, number, plain
 
-__all__ = ["STYLES", "Report", "print_report", "write_json"]
+__all__ = ["STYLES", "Report", "check_report", "print_report", "write_json"]
 
 STYLES = {"fail": "bold red", "undecided": "red", "higher": "yellow", "not covered": "dim", "pass": "green"}
 """How each verdict is printed, the gravest first."""
@@ -117,8 +117,15 @@ def _claim(outcome: Outcome) -> dict[str, Any]:
 
 def write_json(report: Report, file: Path) -> None:
     """Write the JSON, whole or not at all."""
+    check_report(report, file)
     text = json.dumps(plain(report.as_dict()), ensure_ascii=False, indent=1, allow_nan=False)
     write_whole(file, f"{text}\n".encode())
+
+
+def check_report(report: Report, file: Path) -> None:
+    """Raises TypeError unless they are a report and the path of a file."""
+    check_instance("report", report, Report, "a Report, such as verify() returns")
+    check_instance("file", file, Path, "a pathlib.Path")
 
 
 def print_report(console: Console, report: Report) -> None:

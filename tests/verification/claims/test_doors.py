@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from rich.console import Console
 
 from fokker.verification import Report
 from fokker.verification.claims import CATALOGUE, Bound, Check, Citation, Source, Statistical, claim, run, uncovered
-from fokker.verification.report import chosen, print_report, verify
+from fokker.verification.report import chosen, print_report, verify, write_html, write_json
 
 SOURCE = Source("notes", "", "Notes", "", no_address="None is known.")
 
@@ -44,6 +45,8 @@ SOURCE = Source("notes", "", "Notes", "", no_address="None is known.")
         (lambda: verify(["A001"], quick=None), "quick is None"),
         (lambda: verify(["A001"], pool=4), "pool is of type int"),
         (lambda: verify(["A001"], progress=True), "progress is of type bool"),
+        (lambda: write_json({}, Path("report.json")), "report is of type dict"),
+        (lambda: write_html(Report(), "report.html"), "file is of type str"),
     ],
 )
 def test_a_wrong_value_is_refused_in_one_sentence(call: Callable[[], object], message: str) -> None:

@@ -53,6 +53,7 @@ def raises(*_: object) -> Tensor:
         (lambda: audited(seed=0.5), "seed is 0.5"),
         (lambda: audited(progress=3), "progress is of type int"),
         (lambda: audited(LINE.denoiser(VP(0.1, 0.2))), "lacks the log-SNR"),
+        (lambda: Audit("own", 64, (), ()).of("curls"), "Unknown identity 'curls'; choose one of mean"),
         # networks that misbehave in an audit
         (lambda: audited(of(lambda x, t: x * math.nan)), "prediction of x0 is nan"),
         (lambda: audited(of(lambda x, t: x * 1e200)), "square of the prediction of x0 is inf"),
@@ -62,6 +63,8 @@ def raises(*_: object) -> Tensor:
         (lambda: audited(of(lambda x, t, label: x)), "ended in TypeError: .* missing 1 required"),
         # probes
         (lambda: probed("digits-flow"), "net is of type str"),
+        (lambda: probed(data=DATA * math.nan), "data is nan"),
+        (lambda: probed(data=DATA.to("meta")), "on the device meta"),
         (lambda: probed(paths=[]), "paths is empty"),
         (lambda: probed(paths=["CondOT"]), r"paths\[0\] is of type str"),
         (lambda: probed(scales=[0.0]), r"scales\[0\] is 0"),
