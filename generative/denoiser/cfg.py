@@ -25,6 +25,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from ...solvers.common import real
 from ..paths import Scalar
 from .clocks import make_clock
 from .conditioning import Condition, Conditions, Label, check_negative, checked_condition, checked_label
@@ -77,13 +78,9 @@ class CFG(Guided):
         rescale: float = 0.0,
     ) -> None:
         super().__init__([denoiser], weight)
-        if interval is not None and not interval[0] < interval[1]:
-            raise ValueError(f"interval must be (low, high), low < high, but is {interval}.")
-        if not 0.0 <= rescale <= 1.0:
-            raise ValueError(f"rescale must lie in [0, 1], but is {rescale}; 0 leaves the guided output as it is.")
-        self.interval, self.interval_in = interval, interval_in
+        self.interval, self.interval_in = _checked_interval(interval), interval_in
         self._interval_clock = make_clock(denoiser.path, interval_in)
-        self.rescale, self.cost = rescale, 2 * denoiser.cost
+        self.rescale, self.cost = real("rescale", rescale, 0.0, 1.0), 2 * denoiser.cost
         self.negative = _negative_conditions(denoiser, null, negative)
         self._check_branches()
 
@@ -236,6 +233,18 @@ class AutoGuidance(Guided):
         good, bad = self.parts
         output, variance = good.output_and_variance(t, x)
         return self._extrapolated(bad.predict(good.predicts, t, x), output), variance
+
+
+def _checked_interval(interval: tuple[float, float] | None) -> tuple[float, float] | None:
+    """(low, high), of which either may be infinite; None for none."""
+    if interval is None:
+        return None
+    if not isinstance(interval, tuple | list) or len(interval) != 2:
+        raise TypeError("interval must be (low, high), two numbers; give for example (-2.0, 3.0).")
+    low, high = (real(f"interval[{i}]", end, infinite=True) for i, end in enumerate(interval))
+    if not low < high:
+        raise ValueError(f"interval must be (low, high), low < high, but is ({low:g}, {high:g}).")
+    return low, high
 
 
 def _negative_conditions(denoiser: Denoiser, null: int | None, negative: Label | Condition | None) -> Conditions:

@@ -18,10 +18,10 @@ from typing import Self
 
 from torch import Tensor
 
-from ...solvers.common import check_unchanged, gradient, mark_of
+from ...solvers.common import check_callable, check_unchanged, gradient, mark_of
 from ..paths import Scalar
 from .clocks import Clock, make_clock, network_times
-from .conditioning import Condition, Conditions, Label, checked_label
+from .conditioning import Condition, Conditions, Label, check_taken, checked_label
 from .denoiser import Denoiser
 from .guided import Guided
 from .precision import own_dtype
@@ -67,8 +67,9 @@ class ClassifierGuidance(Guided):
         time: str | Clock = "t",
     ) -> None:
         super().__init__([denoiser], weight)
+        check_callable("log_prob", log_prob, "a function log_prob(x, time)")
         self.log_prob, self.cost = log_prob, denoiser.cost
-        self._class_conditions = Conditions(checked_label(label, log_prob))
+        self._class_conditions = self._checked_class(label)
         self._classifier_clock = make_clock(denoiser.path, time)
 
     def evaluations(self, t: Scalar) -> int | Tensor:
@@ -78,8 +79,13 @@ class ClassifierGuidance(Guided):
         if isinstance(label, Mapping):
             return super().given(label)
         made = copy(self) if self.label is None else super().given(label)
-        made._class_conditions = Conditions(checked_label(label, self.log_prob))
+        made._class_conditions = self._checked_class(label)
         return made
+
+    def _checked_class(self, label: Label | None) -> Conditions:
+        conditions = Conditions(checked_label(label, self.log_prob))
+        check_taken(self.log_prob, conditions)
+        return conditions
 
     def map_rows(self, change: Callable[[Tensor], Tensor]) -> Self:
         made = super().map_rows(change)

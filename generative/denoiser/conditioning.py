@@ -7,18 +7,23 @@ mappings, lists and tuples are searched for such tensors, and every other value 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from ...solvers.common import whole, wholes
 
 __all__ = [
     "Condition",
     "Conditions",
     "Label",
     "check_negative",
+    "check_taken",
     "checked_condition",
     "checked_label",
     "for_batch",
@@ -27,6 +32,8 @@ __all__ = [
 
 Label = int | Sequence[int] | Tensor
 Condition = Mapping[str, Any]
+LABELS = None, 2**63 - 1
+"""What an int64 holds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +105,7 @@ def checked_label(label: Label | None, net: Any = None) -> int | Tensor | None:
     """
     if label is None:
         return None
-    labels = label if isinstance(label, Tensor) else torch.tensor(label, device="cpu")
+    labels = _as_tensor(label)
     if labels.ndim > 1 or labels.numel() == 0:
         raise ValueError(f"Labels have shape {tuple(labels.shape)}; give an int, or one for each sample, (B,).")
     if labels.dtype == torch.bool or labels.is_floating_point() or labels.is_complex():
@@ -106,6 +113,37 @@ def checked_label(label: Label | None, net: Any = None) -> int | Tensor | None:
     if labels.device.type == "cpu":
         _check_range(labels, getattr(net, "classes", None), getattr(net, "null_label", None))
     return int(labels) if labels.ndim == 0 else labels.to(torch.int64)
+
+
+def _as_tensor(label: Label) -> Tensor:
+    if isinstance(label, Tensor) and label.ndim:
+        return label
+    single = isinstance(label, str) or not (isinstance(label, Sequence) or np.ndim(label))
+    ints = whole("label", label, *LABELS) if single else wholes("label", label, *LABELS)
+    return torch.tensor(ints, dtype=torch.int64, device="cpu")
+
+
+def check_taken(net: Callable[..., Tensor], conditions: Conditions) -> None:
+    """Checks that a network takes a label and these keywords, as far as its signature tells.
+
+    Raises:
+        TypeError: for a network that does not.
+    """
+    if conditions.label is None and not conditions.keywords:
+        return
+    try:
+        signature = inspect.signature(net.forward if isinstance(net, nn.Module) else net, follow_wrapped=False)
+    except (TypeError, ValueError):  # a function of C has none
+        return
+    label = () if conditions.label is None else (conditions.label,)
+    try:
+        signature.bind_partial("x", "time", *label, **conditions.keywords)
+    except TypeError as error:
+        raise TypeError(
+            f"The network is called as net(x, time{', label' if label else ''}"
+            f"{''.join(f', {name}=...' for name in conditions.keywords)}), which its signature {signature} does not "
+            f"take ({error}); leave the label or the condition out, or let the network take it."
+        ) from None
 
 
 def _check_range(labels: Tensor, classes: object, null: object) -> None:

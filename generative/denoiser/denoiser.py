@@ -22,13 +22,13 @@ from typing import Any, NamedTuple, Self
 import torch
 from torch import Tensor
 
-from ...solvers.common import check_instance, check_unchanged, mark_of
+from ...solvers.common import check_callable, check_floating, check_instance, check_unchanged, flag, mark_of
 from ..paths import GaussianPath, Scalar
 from .clocks import Clock, make_clock, network_times
-from .conditioning import Condition, Conditions, Label, checked_condition, checked_label, rows
+from .conditioning import Condition, Conditions, Label, check_taken, checked_condition, checked_label, rows
 from .precision import own_dtype
 from .preconditioning import EDM
-from .prediction import Conversion, check_kind, coefficients, conversion, per_sample
+from .prediction import Conversion, check_kind, checked_times, coefficients, conversion, per_sample
 from .thresholding import Threshold
 
 __all__ = ["Denoiser", "check_denoiser"]
@@ -58,7 +58,8 @@ class Denoiser:
         threshold: `Static()` or `Dynamic()`, applied to x0-hat.
 
     Raises:
-        TypeError: for a path that is not Gaussian, and for labels that are no integers.
+        TypeError: for a path that is not Gaussian, for labels that are no integers, for a label or a condition that
+            the network does not take, and for arguments of another kind.
         ValueError: for an unknown kind, for a clock that the path does not have, and for labels that the network does
             not know. The first call raises one if the output of the network has the wrong shape.
 
@@ -93,9 +94,16 @@ class Denoiser:
                 f"A preconditioned network predicts x0 and sees log(sigma / alpha) / 4, but got predicts={predicts!r} "
                 f"and time={time!r}; write predicts='x0', and leave time out."
             )
+        check_callable("net", net, "a network, net(x, time)")
+        if precondition is not None:
+            check_instance("precondition", precondition, EDM, "EDM()")
+        if threshold is not None:
+            check_callable("threshold", threshold, "Static() or Dynamic()")
         self.net, self.path, self.predicts, self.time = net, path, check_kind(predicts), time
-        self.precondition, self.learned_variance, self.threshold = precondition, learned_variance, threshold
+        self.precondition, self.threshold = precondition, threshold
+        self.learned_variance = flag("learned_variance", learned_variance)
         self.conditions = Conditions(checked_label(label, net), checked_condition(condition))
+        check_taken(net, self.conditions)
         self._clock = make_clock(path, time)
 
     @property
@@ -128,8 +136,10 @@ class Denoiser:
         """
         if isinstance(label, Mapping):
             keywords = checked_condition(label)
+            check_taken(self.net, Conditions(self.label, keywords))
             return self.map_conditions(lambda own: Conditions(own.label, keywords))
         checked = checked_label(label, self.net)
+        check_taken(self.net, Conditions(checked, self.condition))
         return self.map_conditions(lambda own: Conditions(checked, own.keywords))
 
     def of_rows(self, index: Tensor) -> Self:
@@ -215,8 +225,12 @@ class Denoiser:
             A tensor of the shape of x.
 
         Raises:
-            ValueError: for an unknown kind, and where the output of the network does not determine this one.
+            TypeError: for a t that is no number, and for an x that is no floating-point tensor.
+            ValueError: for an unknown kind, for another number of times, and where the output of the network does not
+                determine this one.
         """
+        check_floating("x", x)
+        t = checked_times(t, x)
         if kind == self.predicts and self.threshold is None:
             return self.output(t, x)
         return self.combination(*coefficients(kind, self.path, t), t, x)

@@ -8,7 +8,6 @@ picked or repeated, their labels, conditions and weights are picked or repeated 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import Self
@@ -16,12 +15,16 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from ...solvers.common import check_instance, real
 from ..paths import Scalar
 from .conditioning import Condition, Conditions, Label, for_batch
 from .denoiser import Denoiser
 from .prediction import per_sample
 
 __all__ = ["Guided"]
+
+LARGEST_WEIGHT = 1e6
+"""Beyond it the difference of two predictions is multiplied by more than float32 has digits."""
 
 
 class Guided(Denoiser):
@@ -31,14 +34,17 @@ class Guided(Denoiser):
 
     Args:
         parts: the denoisers.
-        weight: w, a finite number, or floating-point numbers whose axes are the first of x, such as (B,), (1,) or
-            (B, C, F, 1, 1).
+        weight: w, a number of at most a million in size, or floating-point numbers whose axes are the first of x, such
+            as (B,), (1,) or (B, C, F, 1, 1).
 
     Raises:
+        TypeError: for a part that is no denoiser, and for a weight that is no number.
         ValueError: for another weight.
     """
 
     def __init__(self, parts: Sequence[Denoiser], weight: float | Tensor) -> None:
+        for part in parts:
+            check_instance("denoiser", part, Denoiser, "Denoiser(net, path, predicts=...), or load(name)")
         first = parts[0]
         super().__init__(
             first.net,
@@ -114,10 +120,7 @@ def _unthresholded(denoiser: Denoiser) -> Denoiser:
 def _checked_weight(weight: float | Tensor) -> float | Tensor:
     """A finite float, or a floating-point tensor with axes, whose values are checked only on the host."""
     if not isinstance(weight, Tensor):
-        weight = float(weight)
-        if not math.isfinite(weight):
-            raise ValueError(f"The weight of guidance is {weight}; give a finite number.")
-        return weight
+        return real("weight", weight, -LARGEST_WEIGHT, LARGEST_WEIGHT)
     if not weight.is_floating_point():
         raise ValueError(f"The weight of guidance is {weight.dtype}; give a number, or floating-point numbers.")
     if weight.device.type == "cpu" and not bool(weight.isfinite().all()):

@@ -68,7 +68,7 @@ class EDM:
         given: Any = self.sigma_data
         many = np.ndim(given) > 0 or (isinstance(given, Iterable) and not isinstance(given, Tensor | str))
         values = reals("sigma_data", given) if many else (real("sigma_data", given),)
-        if not values or min(values) <= 0.0:
+        if not values or not all(1e-15 <= value <= 1e15 for value in values):
             raise ValueError(f"EDM needs a finite sigma_data > 0, but got {self.sigma_data}; give that of the data.")
         object.__setattr__(self, "sigma_data", values if many else values[0])
 

@@ -23,10 +23,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ...solvers.common import choice
+from ...solvers.common import choice, real
 from ..paths import GaussianPath, Real, Scalar
 
-__all__ = ["KINDS", "Conversion", "check_kind", "coefficients", "conversion", "first_time", "per_sample"]
+__all__ = [
+    "KINDS", "Conversion", "check_kind", "checked_times", "coefficients", "conversion", "first_time", "per_sample",
+]
 
 KINDS = ("x0", "eps", "v", "velocity", "score")
 
@@ -169,6 +171,22 @@ def first_time(condition: bool | Tensor, t: Scalar) -> float | None:
     except RuntimeError:  # inside vmap
         return None
     return float(torch.as_tensor(t, device="cpu").expand_as(condition).flatten()[places[0]]) if places else None
+
+
+def checked_times(t: Scalar, x: Tensor) -> Scalar:
+    """A time as a float, or times as a tensor of one entry or of (B,), for the states x.
+
+    Raises:
+        TypeError: for what is no real number.
+        ValueError: for a float that is not finite, and for another number of times.
+    """
+    if not isinstance(t, Tensor):
+        return real("t", t)
+    if not t.is_floating_point():
+        raise TypeError(f"t is {t.dtype}, but must be of a floating-point dtype; give t.double().")
+    if t.numel() != 1 and t.shape != x.shape[:1]:
+        raise ValueError(f"t has shape {tuple(t.shape)} for states of shape {tuple(x.shape)}; give a float, or (B,).")
+    return t
 
 
 def per_sample(coefficient: Real, x: Tensor) -> Real:

@@ -19,7 +19,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ...solvers.common import check_fields, real
+
 __all__ = ["Dynamic", "Static", "Threshold"]
+
+SIZES = {"low": 1e-30, "high": 1e30}
+"""The bounds of what divides and multiplies in float32."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Static:
         bound: b, in units of the data.
 
     Raises:
+        TypeError: for a bound that is no number.
         ValueError: unless bound is positive and finite.
 
     Example:
@@ -40,7 +46,7 @@ class Static:
     bound: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_bound(self)
+        check_fields(self, real, "bound", **SIZES)
 
     def __call__(self, x0: Tensor) -> Tensor:
         return x0.clamp(-self.bound, self.bound)
@@ -58,6 +64,7 @@ class Dynamic:
         largest: an upper bound of the quantile, in units of the data.
 
     Raises:
+        TypeError: for a field that is no number.
         ValueError: for a quantile or a bound out of range.
 
     Example:
@@ -70,13 +77,15 @@ class Dynamic:
     largest: float = math.inf
 
     def __post_init__(self) -> None:
-        _check_bound(self)
-        if not 0.0 < self.quantile <= 1.0:
-            raise ValueError(f"Dynamic needs a quantile in (0, 1], but got {self.quantile}; 0.995 is usual.")
+        check_fields(self, real, "bound", **SIZES)
+        check_fields(self, real, "quantile", above=0.0, high=1.0)
+        check_fields(self, real, "largest", high=math.inf, infinite=True)
         if not self.bound <= self.largest:
             raise ValueError(f"Dynamic needs bound <= largest, but got {self.bound} and {self.largest}.")
 
     def __call__(self, x0: Tensor) -> Tensor:
+        if not x0.numel():
+            return x0
         size = x0.reshape(len(x0), -1).abs()
         place = self.quantile * (size.shape[1] - 1)
         above = size.topk(size.shape[1] - math.floor(place), dim=1).values  # the order statistics from there on
@@ -87,9 +96,3 @@ class Dynamic:
 
 
 Threshold = Static | Dynamic
-
-
-def _check_bound(threshold: Threshold) -> None:
-    if not 0.0 < threshold.bound < math.inf:
-        name = type(threshold).__name__
-        raise ValueError(f"{name} needs a finite bound > 0, but got {threshold.bound}; give the range of the data.")

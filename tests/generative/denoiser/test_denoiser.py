@@ -155,10 +155,12 @@ def test_labels_reach_the_network() -> None:
     [
         (-1, ValueError, "label -1 is negative"),
         ([0, 5, 1, 1], ValueError, "labels 0 to 4, its null_label, but got 5"),
-        ([[0, 1]], ValueError, r"shape \(1, 2\)"),
+        ([[0, 1]], TypeError, r"label\[0\] is \[0, 1\], but must be a whole number"),
+        (torch.tensor([[0, 1]]), ValueError, r"shape \(1, 2\)"),
         ([], ValueError, r"shape \(0,\)"),
-        ([0.5], TypeError, "Labels are torch.float32; give integers"),
-        (True, TypeError, "Labels are torch.bool"),
+        ([0.5], ValueError, r"label\[0\] is 0.5, but must be a whole number"),
+        (torch.tensor([0.5]), TypeError, "Labels are torch.float32; give integers"),
+        (True, TypeError, "label is True, but must be a whole number"),
     ],
 )
 def test_bad_labels_are_refused_at_the_door(label: Any, error: type[Exception], match: str) -> None:
