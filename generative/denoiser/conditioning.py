@@ -118,8 +118,9 @@ def checked_label(label: Label | None, net: Any = None) -> int | Tensor | None:
 def _as_tensor(label: Label) -> Tensor:
     if isinstance(label, Tensor) and label.ndim:
         return label
-    single = isinstance(label, str) or not (isinstance(label, Sequence) or np.ndim(label))
-    ints = whole("label", label, *LABELS) if single else wholes("label", label, *LABELS)
+    given: Any = label
+    single = isinstance(given, str) or not (isinstance(given, Sequence) or np.ndim(given))
+    ints = whole("label", given, *LABELS) if single else wholes("label", given, *LABELS)
     return torch.tensor(ints, dtype=torch.int64, device="cpu")
 
 
