@@ -179,3 +179,11 @@ def test_the_dtype_of_a_network_is_that_of_its_weights() -> None:
     assert own_dtype(declared.half()) == torch.float16
     for none in (torch.tanh, lambda x, t: x, nn.Tanh(), Holder(torch.tanh)):
         assert own_dtype(none) is None
+
+
+@pytest.mark.parametrize("t", [0.4, torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)], ids=["one time", "times"])
+def test_a_prediction_is_one_graph_for_the_compiler(t: Any) -> None:
+    """What is looked up and checked at a call leaves no break."""
+    denoiser = Denoiser(network(torch.float32), CondOT(), predicts="velocity")
+    compiled = torch.compile(lambda x: denoiser.predict("x0", t, x), fullgraph=True, backend="eager")
+    assert torch.equal(compiled(X.float()), denoiser.predict("x0", t, X.float()))
