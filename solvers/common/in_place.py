@@ -11,8 +11,8 @@ __all__ = ["check_unchanged", "mark_of"]
 def mark_of(x: Tensor, *, copied: bool = False) -> int | Tensor | None:
     """What tells later whether x was changed in place: torch's count of changes, which views share.
 
-    In inference mode torch does not count. There it is a copy of x if `copied`, otherwise None, which tells nothing; and
-    so it is while torch compiles.
+    In inference mode torch does not count. There it is a copy of x if `copied`, otherwise None, which tells nothing.
+    While torch compiles it is None.
     """
     if torch.compiler.is_compiling():
         return None
