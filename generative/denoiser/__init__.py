@@ -17,6 +17,7 @@ from .preconditioning import EDM as EDM
 from .prediction import (
     KINDS as KINDS,
     check_kind as check_kind,
+    check_output as check_output,
     coefficients as coefficients,
     conversion as conversion,
     first_time as first_time,

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...solvers.common import check_no_gradient
+from ...solvers.common import check_no_gradient, shown
 from ..paths import GaussianPath, Scalar, Table
 from .prediction import first_time
 
@@ -56,7 +56,8 @@ class NamedClock:
 
     def __post_init__(self) -> None:
         if self.name not in NAMES:
-            raise ValueError(f"Unknown clock {self.name!r}; choose one of {', '.join(NAMES)}, or give a function of t.")
+            known = ", ".join(NAMES)
+            raise ValueError(f"Unknown clock {shown(self.name)}; choose one of {known}, or give a function of t.")
         if self.name == "index" and not isinstance(self.path, Table):
             raise ValueError(
                 f"Only a Table of betas has the clock 'index', but the path is {self.path}; choose another clock."

@@ -230,6 +230,8 @@ class Denoiser:
                 determine this one.
         """
         check_floating("x", x)
+        if x.ndim == 0:
+            raise ValueError("x has no axes, but must hold samples, (B, ...); give x[None].")
         t = checked_times(t, x)
         if kind == self.predicts and self.threshold is None:
             return self.output(t, x)

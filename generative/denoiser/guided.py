@@ -15,7 +15,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ...solvers.common import check_instance, real
+from ...solvers.common import check_instance, check_samples, real
 from ..paths import Scalar
 from .conditioning import Condition, Conditions, Label, for_batch
 from .denoiser import Denoiser
@@ -121,8 +121,5 @@ def _checked_weight(weight: float | Tensor) -> float | Tensor:
     """A finite float, or a floating-point tensor with axes, whose values are checked only on the host."""
     if not isinstance(weight, Tensor):
         return real("weight", weight, -LARGEST_WEIGHT, LARGEST_WEIGHT)
-    if not weight.is_floating_point():
-        raise ValueError(f"The weight of guidance is {weight.dtype}; give a number, or floating-point numbers.")
-    if weight.device.type == "cpu" and not bool(weight.isfinite().all()):
-        raise ValueError("The weight of guidance is not finite for every sample; give finite numbers.")
+    check_samples("weight", weight, axes=0)
     return weight if weight.ndim else weight.reshape(1)

@@ -17,7 +17,6 @@ Source: Karras et al., Elucidating the Design Space (2206.00364), eq. 7 and tabl
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple
 
@@ -66,7 +65,7 @@ class EDM:
 
     def __post_init__(self) -> None:
         given: Any = self.sigma_data
-        many = np.ndim(given) > 0 or (isinstance(given, Iterable) and not isinstance(given, Tensor | str))
+        many = given.ndim > 0 if isinstance(given, Tensor | np.ndarray) else isinstance(given, list | tuple)
         values = reals("sigma_data", given) if many else (real("sigma_data", given),)
         if not values or not all(1e-15 <= value <= 1e15 for value in values):
             raise ValueError(f"EDM needs a finite sigma_data > 0, but got {self.sigma_data}; give that of the data.")

@@ -27,7 +27,8 @@ from ...solvers.common import choice, real
 from ..paths import GaussianPath, Real, Scalar
 
 __all__ = [
-    "KINDS", "Conversion", "check_kind", "checked_times", "coefficients", "conversion", "first_time", "per_sample",
+    "KINDS", "Conversion", "check_kind", "check_output", "checked_times", "coefficients", "conversion", "first_time",
+    "per_sample",
 ]
 
 KINDS = ("x0", "eps", "v", "velocity", "score")
@@ -187,6 +188,16 @@ def checked_times(t: Scalar, x: Tensor) -> Scalar:
     if t.numel() != 1 and t.shape != x.shape[:1]:
         raise ValueError(f"t has shape {tuple(t.shape)} for states of shape {tuple(x.shape)}; give a float, or (B,).")
     return t
+
+
+def check_output(output: object, x: Tensor) -> None:
+    """Raises TypeError or ValueError unless a network in training returned a tensor of the shape of its state x."""
+    if not isinstance(output, Tensor):
+        raise TypeError(f"The network returned a {type(output).__name__}; wrap it so that it returns a tensor.")
+    if output.shape != x.shape:
+        raise ValueError(
+            f"The network returned shape {tuple(output.shape)} for a state of shape {tuple(x.shape)}; return the same."
+        )
 
 
 def per_sample(coefficient: Real, x: Tensor) -> Real:

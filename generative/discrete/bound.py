@@ -212,7 +212,7 @@ def variational_bound(
         ValueError: arguments that do not fit.
     """
     check_denoiser(denoiser)
-    check_samples("x0", x0, empty=False)
+    check_samples("x0", x0, axes=1 + denoiser.learned_variance, empty=False)
     check_instance("noise", noise, Noise, "WhiteNoise(seed)")
     differentiable, chunk = flag("differentiable", differentiable), whole("chunk", chunk, 1)
     prior = None if prior is None else real("prior", prior, 1e-100, 1e100)

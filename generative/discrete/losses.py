@@ -41,7 +41,7 @@ class _Drawn:
     @classmethod
     def of(cls, denoiser: Denoiser, x0: Tensor, times: Times | None, generator: Generator | None) -> _Drawn:
         check_denoiser(denoiser)
-        check_samples("x0", x0, empty=False)
+        check_samples("x0", x0, axes=1 + denoiser.learned_variance, empty=False)
         if generator is not None:
             check_instance("generator", generator, Generator, "torch.Generator().manual_seed(0)")
         chain = Chain.of(denoiser, times)

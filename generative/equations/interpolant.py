@@ -35,7 +35,7 @@ from ...solvers.common import (
     check_samples,
     real,
 )
-from ..denoiser import own_dtype, per_sample
+from ..denoiser import check_output, own_dtype, per_sample
 from ..paths import GaussianPath, stratified
 
 __all__ = ["Interpolant", "minibatch_ot"]
@@ -119,7 +119,9 @@ class Interpolant:
         _check_pairs(source, data)
         _check_net(net)
         t = stratified(len(data), generator, like=data)
-        error = net(self.state(t, source, data), t) - self.velocity(t, source, data)
+        output = net(self.state(t, source, data), t)
+        check_output(output, data)
+        error = output - self.velocity(t, source, data)
         return error.square().mean()
 
     def flow(self, net: Net) -> ODE:

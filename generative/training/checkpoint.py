@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...solvers.common import check_finite, check_memory, naming
+from ...solvers.common import check_finite, check_memory, naming, shown
 from .. import networks
 from ..denoiser import EDM, Clock, Denoiser
 from ..networks import Network
@@ -25,7 +25,7 @@ from ..paths import GaussianPath
 from .tensor_file import stored, write
 
 __all__ = [
-    "build", "build_network", "build_path", "describe_path", "load", "locate", "save_checkpoint", "shipped",
+    "build", "build_network", "build_path", "describe_path", "load", "is_file", "locate", "save_checkpoint", "shipped",
     "training_record",
 ]
 
@@ -144,11 +144,19 @@ def locate(name_or_path: str | Path) -> Path:
     """The file of a shipped network by its name, or the given file. Raises FileNotFoundError if there is neither."""
     names = shipped()
     file = WEIGHTS / f"{name_or_path}.safetensors" if str(name_or_path) in names else Path(name_or_path)
-    if not file.is_file():
+    if not is_file(file):
         raise FileNotFoundError(
-            f"There is no network {str(name_or_path)!r}; give a file, or one of {', '.join(names)}."
+            f"There is no network {shown(str(name_or_path))}; give a file, or one of {', '.join(names)}."
         )
     return file
+
+
+def is_file(file: Path) -> bool:
+    """Whether there is such a file; a name that the system does not take has none."""
+    try:
+        return file.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def load(
@@ -185,8 +193,8 @@ def load(
         for key, stated in {"path": path, "predicts": predicts, "time": time}.items():
             if stated is not None and stated != saved[key]:
                 raise ValueError(
-                    f"It was trained with {key} = {saved[key]!r}, but {key} = {stated!r} was stated; leave {key} out, "
-                    "or give another file."
+                    f"It was trained with {key} = {saved[key]!r}, but {key} = {shown(stated)} was stated; leave {key} "
+                    "out, or give another file."
                 )
         frame = _frame(saved["precondition"]) if "precondition" in saved else None
         _check_shapes(saved["network"], found.shapes)

@@ -23,11 +23,11 @@ from typing import Any
 
 import torch
 
-from ...solvers.common import MANY, check_fields, check_instance, choice, flag, real, whole
+from ...solvers.common import MANY, check_fields, check_instance, choice, flag, real, shown, whole
 from ..denoiser import preconditioning
 from ..paths import GaussianPath, time_densities
 from . import ema as averages, weightings
-from .checkpoint import build, build_network, build_path
+from .checkpoint import build, build_network, build_path, is_file
 from .losses import check_finite
 
 __all__ = ["CONFIGS", "Training", "configurations"]
@@ -143,9 +143,9 @@ class Training:
         check_instance("name_or_path", name_or_path, (str, Path), "a name, such as 'digits-flow', or a file")
         names = configurations()
         file = CONFIGS / f"{name_or_path}.toml" if str(name_or_path) in names else Path(name_or_path)
-        if not file.is_file():
+        if not is_file(file):
             raise FileNotFoundError(
-                f"There is no configuration {str(name_or_path)!r}; give a file, or one of {', '.join(names)}."
+                f"There is no configuration {shown(str(name_or_path))}; give a file, or one of {', '.join(names)}."
             )
         try:
             values = tomllib.loads(file.read_text())

@@ -22,7 +22,7 @@ import torch
 from torch import Generator, Tensor
 
 from ...solvers.common import check_callable, check_instance, check_samples, host, real
-from ..denoiser import check_kind, per_sample, preconditioning
+from ..denoiser import check_kind, check_output, per_sample, preconditioning
 from ..paths import GaussianPath, Importance, TimeDensity, Uniform, stratified
 from .weightings import Output, Weighting, determinant, inside, row
 
@@ -145,6 +145,7 @@ def squared_error(
         t = inside(t)
         scales = precondition.scales(path.alpha(t), path.sigma(t))
         answer = net(per_sample(scales.input, x) * x, scales.clock.to(x), label)
+    check_output(answer, x)
     square = (answer - target(output, path, t, x0, eps)).square()
     return square if weighting is None else per_sample(weighting.of(output, path, t), square) * square
 
@@ -211,6 +212,9 @@ def regression_loss(
         check_callable("observe", observe, "a function of Seen")
     check_finite(path, predicts, weighting, times, precondition)
     u = draw(len(x0), generator, like=x0)
+    check_samples("What draw returned", u)
+    if u.shape != x0.shape[:1]:
+        raise ValueError(f"draw returned shape {tuple(u.shape)} for {len(x0)} samples; return ({len(x0)},).")
     factor = None
     if importance is not None:
         u, factor = importance.warp(u)

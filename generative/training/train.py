@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Generator, Tensor, nn
 
-from ...solvers.common import Progress, check_instance, flag, whole
+from ...solvers.common import Progress, check_instance, check_writable, flag, whole
 from ..denoiser import Denoiser
 from ..paths import Importance, independent, stratified
 from .checkpoint import build_network, save_checkpoint
@@ -119,6 +119,9 @@ def train(
     progress, metrics = flag("progress", progress), flag("metrics", metrics)
     tensorboard = flag("tensorboard", tensorboard)
     file = Path(file)
+    if not file.name or "\0" in str(file):
+        raise ValueError(f"file is {str(file)!r}, but must be the name of a file; give for example 'mine.safetensors'.")
+    check_writable(file)
     resume, record = _beside(file, "state"), training.record()
     images, state = dataset(training.data), _State(training)
     if 0 < state.net.null_label < images.classes:

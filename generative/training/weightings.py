@@ -34,7 +34,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from ...solvers.common import check_fields, real
+from ...solvers.common import check_fields, check_instance, check_samples, real
 from ..denoiser import check_kind, coefficients, per_sample, preconditioning
 from ..paths import GaussianPath, Scalar, sqrt
 
@@ -52,6 +52,7 @@ Output: TypeAlias = str | preconditioning.EDM
 
 def inside(t: Tensor) -> Tensor:
     """Times kept half a rounding unit away from 0 and 1, where some coefficients are 0/0 or infinite."""
+    check_samples("t", t, axes=0)
     edge = 0.5 * torch.finfo(t.dtype).eps
     return t.clamp(edge, 1.0 - edge)
 
@@ -59,8 +60,13 @@ def inside(t: Tensor) -> Tensor:
 def row(output: Output, path: GaussianPath, t: Tensor) -> tuple[Scalar, Scalar]:
     """(p, q) of an output p x₀ + q ε, at times t of any shape, with a further axis if the channels of a frame differ.
 
-    Raises ValueError for an unknown kind.
+    Raises:
+        TypeError: for an output, a path or times of another kind.
+        ValueError: for an unknown kind, and for times that are not finite.
     """
+    check_instance("path", path, GaussianPath, "a path, such as CondOT()")
+    check_instance("output", output, (str, preconditioning.EDM), "a kind of prediction, or EDM()")
+    check_samples("t", t, axes=0)
     if isinstance(output, str):
         return coefficients(output, path, t)
     alpha, sigma, scale = output.with_channels(path.alpha(t), path.sigma(t))

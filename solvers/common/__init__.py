@@ -24,6 +24,7 @@ from .checks import (
     flag as flag,
     real as real,
     reals as reals,
+    shown as shown,
     whole as whole,
     wholes as wholes,
 )

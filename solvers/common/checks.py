@@ -38,6 +38,7 @@ __all__ = [
     "flag",
     "real",
     "reals",
+    "shown",
     "whole",
     "wholes",
 ]
@@ -128,7 +129,7 @@ def reals(name: str, values: Any) -> tuple[float, ...]:
             raise ValueError(f"{name} has {len(values)} entries, more than {MANY + 1}; give fewer.")
         values = _listed(name, values)
     elif isinstance(values, str | bytes | Mapping | Set) or not isinstance(values, Iterable):
-        raise TypeError(f"{name} is {_shown(values)}, but must be a sequence of numbers, such as [0.0, 0.5, 1.0].")
+        raise TypeError(f"{name} is {shown(values)}, but must be a sequence of numbers, such as [0.0, 0.5, 1.0].")
     found = tuple(islice(values, MANY + 2))
     if len(found) > MANY + 1:
         raise ValueError(f"{name} has more than {MANY + 1} entries; give fewer.")
@@ -149,7 +150,7 @@ def wholes(name: str, values: Any, low: int | None = None, high: int | None = No
             raise ValueError(f"{name} has shape {tuple(values.shape)}, but must be 1-D; flatten it.")
         values = _listed(name, values) if isinstance(values, Tensor) else values.tolist()
     if isinstance(values, str | bytes) or not isinstance(values, Sequence):
-        raise TypeError(f"{name} is {_shown(values)}, but must be a sequence of whole numbers, such as [0, 1, 2].")
+        raise TypeError(f"{name} is {shown(values)}, but must be a sequence of whole numbers, such as [0, 1, 2].")
     if {*map(type, values)} <= {int} and (not values or _within(min(values), max(values), low, high)):
         return tuple(values)
     return tuple(whole(f"{name}[{i}]", value, low, high) for i, value in enumerate(values))
@@ -159,14 +160,14 @@ def flag(name: str, value: Any) -> bool:
     """The value as a bool. Raises TypeError for what is neither True nor False."""
     if isinstance(value, bool | np.bool_):
         return bool(value)
-    raise TypeError(f"{name} is {_shown(value)}, but must be True or False.")
+    raise TypeError(f"{name} is {shown(value)}, but must be True or False.")
 
 
 def choice(name: str, value: Name, choices: Iterable[str]) -> Name:
     """The value itself. Raises ValueError unless it is one of the choices."""
     known = tuple(choices)
     if not isinstance(value, str) or value not in known:
-        raise ValueError(f"Unknown {name} {_shown(value)}; choose one of {', '.join(known)}.")
+        raise ValueError(f"Unknown {name} {shown(value)}; choose one of {', '.join(known)}.")
     return value
 
 
@@ -204,7 +205,7 @@ def check_floating(name: str, value: Any) -> None:
     """Raise TypeError unless the value is a dense tensor of real floating-point numbers. It says the way out."""
     if not isinstance(value, Tensor):
         way = "; join its tensors with torch.cat and split them in the field" if _of_tensors(value) else ""
-        raise TypeError(f"{name} is {_shown(value)}, but must be a tensor of floating-point numbers{way}.")
+        raise TypeError(f"{name} is {shown(value)}, but must be a tensor of floating-point numbers{way}.")
     if value.is_complex():
         raise TypeError(f"{name} is {value.dtype}, but must be real; give torch.view_as_real({name}).")
     if not value.is_floating_point():
@@ -218,7 +219,7 @@ def check_floating(name: str, value: Any) -> None:
 def check_dtype(name: str, value: Any) -> None:
     """Raise TypeError unless the value is a floating-point dtype in which there is arithmetic."""
     if not isinstance(value, torch.dtype) or not value.is_floating_point or value.itemsize < 2:
-        raise TypeError(f"{name} is {_shown(value)}, but must be a floating-point dtype, such as torch.float32.")
+        raise TypeError(f"{name} is {shown(value)}, but must be a floating-point dtype, such as torch.float32.")
 
 
 def check_device(name: str, value: Any) -> None:
@@ -227,7 +228,7 @@ def check_device(name: str, value: Any) -> None:
         torch.empty(0, device=value)
     except (RuntimeError, TypeError, AssertionError, NotImplementedError, ImportError) as error:
         reason = str(error).partition("\n")[0][:80]
-        raise ValueError(f"{name} is {_shown(value)}, where torch makes no tensors here ({reason}).") from None
+        raise ValueError(f"{name} is {shown(value)}, where torch makes no tensors here ({reason}).") from None
 
 
 def check_finite(name: str, value: Tensor) -> None:
@@ -319,7 +320,7 @@ def _number(name: str, value: Any, needed: str) -> int | float:
         except RuntimeError:  # vmap, the device "meta"
             raise ValueError(f"{name} is a tensor without a value of its own, but must be {needed}.") from None
     if isinstance(value, bool | np.bool_) or not isinstance(value, Integral | Real):
-        raise TypeError(f"{name} is {_shown(value)}, but must be {needed}.")
+        raise TypeError(f"{name} is {shown(value)}, but must be {needed}.")
     return int(value) if isinstance(value, Integral) else float(value)
 
 
@@ -358,7 +359,7 @@ def _of_tensors(value: Any) -> bool:
     return isinstance(value, Sequence) and len(value) > 0 and all(isinstance(part, Tensor) for part in value)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """The value in a few words."""
     if isinstance(value, Tensor | np.ndarray):
         return f"{type(value).__name__} of shape {tuple(value.shape)} and {value.dtype}"

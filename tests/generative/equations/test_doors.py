@@ -72,6 +72,8 @@ def test_wrong_values_are_refused_at_the_door(name: str, kind: str, call: Callab
     ("call", "sentence"),
     [
         (lambda: safe_interval(CondOT(), G, 0.0), "step is 0"),
+        (lambda: LINE.loss(lambda x, t: x[:, :1], SOURCE, DATA), r"returned shape \(2, 1\) for a state of"),
+        (lambda: LINE.loss(lambda x, t: None, SOURCE, DATA), "The network returned a NoneType"),  # type: ignore
         (lambda: grids.karras(VE(), 4, t0=-math.inf), "t0 is -inf"),
         (lambda: LINE.state(torch.tensor([0.1, 0.2, 0.3]), SOURCE, DATA), r"t has shape \(3,\) for 2 pairs"),
         (lambda: LINE.state(T * math.nan, SOURCE, DATA), "t is nan"),
