@@ -22,10 +22,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .common import check_no_gradient, host
+from .common import check_callable, check_fields, check_no_gradient, flag, host
 from .field import Time
 
-__all__ = ["Clock", "FunctionClock", "PlainClock", "Rates"]
+__all__ = ["Clock", "FunctionClock", "PlainClock", "Rates", "checked_values"]
 
 
 class Rates(NamedTuple):
@@ -131,6 +131,9 @@ class FunctionClock(Clock):
         power_of: S² q; None for an equation without noise.
         time_of: the inverse t(r); None if it is not known.
         in_log: whether exponential methods interpolate N in log|r| instead of r.
+
+    Raises:
+        TypeError: a function cannot be called, or `in_log` is no bool.
     """
 
     scale_of: Callable[[Tensor], Tensor]
@@ -138,6 +141,13 @@ class FunctionClock(Clock):
     power_of: Callable[[Tensor], Tensor] | None = None
     time_of: Callable[[Tensor], Tensor] | None = None
     in_log: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("scale_of", "gain_of", "power_of", "time_of"):
+            function = getattr(self, name)
+            if function is not None or name in ("scale_of", "gain_of"):
+                check_callable(name, function, "a function of float64 times")
+        check_fields(self, flag, "in_log")
 
     @property
     def logarithmic(self) -> bool:
@@ -160,6 +170,18 @@ class FunctionClock(Clock):
         return super().time(r) if self.time_of is None else self.time_of(r)
 
 
+def checked_values(what: str, value: Any, times: Tensor) -> Tensor:
+    """The values of a function at these times. Raises TypeError or ValueError if there is not one for each time."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{what} returned {type(value).__name__}; return a tensor, such as torch.ones_like(t) for 1.")
+    if value.shape != times.shape or not value.is_floating_point():
+        raise ValueError(
+            f"{what} returned {value.dtype} of shape {tuple(value.shape)} for times of shape {tuple(times.shape)}; "
+            "return one number for each time."
+        )
+    return value
+
+
 def _with_derivative(function: Callable[[Tensor], Tensor], times: Tensor) -> tuple[Tensor, Tensor]:
     """The function and its derivative at float64 times, elementwise.
 
@@ -168,7 +190,7 @@ def _with_derivative(function: Callable[[Tensor], Tensor], times: Tensor) -> tup
     Raises:
         ValueError: the function depends on what requires a gradient.
     """
-    value = function(times)
+    value = checked_values("A function of the clock", function(times), times)
     check_no_gradient("A function of time", value)
     with torch.inference_mode(False), torch.enable_grad():
         at = times.detach().clone()

@@ -214,7 +214,7 @@ class Semilinear(Equation):
 
     def diffusion(self, t: float, x: Tensor) -> float:
         """S √|q'|, which is the same for every component."""
-        intensity: float = self.clock.rates(t).intensity
+        intensity: float = self._rates(t).intensity
         if not math.isfinite(intensity):
             raise ValueError(f"The noise of this equation is infinite at t = {t:g}; keep the times away from it.")
         return intensity
@@ -239,9 +239,16 @@ class Semilinear(Equation):
         score, slope = (None if field is None else wrap(field) for field in (self.score, self.slope))
         return replace(self, field=wrap(self.field), score=score, slope=slope)
 
+    def _rates(self, t: float) -> Rates:
+        """The rates at t; nan where a clock divides floats by zero, or leaves their range."""
+        try:
+            return self.clock.rates(t)
+        except ArithmeticError:
+            return Rates(math.nan, math.nan, math.nan)
+
     def _finite_rates(self, t: float) -> Rates:
         """The rates at t. Raises ValueError if one is not finite."""
-        rates = self.clock.rates(t)
+        rates = self._rates(t)
         if not all(map(math.isfinite, rates)):
             raise ValueError(
                 f"The drift of this equation is singular at t = {t:g}; keep the times away from it, hold another "

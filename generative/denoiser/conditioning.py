@@ -247,32 +247,35 @@ def _labels(label: int | Tensor, batch: int, x: Tensor) -> Tensor:
 
 def _each_tensor(condition: Condition, change: Callable[[str, Tensor], Tensor]) -> dict[str, Any]:
     """The condition with `change(name, tensor)` in place of every tensor that has axes."""
+    return {name: _changed(name, value, change) for name, value in condition.items()}
 
-    def changed(name: str, value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return _each_tensor(value, change)
-        if isinstance(value, list | tuple):
-            return _like(value, [changed(f"{name}[{i}]", each) for i, each in enumerate(value)])
-        return change(name, value) if isinstance(value, Tensor) and value.ndim else value
 
-    return {name: changed(name, value) for name, value in condition.items()}
+def _changed(name: str, value: Any, change: Callable[[str, Tensor], Tensor]) -> Any:
+    if isinstance(value, Mapping):
+        return _each_tensor(value, change)
+    if isinstance(value, list | tuple):
+        return _like(value, [_changed(f"{name}[{i}]", each, change) for i, each in enumerate(value)])
+    return change(name, value) if isinstance(value, Tensor) and value.ndim else value
 
 
 def _with_first(condition: Condition, n: int, others: Condition, batch: int) -> dict[str, Any]:
     """The condition of `batch` samples with the tensors of `others` in place of the first n rows."""
+    return {
+        name: _joined(name, mine, n, others[name], batch) if name in others else mine
+        for name, mine in condition.items()
+    }
 
-    def joined(name: str, mine: Any, other: Any) -> Any:
-        if isinstance(mine, Mapping):
-            return _with_first(mine, n, other, batch)
-        if isinstance(mine, list | tuple):
-            pairs = zip(mine, other, strict=True)
-            return _like(mine, [joined(f"{name}[{i}]", *pair) for i, pair in enumerate(pairs)])
-        if not (isinstance(mine, Tensor) and mine.ndim):
-            return mine
-        head = for_batch(f"negative {name!r}", other.to(mine), n)
-        return torch.cat([head, for_batch(f"condition {name!r}", mine, batch)[n:]])
 
-    return {name: joined(name, mine, others[name]) if name in others else mine for name, mine in condition.items()}
+def _joined(name: str, mine: Any, n: int, other: Any, batch: int) -> Any:
+    if isinstance(mine, Mapping):
+        return _with_first(mine, n, other, batch)
+    if isinstance(mine, list | tuple):
+        pairs = zip(mine, other, strict=True)
+        return _like(mine, [_joined(f"{name}[{i}]", own, n, new, batch) for i, (own, new) in enumerate(pairs)])
+    if not (isinstance(mine, Tensor) and mine.ndim):
+        return mine
+    head = for_batch(f"negative {name!r}", other.to(mine), n)
+    return torch.cat([head, for_batch(f"condition {name!r}", mine, batch)[n:]])
 
 
 def _like(sequence: list[Any] | tuple[Any, ...], entries: list[Any]) -> Any:

@@ -102,7 +102,7 @@ class Picard(Solver):
     def _final(self, states: list[Tensor], moved: list[Tensor], errors: Tensor) -> int:
         """The number of states after the window's first one that are final, which is at least one."""
         changes = torch.stack([new - old for new, old in zip(moved[1:], states[1:], strict=True)])
-        size, allowed = (part.flatten(2).square().mean(2).sqrt() for part in (changes, errors))
+        size, allowed = (part.unsqueeze(-1).flatten(2).square().mean(2).sqrt() for part in (changes, errors))
         unsettled = (~(size <= self.tolerance * allowed)).any(1)
         some = truth(unsettled.any())
         if some is None:

@@ -86,6 +86,7 @@ class SciPy(Solver):
         record = Record(task.save, times.t0, x)
         atol = times.atol if isinstance(times.atol, float) else _vector(times.atol.expand(x.shape))
         tolerances = {"rtol": times.rtol, "atol": atol}
+        solver = None
         try:
             solver = getattr(integrate, self.method)(field, times.t0, _vector(x), times.t1, **tolerances)
             while solver.status == "running":
@@ -105,6 +106,9 @@ class SciPy(Solver):
         except Exception as error:
             tell(error, task.ledger, lambda: (record.solution(x, 0, "failed"), record.reached[-1]))
             raise
+        finally:
+            if solver is not None:
+                vars(solver).clear()  # it refers to itself, and would keep its states until the garbage is collected
         return record.solution(x, 0, "completed")
 
 
@@ -120,11 +124,12 @@ class _Field:
     """The field as a function of float64 vectors of the whole batch."""
 
     def __init__(self, task: Task) -> None:
-        self.drift, self.like = task.equation.drift, task.x
+        self.drift, self.shape = task.equation.drift, task.x.shape
+        self.like, self.differentiated = task.x.new_empty(0), task.x.requires_grad
 
     def __call__(self, t: float, y: Array) -> Array:
         value = self.drift(float(t), self.state(y))
-        if torch.is_grad_enabled() and (self.like.requires_grad or value.requires_grad):
+        if torch.is_grad_enabled() and (self.differentiated or value.requires_grad):
             raise ValueError("No gradient flows through SciPy; solve under torch.no_grad(), or use TorchDiffEq.")
         if (index := first_nonfinite(value)) is not None:
             what = f"The field is not finite at t = {t:g} (first: {place(index)}), where SciPy asked for it"
@@ -133,7 +138,7 @@ class _Field:
 
     def state(self, y: Array) -> Tensor:
         """The state that the vector holds, in the shape, dtype and device of the task's."""
-        return torch.from_numpy(y.copy()).to(self.like).reshape(self.like.shape)
+        return torch.from_numpy(y.copy()).to(self.like).reshape(self.shape)
 
     def between(self, dense: Callable[[], Callable[[Time], Array]]) -> Callable[[Time], Tensor]:
         """The state as a function of a time within a step, by SciPy's interpolation, made on the first call."""

@@ -105,6 +105,8 @@ class TorchDiffEq(Solver):
         return self.FIXED[self.method][1] * n
 
     def integrate(self, task: Task) -> Solution:
+        if not task.x.numel():
+            raise ValueError(f"torchdiffeq takes no state without entries, such as {tuple(task.x.shape)}; use RK4.")
         times, asked = task.times, self._asked(task)
         queries = list(dict.fromkeys((times.t0, *asked, times.t1)))
         ts = torch.tensor(queries, dtype=torch.float64, device=task.x.device)

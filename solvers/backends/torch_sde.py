@@ -115,6 +115,8 @@ class TorchSDE(Stepper[Equation]):
 
     def init(self, equation: Equation, x: Tensor, times: Grid) -> tuple[Tensor, Any]:
         """A tensor of the increments' shape and dtype, and torchsde's own state, which reversible Heun alone has."""
+        if not x.numel():
+            raise ValueError(f"torchsde takes no state without entries, such as {tuple(x.shape)}; use EulerMaruyama.")
         kind, like = _kind(equation), x
         if kind == "scalar":
             like = x[(slice(None), *(slice(1),) * (x.ndim - 1))]

@@ -266,6 +266,8 @@ def check_samples(name: str, value: Any, axes: int = 1, *, empty: bool = True, w
         raise ValueError(f"{name} has shape {tuple(value.shape)}, but must hold samples, ({needed}).")
     if not (empty or value.numel()):
         raise ValueError(f"{name} of shape {tuple(value.shape)} holds no numbers; give one sample at least.")
+    if wait and value.is_meta:
+        raise ValueError(f"{name} is on the device meta, which holds no values; give it on the CPU or a GPU.")
     if wait or value.device.type == "cpu":
         check_finite(name, value)
 
@@ -363,5 +365,5 @@ def shown(value: Any) -> str:
     """The value in a few words."""
     if isinstance(value, Tensor | np.ndarray):
         return f"{type(value).__name__} of shape {tuple(value.shape)} and {value.dtype}"
-    text = repr(value) if not isinstance(value, type) else value.__name__
+    text = " ".join(repr(value).split()) if not isinstance(value, type) else value.__name__
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..clock import checked_values
 from ..common import Array, array, host
 from ..equation import Semilinear
 
@@ -30,10 +31,13 @@ def coordinates(equation: Semilinear, times: Array) -> Coordinates:
     """The coordinates of the equation at these times."""
     tensor = host(np.ascontiguousarray(times))
     clock = equation.clock
-    r = clock.r(tensor)
+    functions = {"scale": clock.scale, "gain": clock.gain, "power": clock.power}
+    scale, gain, power = (
+        checked_values(f"The clock's {name}", function(tensor), tensor) for name, function in functions.items()
+    )
+    r = gain / scale
     node = r.abs().log() if clock.logarithmic else r
-    found = clock.scale(tensor), clock.gain(tensor), clock.power(tensor), node
-    return Coordinates(*map(array, found))
+    return Coordinates(*map(array, (scale, gain, power, node)))
 
 
 def on_the_way(equation: Semilinear, times: Array) -> Coordinates:

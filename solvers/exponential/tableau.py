@@ -23,39 +23,20 @@ SIAM J. Numer. Anal. 43, table 1, theorem 4.7 and eqs. 5.3, 5.8 and 5.19.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from ..common import Array
+from ..common import Array, check_fields, check_instance, real, reals, whole, wholes
 from .moments import exponential_moments
+from .rows import MOST_STAGES, Entry, Row, checked_row, interpolated
 
 __all__ = [
     *("DPM_SOLVER_2", "EDM_HEUN", "EULER", "FOURTH", "MIDPOINT", "THIRD", "TRAPEZOID"),
-    *("ExponentialTableau", "interpolated"),
+    "ExponentialTableau",
 ]
-
-Entry = Mapping[tuple[int, int], float]
-"""{(k, l): coefficient} stands for Σ coefficient · φ_k(−c_l z); l = −1 is the end of the step, c = 1."""
-Row = Mapping[int, Entry]
-"""{stage: entry}; a stage without an entry has no weight."""
-
-
-def interpolated(at: int, c: float, nodes: Mapping[int, float]) -> Row:
-    """The row of weights of a step to the node c, with N interpolated at the nodes of some stages.
-
-    Args:
-        at: l, the stage whose node is c; −1 for the end of the step.
-        c: c_l.
-        nodes: {stage j: c_j} for the stages whose values are interpolated.
-    """
-    inverse = np.linalg.inv(np.vander(list(nodes.values()), increasing=True))  # column j: L_j's coefficients
-    return {
-        stage: {(m + 1, at): coefficient * math.factorial(m) * c ** (m + 1) for m, coefficient in enumerate(column)}
-        for stage, column in zip(nodes, inverse.T.tolist(), strict=True)
-    }
 
 
 @dataclass(frozen=True)
@@ -65,14 +46,16 @@ class ExponentialTableau:
     Args:
         name: a name for `repr` and for errors.
         order: the stiff order, 1 … 4.
-        c: the nodes of the stages, in units of the step.
+        c: the nodes of the stages, in units of the step, from 0 to 1.
         a: the rows of weights of the stages after the first one.
         b: the weights of the step.
         embedded_b: the weights of the embedded method.
         dense: the stages whose values are interpolated for a state between the ends of a step.
 
     Raises:
-        ValueError: the weights miss a condition of their order.
+        TypeError: an argument is of another kind.
+        ValueError: a number is not finite or out of range, a stage uses one that is not before it, or the weights miss
+            a condition of their order.
     """
 
     name: str
@@ -84,6 +67,7 @@ class ExponentialTableau:
     dense: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        self._check_numbers()
         for row, order in ((-2, self.order), (-1, self.order - 1)):
             self._check(row, order)
 
@@ -111,6 +95,23 @@ class ExponentialTableau:
                 for (k, at), coefficient in entry.items():
                     found[r, stage, at, k - 1] = coefficient
         return found
+
+    def _check_numbers(self) -> None:
+        """Keep the numbers as ints and floats. Raises TypeError or ValueError for what are none."""
+        check_instance("name", self.name, str, "a name, such as 'MIDPOINT'")
+        check_fields(self, whole, "order", low=1, high=4)
+        object.__setattr__(self, "c", tuple(real("c", node, 0.0, 1.0) for node in reals("c", self.c)))
+        stages = len(self.c)
+        if not (isinstance(self.a, Sequence) and len(self.a) == stages - 1 < MOST_STAGES):
+            raise ValueError(f"A tableau of {stages} nodes needs a row of weights for each stage after the first one.")
+        given = {**{f"a[{i}]": row for i, row in enumerate(self.a)}, "b": self.b, "embedded_b": self.embedded_b}
+        counts = [*range(1, stages), stages, stages]
+        rows = [checked_row(name, row, count, stages) for (name, row), count in zip(given.items(), counts, strict=True)]
+        for name, value in (("a", tuple(rows[:-2])), ("b", rows[-2]), ("embedded_b", rows[-1])):
+            object.__setattr__(self, name, value)
+        check_fields(self, wholes, "dense", low=0, high=stages - 1)
+        if len({self.c[stage] for stage in self.dense}) != len(self.dense) or not self.dense:
+            raise ValueError(f"dense names the stages {self.dense}; give stages of different nodes, one at least.")
 
     def _check(self, row: int, order: int) -> None:
         """Raise ValueError if the weights in this row miss a condition of the order, at some z."""

@@ -176,6 +176,10 @@ class Adaptive:
         """The times of the groups as a step takes them: a float, or one time a sample, (B, 1, …, 1)."""
         return columns(values, x) if self.per_sample else float(values[0])
 
+    def start(self, x: Tensor) -> Time:
+        """t0 as a step takes it: a float, or once a sample, (B, 1, …, 1)."""
+        return self.time(np.full(len(x) if self.per_sample else 1, self.t0), x)
+
     def first_steps(self, drift: Function, x: Tensor, slope: Tensor, order: float) -> Array:
         """The lengths of the first steps, (groups,), which make a local error near 1 % of what is allowed.
 

@@ -12,13 +12,12 @@ from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_args
 
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from ..common import Progress, whole
+from ..common import Progress, check_fields, choice, flag, real, whole
 from ..equation import Calculus, Equation, NoiseType
 from ..field import Time
 from ..noise import Noise
@@ -66,6 +65,16 @@ class Abilities:
     one_step: bool = False
     timewise: bool = False
 
+    def __post_init__(self) -> None:
+        check_fields(self, whole, "order", low=0)
+        check_fields(self, flag, "semilinear", "embedded", "dense", "draws", "one_step", "timewise")
+        for name in ("strong_order", "weak_order"):
+            if getattr(self, name) is not None:
+                check_fields(self, real, name, above=0.0)
+        for name, known in (("noises", get_args(NoiseType)), ("calculi", get_args(Calculus))):
+            for value in getattr(self, name):
+                choice(name, value, known)
+
 
 @dataclass(frozen=True)
 class Task:
@@ -95,7 +104,13 @@ class Task:
         """The stepper's step; with `checkpoint`, one that keeps its arguments alone for a backward pass."""
         if not self.checkpoint:
             return stepper.step
-        return partial(checkpoint, stepper.step, use_reentrant=False)
+
+        def advance(equation: Any, t0: Any, t1: Any, x: Tensor, state: Any, noise: Noise | None) -> Step:
+            # torch walks through every argument, and the state may hold the plan of the whole grid: it gets x alone
+            step: Step = checkpoint(lambda x: stepper.step(equation, t0, t1, x, state, noise), x, use_reentrant=False)
+            return step
+
+        return advance
 
 
 def _ability(name: str) -> Any:

@@ -65,7 +65,8 @@ class _Samples:
         nearest = min(self.reached.tolist(), key=lambda t: abs(t - self.start), default=self.end)
         ts = host(self.asked if self.saving else [self.start, nearest])
         xs = torch.stack(self.saved) if self.saved else None
-        return Solution(self.x, ts, xs, self.accepted, self.rejected, status)
+        x = self.x if torch.is_grad_enabled() else self.x.detach()
+        return Solution(x, ts, xs, self.accepted, self.rejected, status)
 
 
 def integrate_per_sample(stepper: Stepper[Any], task: Task, times: Adaptive) -> Solution:
@@ -99,7 +100,7 @@ def integrate_per_sample(stepper: Stepper[Any], task: Task, times: Adaptive) -> 
         return SolveError(message, samples.solution(status))
 
     try:
-        start = columns(np.full(len(x), times.t0), x)
+        start = times.start(x)
         state = stepper.init_adaptive(equation, x, times)
         order = stepper.error_order(equation)
         slope = stepper.slope(equation, start, x, state)

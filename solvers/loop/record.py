@@ -66,7 +66,8 @@ class Record:
         """The solution that ends in x, with as many rejected steps, and with this status."""
         ts = host(self.times if self.saves and not self.every else self.reached)
         xs = torch.stack(self.states) if self.states else x.new_empty(0, *x.shape) if self.saves else None
-        return Solution(x, ts, xs, self.steps, rejected, status)
+        # Before the first step x is the caller's own, whose graph nobody may have asked for.
+        return Solution(x if torch.is_grad_enabled() else x.detach(), ts, xs, self.steps, rejected, status)
 
     def _keep(self, t: float, x: Tensor) -> None:
         self.times.append(t)

@@ -46,6 +46,8 @@ def _tolerance(name: str, value: Any) -> Tolerance:
         return real(name, value, 0.0)
     check_floating(name, value)
     check_no_gradient(name, value)
+    if value.is_meta:
+        raise ValueError(f"{name} is a tensor without values of its own; give one on the state's device.")
     check_finite(name, value)
     if bool((value < 0.0).any()):
         raise ValueError(f"{name} has the negative entry {value.min().item():g}, but must be >= 0 everywhere.")

@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
 from torch import Tensor
 
 from ..equation import Equation
@@ -36,7 +35,7 @@ class RungeKutta(Stepper[Equation]):
 
     def init_adaptive(self, equation: Equation, x: Tensor, times: Adaptive) -> Tensor:
         """The slope at the start, which is the first stage."""
-        return equation.drift(times.time(np.full(len(x), times.t0), x), x)
+        return equation.drift(times.start(x), x)
 
     def slope(self, equation: Equation, t0: Time, x: Tensor, state: Tensor) -> Tensor:
         return state

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..common import check_instance
 from .scheme import Expanded, Scheme
 
 __all__ = ["Comparison", "same"]
@@ -51,7 +52,12 @@ def same(first: Scheme, second: Scheme) -> Comparison:
 
     Returns:
         A comparison, which is true if the methods are the same.
+
+    Raises:
+        TypeError: one of the two is no scheme.
     """
+    for name, scheme in (("first", first), ("second", second)):
+        check_instance(name, scheme, Scheme, "a Scheme, such as unroll(equation, times, solver)")
     if len(first.times) != len(second.times):
         counts = f"{len(first.times) - 1} steps against {len(second.times) - 1}"
         return Comparison(f"They take {counts}.", 0, "time")

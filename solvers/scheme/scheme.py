@@ -22,10 +22,20 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..common import UNSEALED, check_floating, check_instance, check_seal, reals, sealed, warn_unsealed, write_whole
+from ..common import (
+    UNSEALED,
+    check_instance,
+    check_samples,
+    check_seal,
+    flag,
+    reals,
+    sealed,
+    warn_unsealed,
+    write_whole,
+)
 from ..equation import ODE, Equation, Semilinear
 from ..field import Function
-from ..loop import FiniteWatch, Grid, Record, first_nonfinite
+from ..loop import FiniteWatch, Grid, Record, tell
 from ..noise import Noise
 from ..solution import Ledger, Solution, SolveError
 from .linear_form import Form, Symbol
@@ -135,9 +145,10 @@ class Scheme:
                 was not given.
             SolveError: a state is not finite. The error carries the solution until there.
         """
-        check_floating("x", x)
-        if (index := first_nonfinite(x)) is not None:
-            raise ValueError(f"x is not finite at component {index}; the initial state must be.")
+        check_samples("x", x, wait=True)
+        save = flag("save", save)
+        if noise is not None:
+            check_instance("noise", noise, Noise, "WhiteNoise(seed), or BrownianTree(x, t0, t1, seed)")
         if not isinstance(equation, Equation):
             equation = ODE(equation)
         if self.draws and noise is None:
@@ -166,7 +177,11 @@ class Scheme:
                     finite.check(record, 0)
             finite.check(record, 0)
         except SolveError as error:
-            error.solution = replace(error.solution, ledger=ledger)
+            if not error.solution.ledger.depth:  # the error of a solve within the field has its own
+                error.solution = replace(error.solution, ledger=ledger)
+            raise
+        except Exception as error:
+            tell(error, ledger, lambda: finite.partial(record, 0))
             raise
         return replace(record.solution(x, 0, "completed"), ledger=ledger)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from ..common import choice, real, whole
+from ..common import check_instance, choice, real, whole
 from .linear_form import Form
 
 __all__ = ["Draw", "Evaluation", "check_table", "evaluation_of", "form_of", "terms_of"]
@@ -68,6 +68,8 @@ def check_table(steps: int, states: Sequence[Form], evaluations: Sequence[Evalua
         evaluations: the evaluations, in order.
         draws: the draws, in order.
     """
+    for each in (*evaluations, *draws):
+        check_instance("an entry of evaluations or draws", each, (Evaluation, Draw), "Evaluation(...) or Draw(...)")
     if len(states) != steps:
         raise ValueError(f"{steps} steps need {steps} states, but there are {len(states)}.")
     valued = _counted("evaluation", [each.step for each in evaluations], steps)

@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ..common import check_instance
 from ..equation import Equation, Semilinear
 from ..field import Field, Time
 from ..loop import Grid, Solver, Stepper
@@ -40,6 +41,7 @@ def unroll(equation: Equation, times: Tensor | Sequence[float], solver: Solver) 
             equation.
         ValueError: the solver refuses the equation or the grid.
     """
+    check_instance("equation", equation, Equation, "an equation: wrap a field as ODE(drift), or use flow(denoiser)")
     if not isinstance(solver, Stepper):
         raise TypeError(f"{solver!r} is not made of steps of its own; unroll one of our solvers.")
     if solver.semilinear and not isinstance(equation, Semilinear):
@@ -100,12 +102,15 @@ class _Recorder:
         """(a, b) with the value = a x + b M (see `Semilinear`). The score is −ε/σ, that is p x₀ + q ε with q = −1/σ."""
         if not isinstance(self.equation, Semilinear) or self.equation.basis is None:
             return None
-        if kind == "field":
-            return self.equation.basis(t)
-        if (noising := self.equation.noising) is None:
-            return None
-        alpha, sigma = float(noising.alpha(t)), float(noising.sigma(t))
-        return -1.0 / (alpha**2 + sigma**2), alpha / sigma
+        try:
+            if kind == "field":
+                return self.equation.basis(t)
+            if (noising := self.equation.noising) is None:
+                return None
+            alpha, sigma = float(noising.alpha(t)), float(noising.sigma(t))
+            return -1.0 / (alpha**2 + sigma**2), alpha / sigma
+        except ArithmeticError:
+            raise ValueError(f"The equation has no basis at t = {t:g}; keep the times away from it.") from None
 
 
 @dataclass(frozen=True)

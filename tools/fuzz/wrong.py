@@ -111,7 +111,8 @@ def wrong_values(name: str, annotation: str, example: Any) -> list[Wrong]:
         if not taken & {"ints", "floats"}:
             values.append(Wrong("[1, 2]", [1, 2], True, True))
     if "Tensor" in taken:
-        values += _tensors(example if isinstance(example, Tensor) else torch.ones(4, dtype=torch.float64))
+        like = example if isinstance(example, Tensor) else torch.ones(4, dtype=torch.float64)
+        values += _tensors(like, name != "like")
     if taken & {"floats", "ints"}:
         values += _SEQUENCES
     if taken & {"str", "name"}:
@@ -189,8 +190,8 @@ _OBJECTS = [
 ]
 
 
-def _tensors(like: Tensor) -> list[Wrong]:
-    """Tensors that are wrong in place of this one."""
+def _tensors(like: Tensor, matter: bool) -> list[Wrong]:
+    """Tensors that are wrong in place of this one; `matter` says whether their values do, or their shape alone."""
     like = like.detach().clone().reshape(like.shape or (1,))
     floating = like.is_floating_point()
     values = [
@@ -218,8 +219,8 @@ def _tensors(like: Tensor) -> list[Wrong]:
         with_nan = like.clone()
         with_nan.view(-1)[0] = math.nan
         values += [
-            Wrong("with nan", with_nan, True),
-            Wrong("all inf", torch.full_like(like, math.inf), True),
+            Wrong("with nan", with_nan, matter),
+            Wrong("all inf", torch.full_like(like, math.inf), matter),
             Wrong("negative", -like.abs()),
             Wrong("1e300", torch.full_like(like, 1e300 if like.dtype == torch.float64 else 1e30)),
         ]

@@ -312,7 +312,7 @@ def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
         unroll(quadratic, TIMES, EulerMaruyama())
     with pytest.raises(TypeError, match="asks a state for its ndim"):
         unroll(SDE(lambda t, x: -x, lambda t, x: 0.3, noise="scalar"), TIMES, EulerMaruyama())
-    with pytest.raises(TypeError, match="asks a state for its shape"):
+    with pytest.raises(TypeError, match="asks a state for its numel"):
         unroll(NOISY, TIMES, TorchSDE("euler"))
     with pytest.raises(TypeError, match="applies sin to a state"):
         unroll(ODE(lambda t, x: x), TIMES, Bent())

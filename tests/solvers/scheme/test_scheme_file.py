@@ -212,7 +212,7 @@ def test_a_run_takes_a_finite_tensor(scheme: Scheme) -> None:
     for x, error, message in (
         ([1.0], TypeError, "must be a tensor of floating-point numbers"),
         (torch.ones(2, 3, dtype=torch.int64), TypeError, "must be of a floating-point dtype"),
-        (torch.full((2, 3), torch.nan), ValueError, "x is not finite at component"),
+        (torch.full((2, 3), torch.nan), ValueError, "x is nan at"),
     ):
         with pytest.raises(error, match=message):
             scheme.run(EQUATION, x, WhiteNoise(0))
