@@ -29,6 +29,8 @@ __all__ = ["OUTCOMES", "Outcome", "of_error", "of_value"]
 OUTCOMES = ("result", "door", "obscure", "silent", "hang")
 PACKAGE = Path(fokker.__file__).parent.resolve()
 LONGEST = 600  # characters of a sentence
+UNKNOWN = frozenset({"probe_stderr"})
+"""Fields of results that are nan where they are unknown, as their documentation says."""
 
 
 class Outcome(NamedTuple):
@@ -109,7 +111,8 @@ def _numbers(value: Any, depth: int = 4) -> Iterator[Any]:
             yield from _numbers(part, depth - 1)
     elif depth and dataclasses.is_dataclass(value) and not isinstance(value, type):
         for field in dataclasses.fields(value):
-            yield from _numbers(getattr(value, field.name, None), depth - 1)
+            if field.name not in UNKNOWN:
+                yield from _numbers(getattr(value, field.name, None), depth - 1)
 
 
 def _has_nan(value: Any) -> bool:

@@ -160,18 +160,20 @@ class Command(Target):
 
 def _ended(words: Sequence[str]) -> Outcome:
     """How a command ends: it may print a sentence and exit with 1 or 2, and nothing else may happen."""
-    printed, errors = io.StringIO(), io.StringIO()
+    errors = io.StringIO()
     try:
         with (
             mock.patch.object(sys, "argv", ["fokker", *words]),
-            contextlib.redirect_stdout(printed),
+            contextlib.redirect_stdout(io.StringIO()),
             contextlib.redirect_stderr(errors),
         ):
             cli.main()
     except SystemExit as exit:
         if not exit.code:
             return Outcome("result")
-        told = (errors.getvalue() or printed.getvalue()).strip()  # a verdict is printed, an error told
+        told = errors.getvalue().strip()
+        if exit.code == 1 and not told:
+            return Outcome("result")  # a verdict, which is printed
         sentence = exit.code in (1, 2) and 0 < len(told) < 1000 and "Traceback" not in told
         return Outcome("door" if sentence else "obscure", f"{exit.code}: {told}")
     except Exception as error:

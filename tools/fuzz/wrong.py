@@ -163,7 +163,7 @@ _NO_NUMBERS = [
     Wrong("'0.5'", "0.5", True, True),
     Wrong("1j", 1j, True, True),
 ]
-_TEXTS = ("nonsense", "", "\0", "ü" * 10_000, "../..")
+_TEXTS = ("nonsense", "", "\0", "ü" * 300, "../..")
 _SEQUENCES = [
     Wrong("[]", []),
     *(
