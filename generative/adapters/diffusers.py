@@ -26,7 +26,7 @@ def from_diffusers(
 ) -> Denoiser:
     """A model of diffusers as a denoiser.
 
-    The network sees an index of a table as a whole number in the state's dtype, and a time between two indices as a
+    The network sees an index of a table as a whole number, in float32 at least, and a time between two indices as a
     fraction. With `clip_sample` or `thresholding` predictions are thresholded; give {**scheduler.config, "clip_sample":
     False} to avoid this.
 

@@ -106,7 +106,7 @@ def _linearised(function: Function, x: Tensor, network: Any, *, twice: bool = Fa
         value, pull = torch.func.vjp(copied, x)  # type: ignore[misc]  # without has_aux
     except RuntimeError as error:
         found = _by_autograd(copied, x, twice)  # if this fails, too, the network itself does
-        _tell(network, error, _BY_AUTOGRAD, "torch.autograd")
+        _tell(network, error, _BY_AUTOGRAD, "by torch.autograd")
         return found
     return value, lambda v: pull(v)[0]
 
@@ -137,10 +137,13 @@ def _by_autograd(function: Function, x: Tensor, twice: bool) -> tuple[Tensor, Fu
 
 
 def _tell(network: Any, error: Exception, marks: _Marks, way: str) -> None:
-    """Remember the other way for a network, and say so."""
+    """Remember the other way for a network, and say so the first time."""
+    told = network in _BY_AUTOGRAD or network in _ONE_BY_ONE
     marks.add(network)
+    if told:
+        return
     name = getattr(network, "__name__", type(network).__name__)
-    reason = str(error).strip().splitlines()[0].split(". ")[0]
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]
     warnings.warn(
-        f"torch.func cannot follow {name} ({reason}); its derivatives are taken by {way}.", RuntimeWarning, stacklevel=4
+        f"torch.func cannot follow {name} ({reason}); its derivatives are taken {way}.", RuntimeWarning, stacklevel=4
     )

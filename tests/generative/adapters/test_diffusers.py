@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 import math
@@ -13,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fokker.generative import CFG, VE, VP, CondOT, Cosine
+from fokker.generative import CFG, VE, VP, CondOT, Cosine, log_likelihood, sample
 from fokker.generative.adapters import from_diffusers
 from fokker.generative.adapters.configuration import MODEL, STEPPING, class_of
 from fokker.generative.adapters.conventions import SCHEDULERS, conventions
@@ -503,6 +504,28 @@ def test_the_exponential_table() -> None:
     assert isinstance(path, Table)
     torch.testing.assert_close(torch.tensor(path.betas), scheduler.betas, rtol=8 * UNIT, atol=0.0)
     assert path.log_snr(path.at(9)) == pytest.approx(-math.log(math.expm1(12.0 * 10 / T)), rel=1e-12)
+
+
+def test_a_model_in_half_precision_and_under_checkpoints(unet: Any) -> None:
+    """States of either dtype, within the rounding of six outputs in bfloat16; checkpoints change no likelihood."""
+    half, scheduler = copy.deepcopy(unet).to(torch.bfloat16), make("DDIM")
+    exact = sample(from_diffusers(unet, scheduler), (2, 2, 8, 8), nfe=6)
+    for dtype in (torch.float64, torch.float32):
+        found = sample(from_diffusers(half, scheduler), (2, 2, 8, 8), nfe=6, dtype=dtype)
+        assert found.dtype == dtype
+        assert (found - exact).abs().max() < 6.0 * 2.0**-8 * exact.abs().max()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = sample(from_diffusers(unet, scheduler), (2, 2, 8, 8), nfe=6)
+    assert (found - exact).abs().max() < 6.0 * 2.0**-8 * exact.abs().max()
+    checkpointed = copy.deepcopy(unet)
+    checkpointed.enable_gradient_checkpointing()
+    times = torch.linspace(0.9, 0.1, 4)
+    with torch.no_grad():
+        with pytest.warns(RuntimeWarning, match="cannot follow UNet2DModel .* are taken one direction at a time"):
+            expected = log_likelihood(from_diffusers(copy.deepcopy(unet), scheduler), exact, times, trace="hutchinson")
+        with pytest.warns(RuntimeWarning, match="cannot follow UNet2DModel .* are taken by torch.autograd"):
+            found = log_likelihood(from_diffusers(checkpointed, scheduler), exact, times, trace="hutchinson")
+    torch.testing.assert_close(found.value, expected.value, rtol=1e-5, atol=1e-3)
 
 
 def test_unknown_fields_without_a_value_pass(unet: Any) -> None:
