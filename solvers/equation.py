@@ -271,7 +271,7 @@ class _InClock(Field):
     def __call__(self, r: Time, z: Tensor) -> Tensor:
         t = self._time(r)
         if isinstance(t, Tensor):
-            return self.field(t, column(self.clock.scale(t), z).to(z) * z)
+            return self.field(t, matching(column(self.clock.scale(t), z), z) * z)
         return self.field(t, self.clock.scale(host(t)).item() * z)
 
     def evaluations(self, r: Time) -> int | Tensor:

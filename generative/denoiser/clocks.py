@@ -178,5 +178,5 @@ def network_times(what: str, clock: Scalar, t: Scalar, x: Tensor, dtype: torch.d
         value = clock if not isinstance(clock, Tensor) else clock[wrong][0].item()
         raise ValueError(f"{what} is {value} at t = {at:g}; start or end at another time.")
     if isinstance(clock, Tensor):
-        return clock.to(x.device, dtype if clock.is_floating_point() else clock.dtype).expand(len(x))
+        return clock.to(dtype if clock.is_floating_point() else clock.dtype).to(x.device).expand(len(x))
     return x.new_full((len(x),), clock, dtype=torch.int64 if isinstance(clock, int) else dtype)

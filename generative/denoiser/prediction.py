@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ...solvers.common import choice, real
+from ...solvers.common import choice, matching, real
 from ..paths import GaussianPath, Real, Scalar
 
 __all__ = [
@@ -212,4 +212,4 @@ def per_sample(coefficient: Real, x: Tensor) -> Real:
     """
     if not isinstance(coefficient, Tensor):
         return coefficient
-    return coefficient.to(x).reshape(*coefficient.shape, *(1,) * (x.ndim - coefficient.ndim))
+    return matching(coefficient, x).reshape(*coefficient.shape, *(1,) * (x.ndim - coefficient.ndim))

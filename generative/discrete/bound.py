@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 
 from ...solvers import Noise
-from ...solvers.common import MANY, check_instance, check_memory, check_samples, flag, real, whole
+from ...solvers.common import MANY, check_instance, check_memory, check_samples, flag, matching, real, whole
 from ..denoiser import Denoiser, check_denoiser, per_sample
 from ..paths import GaussianPath
 from .chain import Posterior, chain_times, learned, posterior, share
@@ -165,7 +165,7 @@ class Chain:
             Nats, (R,).
         """
         small, large = self.decoder_log_variance
-        log_variance = torch.as_tensor(small + v * (large - small), dtype=x0.dtype, device=x0.device)
+        log_variance = matching(small + v * (large - small), x0)
         if levels is not None:
             return -_total(grey_levels_log_prob(x0, mean, (0.5 * log_variance).exp(), levels))
         squared = (x0 - mean).square() * (-log_variance).exp()
@@ -262,7 +262,7 @@ def _chosen(steps: int, terms: int | None, x0: Tensor, noise: Noise) -> tuple[Te
     batch = len(x0)
     if terms is None:
         return torch.arange(steps, device="cpu").expand(batch, steps), 1.0
-    normal = noise.extra(terms + 1, x0.new_empty(batch, terms, dtype=torch.float32)).double().cpu()
+    normal = noise.extra(terms + 1, x0.new_empty(batch, terms, dtype=torch.float32)).cpu().double()
     stratum = torch.arange(terms, device="cpu") // 2
     place = (stratum + torch.special.ndtr(normal)) * (2.0 * steps / terms)
     return place.long().clamp(max=steps - 1), steps / terms

@@ -46,7 +46,7 @@ class _Drawn:
             check_instance("generator", generator, Generator, "torch.Generator().manual_seed(0)")
         chain = Chain.of(denoiser, times)
         count = chain.steps + 1
-        index = (stratified(len(x0), generator, like=x0).double() * count).long().clamp(max=chain.steps).cpu()
+        index = (stratified(len(x0), generator, like=x0).cpu().double() * count).long().clamp(max=chain.steps)
         eps = torch.randn(x0.shape, generator=generator, device=x0.device, dtype=x0.dtype)
         return cls(chain, index, eps, chain.noisy(index, x0, eps))
 

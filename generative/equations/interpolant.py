@@ -180,7 +180,8 @@ def minibatch_ot(source: Tensor, data: Tensor) -> Tensor:
     """
     _check_pairs(source, data)
     check_memory("The number of pairs", len(data), 3 * len(data) ** 2)
-    left, right = (batch.detach().reshape(len(batch), math.prod(batch.shape[1:])).double() for batch in (source, data))
+    shape = len(data), math.prod(data.shape[1:])
+    left, right = (batch.detach().reshape(shape).cpu().double() for batch in (source, data))
     distance = torch.cdist(left, right, compute_mode="donot_use_mm_for_euclid_dist")
     squared = distance.square().cpu()
     check_finite("The squared distance of two samples", squared)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ...solvers import Adaptive, Solver, solve
-from ...solvers.common import Array, array, host
+from ...solvers.common import Array, array, host, matching, widest
 from ...solvers.loop import Grid
 from ..denoiser import per_sample
 from .change_of_variables import ChangeOfVariables, clock, scale, time_of
@@ -122,8 +122,8 @@ class AlongFlow:
     def deviation(self, traces: Tensor, added: Tensor) -> Tensor:
         """Σ w_i |f − p| over the nodes that are added to n, with p the polynomial through the n + 1 traces: (B,)."""
         n = len(added)
-        expected = torch.einsum("mn,nb->mb", torch.from_numpy(interpolation_matrix(n)).to(traces), traces.mean(2))
-        weights = torch.from_numpy(self.weights(2 * n)[1::2]).to(traces)
+        expected = torch.einsum("mn,nb->mb", matching(host(interpolation_matrix(n)), traces), traces.mean(2))
+        weights = matching(host(self.weights(2 * n)[1::2]), traces)
         return torch.einsum("m,mb->b", weights, (added.mean(2) - expected).abs()).abs()
 
     def flow(self, times: Adaptive | Tensor, nodes: Tensor, rows: Tensor) -> Tensor:
@@ -154,7 +154,7 @@ class AlongFlow:
         steps, change = self.steps, self.change
         x = self.x if rows is None else self.x[rows.to(self.x.device)]
         other = scale(change.path, steps.t1) * end
-        along = torch.einsum("n,nbk->bk", torch.from_numpy(weights).to(traces), traces)
+        along = torch.einsum("n,nbk->bk", matching(host(weights), traces), traces)
         changed = change.reference(steps.t0, steps.t1) + along
         noise, sign = (other, 1.0) if self.to_noise else (x, -1.0)
         return _normal(noise, change.path.sigma(min(steps.t0, steps.t1))) + sign * changed, other
@@ -162,6 +162,6 @@ class AlongFlow:
 
 def _normal(x: Tensor, sigma: float) -> Tensor:
     """log N(x; 0, σ² I), (B, 1)."""
-    flat = x.double().flatten(1)
+    flat = x.to(widest(x.device)).flatten(1)
     constant = flat.shape[1] * (math.log(sigma) + 0.5 * math.log(2.0 * math.pi))
     return -0.5 * (flat / sigma).square().sum(1, keepdim=True) - constant

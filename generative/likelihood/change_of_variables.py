@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from ...solvers import PlainClock, Semilinear, Time
-from ...solvers.common import pullback
+from ...solvers.common import pullback, widest
 from ..denoiser import Denoiser, DenoiserField, per_sample
 from ..paths import GaussianPath, Real, Scalar, log
 from .trace import Products, Trace
@@ -141,12 +141,12 @@ class ChangeOfVariables:
         """
         alpha, sigma = self.path.alpha(t), self.path.sigma(t)
         if alpha == 0.0:
-            return x.new_zeros(len(x), dtype=torch.float64), 0
+            return x.new_zeros(len(x), dtype=widest(x.device)), 0
         flat = x.flatten(1)
         x0, products = self.linearised((1.0, 0.0), t, flat, 0.0)
         trace = self.trace(products, flat)
-        mean = self.denoiser.predict("x0", t, torch.zeros_like(x)).flatten(1).double()
-        linear = 0.5 * alpha / sigma**2 * (flat.double() * (x0.double() + mean)).sum(1)
+        mean = self.denoiser.predict("x0", t, torch.zeros_like(x)).flatten(1).to(trace.dtype)
+        linear = 0.5 * alpha / sigma**2 * (flat.to(trace.dtype) * (x0.to(trace.dtype) + mean)).sum(1)
         constant = 0.5 * (alpha / sigma) ** 2 * mean.square().sum(1) + 0.5 * alpha * trace.mean(1)
         return linear - constant, int(self.denoiser.evaluations(t))
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from ...solvers import standard_normal
-from ...solvers.common import check_dtype, check_fields, check_samples, host, real, whole
+from ...solvers.common import check_dtype, check_fields, check_samples, host, real, whole, widest
 
 __all__ = ["Dequantisation"]
 
@@ -92,8 +92,8 @@ class Dequantisation:
         return (self.high - self.low) / self.levels
 
     def centre(self, level: Tensor) -> Tensor:
-        """c_k, the centres of the cells of these levels; in float64 for levels of an integer dtype."""
-        real = level if level.is_floating_point() else level.double()
+        """c_k, the centres of the cells of these levels; in float64, as far as the device has it, for integers."""
+        real = level if level.is_floating_point() else level.to(widest(level.device))
         return self.low + (real + 0.5) * self.width
 
     def level(self, x: Tensor) -> Tensor:
@@ -120,7 +120,7 @@ class Dequantisation:
         integers = isinstance(level, Tensor) and not level.is_floating_point() and level.dtype != torch.bool
         if not integers or (level.numel() and not 0 <= level.min() <= level.max() < self.levels):
             raise ValueError(f"Levels must be integers in 0 … {self.levels - 1}; quantise the images first.")
-        uniform: Tensor = torch.special.ndtr(standard_normal(torch.empty_like(level, dtype=torch.float64), seed))
+        uniform: Tensor = torch.special.ndtr(standard_normal(torch.empty_like(level, dtype=widest(level.device)), seed))
         if self.spread is None:
             offset = (uniform - 0.5) * self.width
         else:
@@ -132,8 +132,8 @@ class Dequantisation:
         """log q(x | k) with k the levels of the cells that hold x, summed over each sample: float64 (B,)."""
         check_samples("x", x)
         if self.spread is None:
-            return x.new_full((len(x),), -x.shape[1:].numel() * math.log(self.width), dtype=torch.float64)
-        distance: Tensor = (x.double() - self.centre(self.level(x))) / self.spread
+            return x.new_full((len(x),), -x.shape[1:].numel() * math.log(self.width), dtype=widest(x.device))
+        distance: Tensor = (x.to(widest(x.device)) - self.centre(self.level(x))) / self.spread
         inside = math.erf(0.5 * self.width / self.spread / math.sqrt(2.0))
         constant = math.log(self.spread * inside) + 0.5 * math.log(2.0 * math.pi)
         return -torch.add(0.5 * distance.square(), constant).flatten(1).sum(1)

@@ -6,7 +6,7 @@ between noise x₀ and data x₁. The flow is solved like any other equation. It
 along the solution (`along_flow`), at each by d products with the Jacobian, or by one for each random probe. The part of
 the divergence that a linear flow has is known in closed form (`change_of_variables`).
 
-The solution has the dtype of x. Integrals are in float64.
+The solution has the dtype of x. Integrals are in float64, or in float32 on a device without float64.
 
 Sources: Chen et al., Neural ODEs (1806.07366), theorem 1; Grathwohl et al., FFJORD (1810.01367); Song et al.
 (2011.13456), appendix D.2; Lu et al., Maximum likelihood training for score-based ODEs (2206.08265).

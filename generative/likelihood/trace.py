@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from ...solvers import standard_normal
+from ...solvers.common import widest
 
 __all__ = ["LAWS", "TRACES", "Exact", "HutchPlusPlus", "Hutchinson", "Trace", "estimator", "probes"]
 
@@ -112,10 +113,10 @@ class Exact(Trace):
         return self.dim
 
     def __call__(self, products: Products, x: Tensor) -> Tensor:
-        trace = x.new_zeros(len(x), dtype=torch.float64)
+        trace = x.new_zeros(len(x), dtype=widest(x.device))
         for basis in torch.split(torch.eye(self.dim, dtype=x.dtype, device=x.device), self.at_once):
             pulled = products(basis[:, None].expand(-1, *x.shape))
-            trace = trace + torch.einsum("mbd,md->mb", pulled, basis).sum(0, dtype=torch.float64)
+            trace = trace + torch.einsum("mbd,md->mb", pulled, basis).sum(0, dtype=widest(x.device))
         return trace[:, None]
 
     def of_rows(self, index: Tensor) -> Exact:
@@ -138,7 +139,7 @@ class Hutchinson(Trace):
         return len(self.z)
 
     def __call__(self, products: Products, x: Tensor) -> Tensor:
-        return (self.z * products(self.z)).sum(-1, dtype=torch.float64).T
+        return (self.z * products(self.z)).sum(-1, dtype=widest(x.device)).T
 
     def of_rows(self, index: Tensor) -> Hutchinson:
         return replace(self, z=self.z[:, index.to(self.z.device)])
@@ -168,7 +169,7 @@ class HutchPlusPlus(Trace):
         basis = torch.linalg.qr(sketched.detach().permute(1, 2, 0)).Q.permute(2, 0, 1)  # (k, B, d), orthonormal over k
         rest = self.z - torch.einsum("mbd,nbd,nbe->mbe", self.z, basis, basis)
         directions = torch.cat([basis, rest])
-        inside, outside = (directions * products(directions)).sum(-1, dtype=torch.float64).chunk(2)
+        inside, outside = (directions * products(directions)).sum(-1, dtype=widest(x.device)).chunk(2)
         return (inside.sum(0) + outside).T
 
     def of_rows(self, index: Tensor) -> HutchPlusPlus:

@@ -27,7 +27,7 @@ from itertools import accumulate, pairwise
 import torch
 from torch import Tensor
 
-from ...solvers.common import MANY, host, real, reals, whole
+from ...solvers.common import MANY, host, matching, real, reals, whole
 from .elementary import Real, exp, log, minimum, sigmoid, sqrt
 from .path import GaussianPath
 
@@ -104,7 +104,8 @@ class Table(GaussianPath):
         most = len(self._knots) - 1
         if isinstance(level, Tensor):
             falling = -level.detach().contiguous()
-            return torch.searchsorted(self._tensors[1].to(falling), falling, right=True).clamp(max=most).to(falling)
+            knots = matching(self._tensors[1], falling)
+            return torch.searchsorted(knots, falling, right=True).clamp(max=most).to(falling)
         return min(bisect_right(self._negated, -level), most)
 
     def half_log_snr(self, t: Real) -> Real:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from ...solvers.common import MANY, check_fields, check_floating, check_instance, real, whole
+from ...solvers.common import MANY, check_fields, check_floating, check_instance, matching, real, whole
 from .path import LARGEST_SHIFT, LEVELS, GaussianPath
 
 __all__ = [
@@ -214,7 +214,7 @@ class Importance:
 
     def warp(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """Maps uniform u (B,) in [0, 1) to draws from g. Returns the draws and the factor 1/g of each."""
-        density = self.density.to(u)
+        density = matching(self.density, u)
         mass = density / self.bins
         upper = mass.cumsum(0)
         interval = torch.searchsorted(upper[:-1].contiguous(), u, right=True)
@@ -224,7 +224,7 @@ class Importance:
 
     def observe(self, u: Tensor, loss: Tensor) -> None:
         """Updates g by the losses (B,) at u (B,), before they are multiplied by 1/g."""
-        moments = self.moments.to(loss)
+        moments = matching(self.moments, loss)
         interval = (u * self.bins).long().clamp(0, self.bins - 1)
         count = torch.zeros_like(moments[0]).index_add(0, interval, torch.ones_like(loss))
         total = torch.zeros_like(moments[0]).index_add(0, interval, loss.square())

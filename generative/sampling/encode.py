@@ -251,7 +251,7 @@ def round_trip(
         for made in plans:
             decoded = made.solve(made.solve(x, to_data=False).x)
             nfe.append(int(decoded.nfe))
-            errors.append((decoded.x - x).double().square().mean().sqrt().item())
+            errors.append((decoded.x - x).cpu().double().square().mean().sqrt().item())
     order = row.solver.order
     return RoundTrip(
         row.name,
@@ -260,6 +260,6 @@ def round_trip(
         tuple(len(made.times) - 1 for made in plans),
         tuple(nfe),
         tuple(errors),
-        torch.finfo(x.dtype).eps * x.double().square().mean().sqrt().item(),
+        torch.finfo(x.dtype).eps * x.cpu().double().square().mean().sqrt().item(),
         order + 1 if row.solver.one_step and order % 2 == 0 else order,
     )

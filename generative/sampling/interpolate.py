@@ -19,7 +19,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...solvers.common import MANY, check_alike, check_memory, check_samples, real, whole
+from ...solvers.common import MANY, check_alike, check_memory, check_samples, matching, real, whole
 from ..denoiser import Condition, Denoiser, Label, check_denoiser
 from .encode import two_way_plan
 from .plan import AnySampler
@@ -62,7 +62,7 @@ def slerp(z0: Tensor, z1: Tensor, s: float | Tensor) -> Tensor:
         check_samples("s", s, axes=0)
     if not z0.numel():
         return z0.clone()
-    share = torch.as_tensor(s, dtype=z0.dtype, device=z0.device).reshape(-1, 1)
+    share = matching(s, z0).reshape(-1, 1)
     a, b = z0.flatten(1), z1.flatten(1)
     length_a, length_b = _length(a), _length(b)
     u, v = _unit(torch.where(length_a > 0.0, a, b)), _unit(torch.where(length_b > 0.0, b, a))

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from ...solvers.common import check_callable, check_instance, check_samples, host, real
+from ...solvers.common import check_callable, check_instance, check_samples, host, matching, real
 from ..denoiser import check_kind, check_output, per_sample, preconditioning
 from ..paths import GaussianPath, Importance, TimeDensity, Uniform, stratified
 from .weightings import Output, Weighting, determinant, inside, row
@@ -144,7 +144,7 @@ def squared_error(
     else:
         t = inside(t)
         scales = precondition.scales(path.alpha(t), path.sigma(t))
-        answer = net(per_sample(scales.input, x) * x, scales.clock.to(x), label)
+        answer = net(per_sample(scales.input, x) * x, matching(scales.clock, x), label)
     check_output(answer, x)
     square = (answer - target(output, path, t, x0, eps)).square()
     return square if weighting is None else per_sample(weighting.of(output, path, t), square) * square

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..common import MANY, real, truth, whole
+from ..common import MANY, matching, real, truth, whole
 from ..equation import Semilinear
 from ..loop import Adaptive, Record, Solver, Stepper, Task, columns, first_nonfinite, nonfinite, spent, tell
 from ..scheme import ProgramStep, Scheme, Symbol, normals, unroll
@@ -157,7 +157,7 @@ class _Sweep:
         differences = values.diff(n=order, dim=0)
         differences = torch.cat([differences, differences[-1:].expand(order, *differences.shape[1:])])
         share = np.abs(gains) / (2**order * math.factorial(order + 1))
-        return differences * columns(share, values).to(values)
+        return differences * matching(columns(share, values), values)
 
     def _values(self, kind: str, times: Sequence[float], arguments: Sequence[Tensor]) -> Sequence[Tensor]:
         """The values of the field (or the score) at several states of every sample, in one call."""

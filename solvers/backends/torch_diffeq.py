@@ -28,7 +28,7 @@ import torch
 import torchdiffeq
 from torch import Tensor, nn
 
-from ..common import check_instance, choice, flag, host
+from ..common import check_instance, choice, flag, host, widest
 from ..loop import Abilities, Adaptive, Grid, Record, Solver, Task, first_nonfinite, nonfinite, sizes, tell
 from ..solution import BudgetExhausted, Solution, SolveError
 
@@ -109,7 +109,7 @@ class TorchDiffEq(Solver):
             raise ValueError(f"torchdiffeq takes no state without entries, such as {tuple(task.x.shape)}; use RK4.")
         times, asked = task.times, self._asked(task)
         queries = list(dict.fromkeys((times.t0, *asked, times.t1)))
-        ts = torch.tensor(queries, dtype=torch.float64, device=task.x.device)
+        ts = torch.tensor(queries, dtype=widest(task.x.device), device=task.x.device)
         sign = math.copysign(1.0, times.t1 - times.t0)  # when a solve runs backwards, its adjoint is asked for times −t
         options: dict[str, Any] = {"method": self.method}
         if isinstance(times, Adaptive):  # a step ends at the end of each interval: no interpolation there

@@ -6,7 +6,15 @@ tell that they are damaged, as long as every bit is covered.
 
 from __future__ import annotations
 
-from .arrays import Array as Array, Mask as Mask, array as array, host as host, matching as matching, truth as truth
+from .arrays import (
+    Array as Array,
+    Mask as Mask,
+    array as array,
+    host as host,
+    matching as matching,
+    truth as truth,
+    widest as widest,
+)
 from .checks import (
     MANY as MANY,
     check_alike as check_alike,

@@ -6,6 +6,7 @@ device of a state in the dtype of the state, since some devices have no float64.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from .checks import check_no_gradient
 
-__all__ = ["Array", "Mask", "array", "host", "matching", "truth"]
+__all__ = ["Array", "Mask", "array", "host", "matching", "truth", "widest"]
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -44,7 +45,18 @@ def array(values: Tensor) -> Array:
 
 def matching(values: float | Tensor, x: Tensor) -> Tensor:
     """A number, or a tensor of numbers, in the dtype of x and on its device, which need not have another dtype."""
-    return values.to(x.dtype).to(x.device) if isinstance(values, Tensor) else x.new_tensor(values)
+    if isinstance(values, Tensor):
+        return values.to(x.dtype).to(x.device)
+    return torch.full((), values, dtype=x.dtype, device=x.device)
+
+
+@cache
+def widest(device: torch.device) -> torch.dtype:
+    """The dtype of sums on a device: float64, or float32 where there is no float64."""
+    try:
+        return torch.zeros((), dtype=torch.float64, device=device).dtype
+    except (TypeError, RuntimeError):
+        return torch.float32
 
 
 def truth(condition: Tensor) -> bool | None:

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
-from ..common import Array, array, host, whole
+from ..common import Array, array, host, matching, whole
 from ..equation import Semilinear
 from ..field import Time
 from ..loop import Abilities, Adaptive, Grid, Step, Stepper, combined
@@ -69,7 +69,7 @@ class Stages(NamedTuple):
     def per_sample(self, x: Tensor) -> Stages:
         """One step of n = B samples, each number a column of shape (B, 1, …, 1) of x's dtype, times in float64."""
         times, *numbers = (_columns(array, x) for array in self[1:])
-        return Stages(self.parts, times, *(number.to(x) for number in numbers))
+        return Stages(self.parts, times, *(matching(number, x) for number in numbers))
 
 
 def plan_stages(equation: Semilinear, times: tuple[float, ...], tableau: ExponentialTableau) -> list[Stages]:
@@ -243,7 +243,9 @@ class _Between:
         ratio, weights = self._weights(*map(_array, (self.t0, self.t1, t)))
         inside = (self.values[stage] for stage in self.tableau.dense)
         if isinstance(t, Tensor):
-            return combined(_columns(ratio, self.x).to(self.x) * self.x, _columns(weights, self.x).to(self.x), inside)
+            return combined(
+                matching(_columns(ratio, self.x), self.x) * self.x, matching(_columns(weights, self.x), self.x), inside
+            )
         return combined(ratio.item() * self.x, weights[0].tolist(), inside)
 
     def _weights(self, t0: Array, t1: Array, t: Array) -> tuple[Array, Array]:

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..common import Array, array, check_callable, choice, flag, host, real
+from ..common import Array, array, check_callable, choice, flag, host, matching, real
 from ..field import Function, Time
 from .grid import columns
 from .tolerances import NORMS, Norm, OfRows, like, of_rows, same, sizes, tolerances
@@ -200,7 +200,8 @@ class Adaptive:
             guess = np.where((size > 1e-5) & (speed > 1e-5), 0.01 * size / speed, 1e-6)
             guess = np.minimum(np.nan_to_num(guess, nan=1e-6), length)
             h = self.time(sign * guess, x)
-            there = drift(self.time(self.t0 + sign * guess, x), x + (h.to(x) if isinstance(h, Tensor) else h) * slope)
+            short = (matching(h, x) if isinstance(h, Tensor) else h) * slope
+            there = drift(self.time(self.t0 + sign * guess, x), x + short)
             change = self.norms(there - slope, x, x) / guess
             fastest = np.fmax(speed, change)
             step = np.where(fastest > 1e-15, (0.01 / fastest) ** (1.0 / order), 1e-6)

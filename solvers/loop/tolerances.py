@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..common import check_finite, check_floating, check_no_gradient, real
+from ..common import check_finite, check_floating, check_no_gradient, matching, real
 
 __all__ = ["NORMS", "Norm", "OfRows", "like", "of_rows", "same", "sizes", "tolerances"]
 
@@ -64,7 +64,7 @@ def like(name: str, tolerance: Tolerance, x: Tensor) -> Tolerance:
             f"{name} has shape {tuple(tolerance.shape)}, which does not broadcast to the state's, {tuple(x.shape)}; "
             "give a number, or one for each component."
         )
-    return tolerance.to(x).reshape(shape)
+    return matching(tolerance, x).reshape(shape)
 
 
 def of_rows(tolerance: Tolerance, index: Tensor) -> Tolerance:

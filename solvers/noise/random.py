@@ -89,10 +89,10 @@ def per_sample_keys(seed: Seed, batch: int, device: torch.device | None = None) 
     if isinstance(seed, Sequence) or (isinstance(seed, Tensor | np.ndarray) and seed.ndim > 0):
         each = wholes("seed", seed, *SEEDS)
         _check_count(len(each), batch)
-        seeds, positions = _on(device, each), torch.zeros(1, device=device)
-    else:
-        seeds, positions = _on(device, [whole("seed", seed, *SEEDS)]), torch.arange(batch, device=device)
-    return Keys(_mix(_mix(seeds * _WEYL) + positions.long() * _WEYL))
+        seeds = _on(device, each)
+        return Keys(_mix(_mix(seeds * _WEYL)))
+    seeds = _on(device, [whole("seed", seed, *SEEDS)])
+    return Keys(_mix(_mix(seeds * _WEYL) + torch.arange(batch, device=seeds.device) * _WEYL))
 
 
 def _check_count(seeds: int, batch: int) -> None:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from ..common import matching
 from ..equation import Equation
 from ..field import Time
 from ..loop import Abilities, Adaptive, Step, Stepper, combined
@@ -44,7 +45,7 @@ class RungeKutta(Stepper[Equation]):
         self, equation: Equation, t0: Any, t1: Any, x: Tensor, state: Tensor | None, noise: Noise | None
     ) -> Step:
         tableau, h = self.tableau, t1 - t0
-        h = h.to(x) if isinstance(h, Tensor) else h
+        h = matching(h, x) if isinstance(h, Tensor) else h
         slopes, inside = [equation.drift(t0, x) if state is None else state], x
         for c, row in zip(tableau.c[1 : tableau.evaluations], tableau.a[1:], strict=False):
             inside = combined(x, [h * a for a in row], slopes)
@@ -74,7 +75,7 @@ class _Between:
         h = self.t1 - self.t0
         theta = (t - self.t0) / h
         if isinstance(theta, Tensor):
-            h, theta = h.to(self.x), theta.to(self.x)
+            h, theta = matching(h, self.x), matching(theta, self.x)
         powers = self.tableau.interpolant.T.tolist()
         weights = [h * theta * (a + theta * (b + theta * (c + theta * d))) for a, b, c, d in powers]
         return combined(self.x, weights, self.slopes)
