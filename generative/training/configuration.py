@@ -28,6 +28,7 @@ from ..denoiser import preconditioning
 from ..paths import GaussianPath, time_densities
 from . import ema as averages, weightings
 from .checkpoint import build, build_network, build_path, is_file
+from .data import DATASETS
 from .losses import check_finite
 
 __all__ = ["CONFIGS", "Training", "configurations"]
@@ -80,7 +81,7 @@ class Training:
     autocast: str | None = None
 
     def __post_init__(self) -> None:
-        check_instance("data", self.data, str, "the name of a data set")
+        check_fields(self, choice, "data", choices=DATASETS)
         check_fields(self, whole, "steps", "warmup", low=1, high=10**9)
         check_fields(self, whole, "batch", low=1, high=MANY)
         check_fields(self, real, "learning_rate", above=0.0, high=1e3)

@@ -68,7 +68,7 @@ DOORS = [
     ("rate", "real", Constant),
     ("sigma_rel", "real", PowerLaw),
     ("data set", "name", dataset),
-    ("data", "object", with_field("data"), "x"),
+    ("data", "name", with_field("data")),
     *[(name, "whole", with_field(name)) for name in ("batch", "importance")],
     *[(name, "whole", with_field(name), 10**9) for name in ("steps", "warmup")],
     ("seed", "whole", with_field("seed"), -1, 10**9),

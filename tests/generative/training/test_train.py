@@ -35,23 +35,26 @@ from fokker.generative.training.train import CONFIGS, configurations
 
 module = import_module("fokker.generative.training.train")
 
-TINY = Training(
-    data="tiny",
-    predicts="velocity",
-    network={"class": "MLP", "dim": 4, "width": 16, "depth": 1, "classes": 2},
-    path={"class": "CondOT"},
-    steps=10,
-    batch=32,
-    learning_rate=1e-2,
-    warmup=2,
-)
-
 
 def two_classes() -> Images:
     """2×2 images, one class dark and one bright."""
     levels = torch.tensor([0, 3]).repeat(20)[:, None, None, None].expand(40, 1, 2, 2).contiguous()
     label = torch.tensor([0, 1]).repeat(20)
     return Images(levels, label, levels, label, levels=4, classes=2)
+
+
+with pytest.MonkeyPatch.context() as patch:
+    patch.setitem(data.DATASETS, "tiny", two_classes)
+    TINY = Training(
+        data="tiny",
+        predicts="velocity",
+        network={"class": "MLP", "dim": 4, "width": 16, "depth": 1, "classes": 2},
+        path={"class": "CondOT"},
+        steps=10,
+        batch=32,
+        learning_rate=1e-2,
+        warmup=2,
+    )
 
 
 @pytest.fixture(autouse=True)
