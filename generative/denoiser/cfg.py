@@ -25,7 +25,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ...solvers.common import real
+from ...solvers.common import real, whole
 from ..paths import Scalar
 from .clocks import make_clock
 from .conditioning import Condition, Conditions, Label, check_negative, checked_condition, checked_label
@@ -253,6 +253,7 @@ def _negative_conditions(denoiser: Denoiser, null: int | None, negative: Label |
         raise ValueError("negative stands in place of null; give one of them.")
     if isinstance(negative, Mapping):
         return Conditions(None, checked_condition(negative))
+    null = None if null is None else whole("null", null)
     other = null if negative is None else negative
     other = getattr(denoiser.net, "null_label", None) if other is None else other
     if other is None:

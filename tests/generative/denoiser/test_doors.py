@@ -70,7 +70,7 @@ DOORS = [
     ("interval", "real", lambda v: CFG(DENOISER, 2.0, null=0, interval=(v, 9.0)), -math.inf, -1e300),
     ("interval", "object", lambda v: CFG(DENOISER, 2.0, null=0, interval=v), None),
     ("time|clock", "name", lambda v: CFG(DENOISER, 2.0, null=0, interval_in=v)),
-    ("[Ll]abel", "seed", lambda v: CFG(DENOISER, 2.0, null=v), None, [1] * 7),
+    ("null|label", "whole", lambda v: CFG(DENOISER, 2.0, null=v), None, 10**9),
     ("denoiser", "object", lambda v: AutoGuidance(v, PLAIN, 2.0)),
     ("denoiser", "object", lambda v: AutoGuidance(PLAIN, v, 2.0)),
     ("weight", "real", partial(AutoGuidance, PLAIN, PLAIN), GRADIENT, PAIR),
