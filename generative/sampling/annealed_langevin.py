@@ -94,7 +94,7 @@ def annealed_langevin(
                 [0., 0., 0.]])
     """
     check_denoiser(denoiser)
-    levels, steps, denoise = whole("levels", levels, 2, MANY), whole("steps", steps, 1, MANY), flag("denoise", denoise)
+    levels, steps, denoise = whole("levels", levels, 2, MANY), whole("steps", steps, 0, MANY), flag("denoise", denoise)
     noisiest, cleanest = real("noisiest", noisiest, 1e-100, 1e100), real("cleanest", cleanest, 1e-100, 1e100)
     epsilon = real("epsilon", epsilon)
     if not cleanest < noisiest:

@@ -36,7 +36,7 @@ from ...solvers.common import (
 from ...solvers.field import column
 from ..oracles import GaussianMixture
 
-__all__ = ["INITIAL", "PROBLEMS", "SPEEDS", "Problem", "sampling", "uniform"]
+__all__ = ["INITIAL", "PROBLEMS", "Levels", "SPEEDS", "Problem", "sampling", "uniform"]
 
 SPEEDS = torch.linspace(2.0, 6.0, 7, dtype=torch.float64, device="cpu")
 INITIAL = torch.linspace(0.1, 0.9, 9, dtype=torch.float64, device="cpu").reshape(-1, 1).repeat(1, len(SPEEDS))
@@ -106,48 +106,58 @@ class Problem:
         return ends[0], ends[1]
 
 
-def _logistic() -> Problem:
-    """Errors of fifth order reach their asymptotic slope a hundred times above the rounding."""
-
-    def drift(t: Time, x: Tensor) -> Tensor:
-        speeds = SPEEDS.to(x.dtype)
-        t = column(t, x) if isinstance(t, Tensor) else t
-        return 2.0 * speeds * (speeds * t).cos() * x * (1.0 - x)
-
-    def solution(x: Tensor, s: float, t: float) -> Tensor:
-        growth = (2.0 * ((SPEEDS * t).sin() - (SPEEDS * s).sin())).exp()
-        return x * growth / (1.0 - x + x * growth)
-
-    return Problem("logistic", ODE(drift), solution, INITIAL)
+def _logistic(t: Time, x: Tensor) -> Tensor:
+    """The drift. Errors of fifth order reach their asymptotic slope a hundred times above the rounding."""
+    speeds = SPEEDS.to(x.dtype)
+    t = column(t, x) if isinstance(t, Tensor) else t
+    return 2.0 * speeds * (speeds * t).cos() * x * (1.0 - x)
 
 
-def _riccati(logarithmic: bool) -> Problem:
+def _logistic_flow(x: Tensor, s: float, t: float) -> Tensor:
+    growth = (2.0 * ((SPEEDS * t).sin() - (SPEEDS * s).sin())).exp()
+    return x * growth / (1.0 - x + x * growth)
+
+
+@dataclass(frozen=True)
+class _Riccati:
     """S = e^{−t} + t, and r = e^{t − 1} or sin t."""
 
-    def scale(t: Tensor) -> Tensor:
+    logarithmic: bool
+
+    def scale(self, t: Tensor) -> Tensor:
         return torch.exp(-t) + t
 
-    def clock(t: Tensor) -> Tensor:
-        return torch.exp(t - 1.0) if logarithmic else torch.sin(t)
+    def clock(self, t: Tensor) -> Tensor:
+        return torch.exp(t - 1.0) if self.logarithmic else torch.sin(t)
 
-    def field(t: Time, x: Tensor) -> Tensor:
+    def gain(self, t: Tensor) -> Tensor:
+        return self.scale(t) * self.clock(t)
+
+    def time(self, r: Tensor) -> Tensor:
+        return r.log() + 1.0 if self.logarithmic else torch.asin(r)
+
+    def field(self, t: Time, x: Tensor) -> Tensor:
         times = column(t, x) if isinstance(t, Tensor) else t
         time, speeds = host(times), SPEEDS.to(x.dtype)
-        return -0.25 * speeds * (speeds * clock(time)).cos() * (x / scale(time)) ** 2
+        return -0.25 * speeds * (speeds * self.clock(time)).cos() * (x / self.scale(time)) ** 2
 
-    def solution(x: Tensor, s: float, t: float) -> Tensor:
+    def flow(self, x: Tensor, s: float, t: float) -> Tensor:
         start, end = (host(time) for time in (s, t))
-        turned = 0.25 * ((SPEEDS * clock(end)).sin() - (SPEEDS * clock(start)).sin())
-        z = x / scale(start)
-        return scale(end) * z / (1.0 + turned * z)
+        turned = 0.25 * ((SPEEDS * self.clock(end)).sin() - (SPEEDS * self.clock(start)).sin())
+        z = x / self.scale(start)
+        return self.scale(end) * z / (1.0 + turned * z)
 
-    inverse = (lambda r: r.log() + 1.0) if logarithmic else torch.asin
-    shown = FunctionClock(scale, lambda t: scale(t) * clock(t), None, inverse, logarithmic)
-    equation = Semilinear(field, shown)
-    return Problem(f"riccati, {'log r' if logarithmic else 'r'}", equation, solution, INITIAL)
+    def problem(self) -> Problem:
+        clock = FunctionClock(self.scale, self.gain, None, self.time, self.logarithmic)
+        name = f"riccati, {'log r' if self.logarithmic else 'r'}"
+        return Problem(name, Semilinear(self.field, clock), self.flow, INITIAL)
 
 
-PROBLEMS = {"ode": _logistic(), "log clock": _riccati(logarithmic=True), "clock": _riccati(logarithmic=False)}
+PROBLEMS = {
+    "ode": Problem("logistic", ODE(_logistic), _logistic_flow, INITIAL),
+    "log clock": _Riccati(logarithmic=True).problem(),
+    "clock": _Riccati(logarithmic=False).problem(),
+}
 """Equations without a model: one for every solver, and for semilinear solvers one in each variable of interpolation."""
 
 NOISY, CLEAN = -4.0, 5.0
@@ -160,6 +170,29 @@ MIXTURE = GaussianMixture(
 )
 
 
+@dataclass(frozen=True)
+class Levels:
+    """Steps that are equal in log-SNR, between the noisy and the clean level."""
+
+    path: GaussianPath
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        return self.path.time(NOISY), self.path.time(CLEAN)
+
+    def __call__(self, n: int) -> Tensor:
+        start, stop = self.ends
+        return grids.log_snr(self.path, n, t0=start, t1=stop)
+
+
+@dataclass(frozen=True)
+class _MixtureFlow:
+    path: GaussianPath
+
+    def __call__(self, x: Tensor, s: float, t: float) -> Tensor:
+        return MIXTURE.flow_map(x, s, t, self.path)
+
+
 def sampling(path: GaussianPath, hold: str = "velocity", *, logarithmic: bool | None = None) -> Problem:
     """The probability flow of two overlapping normal components on the line.
 
@@ -170,15 +203,15 @@ def sampling(path: GaussianPath, hold: str = "velocity", *, logarithmic: bool | 
         hold: the quantity that an exponential solver holds.
         logarithmic: whether the held quantity is interpolated in log r (see `flow`); the hold's own choice if None.
     """
-    start, stop = path.time(NOISY), path.time(CLEAN)
-    mean, cov = MIXTURE.moments(start, path)
+    grid = Levels(path)
+    mean, cov = MIXTURE.moments(grid.ends[0], path)
     deviations = torch.linspace(-2.0, 2.0, 25, dtype=torch.float64, device="cpu").reshape(-1, 1)
     suffix = "" if logarithmic is None else ", in log r" if logarithmic else ", in r"
     return Problem(
         f"sampling, {type(path).__name__}, hold {hold}{suffix}",
         flow(MIXTURE.denoiser(path), hold, logarithmic=logarithmic),
-        lambda x, s, t: MIXTURE.flow_map(x, s, t, path),
+        _MixtureFlow(path),
         mean + deviations * cov.sqrt(),
-        lambda n: grids.log_snr(path, n, t0=start, t1=stop),
+        grid,
         end=1.0,
     )

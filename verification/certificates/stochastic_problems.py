@@ -26,20 +26,20 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from ...generative.equations import flow, grids, reverse_sde
+from ...generative.equations import flow, reverse_sde
 from ...generative.paths import GaussianPath
-from ...solvers import BrownianTree, Equation, FunctionClock, Noise, Semilinear
+from ...solvers import BrownianTree, Equation, FunctionClock, Noise, Semilinear, Time
 from ...solvers.common import host
 from ..laws import impulse_response
 from ..oracles import Gaussian, Law, marginal, reversed_transition
-from .problems import CLEAN, NOISY, uniform
+from .problems import Levels, uniform
 
 __all__ = ["LawProblem", "PathProblem", "Run", "arriving", "curved", "keeping", "reversing"]
 
 Run = Callable[[Equation, Tensor, Tensor, "Noise | None"], Tensor]
 """(equation, x, times, noise) -> the state at the last time."""
 
-PATHS, GROUPS = 1000, 20
+PATHS, GROUPS, RATE = 1000, 20, 0.3
 DATA = Gaussian(host([0.7]), host([[0.25]]))
 
 
@@ -94,15 +94,20 @@ class LawProblem:
         return impulse_response(lambda x, noise: run(self.equation, x, times, noise), dim=dim).law(self.start)
 
 
+def _curved_drift(t: Time, x: Tensor) -> Tensor:
+    return RATE * (1.0 + 0.5 * math.sin(3.0 * t)) * torch.exp(-x) + 0.3 * math.cos(2.0 * t)
+
+
+def _itself(t: Tensor) -> Tensor:
+    return t
+
+
 def curved() -> PathProblem:
     """b = 1, a_t = 0.3 (1 + ½ sin 3t), c_t = 0.3 cos 2t, from 1000 points between −½ and ½."""
-    cells, rate = 1024, 0.3
+    cells, rate = 1024, RATE
     x = torch.linspace(-0.5, 0.5, PATHS, dtype=torch.float64, device="cpu").reshape(-1, 1)
     tree = BrownianTree(x, 0.0, 1.0, seed=2, area=True)
-    equation = Semilinear(
-        lambda t, x: rate * (1.0 + 0.5 * math.sin(3.0 * t)) * torch.exp(-x) + 0.3 * math.cos(2.0 * t),
-        FunctionClock(torch.ones_like, lambda t: t, lambda t: t, lambda r: r),
-    )
+    equation = Semilinear(_curved_drift, FunctionClock(torch.ones_like, _itself, _itself, _itself))
     t, h = uniform(cells).reshape(-1, 1, 1), 1.0 / cells
     w, u = _integrals(tree, equation, x, t.flatten().tolist(), torch.full_like(t[:cells], h))
     a, c, mean = rate * (1.0 + 0.5 * (3.0 * t).sin()), 0.3 * (2.0 * t).cos(), 0.15 * (2.0 * t).sin()
@@ -123,13 +128,14 @@ def reversing(path: GaussianPath, hold: str = "x0", eta: float = 1.0) -> PathPro
         hold: the quantity that an exponential solver holds.
         eta: the noise level of `reverse_sde`.
     """
-    start, stop = path.time(NOISY), path.time(CLEAN)
+    grid = Levels(path)
+    start, stop = grid.ends
     equation = reverse_sde(DATA.denoiser(path), eta, hold)
     law = marginal(DATA, path, start)
     shares = torch.linspace(0.01, 0.99, PATHS, dtype=torch.float64, device="cpu").reshape(-1, 1)
     x = law.mean + law.cov[0, 0].sqrt() * torch.special.ndtri(shares)
     tree = BrownianTree(x, start, stop, seed=3, area=True)
-    times = grids.log_snr(path, 512, t0=start, t1=stop)
+    times = grid(512)
     q = equation.variance(times).reshape(-1, 1, 1)
     w, u = _integrals(tree, equation, x, times.tolist(), q.diff(dim=0))
     maps = [reversed_transition(DATA, path, eta, s, stop) for s in times[:-1].tolist()]
@@ -139,7 +145,7 @@ def reversing(path: GaussianPath, hold: str = "x0", eta: float = 1.0) -> PathPro
     driven = (kernel[1:] * w - kernel.diff(dim=0) / q.diff(dim=0) * u).sum(0)
     exact = maps[0].matrix * x + maps[0].offset + driven
     name = f"reversing, {type(path).__name__}, hold {hold}, eta {eta:g}"
-    return PathProblem(name, equation, x, tree, exact, lambda n: grids.log_snr(path, n, t0=start, t1=stop))
+    return PathProblem(name, equation, x, tree, exact, grid)
 
 
 def arriving(path: GaussianPath, hold: str = "x0", eta: float = 1.0, *, solved: float | None = None) -> LawProblem:
@@ -152,7 +158,8 @@ def arriving(path: GaussianPath, hold: str = "x0", eta: float = 1.0, *, solved: 
         solved: the noise level of the process whose law is exact; `eta` if None. It differs from eta for a solver that
             adds noise of its own.
     """
-    start, stop = path.time(NOISY), path.time(CLEAN)
+    grid = Levels(path)
+    start, stop = grid.ends
     level = eta if solved is None else solved
     point = Law(host([1.5]), torch.zeros(1, 1, dtype=torch.float64, device="cpu"))
     return LawProblem(
@@ -160,7 +167,7 @@ def arriving(path: GaussianPath, hold: str = "x0", eta: float = 1.0, *, solved: 
         _equation(path, hold, eta),
         point,
         reversed_transition(DATA, path, level, start, stop).of(point),
-        lambda n: grids.log_snr(path, n, t0=start, t1=stop),
+        grid,
         "weak",
     )
 
@@ -173,13 +180,14 @@ def keeping(path: GaussianPath, hold: str = "x0", eta: float = 0.0) -> LawProble
         hold: the quantity that an exponential solver holds.
         eta: the noise level of `reverse_sde`; 0 for `flow`.
     """
-    start, stop = path.time(NOISY), path.time(CLEAN)
+    grid = Levels(path)
+    start, stop = grid.ends
     return LawProblem(
         f"keeping, {type(path).__name__}, hold {hold}, eta {eta:g}",
         _equation(path, hold, eta),
         marginal(DATA, path, start),
         marginal(DATA, path, stop),
-        lambda n: grids.log_snr(path, n, t0=start, t1=stop),
+        grid,
         "law",
     )
 

@@ -267,6 +267,16 @@ def _by_grid(made: Callable[[Tensor], Solver]) -> Run:
     return run
 
 
-_sampling = cache(sampling)
-_curved = cache(curved)
-_reversing = cache(reversing)
+@cache
+def _sampling(path: GaussianPath, hold: str) -> AnyProblem:
+    return sampling(path, hold)
+
+
+@cache
+def _curved() -> AnyProblem:
+    return curved()
+
+
+@cache
+def _reversing(path: GaussianPath, hold: str) -> AnyProblem:
+    return reversing(path, hold)

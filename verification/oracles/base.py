@@ -215,8 +215,7 @@ class Oracle(ABC):
         """Both tails of x_t as a function of points (B,) and of which tail it is, (B,); for laws on the line."""
         if self.shape != (1,):
             raise ValueError(f"A law of shape {tuple(self.shape)} has no distribution function; take shape (1,).")
-        t = checked_time(t, path)
-        return lambda y, upper: self._log_cdf(y[:, None], *coefficients(y, t, path), upper)
+        return _Tails(self, checked_time(t, path), path)
 
     def flow_map(self, x: Tensor, s: Scalar, t: Scalar, path: GaussianPath) -> Tensor:
         """The probability flow from time s to time t on the line: F_t⁻¹ ∘ F_s.
@@ -257,6 +256,18 @@ class Oracle(ABC):
             "v": (-sigma, -alpha * sigma),
         }
         return self._mean(x, alpha, sigma, *(rows[kind] if kind in rows else flow_coefficients(x, t, path)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Tails:
+    """Both tails of a law at one time, or at one time a point."""
+
+    oracle: Oracle
+    t: Scalar
+    path: GaussianPath | None
+
+    def __call__(self, y: Tensor, upper: Tensor) -> Tensor:
+        return self.oracle._log_cdf(y[:, None], *coefficients(y, self.t, self.path), upper)
 
 
 @dataclass(frozen=True, eq=False)

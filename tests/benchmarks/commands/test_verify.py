@@ -129,8 +129,8 @@ def test_code_that_writes_into_its_state_is_certified(capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("name", "status", "message"),
     [
-        ("first", 2, "mine:first returned a tensor of shape (1, 7); it must return the last state, of shape (9, 7)."),
-        ("nothing", 2, "mine:nothing returned a NoneType; it must return the last state, of shape (9, 7)."),
+        ("first", 2, "mine:first returned torch.float64 of shape (1, 7); it must return the last state, torch"),
+        ("nothing", 2, "mine:nothing returned NoneType; it must return the last state, torch.float64 of (9, 7)."),
         ("infinite", 1, "No run on the ladder ended in finite numbers."),
     ],
 )

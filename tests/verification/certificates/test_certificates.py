@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 
+from fokker.generative import CondOT
 from fokker.solvers import SRA1, Heun, Solver
 from fokker.verification.certificates import (
     EXPORTED,
@@ -18,6 +22,8 @@ from fokker.verification.certificates import (
     default_problems,
     uncertified,
 )
+from fokker.verification.certificates.problems import sampling
+from fokker.verification.certificates.stochastic_problems import arriving, curved, keeping, reversing
 from fokker.verification.certificates.table import FIXED_STEP, QUICK_FLOWS, QUICK_LAWS, STOCHASTIC
 
 QUICK: dict[str, list[Case]] = {}
@@ -88,3 +94,14 @@ def test_a_certificate_is_json_and_a_sentence(passing: Certificate) -> None:
     assert found["steps"] == list(passing.steps)
     assert str(passing).startswith("pass       Heun() on logistic (deterministic): Order ")
     assert PROBLEMS["ode"].name == "logistic"
+
+
+def test_problems_and_cases_are_data() -> None:
+    """They can be copied and sent to another process, and give the same certificate there."""
+    path = CondOT()
+    for problem in (*PROBLEMS.values(), sampling(path), curved(), reversing(path), arriving(path), keeping(path)):
+        sent = pickle.loads(pickle.dumps(copy.deepcopy(problem)))  # noqa: S301  # our own
+        assert sent.name == problem.name
+        assert torch.equal(sent.grid(8), problem.grid(8))
+    sent = pickle.loads(pickle.dumps(next(cases())))  # noqa: S301  # our own
+    assert sent.certificate(quick=True) == next(cases()).certificate(quick=True)
