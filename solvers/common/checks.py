@@ -97,6 +97,9 @@ def real(
         TypeError: it is no number.
         ValueError: it is not a number (nan), infinite without permission, out of range, or it requires a gradient.
     """
+    inside = (above is None or value > above) and (below is None or value < below) if type(value) is float else False
+    if inside and low <= value <= high and (infinite or math.isfinite(value)):  # the usual case, without words
+        return float(value)
     least, largest = low if above is None else above, high if below is None else below
     needed = f"a {'' if infinite else 'finite '}number{_bounds(least, largest, above is None, below is None)}"
     number = _number(name, value, needed)
