@@ -178,9 +178,10 @@ def steps(sampler: Sampler, nfe: int, cost: int) -> int:
 def regular_interval(denoiser: Denoiser, sampler: Sampler, *, both_ways: bool = True) -> tuple[float, float]:
     """The noisiest and the cleanest time of a sampler: 0 and 1 if it can start there, or those of σ/α = 80 and 0.002.
 
-    A sampler can start at an end if the network gives there what the solver asks for: the held quantity for an
-    exponential solver, for which the scale of the equation must be positive and finite, too, and the drift for a
-    classical one. All that the network sees must be finite.
+    A sampler can start at an end if the network gives there what the solver asks for, the held quantity for an
+    exponential solver and the drift for a classical one, and if all that the network sees is finite. For an exponential
+    solver or a stochastic equation the scale must be positive and finite, too, and for a classical solver of a
+    stochastic equation the coefficients of N and of the noise.
 
     Args:
         denoiser: the network.
@@ -193,8 +194,11 @@ def regular_interval(denoiser: Denoiser, sampler: Sampler, *, both_ways: bool = 
     field = cast("Held | Slope", equation.field if exponential else equation.slope)
 
     def regular(t: float) -> bool:
+        if not (exponential or equation.stochastic):
+            return field.exists(t)
         scale = equation.clock.scale(torch.tensor(t, dtype=torch.float64, device="cpu")).item()
-        return field.exists(t) and (0.0 < scale < math.inf or not exponential)
+        rates = () if exponential else equation.clock.rates(t)
+        return 0.0 < scale < math.inf and all(map(math.isfinite, rates)) and field.exists(t)
 
     to_the_data = exponential and not both_ways
     return (

@@ -32,7 +32,8 @@ class Sampler:
 
     Args:
         solver: takes the steps.
-        hold: "x0", "eps", "velocity" or "v", what the equation holds over a step (see `flow`).
+        hold: "x0", "eps", "velocity" or "v", what the equation holds over a step (see `flow`). A classical solver takes
+            the drift of the flow, which is the same for all of them.
         eta: η of `reverse_sde`, from 0 to 12; 0 is the probability flow.
         grid: grid(path, n, t0=..., t1=...) gives the n + 1 times of n steps, such as `grids.karras`.
         logarithmic: whether the held quantity is interpolated in log r; None takes what suits the hold.
@@ -85,7 +86,8 @@ class Sampler:
         """
         if self.eta:
             return reverse_sde(denoiser, self.eta, self.hold, logarithmic=self.logarithmic)
-        return flow(denoiser, self.hold, logarithmic=self.logarithmic)
+        hold = self.hold if self.solver.semilinear else "velocity"  # whose table exists wherever the drift does
+        return flow(denoiser, hold, logarithmic=self.logarithmic)
 
     def __call__(
         self, denoiser: Denoiser, steps: int, *, t0: float = 0.0, t1: float = 1.0

@@ -14,9 +14,19 @@ from fokker.generative import CFG, VE, VP, CondOT, Cosine, Denoiser, flow, load,
 from fokker.generative.denoiser import EDM, Static
 from fokker.generative.equations import grids
 from fokker.generative.networks import MLP, UNet
-from fokker.generative.sampling import PUBLISHED, default_sampler, regular_interval, resolve, sample_chunks
+from fokker.generative.paths import Polynomial
+from fokker.generative.sampling import (
+    PUBLISHED,
+    Sampler,
+    default_sampler,
+    plan,
+    regular_interval,
+    resolve,
+    sample_chunks,
+)
 from fokker.solvers import (
     RK4,
+    SRA1,
     BrownianTree,
     Euler,
     ExponentialAdams,
@@ -27,6 +37,7 @@ from fokker.solvers import (
     TorchDiffEq,
     solve,
     standard_normal,
+    unroll,
 )
 
 DOUBLE = {"dtype": torch.float64}
@@ -191,6 +202,11 @@ def test_every_published_sampler_keeps_the_budget_on_every_path(name: str, path:
         (VP(), "eps", Heun(), (0.0, VP().time(-2.0 * math.log(0.002)))),
         (Cosine(), "x0", None, (0.0, 1.0)),
         (Cosine(), "score", Heun(), (0.0, 1.0)),
+        (CondOT(), "velocity", Sampler(Heun(), "x0"), (0.0, 1.0)),  # the drift, whatever is held
+        (VP(), "velocity", Heun(), (0.0, 1.0)),  # the network's own
+        (Polynomial(2.0), "velocity", None, (0.0, 1.0)),
+        (Polynomial(2.0), "eps", None, (0.0, 1.0)),  # the drift of a path at rest is 0
+        (CondOT(), "v", Sampler(SRA1(), "x0", 1.0), (1.0 / 81.0, 1.0 / 1.002)),  # q is infinite at its ends
     ],
 )
 def test_the_ends_are_the_last_times_where_a_sampler_can_start(
@@ -198,6 +214,19 @@ def test_the_ends_are_the_last_times_where_a_sampler_can_start(
 ) -> None:
     found = regular_interval(elementwise(predicts, path), resolve(sampler, 20))
     assert found == pytest.approx(expected, rel=1e-13, abs=1e-15)
+
+
+@pytest.mark.parametrize("solver", [Heun(), RK4(), SRA1()], ids=repr)
+@pytest.mark.parametrize("hold", ["x0", "eps", "velocity"])
+@pytest.mark.parametrize("predicts", ["velocity", "v"])
+def test_a_classical_solver_samples_and_has_a_table_whatever_is_held(solver: Any, hold: str, predicts: str) -> None:
+    sampler = Sampler(solver, hold)
+    made = plan(elementwise(predicts, CondOT()), sampler, 24)
+    x, equation = torch.randn(3, 2, dtype=torch.float64), sampler.equation(made.denoiser)
+    assert (made.times[0], made.times[-1]) == (0.0, 1.0)
+    found = made.solve(x).x
+    assert found.isfinite().all()
+    torch.testing.assert_close(unroll(equation, made.times, solver).run(equation, x).x, found, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize(("time", "regular"), [("t", True), ("log_snr", False), (lambda t: 1.0 / t, False)])
