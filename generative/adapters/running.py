@@ -53,6 +53,7 @@ class Run:
         step: the number of the step that is under way.
         stage: the number of evaluations in this step so far.
         kept: the tensors that later rows need.
+        returned: the argument of the next evaluation, as it was returned; None before the first one.
 
     Raises:
         ValueError: the table begins with another evaluation.
@@ -63,6 +64,7 @@ class Run:
     step: int = 0
     stage: int = 0
     kept: Mapping[Symbol, Tensor] = field(default_factory=dict)
+    returned: Tensor | None = None
 
     def __post_init__(self) -> None:
         if dict(self.scheme.evaluations[0].argument) != {("x", 0): 1.0}:
@@ -84,14 +86,20 @@ class Run:
     def kind(self) -> str:
         return self.scheme.evaluations[self.made].kind
 
-    def advanced(self, x: Tensor, value: Tensor, equation: Any, noise: Drawn) -> tuple[Tensor, Run]:
+    def advanced(
+        self, x: Tensor, value: Tensor, equation: Any, noise: Drawn, dtype: torch.dtype
+    ) -> tuple[Tensor, Run]:
         """Goes on to the argument of the next evaluation, or to the end.
+
+        If x is not what was returned, a step that starts with x starts with the changed one. A prediction of the state
+        at the end of a step passes its change on to this state.
 
         Args:
             x: the argument of the evaluation that was made.
             value: N at x.
             equation: the equation that is solved, for the noise's clock.
             noise: draws the normals of the next step.
+            dtype: that of the result.
 
         Returns:
             The next argument or the final state, and the run from there on.
@@ -104,18 +112,25 @@ class Run:
 
         if self.made == 0:
             draw()
-        *_, row, place = program[step].evaluations[stage]
+        _, time, row, place = program[step].evaluations[stage]
+        change = None
         if row.first == ("x", step) and row.factor == 1.0 and not row.symbols:
             kept[row.first] = x
+        elif time == self.scheme.times[step + 1] and self.returned is not None:
+            change = x - self.returned.to(x)
         kept[place] = value
         stage += 1
         while stage == len(program[step].evaluations):
-            state = kept[program[step].place] = program[step].state.value(kept)
+            state = program[step].state.value(kept)
+            state = kept[program[step].place] = state if change is None else state + change
             for symbol in program[step].finished:
                 del kept[symbol]
-            step, stage = step + 1, 0
+            step, stage, change = step + 1, 0, None
             if step == len(program):
-                return state, Run(self.scheme, self.made + 1, step, stage, kept)
+                return self._on(state.to(dtype), step, stage, kept)
             draw()
         *_, row, _ = program[step].evaluations[stage]
-        return row.value(kept), Run(self.scheme, self.made + 1, step, stage, kept)
+        return self._on(row.value(kept).to(dtype), step, stage, kept)
+
+    def _on(self, following: Tensor, step: int, stage: int, kept: Mapping[Symbol, Tensor]) -> tuple[Tensor, Run]:
+        return following, Run(self.scheme, self.made + 1, step, stage, kept, following)

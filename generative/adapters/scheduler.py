@@ -177,8 +177,8 @@ class FokkerScheduler(Configured, SchedulerMixin):  # type: ignore[misc]  # diff
     ) -> SchedulerStep | tuple[Tensor, Tensor | None]:
         """Goes from the network's output at a state to the state of the next evaluation, or to the sample.
 
-        If a pipeline changes the state, a step starts from the changed one; a change to a stage within a step counts in
-        this stage alone.
+        If a pipeline changes the state, the change stays; only a change to a stage within a step counts in this stage
+        alone.
 
         Args:
             model_output: the output, (B, ...); twice the channels if the network has learned a variance, which is not
@@ -190,8 +190,8 @@ class FokkerScheduler(Configured, SchedulerMixin):  # type: ignore[misc]  # diff
             eta: passed by some pipelines to DDIM; must be 0, because the sampler decides on the noise.
             use_clipped_model_output: passed by some pipelines to DDIM; ignored.
             prev_timestep: passed by some pipelines to UnCLIP; ignored, since the timesteps are known.
-            per_token_timesteps: (B, tokens) of a state (B, tokens, C), passed by some pipelines of videos: a token at
-                another timestep than the one that is due keeps its state.
+            per_token_timesteps: (B, tokens) of a state (B, tokens, C), passed by some pipelines of videos, which then
+                pass the negative output. A token at another timestep than the one that is due keeps its state.
 
         Raises:
             ValueError: another timestep is due, eta is not 0, or the run has ended.
@@ -204,12 +204,14 @@ class FokkerScheduler(Configured, SchedulerMixin):  # type: ignore[misc]  # diff
         self._check_due(timestep)
         if model_output.ndim > 1 and model_output.shape[1] == 2 * sample.shape[1]:
             model_output = model_output[:, : sample.shape[1]]
+        if per_token_timesteps is not None:
+            model_output = -model_output
         working = torch.promote_types(sample.dtype, torch.float32)
         x, denoiser = sample.to(working), told(self.denoiser, model_output.to(working))
         equation, score = self.sampler.equation(denoiser), run.kind == "score"
         field = equation.score if score and equation.score is not None else equation.field
-        following, self._run = run.advanced(x, field(run.time, x), equation, Drawn(generator))
-        following, clean = following.to(sample.dtype), denoised(denoiser, run.time, x)
+        following, self._run = run.advanced(x, field(run.time, x), equation, Drawn(generator), sample.dtype)
+        clean = denoised(denoiser, run.time, x)
         if per_token_timesteps is not None:
             due = torch.isclose(per_token_timesteps, torch.as_tensor(timestep).to(per_token_timesteps), rtol=1e-5)
             following = torch.where(due.unsqueeze(-1), following, sample)

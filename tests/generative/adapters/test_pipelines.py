@@ -124,6 +124,24 @@ def ltx() -> Case:
     return pipeline("LTXPipeline", transformer=transformer, scheduler=scheduler, vae=None, **NO_TEXT), arguments
 
 
+def ltx_condition() -> Case:
+    """The tokens of an image are held until their own noise level, 0.3, is due; the default grid is the scheduler's."""
+    pipe, arguments = ltx()
+    two, three = ((1,) * n for n in (2, 3))
+    autoencoder = small(
+        "AutoencoderKLLTXVideo", latent_channels=4, block_out_channels=(8, 8), decoder_block_out_channels=(8, 8),
+        layers_per_block=three, decoder_layers_per_block=three, spatio_temporal_scaling=(True, True),
+        decoder_spatio_temporal_scaling=(True, True), decoder_inject_noise=(False,) * 3, upsample_factor=two,
+        upsample_residual=(False, False), patch_size=1, patch_size_t=1,
+    )  # fmt: skip
+    parts = {"transformer": pipe.transformer, "vae": autoencoder, "scheduler": flow()}
+    image = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(3))
+    timesteps = [1000.0, 850.0, 600.0, 400.0, 200.0, 90.0]
+    return pipeline("LTXConditionPipeline", **parts, **NO_TEXT), {
+        **arguments, "image": image, "strength": 0.7, "timesteps": timesteps,
+    }  # fmt: skip
+
+
 def wan() -> Case:
     """It lets the scheduler space its steps."""
     transformer = small(
@@ -169,6 +187,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "sd3 image": lambda: given(stable_diffusion_3("StableDiffusion3Img2ImgPipeline"), **IMAGE, strength=0.5),
     "qwen image": qwen_image,
     "ltx": ltx,
+    "ltx condition": ltx_condition,
     "sd": lambda: given(stable_diffusion(), **SIZE),
     "sd image": lambda: given(stable_diffusion("StableDiffusionImg2ImgPipeline"), **IMAGE, strength=0.5),
     "sd inpaint": lambda: given(

@@ -18,7 +18,7 @@ from fokker.generative import CFG, CondOT, Denoiser, adapters, named
 from fokker.generative.adapters import FokkerScheduler, from_diffusers
 from fokker.generative.adapters.library import library
 from fokker.generative.sampling import PUBLISHED, Sampler
-from fokker.solvers import ExponentialRK
+from fokker.solvers import ExponentialAdams, ExponentialRK
 
 diffusers = pytest.importorskip("diffusers")
 
@@ -303,6 +303,38 @@ def test_a_changed_state_is_what_the_next_step_starts_from() -> None:
         following = scheduler.step(nothing, t, x).prev_sample
         assert float(following) == pytest.approx(float(x) * alpha[i + 1] / alpha[i], rel=8 * UNIT)
         x = 2.0 * following
+
+
+FOUR = Sampler(ExponentialAdams(3, corrector=True, start_up=False), "x0")
+
+
+@pytest.mark.parametrize("sampler", ["unipc", "dpm++2m", FOUR])
+def test_a_changed_prediction_is_what_its_correction_starts_from(sampler: Any) -> None:
+    """With x₀-hat = 0 the state is x/σ for ever, and where a method predicts and corrects, a change of the prediction
+    is there after the correction."""
+    scheduler = FokkerScheduler(sampler=sampler, clip_sample=False, prediction_type="sample")
+    scheduler.set_timesteps(6)
+    x, nothing = torch.ones(1, 1), torch.zeros(1, 1)
+    sigma = [scheduler.denoiser.path.sigma(t) for t in scheduler.times.tolist()]
+    for i, t in enumerate(scheduler.timesteps):
+        following = scheduler.step(nothing, t, x).prev_sample
+        assert float(following) == pytest.approx(float(x) * sigma[i + 1] / sigma[i], rel=64 * UNIT, abs=UNIT)
+        x = 2.0 * following if i % 2 else following + 3.0
+
+
+def test_tokens_at_another_timestep_keep_their_state() -> None:
+    """Pipelines of videos hold the tokens of an image, and pass the negative output."""
+    theirs = diffusers.FlowMatchEulerDiscreteScheduler()
+    ours = FokkerScheduler.from_config(theirs, sampler="flow-euler")
+    x, output = torch.randn(2, 1, 3, 2, generator=generator(0))
+    held = torch.tensor([[False, True, False]])
+    for scheduler in (theirs, ours):
+        scheduler.set_timesteps(sigmas=[1.0, 0.6, 0.2])
+    for t in theirs.timesteps[:2]:
+        times = torch.where(held, 0.0, t)
+        expected = theirs.step(output, t, x, per_token_timesteps=times).prev_sample
+        x = ours.step(output, t, x, per_token_timesteps=times).prev_sample
+        torch.testing.assert_close(x, expected, rtol=0.0, atol=8 * UNIT)
 
 
 def test_starting_later(unet: Any) -> None:
