@@ -15,6 +15,7 @@ from fokker.generative import CondOT, Denoiser
 from fokker.generative.adapters import FokkerScheduler
 from fokker.generative.adapters.apart import clock_of
 from fokker.generative.sampling import PUBLISHED
+from fokker.solvers import ExponentialAdams
 
 diffusers = pytest.importorskip("diffusers")
 
@@ -110,9 +111,12 @@ def test_every_sampler_takes_the_grid_of_a_pipeline(name: str | None) -> None:
         given = (1.0 - theirs.sigmas.double()).tolist()
         assert all(min(abs(t - other) for other in given) < 1e-9 for t in starts)
         assert float(scheduler.times[-1]) == 1.0
-        single = scheduler.sampler.solver.evaluations(7) == 7
-        if single:
+        if scheduler.sampler.solver.evaluations(7) == 7:
+            assert len(scheduler.timesteps) == n
             assert torch.equal(scheduler.timesteps[int(late) :], theirs.timesteps[int(late) :])
+        else:
+            assert name is not None
+            assert not isinstance(PUBLISHED[name].solver, ExponentialAdams)
         if late:
             assert 0.0 < float(scheduler.times[0]) < given[1]
 
