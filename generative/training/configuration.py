@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 
-from ...solvers.common import MANY, check_fields, check_instance, choice, flag, real, shown, whole
+from ...solvers.common import MANY, check_fields, check_instance, choice, flag, naming, real, shown, whole
 from ..denoiser import preconditioning
 from ..paths import GaussianPath, time_densities
 from . import ema as averages, weightings
@@ -159,10 +159,8 @@ class Training:
         required = {field.name for field in fields if field.default is dataclasses.MISSING}
         if missing := sorted(required - set(values)):
             raise ValueError(f"{file} lacks the keys {', '.join(missing)}.")
-        try:
+        with naming(file):
             return cls(**values)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{file}: {error}") from None
 
     def record(self) -> dict[str, Any]:
         """The record of the training in a checkpoint, for JSON."""

@@ -14,12 +14,14 @@ from ...solvers.common import Array, write_whole
 from ..denoiser import Denoiser
 from ..sampling import sample
 
-__all__ = ["INK", "contact_sheet", "draw_sheet", "save_figure"]
+__all__ = ["INK", "MOST_ROWS", "contact_sheet", "draw_sheet", "save_figure"]
 
 ROWS = 4
 COLUMNS = 10  # unless there are classes: one each
 NFE = 20
 INK = "#333333"
+MOST_ROWS = 600
+"""More rows than these make a picture of more than 2^16 pixels, which matplotlib does not draw."""
 
 
 def draw_sheet(file: Path, denoiser: Denoiser, shape: tuple[int, ...], classes: int) -> None:

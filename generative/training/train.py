@@ -5,9 +5,9 @@
 
 The result is θ̄. The budget is a number of steps, never a time, and one generator draws everything random. The whole
 state (θ, θ̄, Adam's moments, the generator, the moments of importance sampling, k) is written atomically at regular
-intervals, so that a training that was interrupted or killed continues on the same trajectory. Floating-point sums
-depend on the processor and on the number of threads; fix the latter with `torch.set_num_threads(1)`. With `autocast`
-only the network's products are in half precision; θ, θ̄, Adam's moments and the loss stay in float32.
+intervals and at Ctrl-C, so that a training that was stopped or killed continues on the same trajectory. Floating-point
+sums depend on the processor and on the number of threads; fix the latter with `torch.set_num_threads(1)`. With
+`autocast` only the network's products are in half precision; θ, θ̄, Adam's moments and the loss stay in float32.
 """
 
 from __future__ import annotations
@@ -17,68 +17,24 @@ from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
-from ...solvers.common import Progress, check_instance, check_writable, flag, whole
+from ...solvers.common import Progress, check_instance, check_writable, flag, naming, whole
 from ..denoiser import Denoiser
-from ..paths import Importance, independent, stratified
-from .checkpoint import build_network, save_checkpoint
+from ..networks import Network
+from ..paths import independent, stratified
+from .checkpoint import save_checkpoint
 from .configuration import AUTOCAST, CONFIGS, Training, configurations
 from .data import Images, dataset
+from .exclusive import Interruption, alone
 from .losses import Seen, regression_loss
 from .metrics import Metrics
+from .state import State
 from .tensor_file import read, write
 
 __all__ = ["CONFIGS", "Training", "configurations", "train"]
 
 CLIP = 1.0  # the largest norm of a gradient: one bad batch must not spoil an hour
-
-
-class _State:
-    """Everything that changes during training, as tensors that can be written and read back."""
-
-    def __init__(self, training: Training) -> None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(training.seed)
-            self.net = build_network(training.network)
-        self.average = build_network(training.network)
-        self.average.load_state_dict(self.net.state_dict())
-        self.average.requires_grad_(False)
-        self.adam = torch.optim.Adam(self.net.parameters(), lr=training.learning_rate)
-        self.generator = Generator().manual_seed(training.seed)
-        self.importance = Importance(training.importance) if training.importance else None
-        self.step = 0
-
-    def tensors(self) -> dict[str, Tensor]:
-        moments = {
-            f"adam.{index}.{name}": value
-            for index, state in self.adam.state_dict()["state"].items()
-            for name, value in state.items()
-        }
-        nets = {
-            f"{name}.{key}": value
-            for name, net in (("net", self.net), ("average", self.average))
-            for key, value in net.state_dict().items()
-        }
-        learned = {} if self.importance is None else {"importance": self.importance.moments}
-        generator, step = self.generator.get_state(), torch.tensor(self.step, device="cpu")
-        return {**nets, **moments, **learned, "generator": generator, "step": step}
-
-    def restore(self, tensors: dict[str, Tensor]) -> None:
-        def part(prefix: str) -> dict[str, Tensor]:
-            return {key.removeprefix(prefix): tensors[key] for key in tensors if key.startswith(prefix)}
-
-        self.net.load_state_dict(part("net."))
-        self.average.load_state_dict(part("average."))
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, value in part("adam.").items():
-            index, name = key.split(".")
-            moments.setdefault(int(index), {})[name] = value
-        self.adam.load_state_dict({"state": moments, "param_groups": self.adam.state_dict()["param_groups"]})
-        self.generator.set_state(tensors["generator"])
-        if self.importance is not None:
-            self.importance.moments = tensors["importance"]
-        self.step = int(tensors["step"])
 
 
 def train(
@@ -109,9 +65,11 @@ def train(
     Raises:
         TypeError: an argument is of another kind.
         ValueError: a number is out of range, the state belongs to another configuration, or the network has fewer
-            classes than the data.
+            classes than the data, or another shape.
+        OSError: a file cannot be written, or another training writes it. This is checked before any step.
         ImportError: TensorBoard is wanted, but not installed.
         FloatingPointError: the loss stopped being finite.
+        KeyboardInterrupt: Ctrl-C was pressed. The state is written, and the same call goes on from it.
     """
     check_instance("training", training, Training, 'Training.read("digits-flow")')
     check_instance("file", file, (str, Path), "the name of a file")
@@ -121,27 +79,28 @@ def train(
     file = Path(file)
     if not file.name or "\0" in str(file):
         raise ValueError(f"file is {str(file)!r}, but must be the name of a file; give for example 'mine.safetensors'.")
-    check_writable(file)
     resume, record = _beside(file, "state"), training.record()
-    images, state = dataset(training.data), _State(training)
-    if 0 < state.net.null_label < images.classes:
-        raise ValueError(
-            f"The network knows {state.net.null_label} classes, but {training.data} has {images.classes}; "
-            f"give classes = {images.classes}, or 0 to leave labels out."
-        )
-    if resume.exists():
-        tensors, stored = read(resume)
-        if stored != {"training": record}:
-            raise ValueError(f"{resume} belongs to another configuration; remove it, or write elsewhere.")
-        state.restore(tensors)
-    elif sheet_every:
-        _sheet(file, training, images, state)
-
+    if file.exists() and not file.is_file():
+        raise ValueError(f"{file} is a folder or a device; a training writes a file.")
+    for each in (file, resume):
+        check_writable(each)
+    images, state = dataset(training.data), State(training)
+    _check_fit(training.data, images, state.net)
     with ExitStack() as stack:
+        stack.enter_context(alone(file, _beside(file, "lock")))
+        if resume.exists():
+            tensors, stored = read(resume)
+            if stored != {"training": record}:
+                raise ValueError(f"{resume} belongs to another configuration; remove it, or write elsewhere.")
+            with naming(resume):
+                state.restore(tensors)
+        elif sheet_every:
+            _sheet(file, training, images, state)
         rows = None
         if metrics or tensorboard:
             board = _beside(file, "tensorboard") if tensorboard else None
             rows = stack.enter_context(closing(Metrics(_beside(file, "csv"), state.step, board)))
+        stop = stack.enter_context(Interruption())
         bar, smooth = stack.enter_context(Progress(0.0, training.steps, progress, "training")), math.nan
         while state.step < training.steps:
             loss, seen = _loss(training, images, state)
@@ -151,27 +110,42 @@ def train(
             bar.reach(state.step, f"step {state.step}/{training.steps}, loss {smooth:.4f}")
             if sheet_every and state.step % sheet_every == 0:
                 _sheet(file, training, images, state)
-            if state.step % every == 0 or state.step == training.steps:
+            if state.step % every == 0 or state.step == training.steps or stop.asked:
                 if rows is not None:
                     rows.flush()  # a row that is missing could not be made up for, one too many is taken back
                 write(resume, state.tensors(), {"training": record})
-
-    save_checkpoint(
-        file,
-        state.average,
-        training.gaussian_path,
-        predicts=training.predicts,
-        precondition=training.frame,
-        training=record,
-    )
+            if stop.asked and state.step < training.steps:
+                raise KeyboardInterrupt(
+                    f"Stopped at step {state.step} of {training.steps}; {resume} keeps it, and the same again goes on."
+                )
+        save_checkpoint(
+            file,
+            state.average,
+            training.gaussian_path,
+            predicts=training.predicts,
+            precondition=training.frame,
+            training=record,
+        )
     return file
+
+
+def _check_fit(name: str, images: Images, net: Network) -> None:
+    """Raise ValueError for a network that knows other classes or another shape than the images of this name."""
+    if 0 < net.null_label < images.classes:
+        raise ValueError(
+            f"The network knows {net.null_label} classes, but {name} has {images.classes}; "
+            f"give classes = {images.classes}, or 0 to leave labels out."
+        )
+    shape = tuple(images.train.shape[1:])
+    if net.shape not in (shape, (math.prod(shape),)):
+        raise ValueError(f"The network takes samples of shape {net.shape}, but those of {name} have {shape}.")
 
 
 def _beside(file: Path, what: str) -> Path:
     return file.with_name(f"{file.name}.{what}")
 
 
-def _loss(training: Training, images: Images, state: _State) -> tuple[Tensor, Seen]:
+def _loss(training: Training, images: Images, state: State) -> tuple[Tensor, Seen]:
     x0, label = images.batch(training.batch, state.generator)
     batches: list[Seen] = []
     half = nullcontext() if training.autocast is None else torch.autocast("cpu", AUTOCAST[training.autocast])
@@ -194,7 +168,7 @@ def _loss(training: Training, images: Images, state: _State) -> tuple[Tensor, Se
     return loss, batches[0]
 
 
-def _update(state: _State, training: Training, loss: Tensor, seen: Seen, rows: Metrics | None) -> None:
+def _update(state: State, training: Training, loss: Tensor, seen: Seen, rows: Metrics | None) -> None:
     if not math.isfinite(loss.item()):
         raise FloatingPointError(
             f"The loss is {loss.item()} at step {state.step}; lower learning_rate ({training.learning_rate})."
@@ -215,11 +189,12 @@ def _update(state: _State, training: Training, loss: Tensor, seen: Seen, rows: M
         rows.add(state.step, values, training.gaussian_path.log_snr(seen.t), seen.loss)
 
 
-def _sheet(file: Path, training: Training, images: Images, state: _State) -> None:
+def _sheet(file: Path, training: Training, images: Images, state: State) -> None:
     from .sheets import draw_sheet  # matplotlib, for those alone who want to look
 
     denoiser = Denoiser(
         state.average, training.gaussian_path, predicts=training.predicts, precondition=training.frame
     )
     name = f"{state.step:0{len(str(training.steps))}d}.png"
-    draw_sheet(_beside(file, "sheets") / name, denoiser, tuple(images.train.shape[1:]), state.net.null_label)
+    classes = min(state.net.null_label, images.classes)
+    draw_sheet(_beside(file, "sheets") / name, denoiser, tuple(images.train.shape[1:]), classes)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from types import TracebackType
+from typing import Any, cast
 
 __all__ = ["Progress"]
 
@@ -10,7 +13,7 @@ __all__ = ["Progress"]
 class Progress:
     """A bar on stderr with the name of the work, the share that is done, the time spent and the time left.
 
-    The bar disappears at the end of the block.
+    The bar disappears at the end of the block. What is no terminal, or cannot be written to, shows no bar.
 
     Args:
         start: where the way begins, in the unit of the work: a time, a number of steps, seconds.
@@ -33,7 +36,8 @@ class Progress:
                 progress.TextColumn("left"),
                 progress.TimeRemainingColumn(),
             )
-            self.bar = progress.Progress(*columns, console=console.Console(stderr=True), transient=True)
+            stderr = console.Console(file=cast(Any, _Decoration()))
+            self.bar = progress.Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal)
             self.task = self.bar.add_task(what, total=abs(end - start) or None)
 
     def reach(self, position: float, what: str | None = None) -> None:
@@ -52,3 +56,29 @@ class Progress:
     ) -> None:
         if self.bar is not None:
             self.bar.stop()
+
+
+class _Decoration(io.TextIOBase):
+    """stderr as it is now, for what may be lost: an error in writing there is none."""
+
+    def __init__(self) -> None:
+        self._stream = sys.stderr
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except (OSError, ValueError, AttributeError):  # full, closed, without the letter, none at all
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except (OSError, ValueError, AttributeError):
+            return
+
+    def isatty(self) -> bool:
+        return self._stream is not None and not self._stream.closed and self._stream.isatty()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return getattr(self._stream, "encoding", None) or "ascii"

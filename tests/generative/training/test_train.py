@@ -8,6 +8,7 @@ import json
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,16 @@ from fokker.generative.training import (
     Images,
     Training,
     data,
+    exclusive,
     load,
     read,
     regression_loss,
     sheets,
     train,
+    write,
 )
 from fokker.generative.training.checkpoint import build_network, build_path, shipped
+from fokker.generative.training.exclusive import Interruption
 from fokker.generative.training.metrics import BINS
 from fokker.generative.training.sheets import contact_sheet
 from fokker.generative.training.train import CONFIGS, configurations
@@ -174,6 +178,24 @@ def test_files_that_are_no_configuration(text: str, message: str, tmp_path: Path
         Training.read(tmp_path / "x.toml")
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("batch = 0", "batch is 0, but must be"),
+        ('steps = "many"', "steps is 'many', but must be"),
+        ('predicts = "noise"', "choose one of x0"),
+        ("learning_rate = nan", "learning_rate is nan, but must be"),
+    ],
+)
+def test_a_wrong_value_names_the_file_and_the_field(line: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "x.toml"
+    text = (CONFIGS / "digits-flow.toml").read_text()
+    name = line.partition(" ")[0]
+    file.write_text("\n".join(line if each.startswith(f"{name} ") else each for each in text.splitlines()))
+    with pytest.raises(ValueError, match=f"^{file}: .*{message}"):
+        Training.read(file)
+
+
 def test_an_unknown_name_lists_the_committed_ones() -> None:
     with pytest.raises(FileNotFoundError, match="digits-flow"):
         Training.read("digits")
@@ -185,7 +207,7 @@ def test_an_unknown_name_lists_the_committed_ones() -> None:
         ({"steps": 0}, "steps is 0"),
         ({"ema": 1.0}, "ema is 1, but must be"),
         ({"batch": "many"}, "batch is 'many'"),
-        ({"label_dropout": -3.0}, "label_dropout is -3, but must"),
+        ({"label_dropout": -3.0}, "label_dropout is -3, but must be"),
         ({"stratify": 1}, "stratify is 1, but must be True or False"),
         ({"importance": 1}, "bins is 1, but must be a whole number from 2"),
         ({"autocast": "half"}, "Unknown autocast 'half'; choose one of bfloat16"),
@@ -196,6 +218,25 @@ def test_an_unknown_name_lists_the_committed_ones() -> None:
         ({"predicts": "score"}, "The loss of score on .* is infinite"),
         ({"weighting": {"class": "Likelihood"}}, "The loss of velocity on .* is infinite"),
         ({"predicts": "noise"}, "choose one of x0"),
+        ({"data": 3}, "data is of type int; give the name of a data set"),
+        ({"steps": 2.5}, "steps is 2.5, but must be a whole number from 1"),
+        ({"steps": True}, "steps is True, but must be a whole number"),
+        ({"batch": 10**12}, "batch is 1000000000000, but must be a whole number from 1 to 1000000"),
+        ({"seed": 1.5}, "seed is 1.5"),
+        ({"seed": 10**30}, "seed is 1000000000000000000000000000000, but must be"),
+        ({"warmup": "x"}, "warmup is 'x'"),
+        ({"importance": "x"}, "importance is 'x'"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"learning_rate": 0.0}, "learning_rate is 0"),
+        ({"learning_rate": float("inf")}, "learning_rate is inf"),
+        ({"learning_rate": "x"}, "learning_rate is 'x'"),
+        ({"label_dropout": float("nan")}, "label_dropout is nan"),
+        ({"autocast": ["bfloat16"]}, "Unknown autocast"),
+        ({"predicts": ["x0"]}, "choose one of x0"),
+        ({"network": "MLP"}, "network is 'MLP'; give a class and its arguments"),
+        ({"network": {"class": "MLP", "dim": "4"}}, "network MLP does not fit: dim is '4'"),
+        ({"path": {"class": "VP", "beta_max": "x"}}, "path VP does not fit: beta_max is 'x'"),
+        ({"weighting": {"class": "MinSNR", "gamma": "x"}}, "weighting MinSNR does not fit"),
         ({"precondition": {"class": "EDM"}}, "A preconditioned network predicts x0"),
         ({"precondition": {"class": "EDM", "sigma_data": -1.0}, "predicts": "x0"}, "sigma_data > 0"),
     ],
@@ -314,6 +355,128 @@ def test_a_training_that_is_killed_goes_on_as_if_nothing_had_happened(tmp_path: 
     assert not [file for file in parts.iterdir() if file.name.startswith(".fokker-")]
 
 
+def test_ctrl_c_writes_the_state_and_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The step that is interrupted is finished, and the training goes on as if nothing had happened."""
+    whole = train(TINY, tmp_path / "whole")
+    calls = 0
+
+    def interrupted(*args: Any, **options: Any) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == 7:
+            signal.raise_signal(signal.SIGINT)
+        return regression_loss(*args, **options)
+
+    before = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "regression_loss", interrupted)
+        with pytest.raises(KeyboardInterrupt) as raised:
+            train(TINY, tmp_path / "parts", metrics=True)
+    state = tmp_path / "parts.state"
+    assert str(raised.value) == f"Stopped at step 7 of 10; {state} keeps it, and the same again goes on."
+    assert int(read(state)[0]["step"]) == 7
+    assert len((tmp_path / "parts.csv").read_text().splitlines()) == 8
+    assert signal.getsignal(signal.SIGINT) is before
+    assert train(TINY, tmp_path / "parts").read_bytes() == whole.read_bytes()
+    assert bits(state) == bits(tmp_path / "whole.state")
+
+
+def test_a_second_ctrl_c_does_not_wait() -> None:
+    with Interruption() as stop:
+        signal.raise_signal(signal.SIGINT)
+        assert stop.asked
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_stays_what_it_is_where_it_is_ignored_and_in_other_threads(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Interruption() as stop:
+            signal.raise_signal(signal.SIGINT)
+            assert not stop.asked
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(train, TINY, tmp_path / "net").result().exists()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_two_trainings_do_not_write_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one is refused, in this process and in another one, and leaves the files alone."""
+    file, refused = tmp_path / "net", []
+    other = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import exclusive\n"
+        "try:\n    with exclusive.alone(Path(sys.argv[2]), Path(sys.argv[2] + '.lock')): print('alone')\n"
+        "except BlockingIOError as error: print(error)\n"
+    )
+
+    def another() -> str:
+        command = [sys.executable, "-c", other, str(Path(exclusive.__file__).parent), str(file)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    def contested(*args: Any, **options: Any) -> torch.Tensor:
+        if not refused:
+            with pytest.raises(BlockingIOError) as raised:
+                train(TINY, file)
+            refused.extend([str(raised.value), another()])
+        return regression_loss(*args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "regression_loss", contested)
+        train(TINY, file)
+    assert refused == [f"Another training writes {file}; wait for its end, or write elsewhere."] * 2
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["net", "net.state"]
+    assert another() == "alone"
+
+
+def test_the_lock_of_a_killed_training_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "net"
+    (tmp_path / "net.lock").touch()
+    train(TINY, file)
+    assert not (tmp_path / "net.lock").exists()
+
+
+@pytest.mark.parametrize("name", ["net", "net.state"])
+def test_files_that_cannot_be_written_are_refused_before_any_step(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "regression_loss", None)
+    (tmp_path / name).touch()
+    (tmp_path / name).chmod(0o444)
+    with pytest.raises(PermissionError) as raised:
+        train(TINY, tmp_path / "net")
+    assert raised.value.filename == str(tmp_path / name)
+    for file in (tmp_path, Path("/dev/null")):
+        with pytest.raises(ValueError, match=f"{file} is a folder or a device; a training writes a file"):
+            train(TINY, file)
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda tensors: tensors.pop("net.stem.weight"), "net.stem.weight does not fit"),
+        (lambda tensors: tensors.update({"net.stem.weight": torch.zeros(3)}), "net.stem.weight does not fit"),
+        (lambda tensors: tensors.update({"other": torch.zeros(3)}), "other does not fit"),
+        (lambda tensors: tensors.update({"adam.0.exp_avg": torch.zeros(3)}), "adam.0.exp_avg does not fit"),
+        (lambda tensors: tensors.update({"adam.x.y": torch.zeros(3)}), "adam.x.y does not fit"),
+        (lambda tensors: tensors.update({"step": torch.tensor(3.0)}), "step does not fit"),
+        (lambda tensors: tensors.update({"step": torch.tensor(-3)}), "step is -3, but must be a whole number >= 0"),
+        (lambda tensors: tensors.update({"generator": torch.zeros(9, dtype=torch.uint8)}), "generator does not fit"),
+        (lambda tensors: tensors["generator"].zero_(), "It holds no state of a generator"),
+    ],
+)
+def test_a_state_that_is_none_of_this_training(change: Any, message: str, tmp_path: Path) -> None:
+    train(TINY, tmp_path / "net")
+    tensors, record = read(tmp_path / "net.state")
+    change(tensors)
+    write(tmp_path / "net.state", tensors, record)
+    with pytest.raises(ValueError, match=f"^{tmp_path / 'net.state'}: .*{message}"):
+        train(TINY, tmp_path / "net")
+
+
 def test_what_is_seen_does_not_change_what_is_trained(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     plain = train(TINY, tmp_path / "plain")
@@ -412,6 +575,12 @@ def test_a_network_without_classes_is_trained_without_labels(tmp_path: Path) -> 
 def test_a_network_of_too_few_classes_is_refused(tmp_path: Path) -> None:
     network = {**TINY.network, "classes": 1}
     with pytest.raises(ValueError, match="knows 1 classes, but tiny has 2; give classes = 2, or 0"):
+        train(dataclasses.replace(TINY, network=network), tmp_path / "net")
+
+
+def test_a_network_for_images_of_another_size_is_refused(tmp_path: Path) -> None:
+    network = {"class": "UNet", "size": 4, "width": 8, "classes": 2}
+    with pytest.raises(ValueError, match=r"of shape \(1, 4, 4\), but those of tiny have \(1, 2, 2\)"):
         train(dataclasses.replace(TINY, network=network), tmp_path / "net")
 
 
