@@ -21,7 +21,7 @@ from torch import Tensor
 from ..generative.equations import grids
 from ..generative.training import read, write
 from ..solvers import Dopri5, ExponentialAdams, solve
-from ..solvers.common import check_instance, whole
+from ..solvers.common import check_finite, check_instance, naming, real, whole
 from ..verification.statistics import rms
 from .problems import Problem, problem
 from .store import Key
@@ -98,16 +98,32 @@ def _fine(problem: Problem, steps: int) -> Tensor:
 
 
 def stored(key: Key, folder: Path) -> Reference | None:
-    """The reference that `folder` holds for a run, if any. Raises ValueError if it solves another problem."""
+    """The reference that `folder` holds for a run, if any.
+
+    Raises ValueError if it solves another problem, or is not a reference of this run.
+    """
     file = _file(key, folder)
     if not file.is_file():
         return None
     tensors, kept = read(file)
-    if kept.pop("problem", None) != problem(key.problem).configuration():
+    chosen = problem(key.problem)
+    if kept.pop("problem", None) != chosen.configuration():
         raise ValueError(
             f"{file} solves another version of {key.problem!r}; choose another folder, or delete it."
         )
-    return Reference(tensors["solution"], **kept)
+    with naming(file):
+        if kept.pop("run", list(key)) != list(key):
+            raise ValueError("It belongs to other initial noises; delete it.")
+        solution = tensors.get("solution")
+        shape = (key.samples, *chosen.shape)
+        if solution is None or solution.shape != shape or solution.dtype != torch.float64 or len(tensors) > 1:
+            found = {name: (value.dtype, tuple(value.shape)) for name, value in tensors.items()}
+            raise ValueError(f"It holds {found}, but must hold the solution, float64 of shape {shape}; delete it.")
+        check_finite("the solution", solution)
+        check_instance("methods", kept.get("methods"), str, "the names of the methods")
+        real("agreement", kept.get("agreement"), 0.0, TOLERANCE)
+        real("seconds", kept.get("seconds"), above=0.0)
+        return Reference(solution, **kept)
 
 
 def prepare(key: Key, folder: Path) -> None:
@@ -115,7 +131,7 @@ def prepare(key: Key, folder: Path) -> None:
     chosen = problem(key.problem)
     found = refined(chosen, key.samples, key.seed)
     facts = {"methods": found.methods, "agreement": found.agreement, "seconds": found.seconds}
-    write(_file(key, folder), {"solution": found.solution}, {"problem": chosen.configuration(), **facts})
+    write(_file(key, folder), {"solution": found.solution}, {"problem": chosen.configuration(), "run": key, **facts})
 
 
 def _file(key: Key, folder: Path) -> Path:

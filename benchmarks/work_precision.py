@@ -70,7 +70,7 @@ def jobs(key: Key, solvers: Sequence[str], budgets: Sequence[int]) -> Iterator[J
 def _reference(key: Key, folder: Path) -> Reference:
     found = stored(key, folder)
     if found is None:
-        raise RuntimeError(f"The reference of {key.problem!r} has vanished from {folder}; start again.")
+        raise FileNotFoundError(f"The reference of {key.problem!r} has vanished from {folder}; start again.")
     return found
 
 
