@@ -6,18 +6,24 @@ An error in what the user gave ends in one sentence on stderr and status 2. A co
 
 from __future__ import annotations
 
+import os
 import sys
+import warnings
+from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
 from . import __version__
 from .cli_options import (
+    MANY,
     Budgets,
     Chapters,
     Claims,
     Count,
+    Counts,
     Data,
     Evaluations,
     Folder,
@@ -47,27 +53,66 @@ app = typer.Typer(
 
 def main() -> NoReturn:
     """Runs the command line; the entry point of the installed script."""
+    _prepare_streams()
     try:
-        sys.exit(app(standalone_mode=False))
+        status = app(standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(status)
     except typer.TyperException as error:
         _fail(error.format_message(), error.exit_code)
     except (ArithmeticError, ChildProcessError, ImportError) as error:
         _fail(str(error), 1)
     except ValueError as error:
         _fail(str(error), 2)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        _silence(sys.stdout)
+        sys.exit(1)
     except OSError as error:
-        _fail(f"{error.filename}: {error.strerror}." if error.filename else str(error), 2)
-    except RuntimeError as error:
+        reason = error.strerror or str(error)
+        _fail(f"{error.filename}: {reason}." if error.filename else f"{reason.removesuffix('.')}.", 2)
+    except (MemoryError, RuntimeError) as error:
         from .solvers import SolveError
 
+        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+            _fail("There is not enough memory; take fewer samples, or a smaller network.", 1)
         if not isinstance(error, SolveError):
             raise
         _fail(str(error), 1)
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    print(f"fokker: {message}", file=sys.stderr)
+    with suppress(OSError):  # nobody may be listening
+        print(f"fokker: {message}", file=sys.stderr, flush=True)
     sys.exit(status)
+
+
+def _prepare_streams() -> None:
+    """Output is no reason to fail: a letter that a terminal does not have becomes "?", a closed stream is silent.
+
+    A stream that is closed leaves its number to the next file that is opened, which would then be printed into.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    warnings.showwarning = _show_warning
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    with suppress(OSError):
+        print(f"fokker: {message}", file=sys.stderr)
+
+
+def _silence(stream: TextIO) -> None:
+    """What is left in a stream that nobody reads goes nowhere, also at the end of Python."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _exit(passed: bool) -> None:
@@ -139,21 +184,26 @@ def train(
     torch.set_num_threads(1)  # sums, and so the trained network, depend on the number of threads
     training = Training.read(configuration)
     training = replace(training, steps=steps or training.steps, seed=training.seed if seed is None else seed)
-    file = run(
-        training,
-        out or Path(f"{Path(configuration).stem}.safetensors"),
-        progress=True,
-        metrics=metrics,
-        tensorboard=tensorboard,
-        sheet_every=sheet_every,
-    )
+    try:
+        file = run(
+            training,
+            out or Path(f"{Path(configuration).stem}.safetensors"),
+            progress=True,
+            metrics=metrics,
+            tensorboard=tensorboard,
+            sheet_every=sheet_every,
+        )
+    except KeyboardInterrupt as error:
+        if error.args:
+            _fail(f"{error}", 130)
+        raise
     print(f"written: {file}")
 
 
 @app.command()
 def evaluate(
     network: Network,
-    samples: Count = 1000,
+    samples: Counts = 1000,
     nfe: Evaluations = 50,
     guidance: Guidance = None,
     seed: Seed = 0,
@@ -191,15 +241,18 @@ def sample(
 def likelihood(
     network: Network,
     images: Annotated[
-        int | None, typer.Option(metavar="N", min=2, help="How many held-out images. [default: all]")
+        int | None, typer.Option(metavar="N", min=2, max=MANY, help="How many held-out images. [default: all]")
     ] = None,
     trace: Annotated[
         str, typer.Option(metavar="NAME", help="How to compute the divergence: exact, hutchinson, hutch++ or auto.")
     ] = "auto",
     probes: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Random directions, for a trace that is not exact.")
+        int, typer.Option(metavar="N", min=1, max=MANY, help="Random directions, for a trace that is not exact.")
     ] = 8,
-    tolerance: Annotated[float, typer.Option(metavar="TOL", help="Error of one step, in nats per dimension.")] = 1e-4,
+    tolerance: Annotated[
+        float,
+        typer.Option(metavar="TOL", min=1e-12, max=1.0, help="Error of one step, in nats per dimension."),
+    ] = 1e-4,
     seed: Seed = 0,
 ) -> None:
     """Measure bits/dim on held-out images, with an error budget."""
@@ -268,7 +321,8 @@ def certify(
         str, typer.Argument(metavar="METHOD", help='As dpm++2m, "ExponentialAdams(3)" or package.module:f.')
     ],
     declared: Annotated[
-        float | None, typer.Option(metavar="P", help="The order to compare with. [default: the solver's own]")
+        float | None,
+        typer.Option(metavar="P", min=0.0, max=100.0, help="The order to compare with. [default: the solver's own]"),
     ] = None,
     json: OutJson = None,
     html: OutHtml = None,

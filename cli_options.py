@@ -12,6 +12,7 @@ __all__ = [
     "Chapters",
     "Claims",
     "Count",
+    "Counts",
     "Data",
     "Evaluations",
     "Folder",
@@ -30,33 +31,41 @@ __all__ = [
 ]
 
 REPEATED = "May be repeated. An unknown name lists all names."
+MANY = 10**6
+"""The largest count that is taken: beyond it lies a mistake."""
 
 Problems = Annotated[list[str] | None, typer.Option("--problem", metavar="NAME", help=REPEATED)]
 Solvers = Annotated[list[str] | None, typer.Option("--solver", metavar="NAME", help=REPEATED)]
 Budgets = Annotated[
     list[int] | None,
-    typer.Option("--nfe", metavar="N", min=1, help="Network evaluations per sample. May be repeated."),
+    typer.Option("--nfe", metavar="N", min=1, max=MANY, help="Network evaluations per sample. May be repeated."),
 ]
 Noises = Annotated[
     int | None,
-    typer.Option("--samples", metavar="N", min=2, help="How many initial noises. [default: the problem's own number]"),
+    typer.Option(
+        "--samples", metavar="N", min=2, max=MANY, help="How many initial noises. [default: the problem's own number]"
+    ),
 ]
 Folder = Annotated[
     Path, typer.Option("--out", metavar="FOLDER", help="Where to write the results. A run continues what is there.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 Network = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A shipped network, or a checkpoint file.")]
-Evaluations = Annotated[int, typer.Option("--nfe", metavar="N", min=1, help="Network evaluations per sample.")]
-Count = Annotated[int, typer.Option("--samples", metavar="N", min=1, help="How many samples.")]
+Evaluations = Annotated[
+    int, typer.Option("--nfe", metavar="N", min=1, max=MANY, help="Network evaluations per sample.")
+]
+Count = Annotated[int, typer.Option("--samples", metavar="N", min=1, max=MANY, help="How many samples.")]
+Counts = Annotated[int, typer.Option("--samples", metavar="N", min=2, max=MANY, help="How many samples.")]
 Guidance = Annotated[
     float | None,
-    typer.Option(metavar="W", min=0.0, help="Weight of classifier-free guidance. It doubles the cost."),
+    typer.Option(metavar="W", min=0.0, max=1e3, help="Weight of classifier-free guidance. It doubles the cost."),
 ]
 Label = Annotated[
     int | None, typer.Option(metavar="K", min=0, help="The class of the samples. [default: all, in turn]")
 ]
 Steps = Annotated[
-    int | None, typer.Option(metavar="N", min=1, help="Training steps. [default: those of the configuration]")
+    int | None,
+    typer.Option(metavar="N", min=1, max=10**9, help="Training steps. [default: those of the configuration]"),
 ]
 TrainingSeed = Annotated[
     int | None,

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
 from ..generative.training.sheets import contact_sheet
+from .commands.output import check_outputs, stdout
 from .commands.sample import by_budget
 from .plot import work_precision
 from .problems import DEFAULT_PROBLEMS, problem
@@ -56,7 +56,9 @@ def run(
     Raises:
         ValueError: as `compare`.
         ArithmeticError: as `compare`.
+        OSError: the folder cannot be written, before any work.
     """
+    check_outputs(folder / "results.sqlite")
     budgets = sorted(set(budgets or BUDGETS))
     try:
         results = compare(
@@ -80,7 +82,7 @@ def run(
         summary = [result.as_dict() for result in results]
         print(json.dumps({"results": summary, "files": [str(file) for file in files]}))
         return results
-    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    console = stdout(None if sys.stdout.isatty() else WIDTH)
     for result in results:
         print_result(console, result)
     console.print("written: " + ", ".join(str(file) for file in files), highlight=False, soft_wrap=True)

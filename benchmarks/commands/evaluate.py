@@ -38,6 +38,7 @@ __all__ = [
     "trained_on",
 ]
 
+CHUNK = 4096
 GUIDANCE = (1.25, 2.0)
 """The weights that a model card shows beside the unguided samples."""
 
@@ -87,8 +88,10 @@ class Classifier:
 
 def nearest_distance(x: Tensor, reference: Tensor) -> Tensor:
     """Euclidean distances (N,), float64: from each of x (N, ...) to the nearest of `reference` (M, ...)."""
-    x, reference = x.flatten(1).double(), reference.flatten(1).double()
-    return torch.cdist(x, reference, compute_mode="donot_use_mm_for_euclid_dist").amin(dim=1)
+    reference = reference.flatten(1).double()
+    parts = torch.split(x.flatten(1).double(), CHUNK)  # all distances at once may take more memory than there is
+    exact = "donot_use_mm_for_euclid_dist"
+    return torch.cat([torch.cdist(part, reference, compute_mode=exact).amin(dim=1) for part in parts])
 
 
 def frechet_distance(x: Tensor, y: Tensor) -> float:

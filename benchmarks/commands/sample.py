@@ -12,9 +12,11 @@ from torch import Tensor
 
 from ...generative import load, sample
 from ...generative.sampling import default_sampler
-from ...generative.training.sheets import contact_sheet
+from ...generative.training.sheets import MOST_ROWS, contact_sheet
 from ...solvers import solve
+from ...solvers.common import whole
 from ..problems import Problem
+from .output import check_outputs
 
 __all__ = ["by_budget", "draw"]
 
@@ -64,10 +66,12 @@ def draw(
 
     Raises:
         ValueError: for a network that does not make images, for a class that it does not have, for a file that does
-            not end in .png, and as `load` and `sample`.
+            not end in .png, for more images than a picture holds, and as `load` and `sample`.
+        OSError: the file cannot be written, before any work.
     """
     if file.suffix.lower() != ".png":
         raise ValueError(f"{file} must end in .png, the format of the picture.")
+    check_outputs(file)
     denoiser = load(network)
     net = cast(Any, denoiser.net)
     shape, classes = net.shape, net.null_label
@@ -76,6 +80,7 @@ def draw(
     if label is not None and label >= classes:
         raise ValueError(f"The classes of {network} run from 0 to {classes - 1}, but the label is {label}.")
     columns = min(classes if classes and label is None else COLUMNS, samples)
+    whole("samples", samples, 1, columns * MOST_ROWS)
     counted = torch.arange(samples, device="cpu")
     labels = counted % columns if label is None else torch.full_like(counted, label)
     x = sample(

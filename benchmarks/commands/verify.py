@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from json import dumps
 from pathlib import Path
@@ -30,6 +29,7 @@ from ...verification.report import (
     write_json,
 )
 from ..engine import workers
+from .output import check_outputs, stdout
 
 __all__ = ["audit_network", "certify_method", "probe_network", "verify_everything"]
 
@@ -56,7 +56,9 @@ def verify_everything(
 
     Raises:
         ValueError: for an unknown name or chapter, before any work.
+        OSError: a file cannot be written, before any work.
     """
+    check_outputs(json, html)
     chosen(names, chapters, quick=quick)
     with _bar() as bar, workers() as pool:
         report = verify(names, chapters, quick=quick, pool=pool, progress=partial(_show, bar))
@@ -77,7 +79,9 @@ def audit_network(network: str, data: str | None, *, json: Path | None = None, h
 
     Raises:
         ValueError: as `audit_checkpoint`.
+        OSError: a file cannot be written, before any work.
     """
+    check_outputs(json, html)
     start = time.perf_counter()
     with _bar() as bar:
         audited = audit_checkpoint(network, data, progress=partial(_show, bar))
@@ -97,12 +101,17 @@ def probe_network(network: str, data: str | None, *, json: Path | None = None) -
 
     Raises:
         ValueError: as `probe_checkpoint_or_module`.
+        OSError: the file cannot be written, before any work.
     """
-    with Console(file=sys.stderr).status("asking the network"):
+    check_outputs(json)
+    with Progress(0.0, 0.0, True, "asking the network"):
         found = probe_checkpoint_or_module(network, data)
-    print(found)
+    try:
+        if json is not None:
+            write_whole(json, f"{dumps(plain(found.as_json()), ensure_ascii=False, indent=1)}\n".encode())
+    finally:
+        print(found)
     if json is not None:
-        write_whole(json, f"{dumps(plain(found.as_json()), ensure_ascii=False, indent=1)}\n".encode())
         print(f"written: {json}")
     return found.convention is not None
 
@@ -123,7 +132,9 @@ def certify_method(
 
     Raises:
         ValueError: as `method` and `certify`.
+        OSError: a file cannot be written, before any work.
     """
+    check_outputs(json, html)
     found = method(text)
     problems = default_problems(found) if isinstance(found, Solver) else [None]
     made: list[Certificate] = []
@@ -132,23 +143,35 @@ def certify_method(
             name = "" if isinstance(found, Solver | Sampler) else text
             made.append(certify(found, problem, declared=declared, name=name))
             _show(bar, done, len(problems), made[-1].problem)
-    console = Console(soft_wrap=True)
-    for certificate in made:
-        if certificate.steps:
-            console.print(_ladder(certificate))
-        console.print(Text(str(certificate), STYLES[certificate.verdict]), end="\n\n")
-    return _published(Report(certificates=made), json, html, printed=True)
+    return _published(Report(certificates=made), json, html, _print_ladders)
 
 
-def _published(report: Report, json: Path | None, html: Path | None, *, printed: bool = False) -> bool:
-    console = Console()
-    if not printed:
-        print_report(console, report)
-    for file, write in ((json, write_json), (html, write_html)):
+def _published(
+    report: Report,
+    json: Path | None,
+    html: Path | None,
+    show: Callable[[Console, Report], None] = print_report,
+) -> bool:
+    """Write the files and print the report, which is printed even if a file cannot be written after all."""
+    try:
+        for file, write in ((json, write_json), (html, write_html)):
+            if file is not None:
+                write(report, file)
+    finally:
+        show(stdout(), report)
+    for file in (json, html):
         if file is not None:
-            write(report, file)
             print(f"written: {file}")
     return report.passed
+
+
+def _print_ladders(console: Console, report: Report) -> None:
+    """Each ladder of errors with its verdict."""
+    for certificate in report.certificates:
+        if certificate.steps:
+            console.print(_ladder(certificate), soft_wrap=True)
+        verdict = Text(str(certificate), STYLES[certificate.verdict])
+        console.print(verdict, end="\n\n", soft_wrap=True)
 
 
 def _ladder(certificate: Certificate) -> Table:

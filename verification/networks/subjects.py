@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ...generative.denoiser import Denoiser
 from ...generative.training import DATASETS, dataset, load, training_record
+from ...solvers.common import check_finite
 from ..import_named import import_named
 from .audit import audit
 from .audit_result import Audit
@@ -98,19 +100,29 @@ def clean_data(data: str | None, network: str = "") -> Tensor:
     file = Path(data)
     if not file.is_file():
         raise ValueError(f"There is no data {data!r}; give a file, or one of {', '.join(DATASETS)}.")
-    match file.suffix:
-        case ".npy":
-            found = torch.from_numpy(np.load(file, allow_pickle=False))
-        case ".safetensors":
-            tensors = load_file(file)
-            if "data" not in tensors:
-                raise ValueError(f'{file} holds {", ".join(tensors) or "nothing"}; call the samples "data".')
-            found = tensors["data"]
-        case _:
-            raise ValueError(f"{file} is neither .npy nor .safetensors; write the samples as one of them.")
+    found = _read(file)
     if not found.is_floating_point():
         raise ValueError(f"{file} holds {found.dtype}; write the samples as floats, scaled as in training.")
+    if found.ndim < 2:
+        raise ValueError(f"{file} has the shape {tuple(found.shape)}; write one sample a row, (M, ...).")
+    check_finite(f"{file}", found)
     return found
+
+
+def _read(file: Path) -> Tensor:
+    """The tensor in a file. Raises ValueError for a file that holds none."""
+    if file.suffix not in (".npy", ".safetensors"):
+        raise ValueError(f"{file} is neither .npy nor .safetensors; write the samples as one of them.")
+    try:
+        if file.suffix == ".npy":
+            return torch.from_numpy(np.load(file, allow_pickle=False))
+        tensors = load_file(file)
+    except (TypeError, ValueError, EOFError, SafetensorError) as error:
+        reason = str(error).partition(". ")[0].removesuffix(".")
+        raise ValueError(f"{file} holds no numbers ({reason}); write the samples with numpy.save.") from None
+    if "data" not in tensors:
+        raise ValueError(f'{file} holds {", ".join(tensors) or "nothing"}; call the samples "data".')
+    return tensors["data"]
 
 
 def _like(net: Callable[..., Tensor], data: Tensor) -> Tensor:
