@@ -17,6 +17,8 @@ from ...solvers.common import check_finite, check_floating, check_instance, real
 
 __all__ = ["broadcast", "check_weights", "checked", "checked_time", "coefficients", "fitting", "flow_coefficients"]
 
+_FAR = 1e100
+
 
 def check_weights(name: str, weights: Tensor, count: int, dtype: torch.dtype, what: str) -> None:
     """Raises TypeError or ValueError unless they are positive numbers of this dtype, (count,), with sum 1."""
@@ -64,16 +66,16 @@ def fitting(x: Tensor, like: Tensor) -> Tensor:
 
 
 def checked_time(t: Scalar, path: GaussianPath | None) -> Scalar:
-    """A finite float, or a tensor of finite values; without a path it is 1.
+    """A float, or a tensor, with a square that is finite; without a path it is 1.
 
     It may lie outside [0, 1], where a path goes on: VP and VE have noisier times than 0.
     """
     if path is not None:
         check_instance("path", path, GaussianPath, "a Gaussian path, such as CondOT()")
     if not isinstance(t, Tensor):
-        return real("t", t)
+        return real("t", t, -_FAR, _FAR)
     check_floating("t", t)
-    check_finite("t", t)
+    check_finite("The square of t", t.square())
     return t
 
 

@@ -68,6 +68,8 @@ GRAD = torch.tensor(0.5, requires_grad=True)
         (lambda: MIXTURE.score(X * NAN, 0.5, PATH), "square of x is nan at"),
         (lambda: MIXTURE.score(X, NAN, PATH), "t is nan"),
         (lambda: MIXTURE.v(X, math.nan, PATH), "t is nan"),
+        (lambda: MIXTURE.v(X, 1e300, PATH), "t is 1e\\+300"),
+        (lambda: MIXTURE.x0(X, 1e300 * TIMES, PATH), "square of t is inf"),
         (lambda: MIXTURE.eps(X, NAN * TIMES, PATH), "t is nan"),
         (lambda: MIXTURE.velocity(X.tolist(), 0.5, PATH), "x is .*, but must be a tensor"),
         (lambda: MIXTURE.divergence(X, 0.5, "CondOT"), "path is of type str"),
