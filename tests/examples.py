@@ -25,6 +25,7 @@ from fokker.benchmarks.reference import Reference
 from fokker.benchmarks.results import Result
 from fokker.benchmarks.store import Key, Row
 from fokker.generative import grids, noise_level, time_densities, weightings
+from fokker.generative.adapters import FokkerScheduler
 from fokker.generative.equations import HOLDS, hold_of
 from fokker.generative.training.configuration import Training
 from fokker.verification.claims import CATALOGUE, judged, measured
@@ -85,6 +86,13 @@ class Net(nn.Module):
         return value
 
 
+class Model:
+    """As diffusers calls its own."""
+
+    def __call__(self, x: Tensor, timestep: Tensor, return_dict: bool = True) -> tuple[Tensor]:
+        return (torch.sin(x) - 1e-3 * timestep[:, None],)
+
+
 def swapped(t: Tensor, x: Tensor) -> Tensor:
     return torch.sin(x) - t[:, None]
 
@@ -133,6 +141,19 @@ def white() -> solvers.WhiteNoise:
     noise = solvers.WhiteNoise(torch.Generator().manual_seed(5))
     noise.normal(0.0, 1.0, doubled, X)  # in mid-run
     return noise
+
+
+def configured(scheduler: str) -> dict[str, Any]:
+    """The configuration of a scheduler of diffusers, with its defaults."""
+    return {"_class_name": scheduler}
+
+
+def scheduled() -> FokkerScheduler:
+    """In mid-run."""
+    scheduler = FokkerScheduler.from_config(configured("DDIMScheduler"), sampler="dpm++2m")
+    scheduler.set_timesteps(6)
+    scheduler.step(torch.sin(X), scheduler.timesteps[0], X)
+    return scheduler
 
 
 def solved() -> solvers.Solution:
@@ -282,6 +303,11 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     f"{G}.Dynamic": lambda: generative.Dynamic(0.9),
     f"{G}.EDM": generative.EDM,
     f"{G}.load": lambda: generative.load("digits-flow").given(3),
+    f"{G}.from_diffusers": lambda: generative.from_diffusers(Model(), configured("FlowMatchEulerDiscreteScheduler")),
+    f"{G}.from_diffusers, of a table": lambda: generative.from_diffusers(Model(), configured("DDIMScheduler")),
+    f"{G}.from_diffusers, preconditioned": lambda: generative.from_diffusers(Model(), configured("EDMEulerScheduler")),
+    f"{G}.FokkerScheduler": scheduled,
+    f"{G}.from_k_diffusion": lambda: generative.from_k_diffusion(Net()),
     f"{G}.from_velocity": lambda: generative.from_velocity(swapped, order="t, x"),
     # Equations
     f"{G}.flow": lambda: generative.flow(conditional(), "v"),
@@ -391,8 +417,6 @@ NO_OBJECT = frozenset(
         "generative.sample_chunks",
         # results of a kind that has an example
         "marginals.ks", "marginals.moments", "marginals.paired", "verification.error_budget",
-        # denoisers, whose copies are tested with the adapters
-        "generative.from_diffusers", "generative.from_k_diffusion",
     }
 )  # fmt: skip
 """The public names of which nobody holds an object."""
@@ -502,6 +526,14 @@ def _(what: generative.Denoiser) -> Any:
         x = torch.linspace(-1.0, 1.0, 2 * 64, device="cpu").reshape(2, 1, 8, 8)
     return [what.predicts, what.predict("x0", 0.4, x), what.predict("score", 0.4, x), observed(what.evaluations(0.4)),
             observed(what.label)]  # fmt: skip
+
+
+@observed.register
+def _(what: FokkerScheduler) -> Any:
+    x = STATE
+    for t in what.timesteps[1:]:
+        x = what.step(torch.sin(x), t, x).prev_sample
+    return [x, what.timesteps, what.alphas_cumprod]
 
 
 @observed.register(generative.Static | generative.Dynamic)

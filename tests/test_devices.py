@@ -21,7 +21,6 @@ MAKERS = {
 """The functions of torch that make a tensor on the default device."""
 CHAPTERS = ("paths", "equations", "training", "sampling", "errata")
 ELSEWHERE = (
-    "fokker.generative.adapters",
     "fokker.generative.networks",  # a module is made where torch makes modules
     *(f"fokker.verification.claims.{chapter}" for chapter in CHAPTERS),  # `measured` runs them on the CPU
 )

@@ -259,6 +259,17 @@ def test_white_noise_is_drawn_as_vmap_is_told() -> None:
     assert not torch.allclose(different[0], different[1])
 
 
+def test_checkpoints_are_refused() -> None:
+    """torch keeps its checkpoints by hooks, which its reverse transforms do not take; forward ones need none."""
+
+    def run(x: Tensor) -> Tensor:
+        return solve(FLOW, x, TIMES, Heun(), checkpoint=True).x
+
+    with pytest.raises(ValueError, match=r"checkpoint=True cannot be inside torch\.func\.grad"):
+        torch.func.jacrev(run)(X)
+    torch.testing.assert_close(by_jvp(run), of_affine(run), **TIGHT)
+
+
 def test_a_clock_with_a_gradient_is_refused() -> None:
     """A coefficient is a number on the host, which would lose the gradient."""
     rate = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)

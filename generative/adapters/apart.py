@@ -61,7 +61,8 @@ def input_of(denoiser: Denoiser, t: float, x: Tensor) -> Tensor:
 def clock_of(denoiser: Denoiser, t: float | Tensor) -> Tensor:
     """The time as the network sees it: (1,) float32 for a float t, otherwise of t's shape and dtype."""
     seen = _Seen()
-    _around(denoiser, seen).output(t, t.new_zeros(len(t), 1) if isinstance(t, Tensor) else torch.zeros(1, 1))
+    x = t.new_zeros(len(t), 1) if isinstance(t, Tensor) else torch.zeros(1, 1, device="cpu")
+    _around(denoiser, seen).output(t, x)
     return seen.times
 
 

@@ -89,15 +89,15 @@ class Configured(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # diffuser
         self.sampler.equation(denoiser)  # raises if it does not fit
         self.init_noise_sigma = path.sigma(0.0)
         self.num_inference_steps: int | None = None
-        self.timesteps = torch.empty(0)
+        self.timesteps = torch.empty(0, device="cpu")
         self.times: Tensor | None = None
         self._agenda: Agenda | None = None
         self._run: Run | None = None
         self._begin_index: int | None = None
         if isinstance(path, Table):
-            self.betas = torch.tensor(path.betas)
+            self.betas = torch.tensor(path.betas, device="cpu")
             self.alphas = 1.0 - self.betas
-            self.alphas_cumprod = torch.tensor([path.alpha(path.at(i)) ** 2 for i in range(path.steps)])
+            self.alphas_cumprod = torch.tensor([path.alpha(path.at(i)) ** 2 for i in range(path.steps)], device="cpu")
 
     def save_config(self, save_directory: Any, push_to_hub: bool = False, **options: Any) -> None:
         if not isinstance(self.config.sampler, str | None) or "model_class" not in self.config:

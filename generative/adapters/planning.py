@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ...solvers import ExponentialAdams, Scheme, Semilinear, unroll
+from ...solvers.common import host
 from ..denoiser import Denoiser
 from ..paths import Table
 from ..sampling import AnySampler, Sampler, resolve, steps
@@ -63,7 +64,7 @@ class Agenda:
             found = torch.from_numpy(np.interp(shown.numpy(), values[way], times[way]))
         else:
             found = times_of(denoiser, shown)
-        at = torch.tensor([each.time for each in self.scheme.evaluations], dtype=torch.float64)
+        at = host([each.time for each in self.scheme.evaluations])
         gaps = (self.timesteps.double() - shown[:, None]).abs()
         nearest = gaps.argmin(1)
         exact = gaps.gather(1, nearest[:, None])[:, 0] <= 1e-6 * shown.abs()
@@ -117,7 +118,7 @@ def planned(
     at = [each.time for each in scheme.evaluations]
     clock = _clock(denoiser, shown)
     level = denoiser.path.alpha if config.get("invert_sigmas") else denoiser.path.sigma
-    levels = level(torch.tensor([*at, scheme.times[-1]], dtype=torch.float64)).float()
+    levels = level(host([*at, scheme.times[-1]])).float()
     return Agenda(row, grid(n), scheme, clock(at), levels, shown)
 
 

@@ -24,7 +24,7 @@ from diffusers import SchedulerMixin
 from diffusers.utils import BaseOutput
 from torch import Tensor
 
-from ...solvers.common import reals, whole
+from ...solvers.common import matching, reals, whole
 from ..denoiser import per_sample
 from ..paths import VE, CondOT
 from .apart import denoised, input_of, times_of, told
@@ -213,7 +213,7 @@ class FokkerScheduler(Configured, SchedulerMixin):  # type: ignore[misc]  # diff
         following, self._run = run.advanced(x, field(run.time, x), equation, Drawn(generator), sample.dtype)
         clean = denoised(denoiser, run.time, x)
         if per_token_timesteps is not None:
-            due = torch.isclose(per_token_timesteps, torch.as_tensor(timestep).to(per_token_timesteps), rtol=1e-5)
+            due = torch.isclose(per_token_timesteps, matching(timestep, per_token_timesteps), rtol=1e-5)
             following = torch.where(due.unsqueeze(-1), following, sample)
         return SchedulerStep(following, clean) if return_dict else (following, clean)
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...solvers.common import real
+from ...solvers.common import host, real
 from ..denoiser import Denoiser
 from ..paths import CondOT, Shifted, Table
 from ..sampling import Sampler, regular_interval
@@ -91,7 +91,7 @@ def spaced(
     path = denoiser.path
     start, end = regular_interval(denoiser, row, both_ways=False)
     if isinstance(path, Table) and end == 1.0:
-        times = row.grid(path, n - 1, t0=start, t1=path.at(0)) if n > 1 else torch.tensor([start], dtype=torch.float64)
+        times = row.grid(path, n - 1, t0=start, t1=path.at(0)) if n > 1 else host([start])
         return torch.cat([_rounded(path, times, row.name) if integers else times, times.new_ones(1)])
     if shift == 1.0:
         times = row.grid(path, n, t0=start, t1=end)
@@ -150,8 +150,8 @@ def given(
         shown = None if timesteps is None else theirs.timesteps.double().cpu()
         return (levels if config.get("invert_sigmas") else 1.0 - levels), shown
     if sigmas is None:
-        return times_of(denoiser, torch.tensor(timesteps, dtype=torch.float64)), None
-    levels = torch.tensor(sigmas, dtype=torch.float64)
+        return times_of(denoiser, host(timesteps)), None
+    levels = host(sigmas)
     return 1.0 - levels if isinstance(path, CondOT) else path.time(-2.0 * levels.log()), None
 
 
@@ -174,6 +174,6 @@ def thinned(denoiser: Denoiser, row: Sampler, times: Tensor, n: int) -> Tensor:
     start, end = regular_interval(denoiser, row, both_ways=False)
     first, following = [*times.tolist(), end][:2]
     head = first if first >= start else min(start, 0.5 * (first + following))
-    chosen = torch.cat([times.new_tensor([head]), times[1:]])[torch.arange(n) * len(times) // n]
+    chosen = torch.cat([times.new_tensor([head]), times[1:]])[torch.arange(n, device="cpu") * len(times) // n]
     return torch.cat([chosen, times.new_tensor([end])])
 

@@ -25,6 +25,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from ...solvers.common import host
 from ..denoiser import Condition, Denoiser, Label
 from ..paths import VP, CondOT, Cosine, GaussianPath, NoisyCondOT, Real, exp
 from .wrapped import unwrapped
@@ -143,7 +144,7 @@ class Scheduled(GaussianPath):
     scheduler: Any
 
     def _of(self, name: str, t: Real) -> Real:
-        at = t if isinstance(t, Tensor) else torch.tensor(t, dtype=torch.float64)
+        at = t if isinstance(t, Tensor) else host(t)
         value: Tensor = getattr(self.scheduler(at), name)
         return value if isinstance(t, Tensor) else value.item()
 
@@ -161,7 +162,7 @@ class Scheduled(GaussianPath):
 
     def time(self, log_snr: Real) -> Real:
         ratio = exp(0.5 * log_snr)
-        at = ratio if isinstance(ratio, Tensor) else torch.tensor(ratio, dtype=torch.float64)
+        at = ratio if isinstance(ratio, Tensor) else host(ratio)
         time = torch.where(at.isinf(), 1.0, self.scheduler.snr_inverse(at.clamp(max=1e100)))
         return time if isinstance(log_snr, Tensor) else time.item()
 

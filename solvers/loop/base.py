@@ -107,7 +107,16 @@ class Task:
 
         def advance(equation: Any, t0: Any, t1: Any, x: Tensor, state: Any, noise: Noise | None) -> Step:
             # torch walks through every argument, and the state may hold the plan of the whole grid: it gets x alone
-            step: Step = checkpoint(lambda x: stepper.step(equation, t0, t1, x, state, noise), x, use_reentrant=False)
+            try:
+                step: Step = checkpoint(
+                    lambda x: stepper.step(equation, t0, t1, x, state, noise), x, use_reentrant=False
+                )
+            except RuntimeError as error:
+                if "saved tensor hooks" not in str(error):
+                    raise
+                raise ValueError(
+                    "checkpoint=True cannot be inside torch.func.grad, vjp or jacrev; leave it out, or use backward()."
+                ) from None
             return step
 
         return advance
