@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from ..generative.training.sheets import contact_sheet
+from ..solvers.common import MANY, check_instance, flag, wholes
 from .commands.output import check_outputs, stdout
 from .commands.sample import by_budget
 from .plot import work_precision
@@ -54,16 +55,19 @@ def run(
         One result a problem.
 
     Raises:
+        TypeError: as `compare`.
         ValueError: as `compare`.
         ArithmeticError: as `compare`.
         OSError: the folder cannot be written, before any work.
     """
+    check_instance("folder", folder, Path, "a pathlib.Path")
+    budgets = sorted(set(wholes("budgets", BUDGETS if budgets is None else budgets, 1, MANY)))
+    as_json = flag("as_json", as_json)
     check_outputs(folder / "results.sqlite")
-    budgets = sorted(set(budgets or BUDGETS))
     try:
         results = compare(
-            problems or DEFAULT_PROBLEMS,
-            solvers or DEFAULT_SAMPLERS,
+            DEFAULT_PROBLEMS if problems is None else problems,
+            DEFAULT_SAMPLERS if solvers is None else solvers,
             budgets,
             folder=folder,
             seed=seed,

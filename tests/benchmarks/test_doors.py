@@ -12,6 +12,7 @@ import pytest
 import torch
 from toy import GAUSSIAN
 
+from fokker.benchmarks.bench import run
 from fokker.benchmarks.bootstrap import interval, ratio_interval, resampled
 from fokker.benchmarks.plot import work_precision
 from fokker.benchmarks.problems import Problem, problem
@@ -63,6 +64,9 @@ def result(*rows: Row) -> Result:
         (lambda: compared(samples=10**12), "samples is 1000000000000"),
         (lambda: compared(progress="yes"), "progress is 'yes'"),
         (lambda: refined("ring", 4, 0), "problem is of type str"),
+        (lambda: run(["ring"], ["heun"], ["8"], folder=HERE), r"budgets\[0\] is '8'"),
+        (lambda: run(["ring"], ["heun"], [8], folder="here"), "folder is of type str"),
+        (lambda: run(["ring"], ["heun"], [8], folder=HERE, as_json=1), "as_json is 1"),
         (lambda: refined(problem("ring"), 0, 0), "samples is 0"),
         (lambda: problem("ring").noise(10**12, 0), "samples is 1000000000000, which takes"),
         (lambda: problem("ring").noise(4, None), "seed is None"),
