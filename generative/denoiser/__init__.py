@@ -9,9 +9,10 @@ from __future__ import annotations
 from .cfg import CFG as CFG, AutoGuidance as AutoGuidance
 from .classifier import ClassifierGuidance as ClassifierGuidance
 from .clocks import Clock as Clock
-from .conditioning import Condition as Condition, Conditions as Conditions, Label as Label, for_batch as for_batch
+from .conditioning import Conditions as Conditions, Label as Label
 from .denoiser import Denoiser as Denoiser, check_denoiser as check_denoiser
 from .field import DenoiserField as DenoiserField
+from .nested import Condition as Condition, for_batch as for_batch
 from .precision import own_dtype as own_dtype
 from .preconditioning import EDM as EDM
 from .prediction import (

@@ -28,9 +28,10 @@ from torch import Tensor
 from ...solvers.common import real, whole
 from ..paths import Scalar
 from .clocks import make_clock
-from .conditioning import Condition, Conditions, Label, check_negative, checked_condition, checked_label
+from .conditioning import Conditions, Label, checked_condition, checked_label
 from .denoiser import Denoiser
 from .guided import Guided
+from .nested import Condition, check_negative
 
 __all__ = ["CFG", "AutoGuidance"]
 

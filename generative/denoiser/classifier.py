@@ -21,9 +21,10 @@ from torch import Tensor
 from ...solvers.common import check_callable, check_unchanged, gradient, mark_of
 from ..paths import Scalar
 from .clocks import Clock, make_clock, network_times
-from .conditioning import Condition, Conditions, Label, check_taken, checked_label
+from .conditioning import Conditions, Label, check_taken, checked_label
 from .denoiser import Denoiser
 from .guided import Guided
+from .nested import Condition
 from .precision import own_dtype
 from .prediction import coefficients, per_sample
 

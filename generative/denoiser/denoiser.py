@@ -25,7 +25,8 @@ from torch import Tensor
 from ...solvers.common import check_callable, check_floating, check_instance, check_unchanged, flag, mark_of
 from ..paths import GaussianPath, Scalar
 from .clocks import Clock, make_clock, network_times
-from .conditioning import Condition, Conditions, Label, check_taken, checked_condition, checked_label, rows
+from .conditioning import Conditions, Label, check_taken, checked_condition, checked_label
+from .nested import Condition, rows
 from .precision import own_dtype
 from .preconditioning import EDM
 from .prediction import Conversion, check_kind, checked_times, coefficients, conversion, per_sample

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from ...solvers.common import check_instance, check_samples, real
 from ..paths import Scalar
-from .conditioning import Condition, Conditions, Label, for_batch
+from .conditioning import Conditions, Label
 from .denoiser import Denoiser
+from .nested import Condition, for_batch
 from .prediction import per_sample
 
 __all__ = ["Guided"]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fokker.generative import CFG, CondOT, Denoiser, flow, sample
 from fokker.generative.denoiser import Conditions
-from fokker.generative.denoiser.conditioning import rows
+from fokker.generative.denoiser.nested import rows
 from fokker.solvers import Adaptive, Dopri5, solve
 
 X = torch.zeros(5, 2, dtype=torch.float64)
