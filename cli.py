@@ -81,6 +81,10 @@ def main() -> NoReturn:
 
 
 def _fail(message: str, status: int) -> NoReturn:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _silence(sys.stdout)
     with suppress(OSError):  # nobody may be listening
         print(f"fokker: {message}", file=sys.stderr, flush=True)
     sys.exit(status)

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...solvers.common import write_whole
+from ...solvers.common import naming, write_whole
 
 __all__ = ["COLUMNS", "EDGES", "Metrics", "loss_by_log_snr"]
 
@@ -90,7 +90,8 @@ class Metrics:
 def _kept(file: Path, start: int) -> bytes:
     """The header and the rows up to step `start`. An incomplete row can only belong to a later step."""
     header = ",".join(f'"{name}"' if "," in name else name for name in COLUMNS)
-    lines = file.read_text().splitlines() if start and file.exists() else []
+    with naming(file):
+        lines = file.read_text().splitlines() if start and file.exists() else []
     if lines and lines[0] != header:
         raise ValueError(f"{file} has other columns than {header}; remove it.")
     steps = (line.partition(",")[0] for line in lines[1:])

@@ -105,3 +105,10 @@ def test_without_tensorboard_it_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(ImportError, match=r'TensorBoard is not installed: pip install "fokker\[train\]"'):
         Metrics(tmp_path / "m.csv", 0, tmp_path / "board")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_is_no_text_is_refused_by_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_bytes(b"\xff\xfe step")
+    with pytest.raises(ValueError, match=f"^{file}: 'utf-8' codec"):
+        Metrics(file, start=3)
