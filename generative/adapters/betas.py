@@ -7,14 +7,14 @@ from collections.abc import Callable
 from itertools import accumulate, pairwise
 from typing import Any
 
-from ..paths import linear_betas, scaled_linear_betas, squared_cosine_betas, zero_terminal_snr
+from ..paths import Table, linear_betas, scaled_linear_betas, squared_cosine_betas, zero_terminal_snr
 from .configuration import choice_of
 
 __all__ = ["betas_of"]
 
 
 def betas_of(settings: dict[str, Any]) -> tuple[float, ...]:
-    """The table of a configuration. Raises ValueError for a schedule that is not known."""
+    """The table of a configuration. Raises ValueError for a schedule that is not known, or none of betas in (0, 1)."""
     steps, start, end = settings["num_train_timesteps"], settings.get("beta_start", 0.0), settings.get("beta_end", 0.0)
     given = settings.get("trained_betas")
     schedules: dict[str, Callable[[], tuple[float, ...]]] = {
@@ -24,7 +24,7 @@ def betas_of(settings: dict[str, Any]) -> tuple[float, ...]:
         "sigmoid": lambda: _sigmoid(steps, start, end),
         "exp": lambda: (-math.expm1(-12.0 / steps),) * steps,
     }
-    betas = tuple(map(float, given)) if given is not None else choice_of(settings, "beta_schedule", schedules)()
+    betas = Table(given if given is not None else choice_of(settings, "beta_schedule", schedules)()).betas
     if (shift := settings.get("snr_shift_scale", 1.0)) != 1.0:
         betas = _shifted(betas, shift)
     return zero_terminal_snr(betas) if settings.get("rescale_betas_zero_snr") else betas

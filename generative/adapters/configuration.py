@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from inspect import Parameter, signature
 from typing import Any
 
+from ...solvers.common import MANY, flag, real, reals, whole
 from .library import library
 
 __all__ = ["MODEL", "STEPPING", "choice_of", "class_of", "fields_of", "given_fields", "parameters_of"]
@@ -33,6 +35,27 @@ STEPPING = frozenset(
     }
 )  # fmt: skip
 """The fields that describe how steps are placed and taken. The network does not depend on them."""
+
+_positive = partial(real, above=0.0)
+_maybe_infinite = partial(real, low=0.0, infinite=True)
+
+
+def _maybe(name: str, value: Any) -> bool:
+    return value is not None and flag(name, value)
+
+
+CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    **dict.fromkeys(("beta_start", "beta_end", "beta_min", "beta_max", "dynamic_thresholding_ratio"), real),
+    **dict.fromkeys(("snr_shift_scale", "clip_sample_range", "sample_max_value", "shift", "flow_shift"), _positive),
+    **dict.fromkeys(("sigma_data", "sigma_min", "sigma_max"), _maybe_infinite),
+    **dict.fromkeys(("rescale_betas_zero_snr", "use_flow_sigmas", "invert_sigmas"), _maybe),
+    **dict.fromkeys(("clip_sample", "thresholding", "use_dynamic_shifting"), _maybe),
+    "num_train_timesteps": partial(whole, low=1, high=MANY),
+    "trained_betas": reals,
+}
+"""What the values of fields must be. Null stands for a default that is null, for no, and for no shift."""
+NULL = frozenset({"sigma_max", "shift"})
+"""The fields that may be null although their default is a number."""
 
 APART = {
     "KarrasVeScheduler": "diffusers.schedulers.deprecated.scheduling_karras_ve",
@@ -64,7 +87,8 @@ def fields_of(scheduler: Any, name: str) -> dict[str, Any]:
         name: the name of its class.
 
     Raises:
-        ValueError: the configuration has a field that is not known, with a value.
+        TypeError: a value is of another kind than that of its field.
+        ValueError: the configuration has a field that is not known, with a value; or a value is out of range.
     """
     given = given_fields(getattr(scheduler, "config", scheduler))
     if unknown := sorted(field for field in given.keys() - MODEL - STEPPING if given[field] is not None):
@@ -72,7 +96,15 @@ def fields_of(scheduler: Any, name: str) -> dict[str, Any]:
             f"The configuration of {name} has fields that are not known here, {', '.join(unknown)}; remove those that "
             "do not change what the network means."
         )
-    return {field: given.get(field, default) for field, default in parameters_of(name).items()}
+    defaults = parameters_of(name)
+    return {field: _checked(field, given.get(field, default), default) for field, default in defaults.items()}
+
+
+def _checked(field: str, value: Any, default: Any) -> Any:
+    """The value of a field in the form that its check gives."""
+    if field not in CHECKS or (value is None and (default is None or field in NULL)):
+        return value
+    return CHECKS[field](field, value)
 
 
 def given_fields(config: Mapping[str, Any]) -> dict[str, Any]:

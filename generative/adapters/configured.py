@@ -9,6 +9,7 @@ import torch
 from diffusers import ConfigMixin, SchedulerMixin
 from torch import Tensor
 
+from ...solvers.common import check_instance, flag
 from ..denoiser import Denoiser
 from ..paths import CondOT, Table
 from ..sampling import AnySampler, resolve
@@ -59,11 +60,10 @@ class Configured(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # diffuser
             return_unused_kwargs: return ({}) as well, as diffusers asks for.
             changes: values that replace those of the configuration, such as sampler="unipc".
         """
+        model_class = scheduler_class(config)
         settings: Mapping[str, Any] = getattr(config, "config", config)
         fields = {name: value for name, value in settings.items() if not name.startswith("_")}
-        if "model_class" not in fields:
-            fields["model_class"] = scheduler_class(config)
-        scheduler = cls(**{**fields, **changes})
+        scheduler = cls(**{**fields, "model_class": model_class, **changes})
         return (scheduler, {}) if return_unused_kwargs else scheduler
 
     @classmethod
@@ -72,6 +72,7 @@ class Configured(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # diffuser
 
         The denoiser's own network is not called. Raises ValueError for a guided denoiser: the pipeline guides.
         """
+        check_instance("denoiser", denoiser, Denoiser, "a Denoiser, such as load('digits-flow')")
         if denoiser.cost != 1:
             raise ValueError(f"{denoiser!r} calls its network {denoiser.cost} times; give it without guidance.")
         scheduler = cls.__new__(cls)
@@ -81,7 +82,7 @@ class Configured(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # diffuser
 
     def _begin(self, denoiser: Denoiser, sampler: AnySampler, integers: bool, shift: Shift) -> None:
         path = denoiser.path
-        if integers and not isinstance(path, Table):
+        if flag("integers", integers) and not isinstance(path, Table):
             raise ValueError(f"integers=True needs a table, but the path is {path}; leave it out.")
         self.denoiser, self._sampler, self._integers = apart(denoiser), sampler, integers
         self._shift = shift if isinstance(path, CondOT) else Shift()

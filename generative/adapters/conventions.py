@@ -147,7 +147,7 @@ def _of_table(settings: dict[str, Any]) -> Conventions:
 
 
 def _of_flow(settings: dict[str, Any]) -> Conventions:
-    steps, shift = settings["num_train_timesteps"], settings.get("shift", 1.0)
+    steps, shift = settings["num_train_timesteps"], settings.get("shift") or 1.0
     if settings.get("invert_sigmas"):
         return Conventions(CondOT(), "velocity", Counted(steps, from_noise=True), shift=shift)
     return Conventions(CondOT(), "velocity", Counted(steps), -1.0, shift=shift)

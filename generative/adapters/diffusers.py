@@ -41,8 +41,8 @@ def from_diffusers(
             has twice as many channels out as in.
 
     Raises:
-        TypeError: learned_variance is neither None nor a bool.
-        ValueError: the scheduler has no Gaussian path, or the configuration has an unknown field.
+        TypeError: learned_variance is neither None nor a bool, or a field of the configuration is of another kind.
+        ValueError: the scheduler has no Gaussian path, or the configuration has an unknown field or value.
     """
     said = conventions(scheduler)
     learned = _learned_variance(model, scheduler) if learned_variance is None else learned_variance

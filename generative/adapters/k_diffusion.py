@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from ...solvers.common import real
 from ..denoiser import Condition, Denoiser
 from ..paths import VE
 from .wrapped import unwrapped
@@ -34,9 +35,11 @@ def from_k_diffusion(
         sigma_max: σ at t = 0; None for the last σ of the denoiser's own table, or 80 if it has none.
 
     Raises:
-        TypeError: the denoiser cannot be called.
+        TypeError: the denoiser cannot be called, or sigma_max is no number.
+        ValueError: sigma_max is not positive and finite.
     """
     if not callable(denoiser):
         raise TypeError(f"denoiser is a {type(denoiser).__name__}; give a wrapper D(x, sigma) of k-diffusion.")
     largest = getattr(unwrapped(denoiser), "sigma_max", 80.0) if sigma_max is None else sigma_max
-    return Denoiser(denoiser, VE(float(largest)), predicts="x0", time="sigma", condition=condition)
+    path = VE(real("sigma_max", largest, above=0.0))
+    return Denoiser(denoiser, path, predicts="x0", time="sigma", condition=condition)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ...solvers import ExponentialAdams, Scheme, Semilinear, unroll
-from ...solvers.common import host
+from ...solvers.common import MANY, host, reals, whole
 from ..denoiser import Denoiser
 from ..paths import Table
 from ..sampling import AnySampler, Sampler, resolve, steps
@@ -20,7 +20,7 @@ from .apart import clock_of, times_of
 from .entering import begun, without_start_up
 from .spacing import Shift, given, spaced, thinned
 
-__all__ = ["Agenda", "planned"]
+__all__ = ["Agenda", "asked", "noise_times", "planned"]
 
 Curve = tuple[tuple[float, ...], tuple[float, ...]]
 """Rising times, and values there, with straight lines between them."""
@@ -69,6 +69,45 @@ class Agenda:
         nearest = gaps.argmin(1)
         exact = gaps.gather(1, nearest[:, None])[:, 0] <= 1e-6 * shown.abs()
         return torch.where(exact, at[nearest], found)
+
+
+def asked(
+    evaluations: Any, timesteps: Any, sigmas: Any
+) -> tuple[int, tuple[float, ...] | None, tuple[float, ...] | None]:
+    """A number of evaluations, timesteps and noise levels, of which some may be None, as `planned` takes them.
+
+    Raises:
+        TypeError: they are no numbers.
+        ValueError: there are neither, or as many as they do not say.
+    """
+    shown = None if timesteps is None else reals("timesteps", timesteps)
+    levels = None if sigmas is None else reals("sigmas", sigmas)
+    lengths = {len(values) for values in (shown, levels) if values is not None}
+    if evaluations is None and not lengths:
+        raise ValueError("set_timesteps needs num_inference_steps, timesteps or sigmas; give one of them.")
+    n = max(lengths) if evaluations is None else whole("num_inference_steps", evaluations, 1, MANY)
+    if lengths - {n, n + 1}:  # one more ends at the data
+        raise ValueError(f"num_inference_steps is {n}, but {max(lengths)} times are given; leave one of both out.")
+    return n, shown, levels
+
+
+def noise_times(denoiser: Denoiser, agenda: Agenda | None, timesteps: Any, batch: int) -> Tensor:
+    """The times of timesteps, one for all samples or one for each: float64 (1,) or (batch,).
+
+    Raises:
+        ValueError: there are more of them, or the network does not see them.
+    """
+    given = timesteps.tolist() if isinstance(timesteps, Tensor | np.ndarray) else timesteps
+    shown = host(reals("timesteps", given if isinstance(given, Sequence) else [given]))
+    noisiest, t = 0.0, times_of(denoiser, shown) if agenda is None else agenda.times_of(denoiser, shown)
+    if agenda is not None:
+        noisiest = min(0.0, agenda.scheme.evaluations[0].time)
+    if len(shown) not in (1, batch) or not bool(((t >= noisiest - 1e-6) & (t <= 1.0)).all()):
+        raise ValueError(
+            f"timesteps are {shown.tolist()}, but must be one for all samples or one for each, and within those of the "
+            "network; take them from scheduler.timesteps."
+        )
+    return t
 
 
 def planned(

@@ -24,13 +24,13 @@ from diffusers import SchedulerMixin
 from diffusers.utils import BaseOutput
 from torch import Tensor
 
-from ...solvers.common import matching, reals, whole
+from ...solvers.common import check_device, check_floating, matching, real, whole
 from ..denoiser import per_sample
 from ..paths import VE, CondOT
-from .apart import denoised, input_of, times_of, told
+from .apart import denoised, input_of, told
 from .configured import Configured
 from .entering import entered
-from .planning import planned
+from .planning import asked, noise_times, planned
 from .running import Drawn, Run
 
 __all__ = ["FokkerScheduler", "SchedulerStep"]
@@ -100,14 +100,9 @@ class FokkerScheduler(Configured, SchedulerMixin):  # type: ignore[misc]  # diff
             ValueError: too few evaluations, integers that coincide, no number and no grid or ones that differ, times
                 that do not lead to the data, mu is missing, or a sampler that adds noise before its first evaluation.
         """
-        shown = None if timesteps is None else reals("timesteps", timesteps)
-        levels = None if sigmas is None else reals("sigmas", sigmas)
-        lengths = {len(values) for values in (shown, levels) if values is not None}
-        if num_inference_steps is None and not lengths:
-            raise ValueError("set_timesteps needs num_inference_steps, timesteps or sigmas; give one of them.")
-        n = max(lengths) if num_inference_steps is None else whole("num_inference_steps", num_inference_steps, 1)
-        if lengths - {n, n + 1}:  # one more ends at the data
-            raise ValueError(f"num_inference_steps is {n}, but {max(lengths)} times are given; leave one of both out.")
+        if device is not None:
+            check_device("device", device)
+        n, shown, levels = asked(num_inference_steps, timesteps, sigmas)
         agenda = planned(
             self.denoiser,
             self._sampler,
@@ -196,6 +191,8 @@ class FokkerScheduler(Configured, SchedulerMixin):  # type: ignore[misc]  # diff
         Raises:
             ValueError: another timestep is due, eta is not 0, or the run has ended.
         """
+        check_floating("model_output", model_output)
+        check_floating("sample", sample)
         run = self._run_at(timestep)
         if eta != 0.0:
             raise ValueError(f"eta = {eta:g} was given, but {self.sampler.name} has a noise of its own; leave eta out.")
@@ -219,9 +216,9 @@ class FokkerScheduler(Configured, SchedulerMixin):  # type: ignore[misc]  # diff
 
     def add_noise(self, original_samples: Tensor, noise: Tensor, timesteps: Tensor | float) -> Tensor:
         """α x₀ + σ ε at the times where the network's clock has the values `timesteps`, (B,) or one for all."""
-        shown = torch.as_tensor(timesteps, dtype=torch.float64, device="cpu").reshape(-1)
-        agenda = self._agenda
-        t = times_of(self.denoiser, shown) if agenda is None else agenda.times_of(self.denoiser, shown)
+        check_floating("original_samples", original_samples)
+        check_floating("noise", noise)
+        t = noise_times(self.denoiser, self._agenda, timesteps, len(original_samples))
         path, like = self.denoiser.path, original_samples
         return per_sample(path.alpha(t), like) * like + per_sample(path.sigma(t), like) * noise.to(like)
 
@@ -234,17 +231,19 @@ class FokkerScheduler(Configured, SchedulerMixin):  # type: ignore[misc]  # diff
         if self._run is None or self._agenda is None:
             raise ValueError("There are no timesteps; call set_timesteps(n) first.")
         if self._run.made == 0 and self._begin_index is None and timestep is not None:
-            index = self._agenda.index(float(timestep))
-            if index is not None and not self._agenda.due(0, float(timestep)):
+            given = real("timestep", timestep)
+            index = self._agenda.index(given)
+            if index is not None and not self._agenda.due(0, given):
                 self.set_begin_index(index)
         return self._run
 
     def _check_due(self, timestep: float | Tensor) -> None:
         if self._agenda is None or (isinstance(timestep, Tensor) and timestep.device.type != "cpu"):
             return  # not to wait for the device
-        if not self._agenda.due(self.step_index or 0, float(timestep)):
+        given = real("timestep", timestep)
+        if not self._agenda.due(self.step_index or 0, given):
             due = self._agenda.timesteps[self.step_index].item()
             raise ValueError(
-                f"A step at timestep {float(timestep):g} was given where {due:g} is due; take the timesteps in their "
+                f"A step at timestep {given:g} was given where {due:g} is due; take the timesteps in their "
                 "order, and call set_begin_index to start later."
             )

@@ -25,7 +25,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ...solvers.common import host
+from ...solvers.common import flag, host
 from ..denoiser import Condition, Denoiser, Label
 from ..paths import VP, CondOT, Cosine, GaussianPath, NoisyCondOT, Real, exp
 from .wrapped import unwrapped
@@ -60,8 +60,10 @@ def from_velocity(
         condition: as for `Denoiser`.
 
     Raises:
+        TypeError: scalar is no bool.
         ValueError: the names do not tell the order, or the path is unknown.
     """
+    scalar = flag("scalar", scalar)
     order = _order(net) if order is None else order
     if order not in ("x, t", "t, x"):
         raise ValueError(f"order is {order!r}; it is 'x, t' for net(x, t) or 't, x' for net(t, x).")

@@ -591,6 +591,37 @@ def test_what_is_not_known_is_refused_by_name(scheduler: Callable[[], Any], mess
         from_diffusers(unet, scheduler())
 
 
+WRONG: dict[str, list[Any]] = {
+    "num_train_timesteps": ["a", 2.5, 0, None, 10**9],
+    "beta_start": ["a", None, math.nan, -0.1, [0.1]],
+    "trained_betas": ["a", 0.1, [0.1, math.nan], [1.0, 2.0]],
+    "clip_sample_range": ["a", 0.0, math.inf],
+    "rescale_betas_zero_snr": ["yes", 1],
+    "dynamic_thresholding_ratio": [None, "a"],
+}
+
+
+@pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in WRONG.items() for value in values])
+def test_a_wrong_value_is_refused_with_the_name_of_its_field(field: str, value: Any, unet: Any) -> None:
+    named = "beta" if field in ("beta_start", "trained_betas") else field
+    with pytest.raises((TypeError, ValueError), match=named):
+        from_diffusers(unet, {"_class_name": "DDIMScheduler", field: value})
+
+
+@pytest.mark.parametrize("value", ["a", -1.0, math.nan, [80.0]])
+def test_a_wrong_noise_level_is_refused(value: Any, unet: Any) -> None:
+    for name in ("EDMEulerScheduler", "ScoreSdeVeScheduler", "KarrasVeScheduler"):
+        with pytest.raises((TypeError, ValueError), match="sigma_max"):
+            from_diffusers(unet, {"_class_name": name, "sigma_max": value})
+
+
+def test_null_is_no_and_no_shift() -> None:
+    table = {"_class_name": "DDIMScheduler", "rescale_betas_zero_snr": None}
+    assert conventions(table) == conventions(make("DDIM"))
+    flow = {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": None}
+    assert conventions(flow) == conventions(make("FlowMatchEulerDiscrete"))
+
+
 def test_what_is_no_scheduler_is_refused(unet: Any) -> None:
     with pytest.raises(TypeError, match="scheduler is a int; give a scheduler of diffusers"):
         from_diffusers(unet, 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -518,6 +519,35 @@ def test_misuse_is_refused() -> None:
         FokkerScheduler(beta_strt=0.1)
     with pytest.raises(ValueError, match="calls its network 2 times"):
         FokkerScheduler.for_denoiser(CFG(Denoiser(lambda x, t, y: x, CondOT(), predicts="x0", label=1), 2.0, null=0))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda s, x, t: s.step(None, t, x), TypeError, "model_output is None"),
+        (lambda s, x, t: s.step(x, t, x.long()), TypeError, "sample is torch.int64"),
+        (lambda s, x, t: s.step(x, None, x), TypeError, "timestep is None"),
+        (lambda s, x, t: s.step(x, math.nan, x), ValueError, "timestep is nan"),
+        (lambda s, x, t: s.step(x, s.timesteps, x), ValueError, "timestep has 4 entries"),
+        (lambda s, x, t: s.step(x[:1], t, x), ValueError, r"shape \(1, 3\)"),
+        (lambda s, x, t: s.add_noise(x, None, t), TypeError, "noise is None"),
+        (lambda s, x, t: s.add_noise(x, x, None), TypeError, "timesteps"),
+        (lambda s, x, t: s.add_noise(x, x, math.nan), ValueError, "timesteps"),
+        (lambda s, x, t: s.add_noise(x, x, 1e9), ValueError, "within those of the network"),
+        (lambda s, x, t: s.add_noise(x, x, s.timesteps), ValueError, "one for all samples or one for each"),
+        (lambda s, x, t: s.set_timesteps(4, "nowhere"), ValueError, "device is 'nowhere'"),
+        (lambda s, x, t: s.set_timesteps("4"), TypeError, "num_inference_steps is '4'"),
+        (lambda s, x, t: s.set_timesteps(10**9), ValueError, "num_inference_steps is 1000000000"),
+        (lambda s, x, t: FokkerScheduler.from_config(3), TypeError, "scheduler is a int"),
+        (lambda s, x, t: FokkerScheduler.for_denoiser(3), TypeError, "denoiser is of type int"),
+        (lambda s, x, t: FokkerScheduler(integers="yes"), TypeError, "integers is 'yes'"),
+    ],
+)
+def test_wrong_arguments_are_refused_at_the_door(call: Any, error: type[Exception], message: str) -> None:
+    scheduler = FokkerScheduler(sampler="ddim")
+    scheduler.set_timesteps(4)
+    with pytest.raises(error, match=message):
+        call(scheduler, torch.ones(2, 3), scheduler.timesteps[0])
 
 
 def test_without_the_library_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
