@@ -159,13 +159,18 @@ class _Watched(Field):
         if getattr(forward_ad, "_current_level", 0) >= 0:  # within forward mode; otherwise the question takes time
             unpacked: Any = forward_ad.unpack_dual(x)  # type: ignore[no-untyped-call]  # torch's
             self.ledger.jvp += spent if unpacked.tangent is not None else 0
-        mark = mark_of(x, copied=first)
+        mark: int | Tensor | None
+        try:
+            mark = x._version
+        except RuntimeError:  # in inference mode
+            mark = mark_of(x, copied=first)
         try:
             value = self.field(t, x)
             alike = isinstance(value, Tensor) and value.shape == x.shape and value.dtype == x.dtype
             if not alike or (first and value.device != x.device):
                 raise _unlike(value, t, x)
-            check_unchanged("The equation's field", x, mark)
+            if not isinstance(mark, int) or mark != x._version:
+                check_unchanged("The equation's field", x, mark)
         except Exception:
             self.ledger.raised_at = t
             raise

@@ -123,14 +123,20 @@ class TorchSDE(Stepper[Equation]):
         if kind == "general" and isinstance(equation, SDE):
             like = x.new_empty(len(x), matching(equation.diffusion(times.t0, x), x).shape[-1])
         solver = self._solver(equation, x, like, None)
-        return like, solver.init_extra_solver_state(_time(times.t0), x.reshape(len(x), -1))
+        try:
+            return like, solver.init_extra_solver_state(_time(times.t0), x.reshape(len(x), -1))
+        finally:
+            _release(solver)
 
     def step(
         self, equation: Equation, t0: float, t1: float, x: Tensor, state: tuple[Tensor, Any], noise: Noise | None
     ) -> Step:
         like, extra = state
         solver = self._solver(equation, x, like, noise)
-        y, extra = solver.step(_time(t0), _time(t1), x.reshape(len(x), -1), extra)
+        try:
+            y, extra = solver.step(_time(t0), _time(t1), x.reshape(len(x), -1), extra)
+        finally:
+            _release(solver)
         return Step(y.reshape(x.shape), (like, extra))
 
     def _solver(self, equation: Equation, x: Tensor, like: Tensor, noise: Noise | None) -> Any:
@@ -151,6 +157,11 @@ class TorchSDE(Stepper[Equation]):
             dt_min=0.0,
             options={},
         )
+
+
+def _release(solver: Any) -> None:
+    """Let go of torchsde's copy of the equation, which refers to itself, before the garbage is collected."""
+    vars(solver.sde).clear()
 
 
 def _kind(equation: Equation) -> NoiseType:

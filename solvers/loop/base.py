@@ -12,12 +12,13 @@ from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar, get_args
 
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from ..common import Progress, check_fields, choice, flag, real, whole
+from ..common import Progress, choice, flag, real, whole
 from ..equation import Calculus, Equation, NoiseType
 from ..field import Time
 from ..noise import Noise
@@ -66,14 +67,16 @@ class Abilities:
     timewise: bool = False
 
     def __post_init__(self) -> None:
-        check_fields(self, whole, "order", low=0)
-        check_fields(self, flag, "semilinear", "embedded", "dense", "draws", "one_step", "timewise")
-        for name in ("strong_order", "weak_order"):
-            if getattr(self, name) is not None:
-                check_fields(self, real, name, above=0.0)
-        for name, known in (("noises", get_args(NoiseType)), ("calculi", get_args(Calculus))):
-            for value in getattr(self, name):
-                choice(name, value, known)
+        whole("order", self.order, 0)
+        for name, order in (("strong_order", self.strong_order), ("weak_order", self.weak_order)):
+            if order is not None:
+                real(name, order, above=0.0)
+        for name in ("semilinear", "embedded", "dense", "draws", "one_step", "timewise"):
+            flag(name, getattr(self, name))
+        for noise in self.noises:
+            choice("noise", noise, get_args(NoiseType))
+        for calculus in self.calculi:
+            choice("calculus", calculus, get_args(Calculus))
 
 
 @dataclass(frozen=True)
@@ -245,7 +248,7 @@ class Stepper(Solver, Generic[EquationT]):
         except SolveError:
             raise
         except Exception as error:
-            tell(error, ledger, lambda: finite.partial(record, rejected))
+            tell(error, ledger, partial(finite.partial, record, rejected))  # no lambda: its variables are slower
             raise
         finite.check(record, rejected)
         return record.solution(x, rejected, "completed")

@@ -41,6 +41,14 @@ def first_nonfinite(x: Tensor) -> tuple[int, ...] | None:
     return tuple(torch.nonzero(~finite)[0].tolist()) if truth(finite.all()) is False else None
 
 
+def _finite_sum(x: Tensor) -> bool:
+    """Whether the sum of x is finite, or unknown (`truth`)."""
+    try:
+        return math.isfinite(x.detach().sum().item())
+    except RuntimeError:
+        return True
+
+
 class FiniteWatch:
     """Finds the first step with a non-finite state: on the CPU within eight steps, elsewhere at the end.
 
@@ -73,7 +81,7 @@ class FiniteWatch:
             bad = ~torch.isfinite(torch.stack(self.sums))
             if truth(bad[-1]) and (component := first_nonfinite(self.recent[-1])) is not None:
                 return int(bad.sum()), component
-        if self.recent and truth(torch.isfinite(self.recent[-1].detach().sum())) is False:
+        if self.recent and not _finite_sum(self.recent[-1]):
             for i, x in enumerate(self.recent):
                 if (component := first_nonfinite(x)) is not None:
                     return len(self.recent) - i, component

@@ -323,7 +323,7 @@ REFUSED: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     ),
     "equal nodes": (lambda: interpolated(-1, 1.0, {0: 0.5, 1: 0.5}), ValueError, "different nodes"),
     "abilities of a text": (lambda: Abilities(order="2"), TypeError, "order is '2'"),
-    "unknown noises": (lambda: Abilities(2, noises=frozenset({"white"})), ValueError, "Unknown noises 'white'"),
+    "unknown noises": (lambda: Abilities(2, noises=frozenset({"white"})), ValueError, "Unknown noise 'white'"),
     "a solver unrolled by class": (lambda: unroll(DECAY, GRID, Heun), TypeError, "not made of steps"),
     "a field unrolled": (lambda: unroll(lambda t, x: x, GRID, Heun()), TypeError, "wrap a field as ODE"),
     "no scheme": (lambda: same(unroll(DECAY, GRID, Heun()), 3), TypeError, "second is of type int; give a Scheme"),

@@ -145,9 +145,9 @@ def test_no_state_outlives_its_solution(times: Any, solver: Solver, gradients: b
         solution = solve(made, x, times, solver, driving(solver, x.detach()), save=True if times is not EACH else [0.9])
         if gradients:
             solution.x.sum().backward()
-        kept = [weakref.ref(tensor) for tensor in (x, solution.x, solution.xs)]
+        kept = [weakref.ref(each) for each in (x, solution.x, solution.xs, solution.ledger)]
         del x, solution
-        assert [ref() for ref in kept] == [None, None, None]
+        assert [ref() for ref in kept] == [None, None, None, None]
 
 
 def test_no_state_outlives_a_scheme_or_scipy() -> None:
@@ -164,9 +164,9 @@ def test_no_state_outlives_a_scheme_or_scipy() -> None:
         with counting_alone(), torch.no_grad():
             x = state()
             solution = run(x)
-            kept = [weakref.ref(x), weakref.ref(solution.x)]
+            kept = [weakref.ref(each) for each in (x, solution.x, solution.ledger)]
             del x, solution
-            assert [ref() for ref in kept] == [None, None]
+            assert [ref() for ref in kept] == [None, None, None]
 
 
 def work(solver: Solver, n: int) -> tuple[int, int]:
