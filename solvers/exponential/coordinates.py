@@ -41,8 +41,16 @@ def coordinates(equation: Semilinear, times: Array) -> Coordinates:
 
 
 def on_the_way(equation: Semilinear, times: Array) -> Coordinates:
-    """The coordinates at the times of a solve. Raises ValueError if the scale vanishes before the last of them."""
+    """The coordinates at the times of a solve.
+
+    Raises:
+        ValueError: one is not a number, or the scale vanishes before the last of them.
+    """
     at = coordinates(equation, times)
+    for name, values in zip(("scale", "gain", "power"), at[:3], strict=True):
+        if (unknown := np.isnan(values)).any():
+            t = times[int(unknown.argmax())]
+            raise ValueError(f"The clock's {name} is nan at t = {t:g}; keep the times away, or hold another quantity.")
     if (at.scale[:-1] == 0.0).any():
         raise ValueError(
             f"The equation's scale S vanishes at t = {times[int((at.scale == 0.0).argmax())]:g}, so that no step can "

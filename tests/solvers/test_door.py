@@ -259,6 +259,11 @@ REFUSED: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
         ValueError,
         r"clock's gain returned torch.float64 of shape \(1,\) for times of shape \(4,\)",
     ),
+    "a gain of nan": (
+        lambda: solve(Semilinear(lambda t, x: x, FunctionClock(torch.exp, lambda t: t / t)), X, GRID, ONE),
+        ValueError,
+        "clock's gain is nan at t = 0; keep the times away",
+    ),
     "a path backwards": (lambda: BrownianTree(X, 1.0, 0.0), ValueError, "needs finite t0 < t1"),
     "a tree of a list": (lambda: BrownianTree([1.0], 0.0, 1.0), TypeError, "like is"),
     "an area of one": (lambda: BrownianTree(X, 0.0, 1.0, area=1), TypeError, "area is 1"),

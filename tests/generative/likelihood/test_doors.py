@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from doors import check_numbers, check_refusals
 
 from fokker.generative import CondOT, Denoiser, Dequantisation, log_likelihood
-from fokker.solvers import Heun
+from fokker.solvers import Adaptive, Heun
 
 NORMAL = Denoiser(lambda x, t: 0.0 * x, CondOT(), predicts="v")
 X, TIMES = torch.ones(2, 3, dtype=torch.float64), (1.0, 0.5, 0.0)
@@ -63,6 +64,17 @@ def test_levels_that_are_no_integers_and_times_beyond_the_data_are_refused() -> 
             CELLS(level)
     with pytest.raises(ValueError, match=r"times run up to 1, where the data are, but to 1.5 here"):
         value(times=[1.5, 0.5, 0.0])
+
+
+def test_a_likelihood_has_one_tolerance_and_one_norm() -> None:
+    times = Adaptive(1.0, 0.0, rtol=1e-3, atol=1e-3)
+    for changed, sentence in (
+        ({"atol": torch.full((2,), 1e-3)}, "one rtol and one atol for all components; give numbers"),
+        ({"rtol": torch.full((2,), 1e-3)}, "one rtol and one atol for all components; give numbers"),
+        ({"norm": "max"}, "by the norm 'rms'; leave norm out"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            value(times=replace(times, **changed), solver=None)
 
 
 def test_a_number_may_have_any_type() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import doctest
 import math
 import pickle
 from dataclasses import dataclass, replace
@@ -32,6 +33,7 @@ from fokker.solvers import (
     solve,
 )
 from fokker.solvers.common import Array
+from fokker.solvers.loop import adaptive
 from fokker.solvers.solution import Solution
 
 LENGTHS = [3, 5, 2, 5]
@@ -250,6 +252,11 @@ each = torch.full((8,), 1e-3, dtype=torch.float64)
 def test_what_no_tolerance_is_gets_one_sentence(changed: Any, kind: type[Exception], sentence: str) -> None:
     with pytest.raises(kind, match=sentence):
         run(**changed)
+
+
+def test_the_example_of_a_norm_runs() -> None:
+    found = doctest.testmod(adaptive, globs={"torch": torch, "Tensor": Tensor, "Adaptive": Adaptive})
+    assert found.failed == 0 < found.attempted
 
 
 @dataclass(frozen=True)
