@@ -51,7 +51,7 @@ GRID = [0.1, 0.25, 0.5, 0.8, 0.9]
 ONE = ExponentialAdams(1)
 DENOISER = Denoiser(lambda x, t: torch.tanh(x), CondOT(), predicts="x0")
 DECAY, FLOW, REVERSE = ODE(lambda t, x: -x), flow(DENOISER), reverse_sde(DENOISER)
-shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
+shapes = pytest.mark.parametrize("shape", SHAPES)
 
 
 def empty(shape: tuple[int, ...]) -> Tensor:
@@ -82,9 +82,9 @@ def test_on_a_grid(solver: Solver, save: Any, shape: tuple[int, ...]) -> None:
 
 
 @shapes
-@pytest.mark.parametrize("norm", ["rms", "max", lambda error: error.new_ones(len(error))], ids=str)
+@pytest.mark.parametrize("norm", ["rms", "max", lambda error: error.new_ones(len(error))])
 @pytest.mark.parametrize("per_sample", [False, True])
-@pytest.mark.parametrize("solver", [Heun(), Tsit5(), ExponentialRK(3), Halving(RK4())], ids=repr)
+@pytest.mark.parametrize("solver", [Heun(), Tsit5(), ExponentialRK(3), Halving(RK4())])
 def test_adaptively(solver: Solver, per_sample: bool, norm: Any, shape: tuple[int, ...]) -> None:
     x = empty(shape)
     times = Adaptive(0.1, 0.9, rtol=1e-3, atol=torch.tensor(1e-3), per_sample=per_sample, norm=norm)
