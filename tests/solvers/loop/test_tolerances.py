@@ -247,7 +247,6 @@ each = torch.full((8,), 1e-3, dtype=torch.float64)
         ({"per_sample": 1}, TypeError, "per_sample is 1, but must be True or False"),
         ({"control": "P"}, ValueError, "Unknown control 'P'"),
     ],
-    ids=str,
 )
 def test_what_no_tolerance_is_gets_one_sentence(changed: Any, kind: type[Exception], sentence: str) -> None:
     with pytest.raises(kind, match=sentence):
