@@ -218,7 +218,7 @@ def test_an_unknown_name_lists_the_committed_ones() -> None:
         ({"predicts": "score"}, "The loss of score on .* is infinite"),
         ({"weighting": {"class": "Likelihood"}}, "The loss of velocity on .* is infinite"),
         ({"predicts": "noise"}, "choose one of x0"),
-        ({"data": 3}, "data is of type int; give the name of a data set"),
+        ({"data": 3}, "Unknown data 3; choose one of digits, mnist"),
         ({"steps": 2.5}, "steps is 2.5, but must be a whole number from 1"),
         ({"steps": True}, "steps is True, but must be a whole number"),
         ({"batch": 10**12}, "batch is 1000000000000, but must be a whole number from 1 to 1000000"),
