@@ -17,22 +17,13 @@ from .arrays import (
 )
 from .checks import (
     MANY as MANY,
-    check_alike as check_alike,
     check_callable as check_callable,
-    check_device as check_device,
-    check_dtype as check_dtype,
     check_fields as check_fields,
-    check_finite as check_finite,
-    check_floating as check_floating,
     check_instance as check_instance,
-    check_memory as check_memory,
-    check_no_gradient as check_no_gradient,
-    check_samples as check_samples,
     choice as choice,
     flag as flag,
     real as real,
     reals as reals,
-    shown as shown,
     whole as whole,
     wholes as wholes,
 )
@@ -47,3 +38,14 @@ from .derivatives import gradient as gradient, pullback as pullback, pushforward
 from .files import check_writable as check_writable, write_whole as write_whole
 from .in_place import check_unchanged as check_unchanged, mark_of as mark_of
 from .progress import Progress as Progress
+from .tensor_checks import (
+    check_alike as check_alike,
+    check_device as check_device,
+    check_dtype as check_dtype,
+    check_finite as check_finite,
+    check_floating as check_floating,
+    check_memory as check_memory,
+    check_no_gradient as check_no_gradient,
+    check_samples as check_samples,
+    shown as shown,
+)

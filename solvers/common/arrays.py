@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .checks import check_no_gradient
+from .tensor_checks import check_no_gradient
 
 __all__ = ["Array", "Mask", "array", "host", "matching", "truth", "widest"]
 
