@@ -31,7 +31,17 @@ import torch
 from torch import Tensor
 
 from ...solvers import Noise
-from ...solvers.common import MANY, check_instance, check_memory, check_samples, flag, matching, real, whole
+from ...solvers.common import (
+    MANY,
+    check_finite,
+    check_instance,
+    check_memory,
+    check_samples,
+    flag,
+    matching,
+    real,
+    whole,
+)
 from ..denoiser import Denoiser, check_denoiser, per_sample
 from ..paths import GaussianPath
 from .chain import Posterior, chain_times, learned, posterior, share
@@ -213,6 +223,7 @@ def variational_bound(
     """
     check_denoiser(denoiser)
     check_samples("x0", x0, axes=1 + denoiser.learned_variance, empty=False)
+    check_finite("The square of x0", x0.square())
     check_instance("noise", noise, Noise, "WhiteNoise(seed)")
     differentiable, chunk = flag("differentiable", differentiable), whole("chunk", chunk, 1)
     prior = None if prior is None else real("prior", prior, 1e-100, 1e100)

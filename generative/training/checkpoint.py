@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...solvers.common import check_finite, check_memory, naming, shown
+from ...solvers.common import check_finite, check_memory, is_file, naming, shown
 from .. import networks
 from ..denoiser import EDM, Clock, Denoiser
 from ..networks import Network
@@ -25,7 +25,7 @@ from ..paths import GaussianPath
 from .tensor_file import stored, write
 
 __all__ = [
-    "build", "build_network", "build_path", "describe_path", "load", "is_file", "locate", "save_checkpoint", "shipped",
+    "build", "build_network", "build_path", "describe_path", "load", "locate", "save_checkpoint", "shipped",
     "training_record",
 ]
 
@@ -149,14 +149,6 @@ def locate(name_or_path: str | Path) -> Path:
             f"There is no network {shown(str(name_or_path))}; give a file, or one of {', '.join(names)}."
         )
     return file
-
-
-def is_file(file: Path) -> bool:
-    """Whether there is such a file; a name that the system does not take has none."""
-    try:
-        return file.is_file()
-    except (OSError, ValueError):
-        return False
 
 
 def load(

@@ -23,11 +23,22 @@ from typing import Any
 
 import torch
 
-from ...solvers.common import MANY, check_fields, check_instance, choice, flag, naming, real, shown, whole
+from ...solvers.common import (
+    MANY,
+    check_fields,
+    check_instance,
+    choice,
+    flag,
+    is_file,
+    naming,
+    real,
+    shown,
+    whole,
+)
 from ..denoiser import preconditioning
 from ..paths import GaussianPath, time_densities
 from . import ema as averages, weightings
-from .checkpoint import build, build_network, build_path, is_file
+from .checkpoint import build, build_network, build_path
 from .data import DATASETS
 from .losses import check_finite
 

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ...solvers.common import UNSEALED, check_seal, naming, sealed, warn_unsealed, write_whole
+from ...solvers.common import UNSEALED, check_seal, is_file, naming, sealed, warn_unsealed, write_whole
 
 __all__ = ["Stored", "read", "stored", "write"]
 
@@ -72,7 +72,7 @@ def read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def stored(file: Path) -> Stored:
     """What a file says of its tensors, which stay on the disk. Warns and raises as `read`."""
-    if not file.is_file():
+    if not is_file(file):
         raise FileNotFoundError(f"There is no checkpoint {file}.")
     content = file.read_bytes()
     with _opened(file) as stream:

@@ -77,11 +77,9 @@ def train(
     progress, metrics = flag("progress", progress), flag("metrics", metrics)
     tensorboard = flag("tensorboard", tensorboard)
     file = Path(file)
-    if not file.name or "\0" in str(file):
-        raise ValueError(f"file is {str(file)!r}, but must be the name of a file; give for example 'mine.safetensors'.")
-    resume, record = _beside(file, "state"), training.record()
     if file.exists() and not file.is_file():
         raise ValueError(f"{file} is a folder or a device; a training writes a file.")
+    resume, record = _beside(file, "state"), training.record()
     for each in (file, resume):
         check_writable(each)
     images, state = dataset(training.data), State(training)

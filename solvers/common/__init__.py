@@ -35,7 +35,7 @@ from .damage import (
     warn_unsealed as warn_unsealed,
 )
 from .derivatives import gradient as gradient, pullback as pullback, pushforward as pushforward
-from .files import check_writable as check_writable, write_whole as write_whole
+from .files import check_writable as check_writable, is_file as is_file, write_whole as write_whole
 from .in_place import check_unchanged as check_unchanged, mark_of as mark_of
 from .progress import Progress as Progress
 from .tensor_checks import (

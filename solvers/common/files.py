@@ -21,7 +21,7 @@ from pathlib import Path
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["check_writable", "write_whole"]
+__all__ = ["check_writable", "is_file", "write_whole"]
 
 PREFIX, SUFFIX = ".fokker-", ".part"
 BLOCK = bytes(4096)
@@ -41,6 +41,7 @@ def write_whole(file: Path, content: bytes) -> None:
 
     Raises:
         OSError: the file is read-only or a folder, or cannot be written; its `filename` is the file's.
+        ValueError: no file can have the name.
     """
     with _named(file):
         mode = _mode(file)
@@ -72,6 +73,7 @@ def check_writable(file: Path) -> None:
 
     Raises:
         OSError: the file cannot be written; its `filename` is the file's.
+        ValueError: no file can have the name.
     """
     with _named(file):
         if _mode(file) is None and file.exists():
@@ -82,9 +84,19 @@ def check_writable(file: Path) -> None:
             _write(stream, BLOCK)
 
 
+def is_file(file: Path) -> bool:
+    """Whether there is such a file; a name that the system does not take has none."""
+    try:
+        return file.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 @contextmanager
 def _named(file: Path) -> Iterator[None]:
-    """Errors name the file, not what stands in for it."""
+    """Errors name the file, not what stands in for it. Raises ValueError for a name that no file has."""
+    if not file.name or "\0" in str(file):
+        raise ValueError(f"file is {str(file)!r}, but must be the name of a file; give for example 'mine.json'.")
     try:
         yield
     except OSError as error:

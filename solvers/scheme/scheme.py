@@ -28,8 +28,10 @@ from ..common import (
     check_samples,
     check_seal,
     flag,
+    is_file,
     reals,
     sealed,
+    shown,
     warn_unsealed,
     write_whole,
 )
@@ -198,7 +200,8 @@ class Scheme:
         return "\n".join(lines)
 
     def save(self, file: str | Path) -> None:
-        """Write the table to a JSON file with a digest, atomically."""
+        """Write the table to a JSON file with a digest, atomically. Raises OSError if it cannot be written."""
+        check_instance("file", file, (str, Path), "the name of a file")
         table = {
             "format": FORMAT,
             "sha256": UNSEALED,
@@ -218,6 +221,9 @@ class Scheme:
             FileNotFoundError: there is no file.
             ValueError: `save` has not written it, it is damaged, or its table cannot be computed.
         """
+        check_instance("file", file, (str, Path), "the name of a file")
+        if not is_file(Path(file)):
+            raise FileNotFoundError(f"There is no file {shown(str(file))}; write one with scheme.save(file).")
         content = Path(file).read_bytes()
         try:
             table = json.loads(content)

@@ -10,6 +10,7 @@ import dataclasses
 import inspect
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,13 +118,21 @@ def grid() -> Tensor:
     return torch.linspace(0.0, 0.9, 4, dtype=torch.float64)
 
 
+SCRATCH = tempfile.TemporaryDirectory(prefix="fokker-fuzz-")
+
+
 def scratch(name: str) -> Path:
-    return Path(tempfile.gettempdir()) / f"fokker-fuzz-{name}"
+    return Path(SCRATCH.name, name)
 
 
 EXAMPLES: dict[str, Callable[[], Any]] = {
     # by entry and parameter
     "AutoGuidance.weight": lambda: 1.5,
+    "ExponentialTableau.name": lambda: "HEUN",
+    **{
+        f"ExponentialTableau.{name}": partial(getattr, solvers.EDM_HEUN, name)
+        for name in ("order", "c", "a", "b", "embedded_b", "dense")
+    },
     "DiT.size": lambda: 4,
     "DiT.width": lambda: 8,
     "UNet.size": lambda: 4,
@@ -161,13 +170,6 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     "CFG.null": lambda: 0,
     "ClassifierGuidance.log_prob": lambda: log_prob,
     "Dequantisation.levels": lambda: 17,
-    "ExponentialTableau.order": lambda: 1,
-    "ExponentialTableau.name": lambda: "ddim",
-    "ExponentialTableau.c": lambda: (0.0,),
-    "ExponentialTableau.a": lambda: ({},),
-    "ExponentialTableau.b": lambda: solvers.EDM_HEUN.a[0],
-    "ExponentialTableau.embedded_b": lambda: solvers.EDM_HEUN.a[0],
-    "ExponentialTableau.dense": lambda: (0,),
     "FunctionClock.scale_of": lambda: torch.ones_like,
     "FunctionClock.gain_of": lambda: torch.clone,
     "GaussianClasses.classes": lambda: [mixture(), mixture()],

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 import numpy as np
@@ -29,8 +29,13 @@ from .wrong import Wrong, wrong_values
 
 __all__ = ["Call", "Function", "Target", "called", "drawn", "targets", "working"]
 
-Change = tuple[str, int]
-"""A parameter, and which of its wrong values it gets."""
+
+class Change(NamedTuple):
+    """A parameter, which of its wrong values it gets, and whether that is of another kind."""
+
+    parameter: str
+    number: int
+    nonsense: bool = False
 
 
 class Target(ABC):
@@ -41,7 +46,7 @@ class Target(ABC):
     @property
     @abstractmethod
     def changes(self) -> Sequence[Change]:
-        """Every single wrong value, those of the right kind first."""
+        """Every single wrong value."""
 
     @abstractmethod
     def run(self, changes: Sequence[Change]) -> tuple[str, Outcome]:
@@ -76,15 +81,14 @@ class Function(Target):
 
     @cached_property
     def changes(self) -> Sequence[Change]:
-        found = [
-            (wrong.nonsense, (name, k))
+        return [
+            Change(name, k, wrong.nonsense)
             for name in self.entry.parameters
             for k, wrong in enumerate(self._wrong(name))
         ]
-        return [change for _, change in sorted(found, key=lambda pair: pair[0])]
 
     def run(self, changes: Sequence[Change]) -> tuple[str, Outcome]:
-        wrong = {name: self._wrong(name)[k] for name, k in changes}
+        wrong = {change.parameter: self._wrong(change.parameter)[change.number] for change in changes}
         arguments = working(self.entry) | {name: value.value for name, value in wrong.items()}
         told = ", ".join(f"{name}={value.label}" for name, value in wrong.items())
         try:
@@ -137,7 +141,7 @@ class Command(Target):
             for option in self.command.params
             if not getattr(option, "is_flag", False)
         ]
-        return [(option, k) for k in range(len(TEXTS)) for option in options]
+        return [Change(option, k) for k in range(len(TEXTS)) for option in options]
 
     def run(self, changes: Sequence[Change]) -> tuple[str, Outcome]:
         with TemporaryDirectory() as folder:
@@ -145,7 +149,7 @@ class Command(Target):
             Path(folder, "empty").touch()
             np.save(Path(folder, "data.npy"), normals(64, DIM).numpy())
             words = list(COMMANDS[str(self.command.name)])
-            for option, k in changes:
+            for option, k, _ in changes:
                 if option in words:
                     words[words.index(option) + 1] = TEXTS[k]
                 elif option:
@@ -196,12 +200,16 @@ class Call:
 
 
 def drawn(among: Sequence[Target], number: int, seed: int) -> list[Call]:
-    """So many calls, from all targets in turn: first every single wrong value, in an order of chance, then pairs."""
+    """So many calls, from all targets in turn.
+
+    Of each target first every single wrong value in an order of chance, those of the right kind first, then pairs.
+    """
     queues = []
     for target in among:
         chance = random.Random(f"{seed} {target.name}")
         single = [(change,) for change in target.changes]
         chance.shuffle(single)
+        single.sort(key=lambda changes: changes[0].nonsense)
         queues.append((target, chance, iter(single)))
     calls: list[Call] = []
     while len(calls) < number and any(target.changes for target in among):
@@ -216,7 +224,7 @@ def drawn(among: Sequence[Target], number: int, seed: int) -> list[Call]:
 
 def _pair(changes: Sequence[Change], chance: random.Random) -> tuple[Change, ...] | None:
     """Two wrong values of two parameters; None if there are no two."""
-    if len({name for name, _ in changes}) < 2:
+    if len({change.parameter for change in changes}) < 2:
         return None
     first = chance.choice(changes)
-    return first, chance.choice([change for change in changes if change[0] != first[0]])
+    return first, chance.choice([change for change in changes if change.parameter != first.parameter])

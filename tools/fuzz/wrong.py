@@ -109,7 +109,7 @@ def wrong_values(name: str, annotation: str, example: Any) -> list[Wrong]:
     if numbers and "Tensor" not in taken and numbers != {"bool"}:
         values += _NO_NUMBERS
         if not taken & {"ints", "floats"}:
-            values.append(Wrong("[1, 2]", [1, 2], True, True))
+            values += [Wrong("[1, 2]", [1, 2], True, True), Wrong("tensor([1, 2])", torch.tensor([1.0, 2.0]), True)]
     if "Tensor" in taken:
         like = example if isinstance(example, Tensor) else torch.ones(4, dtype=torch.float64)
         values += _tensors(like, name != "like")
@@ -159,7 +159,6 @@ _INTEGERS = [
 ]
 _NO_NUMBERS = [
     Wrong("requires_grad", _needs_gradient(0.5), True),
-    Wrong("tensor([1, 2])", torch.tensor([1.0, 2.0]), True),
     Wrong("'0.5'", "0.5", True, True),
     Wrong("1j", 1j, True, True),
 ]
@@ -168,8 +167,9 @@ _SEQUENCES = [
     Wrong("[]", []),
     *(
         Wrong(str(values), values, True)
-        for values in ([math.nan], [0.0, math.inf], ["a", "b"], [[0.0, 1.0], [0.0]], "01")
+        for values in ([math.nan], ["a", "b"], [[0.0, 1.0], [0.0]], "01")
     ),
+    Wrong("[0, inf]", [0.0, math.inf]),
     Wrong("[1, 0]", [1.0, 0.0]),
     Wrong("[1, 1]", [1.0, 1.0]),
     Wrong("[-1, 2]", [-1.0, 2.0]),

@@ -88,6 +88,11 @@ def test_no_samples_and_times_beyond_the_data_are_refused(call: Callable[..., An
         call(times=[0.1, 1.5])
 
 
+def test_data_whose_squares_overflow_are_refused() -> None:
+    with pytest.raises(ValueError, match="The square of x0 is inf"):
+        bound(x0=1e200 * X.double())
+
+
 def test_a_chain_of_no_samples_goes_through() -> None:
     for shape in ((0, 3), (2, 0)):
         assert chain(x=torch.empty(shape)).shape == shape

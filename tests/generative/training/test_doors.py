@@ -104,7 +104,7 @@ def test_wrong_values_are_refused_at_the_door(door: tuple[Any, ...]) -> None:
         (lambda: weightings.row("v", CondOT(), torch.tensor([float("nan")])), "t is nan"),
         (lambda: weightings.determinant("v", 3.5, X0), "path is of type float"),  # type: ignore[arg-type]
         (lambda: weightings.inside(LABEL), "t is torch.int64"),
-        (lambda: train(TINY, ""), "file is '.', but must be the name of a file"),
+        (lambda: train(TINY, ""), "is a folder or a device"),
         (lambda: with_field("network")({"class": "MLP", "dim": 2.5}), "network MLP does not fit: dim is 2.5"),
         (lambda: with_field("network")({"class": "MLP", "dim": 2, "widht": 8}), "unexpected keyword argument 'widht'"),
     ],
