@@ -64,7 +64,7 @@ class Configured(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # diffuser
         settings: Mapping[str, Any] = getattr(config, "config", config)
         fields = {name: value for name, value in settings.items() if not name.startswith("_")}
         scheduler = cls(**{**fields, "model_class": model_class, **changes})
-        return (scheduler, {}) if return_unused_kwargs else scheduler
+        return (scheduler, {}) if flag("return_unused_kwargs", return_unused_kwargs) else scheduler
 
     @classmethod
     def for_denoiser(cls, denoiser: Denoiser, sampler: AnySampler = None, *, integers: bool = False) -> Self:

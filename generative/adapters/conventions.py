@@ -29,6 +29,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ...solvers.common import shown
 from ..denoiser import EDM, Clock, Dynamic, Static, Threshold
 from ..paths import VE, VP, CondOT, Cosine, GaussianPath, Scalar, Table
 from .betas import betas_of
@@ -120,7 +121,7 @@ def scheduler_class(scheduler: Any) -> str:
             raise ValueError("The configuration does not say of which scheduler it is; give the scheduler itself.")
     if name not in SCHEDULERS:
         raise ValueError(
-            f"A model sampled by {name} has no Gaussian path that is known here; the schedulers with one are "
+            f"A model sampled by {shown(name)} has no Gaussian path that is known here; the schedulers with one are "
             f"{', '.join(SCHEDULERS)}."
         )
     return str(name)

@@ -97,8 +97,8 @@ def noise_times(denoiser: Denoiser, agenda: Agenda | None, timesteps: Any, batch
     Raises:
         ValueError: there are more of them, or the network does not see them.
     """
-    given = timesteps.tolist() if isinstance(timesteps, Tensor | np.ndarray) else timesteps
-    shown = host(reals("timesteps", given if isinstance(given, Sequence) else [given]))
+    alone = not isinstance(timesteps, Sequence) and not (isinstance(timesteps, Tensor | np.ndarray) and timesteps.ndim)
+    shown = host(reals("timesteps", [timesteps] if alone else timesteps))
     noisiest, t = 0.0, times_of(denoiser, shown) if agenda is None else agenda.times_of(denoiser, shown)
     if agenda is not None:
         noisiest = min(0.0, agenda.scheme.evaluations[0].time)

@@ -24,10 +24,11 @@ from diffusers import SchedulerMixin
 from diffusers.utils import BaseOutput
 from torch import Tensor
 
-from ...solvers.common import check_device, check_floating, matching, real, whole
+from ...solvers.common import check_device, flag, matching, real, whole
 from ..denoiser import per_sample
 from ..paths import VE, CondOT
 from .apart import denoised, input_of, told
+from .arguments import check_states, check_tokens
 from .configured import Configured
 from .entering import entered
 from .planning import asked, noise_times, planned
@@ -102,14 +103,15 @@ class FokkerScheduler(Configured, SchedulerMixin):  # type: ignore[misc]  # diff
         """
         if device is not None:
             check_device("device", device)
-        n, shown, levels = asked(num_inference_steps, timesteps, sigmas)
+        mu = None if mu is None else real("mu", mu)
+        n, given, levels = asked(num_inference_steps, timesteps, sigmas)
         agenda = planned(
             self.denoiser,
             self._sampler,
             self.config if "model_class" in self.config else {},
             self._shift,
             evaluations=n,
-            timesteps=shown,
+            timesteps=given,
             sigmas=levels,
             mu=mu,
             integers=self._integers,
@@ -155,6 +157,7 @@ class FokkerScheduler(Configured, SchedulerMixin):  # type: ignore[misc]  # diff
 
     def scale_model_input(self, sample: Tensor, timestep: Any = None) -> Tensor:
         """The state as the network sees it at the next evaluation."""
+        check_states(sample=sample)
         return input_of(self.denoiser, self._run_at(timestep).time, sample)
 
     def step(
@@ -191,15 +194,19 @@ class FokkerScheduler(Configured, SchedulerMixin):  # type: ignore[misc]  # diff
         Raises:
             ValueError: another timestep is due, eta is not 0, or the run has ended.
         """
-        check_floating("model_output", model_output)
-        check_floating("sample", sample)
+        check_states(sample=sample, model_output=model_output)
+        eta, return_dict = real("eta", eta), flag("return_dict", return_dict)
+        if use_clipped_model_output is not None:
+            flag("use_clipped_model_output", use_clipped_model_output)
+        if per_token_timesteps is not None:
+            check_tokens(per_token_timesteps, sample)
         run = self._run_at(timestep)
         if eta != 0.0:
             raise ValueError(f"eta = {eta:g} was given, but {self.sampler.name} has a noise of its own; leave eta out.")
         if run.finished:
             raise ValueError("All timesteps have been taken; call set_timesteps again before another run.")
         self._check_due(timestep)
-        if model_output.ndim > 1 and model_output.shape[1] == 2 * sample.shape[1]:
+        if sample.ndim == model_output.ndim > 1 and model_output.shape[1] == 2 * sample.shape[1]:
             model_output = model_output[:, : sample.shape[1]]
         if per_token_timesteps is not None:
             model_output = -model_output
@@ -216,8 +223,11 @@ class FokkerScheduler(Configured, SchedulerMixin):  # type: ignore[misc]  # diff
 
     def add_noise(self, original_samples: Tensor, noise: Tensor, timesteps: Tensor | float) -> Tensor:
         """α x₀ + σ ε at the times where the network's clock has the values `timesteps`, (B,) or one for all."""
-        check_floating("original_samples", original_samples)
-        check_floating("noise", noise)
+        check_states(original_samples=original_samples, noise=noise)
+        if noise.shape != original_samples.shape:
+            raise ValueError(
+                f"noise has shape {tuple(noise.shape)}, but the samples {tuple(original_samples.shape)}; match them."
+            )
         t = noise_times(self.denoiser, self._agenda, timesteps, len(original_samples))
         path, like = self.denoiser.path, original_samples
         return per_sample(path.alpha(t), like) * like + per_sample(path.sigma(t), like) * noise.to(like)

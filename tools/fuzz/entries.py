@@ -12,7 +12,7 @@ from typing import Any
 
 import fokker
 from fokker import benchmarks, generative, solvers, verification
-from fokker.generative import networks, training
+from fokker.generative import adapters, networks, training
 
 __all__ = ["Entry", "entries"]
 
@@ -28,6 +28,9 @@ RECORDS = frozenset(
 METHODS: dict[str, tuple[str, ...]] = {
     "Denoiser": ("given", "predict"),
     "Dequantisation": ("centred",),
+    "FokkerScheduler": (
+        "add_noise", "from_config", "scale_model_input", "scale_noise", "set_begin_index", "set_timesteps", "step",
+    ),
     "Gaussian": ("denoiser", "moments", "sample"),
     "GaussianClasses": ("classifier", "denoiser", "given"),
     "Interpolant": ("flow", "loss", "state"),
@@ -55,10 +58,9 @@ class Entry:
 
     @property
     def parameters(self) -> dict[str, inspect.Parameter]:
-        """Its parameters by name, without the object of a method."""
-        found = dict(inspect.signature(self.function).parameters)
-        found.pop("self", None)
-        return found
+        """Its parameters by name, without the object of a method and without **."""
+        found = inspect.signature(self.function).parameters
+        return {name: each for name, each in found.items() if name != "self" and each.kind != each.VAR_KEYWORD}
 
 
 def exported(module: ModuleType) -> Iterator[tuple[str, Any]]:
@@ -84,7 +86,7 @@ def entries() -> list[Entry]:
             elif callable(value) and getattr(value, "__module__", "").startswith("fokker.") and _is_called(name, value):
                 found.setdefault(id(value), Entry(prefix + name, value))
 
-    for module in (fokker, solvers, generative, verification, benchmarks, networks):
+    for module in (fokker, solvers, generative, verification, benchmarks, networks, adapters):
         add("", module, True)
     for function in (training.Training, training.dataset, training.train):  # what `fokker train` calls
         found.setdefault(id(function), Entry(function.__name__, function))

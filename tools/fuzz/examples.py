@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from fokker import generative, solvers, verification
-from fokker.generative import training
+from fokker.generative import adapters, training
 
 __all__ = ["DIM", "EXAMPLES", "example", "normals"]
 
@@ -108,6 +108,12 @@ def scheme() -> solvers.Scheme:
     return solvers.unroll(flow(), grid(), solvers.Heun())
 
 
+def scheduler() -> Any:
+    made = adapters.FokkerScheduler("ddim")
+    made.set_timesteps(4)
+    return made
+
+
 def saved_scheme() -> Path:
     file = scratch("saved.json")
     scheme().save(file)
@@ -161,6 +167,15 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     "Scheme.load.file": saved_scheme,
     "Scheme.save.file": lambda: scratch("scheme.json"),
     "Training.read.name_or_path": lambda: "digits-flow",
+    "FokkerScheduler": scheduler,
+    "FokkerScheduler.add_noise.noise": lambda: normals(4, DIM),
+    "FokkerScheduler.scale_noise.noise": lambda: normals(4, DIM),
+    "FokkerScheduler.add_noise.timesteps": lambda: torch.tensor([500]),
+    "FokkerScheduler.from_config.config": lambda: {"_class_name": "DDPMScheduler"},
+    "FokkerScheduler.scale_noise.timestep": lambda: torch.tensor([500]),
+    "FokkerScheduler.set_begin_index.begin_index": lambda: 1,
+    "FokkerScheduler.set_timesteps.num_inference_steps": lambda: 4,
+    "FokkerScheduler.step.timestep": lambda: scheduler().timesteps[0],
     "Bias.size": lambda: 0.1,
     "ButcherTableau.order": lambda: 2,
     "ButcherTableau.c": lambda: (0.0, 0.5),
@@ -319,6 +334,7 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     "y": lambda: normals(32, DIM, seed=1),
     "s": lambda: 0.5,
     # by annotation
+    "torch.Tensor": lambda: normals(4, DIM),
     "Callable[..., Tensor]": lambda: network,
     "Callable[[float, Tensor], Tensor | float]": lambda: constant_diffusion,
     "Denoiser": denoiser,
@@ -336,7 +352,7 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     "Tensor | Sequence[float]": grid,
     "Times | Adaptive": grid,
 }
-"""The values, by "entry.parameter", by the name of the parameter, or by its annotation."""
+"""The values, by "entry.parameter", by the name of the parameter, or by its annotation; by the entry, its objects."""
 
 
 def example(entry: str, parameter: inspect.Parameter) -> Any:

@@ -28,7 +28,7 @@ __all__ = ["OUTCOMES", "Outcome", "of_error", "of_value"]
 
 OUTCOMES = ("result", "door", "obscure", "silent", "hang")
 PACKAGE = Path(fokker.__file__).parent.resolve()
-LONGEST = 600  # characters of a sentence
+LONGEST = 1500  # characters of a sentence, which may list the names to choose from
 UNKNOWN = frozenset({"probe_stderr"})
 """Fields of results that are nan where they are unknown, as their documentation says."""
 

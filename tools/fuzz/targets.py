@@ -23,7 +23,7 @@ from torch import Tensor
 from fokker import cli
 
 from .entries import Entry, entries
-from .examples import DIM, example, normals
+from .examples import DIM, EXAMPLES, example, normals
 from .outcome import Outcome, of_error, of_value
 from .wrong import Wrong, wrong_values
 
@@ -62,7 +62,8 @@ def called(entry: Entry, arguments: dict[str, Any]) -> Any:
     """What the entry makes of the arguments; of a method, with an object that works."""
     if entry.owner is None or inspect.ismethod(entry.function):
         return entry.function(**arguments)
-    return entry.function(entry.owner.function(**working(entry.owner)), **arguments)
+    owner = EXAMPLES.get(entry.owner.name, lambda: entry.owner.function(**working(entry.owner)))()
+    return entry.function(owner, **arguments)
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,11 @@ class Function(Target):
 
 
 UNWATCHED = frozenset(
-    {"Denoiser.predict", "Interpolant.loss", "Interpolant.state", "bound_loss", "hybrid_loss", "regression_loss"}
+    {
+        "Denoiser.predict", "FokkerScheduler.add_noise", "FokkerScheduler.scale_model_input",
+        "FokkerScheduler.scale_noise", "FokkerScheduler.step", "Interpolant.loss", "Interpolant.state", "bound_loss",
+        "hybrid_loss", "regression_loss",
+    }
 )
 """Functions of a step, which pass nan on: a look at the values of a tensor would wait for the device in every step."""
 COMMANDS: dict[str, tuple[str, ...]] = {

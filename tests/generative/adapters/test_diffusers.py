@@ -576,8 +576,8 @@ def test_a_configuration_in_memory_says_by_its_fields_whose_it_is(name: str) -> 
 @pytest.mark.parametrize(
     ("scheduler", "message"),
     [
-        (lambda: make("VQDiffusion", num_vec_classes=4), "VQDiffusionScheduler has no Gaussian path"),
-        (lambda: make("CMStochasticIterative"), "CMStochasticIterativeScheduler has no Gaussian path"),
+        (lambda: make("VQDiffusion", num_vec_classes=4), "VQDiffusionScheduler. has no Gaussian path"),
+        (lambda: make("CMStochasticIterative"), "CMStochasticIterativeScheduler. has no Gaussian path"),
         (lambda: {"_class_name": "DDPMScheduler", "warp": 2, "bend": 1}, "not known here, bend, warp"),
         (lambda: {"_class_name": "DDPMScheduler", "prediction_type": "curl"}, "prediction_type = 'curl' is not known"),
         (lambda: {"_class_name": "DDPMScheduler", "beta_schedule": "laplace"}, "'laplace' is not known"),
