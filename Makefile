@@ -27,7 +27,7 @@ test: .venv/for-test  ## run the tests
 slow: .venv/for-test  ## run the tests that take minutes
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow -n auto --maxprocesses 8
 
-fuzz: .venv/for-test  ## call every public entry and command with wrong values, 10,000 times (some ten minutes)
+fuzz: .venv/for-test  ## call every public entry and command with wrong values, 10,000 times
 	cd tools && OMP_NUM_THREADS=1 ../$(BIN)/python -m fuzz
 
 mutants: .venv/for-test  ## break formulas on purpose, and count the slips that the tests notice (an hour)
