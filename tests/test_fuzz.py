@@ -6,7 +6,7 @@ import pytest
 import torch
 from fuzz.entries import Entry, entries
 from fuzz.outcome import of_error, of_value
-from fuzz.targets import Function, called, drawn, targets, working
+from fuzz.targets import Change, Function, called, drawn, targets, working
 from fuzz.worker import make
 from fuzz.wrong import NetworkFailed, kinds
 
@@ -56,7 +56,7 @@ def test_a_new_parameter_is_covered_by_its_annotation_or_named():
     assert kinds("lengths", "Sequence[int] | None") == {"ints", "None"}
     assert kinds("seed", "Seed") == {"int", "ints"}
     with pytest.raises(LookupError, match=r"no example of new\(width: float\)"):
-        Function(Entry("new", new)).run([("width", 0)])
+        Function(Entry("new", new)).run([Change("width", 0)])
 
 
 @pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.name)

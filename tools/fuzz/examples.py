@@ -167,7 +167,7 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     "Scheme.load.file": saved_scheme,
     "Scheme.save.file": lambda: scratch("scheme.json"),
     "Training.read.name_or_path": lambda: "digits-flow",
-    "FokkerScheduler": scheduler,
+    "FokkerScheduler.self": scheduler,
     "FokkerScheduler.add_noise.noise": lambda: normals(4, DIM),
     "FokkerScheduler.scale_noise.noise": lambda: normals(4, DIM),
     "FokkerScheduler.add_noise.timesteps": lambda: torch.tensor([500]),
@@ -352,7 +352,7 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     "Tensor | Sequence[float]": grid,
     "Times | Adaptive": grid,
 }
-"""The values, by "entry.parameter", by the name of the parameter, or by its annotation; by the entry, its objects."""
+"""The values, by "entry.parameter", by the name of the parameter, or by its annotation; "class.self" is an object."""
 
 
 def example(entry: str, parameter: inspect.Parameter) -> Any:

@@ -62,7 +62,7 @@ def called(entry: Entry, arguments: dict[str, Any]) -> Any:
     """What the entry makes of the arguments; of a method, with an object that works."""
     if entry.owner is None or inspect.ismethod(entry.function):
         return entry.function(**arguments)
-    owner = EXAMPLES.get(entry.owner.name, lambda: entry.owner.function(**working(entry.owner)))()
+    owner = EXAMPLES.get(f"{entry.owner.name}.self", lambda: entry.owner.function(**working(entry.owner)))()
     return entry.function(owner, **arguments)
 
 
