@@ -184,7 +184,7 @@ class Denoiser:
     def _network(self, name: str, clock: Scalar, t: Scalar, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """The output of the network, and the learned variance, in the dtype of x."""
         own = own_dtype(self.net)
-        seen = x if own is None else x.to(own)
+        seen = x if own is None or own == x.dtype else x.to(own)  # a call that converts nothing takes time, too
         dtype = torch.promote_types(seen.dtype, torch.float32) if self.time == "index" else seen.dtype
         labels, keywords = self.conditions.arguments(x, own)
         times, mark = network_times(name, clock, t, x, dtype), mark_of(x)
@@ -208,7 +208,7 @@ class Denoiser:
                 f"The network returned shape {tuple(output.shape)} for a state of shape {tuple(x.shape)}, which needs "
                 f"{tuple(shape)}; {fix}."
             )
-        output = output.to(x.dtype)
+        output = output if output.dtype == x.dtype else output.to(x.dtype)
         if not self.learned_variance:
             return output, None
         prediction, variance = output.chunk(2, dim=1)
