@@ -78,6 +78,9 @@ class Clock(ABC):
             "time(r), or use ExponentialAdams up to order 3."
         )
 
+    def check_times(self, t0: float, t1: float) -> None:  # noqa: B027  # by default it goes on for ever
+        """Raise ValueError if the clock ends before one of these times; a solve between them asks once."""
+
     def rates(self, t: Time) -> Rates:
         """S'/S, S r' and S √|q'| at t: floats for a float, tensors of t's shape for a tensor."""
         times = host(t)

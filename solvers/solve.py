@@ -71,6 +71,8 @@ def solve(
             f"A stochastic equation runs forward in time, but times go from {steps.t0:g} down to {steps.t1:g}; reverse "
             "them, or write the equation of the reversed process."
         )
+    if isinstance(equation, Semilinear):
+        equation.clock.check_times(steps.t0, steps.t1)
     if equation.stochastic and isinstance(noise, BrownianTree):
         noise.check_within(steps.t0, steps.t1)
     if budget is not None and isinstance(steps, Grid):

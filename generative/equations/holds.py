@@ -35,6 +35,9 @@ from ..paths import GaussianPath, Real, Scalar, hypot, ratio, sqrt
 
 __all__ = ["HOLDS", "X0", "Drift", "Eps", "Hold", "V", "Velocity", "hold_of"]
 
+ROUNDING = 1e-6
+"""How far beyond 1 a time may lie that was computed, in single precision, say."""
+
 
 @dataclass(frozen=True)
 class Hold(Clock):
@@ -72,6 +75,12 @@ class Hold(Clock):
 
     def time(self, r: Tensor) -> Tensor:
         return self.path.time(2.0 * self.half_log_snr(r))
+
+    def check_times(self, t0: float, t1: float) -> None:
+        if max(t0, t1) > 1.0 + ROUNDING:
+            raise ValueError(
+                f"The times go to t = {max(t0, t1):g}, but the data are at t = 1, where the path ends; end there."
+            )
 
     def basis(self, t: float) -> tuple[float, float]:
         """(a, b) with N = a x + b M, M = (σ x₀ − α ε)/(α² + σ²): the system that is regular at every time."""

@@ -14,6 +14,7 @@ from doors import check_numbers, check_refusals
 from fokker.generative import VE, CondOT, Denoiser, Interpolant, diffusion_sde, flow, grids, minibatch_ot, reverse_sde
 from fokker.generative.equations import constant, reversal, safe_interval
 from fokker.generative.equations.noise_level import power_of_sigma, sine
+from fokker.solvers import ExponentialAdams, Heun, WhiteNoise, solve
 
 DENOISER = Denoiser(lambda x, t: -x, CondOT(), predicts="velocity")
 LINE, SOURCE, DATA, T = Interpolant(CondOT()), torch.zeros(2, 3), torch.ones(2, 3), torch.tensor([0.25, 0.5])
@@ -72,6 +73,8 @@ def test_wrong_values_are_refused_at_the_door(name: str, kind: str, call: Callab
     ("call", "sentence"),
     [
         (lambda: safe_interval(CondOT(), G, 0.0), "step is 0"),
+        (lambda: solve(flow(DENOISER), SOURCE, [0.0, 1.5], Heun()), "go to t = 1.5, but the data are at t = 1"),
+        (lambda: solve(reverse_sde(DENOISER), SOURCE, [0.5, 1.1], ExponentialAdams(1), WhiteNoise(0)), "go to t = 1.1, but"),
         (lambda: LINE.loss(lambda x, t: x[:, :1], SOURCE, DATA), r"returned shape \(2, 1\) for a state of"),
         (lambda: LINE.loss(lambda x, t: None, SOURCE, DATA), "The network returned a NoneType"),  # type: ignore
         (lambda: grids.karras(VE(), 4, t0=-math.inf), "t0 is -inf"),
