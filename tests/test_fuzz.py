@@ -6,7 +6,7 @@ import pytest
 import torch
 from fuzz.entries import Entry, entries
 from fuzz.outcome import of_error, of_value
-from fuzz.targets import Change, Function, called, drawn, targets, working
+from fuzz.targets import TEXTS, Change, Function, called, drawn, targets, working
 from fuzz.worker import make
 from fuzz.wrong import NetworkFailed, kinds
 
@@ -62,6 +62,14 @@ def test_a_new_parameter_is_covered_by_its_annotation_or_named():
 @pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.name)
 def test_every_entry_works_with_its_examples(entry):
     called(entry, working(entry))
+
+
+def test_two_words_of_a_command_are_exchanged():
+    (certify,) = (target for target in targets() if target.name == "fokker certify")
+    words, outcome = certify.run([Change("--html", TEXTS.index("")), Change("", TEXTS.index("nan"))])
+    assert words.startswith("nan --json ")
+    assert words.endswith(" --html ''")
+    assert outcome == ("door", "2: fokker: Invalid value for '--html': file '' is a directory.")
 
 
 def test_a_short_run_ends_in_results_and_sentences_alone():

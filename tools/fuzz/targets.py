@@ -155,12 +155,12 @@ class Command(Target):
             np.save(Path(folder, "data.npy"), normals(64, DIM).numpy())
             words = list(COMMANDS[str(self.command.name)])
             for option, k, _ in changes:
-                if option in words:
+                if not option:
+                    words[0] = words[0] if words[0].startswith("-") else TEXTS[k]
+                elif option in words:
                     words[words.index(option) + 1] = TEXTS[k]
-                elif option:
+                else:
                     words += [option, TEXTS[k]]
-                elif words and not words[0].startswith("-"):
-                    words[0] = TEXTS[k]
             words = [word.replace("{}", folder) for word in words]
             return " ".join(word if word.isprintable() and word else repr(word) for word in words), _ended(
                 [str(self.command.name), *words]
