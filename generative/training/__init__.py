@@ -11,7 +11,7 @@ from .checkpoint import load as load, locate as locate, training_record as train
 from .data import DATASETS as DATASETS, Images as Images, dataset as dataset
 from .losses import (
     Seen as Seen,
-    check_finite as check_finite,
+    check_finite_loss as check_finite_loss,
     regression_loss as regression_loss,
     squared_error as squared_error,
     target as target,

@@ -40,7 +40,7 @@ from ..paths import GaussianPath, time_densities
 from . import ema as averages, weightings
 from .checkpoint import build, build_network, build_path
 from .data import DATASETS
-from .losses import check_finite
+from .losses import check_finite_loss
 
 __all__ = ["CONFIGS", "Training", "configurations"]
 
@@ -111,7 +111,7 @@ class Training:
         with torch.device("meta"):  # a network that takes no memory
             build_network(self.network)
         _ = self.average
-        check_finite(self.gaussian_path, self.predicts, self.weight, self.density, self.frame)
+        check_finite_loss(self.gaussian_path, self.predicts, self.weight, self.density, self.frame)
 
     @cached_property
     def gaussian_path(self) -> GaussianPath:

@@ -26,7 +26,7 @@ from ..denoiser import check_kind, check_output, per_sample, preconditioning
 from ..paths import GaussianPath, Importance, TimeDensity, Uniform, stratified
 from .weightings import Output, Weighting, determinant, inside, row
 
-__all__ = ["Seen", "check_finite", "regression_loss", "squared_error", "target"]
+__all__ = ["Seen", "check_finite_loss", "regression_loss", "squared_error", "target"]
 
 NEAR_THE_END = (1e-8, 1e-10)
 BEYOND = 1e15
@@ -48,7 +48,7 @@ class Seen(NamedTuple):
     loss: Tensor
 
 
-def check_finite(
+def check_finite_loss(
     path: GaussianPath,
     predicts: str,
     weighting: Weighting | None = None,
@@ -210,7 +210,7 @@ def regression_loss(
             check_instance(name, value, kind, such_as)
     if observe is not None:
         check_callable("observe", observe, "a function of Seen")
-    check_finite(path, predicts, weighting, times, precondition)
+    check_finite_loss(path, predicts, weighting, times, precondition)
     u = draw(len(x0), generator, like=x0)
     check_samples("What draw returned", u)
     if u.shape != x0.shape[:1]:

@@ -12,7 +12,7 @@ from toy import ENDS, MIXTURE, PATHS, states
 
 from fokker.generative import VE, VP, CondOT, Cosine, Denoiser, GaussianPath
 from fokker.generative.denoiser import EDM, KINDS
-from fokker.generative.training import check_finite, squared_error, weightings
+from fokker.generative.training import check_finite_loss, squared_error, weightings
 from fokker.verification import Gaussian
 
 X = torch.linspace(-2.0, 2.0, 12, dtype=torch.float64).reshape(4, 3)
@@ -84,7 +84,7 @@ def test_a_network_is_trained_in_the_frame_of_its_channels() -> None:
     for channel, spread in enumerate((0.3, 0.7)):
         one = slice(channel, channel + 1)
         torch.testing.assert_close(both[:, one], loss(x0[:, one], EDM(spread)), rtol=1e-12, atol=1e-12)
-    check_finite(VP(), "x0", weightings.EDM(0.5), precondition=EDM((0.3, 0.7)))
+    check_finite_loss(VP(), "x0", weightings.EDM(0.5), precondition=EDM((0.3, 0.7)))
 
 
 @pytest.mark.parametrize("path", ENDS, ids=str)

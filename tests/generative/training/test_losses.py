@@ -32,7 +32,7 @@ from fokker.generative.training import (
     MinSNR,
     Seen,
     Unweighted,
-    check_finite,
+    check_finite_loss,
     regression_loss,
     squared_error,
     target,
@@ -241,22 +241,22 @@ FINITE = [
 
 @pytest.mark.parametrize(("kind", "path", "weighting", "times"), FINITE, ids=str)
 def test_finite_losses_pass(kind, path, weighting, times) -> None:
-    check_finite(path, kind, weighting, times)
+    check_finite_loss(path, kind, weighting, times)
     x0 = torch.zeros(4, 1)
     assert regression_loss(Spy(), path, kind, x0, weighting=weighting, times=times, generator=generator()).isfinite()
 
 
 def test_the_frame_makes_edm_finite_everywhere() -> None:
     """An x₀-network would need errors of the size of σ near the data; inside the frame it has them."""
-    check_finite(VE(), "x0", EDM(), Uniform(), Frame())
-    check_finite(CondOT(), "x0", EDM(), Uniform(), Frame())
+    check_finite_loss(VE(), "x0", EDM(), Uniform(), Frame())
+    check_finite_loss(CondOT(), "x0", EDM(), Uniform(), Frame())
     with pytest.raises(ValueError, match="infinite"):
-        check_finite(VE(), "x0", EDM(), Uniform())
+        check_finite_loss(VE(), "x0", EDM(), Uniform())
 
 
 def test_times_outside_the_path_are_refused() -> None:
     with pytest.raises(ValueError, match=r"run from -0.25 to 1 on VE\(sigma_max=80.0\); keep them in \[0, 1\]"):
-        check_finite(VE(80.0), "eps", None, Geometric(100.0, 0.01, 10))
+        check_finite_loss(VE(80.0), "eps", None, Geometric(100.0, 0.01, 10))
 
 
 def test_the_frame_is_a_frame_for_x0() -> None:
@@ -283,7 +283,7 @@ def test_an_unknown_kind_lists_the_known_ones() -> None:
 
 
 def test_the_least_error_of_a_kind_is_its_determinant_squared_times_the_common_one() -> None:
-    """What `check_finite` relies on: D² Var(x₀ | x)/σ², for every kind and path."""
+    """What `check_finite_loss` relies on: D² Var(x₀ | x)/σ², for every kind and path."""
     s = 0.6
     for path, kind in itertools.product(PATHS, KINDS):
         node, share = legendre(30, 0.0, 1.0)

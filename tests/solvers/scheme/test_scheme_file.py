@@ -87,6 +87,20 @@ def test_what_is_no_scheme(content: bytes, tmp_path: Path) -> None:
         Scheme.load(tmp_path / "x")
 
 
+@pytest.mark.parametrize("name", ["a\0b", "n" * 300, "/dev/zero", "."])
+def test_what_is_no_file_is_not_read(name: str, tmp_path: Path) -> None:
+    """A device would be read without an end, and the system has no words for the others."""
+    with pytest.raises(FileNotFoundError, match=r"There is no file .*; write one with scheme\.save"):
+        Scheme.load(tmp_path / name)
+
+
+def test_a_name_that_no_file_has_is_not_written(scheme: Scheme) -> None:
+    with pytest.raises(ValueError, match=r"file is 'a\\x00b', but must be the name of a file"):
+        scheme.save("a\0b")
+    with pytest.raises(TypeError, match="file is of type int; give the name of a file"):
+        scheme.save(3)  # type: ignore[arg-type]
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Scheme.load(tmp_path / "x")

@@ -14,7 +14,7 @@ from torch import Tensor
 from ....generative.denoiser import Denoiser
 from ....generative.equations import constant, diffusion_sde, flow
 from ....generative.paths import VE, VP, CondOT, GaussianPath, Real, Uniform
-from ....generative.training import Unweighted, check_finite, squared_error
+from ....generative.training import Unweighted, check_finite_loss, squared_error
 from ....solvers import RK4, SDE, Euler, EulerMaruyama, solve
 from ..claim import Bound, Check, claim
 from ..sources import NOTES_2025, NOTES_2026, SLIDES
@@ -26,9 +26,9 @@ from ..tools.samplers import response
 
 def _refuses(path: GaussianPath) -> bool:
     """Whether the loss of the score is refused on all of [0, 1], and taken on [0, 0.999]."""
-    check_finite(path, "score", times=Uniform(0.0, 0.999))
+    check_finite_loss(path, "score", times=Uniform(0.0, 0.999))
     try:
-        check_finite(path, "score")
+        check_finite_loss(path, "score")
     except ValueError:
         return True
     return False
