@@ -228,6 +228,7 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "digits": lambda: _network("digits-flow", "8×8 digits, flow matching on the straight path", 8, 10),
     "digits-eps": lambda: _network("digits-eps", "8×8 digits, noise prediction on the VP path", 8, 10),
     "digits-rough": lambda: _network("digits-rough", "8×8 digits, too rough in time for high order", 8, 10),
+    "digits-eps-rough": lambda: _network("digits-eps-rough", "8×8 digits, noise prediction rough in time", 8, 10),
     "mnist": lambda: _network("mnist-flow", "28×28 digits, flow matching on the straight path", 28, 10),
     "mnist-eps": lambda: _network("mnist-eps", "28×28 digits, noise prediction on the VP path", 28, 10),
 }

@@ -75,7 +75,7 @@ def test_the_wheel_holds_the_stub_the_marker_the_configurations_and_the_networks
     assert (site / "fokker/__init__.pyi").is_file()
     configs = {file.stem for file in site.glob("fokker/generative/configs/*.toml")}
     weights = {file.stem for file in site.glob("fokker/generative/weights/*.safetensors")}
-    networks = {"digits-flow", "digits-eps", "digits-rough", "mnist-flow", "mnist-eps"}
+    networks = {"digits-flow", "digits-eps", "digits-rough", "digits-eps-rough", "mnist-flow", "mnist-eps"}
     assert (site / "fokker/verification/report/templates/report.html.jinja").is_file()
     assert networks <= configs
     assert networks <= weights

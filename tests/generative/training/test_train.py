@@ -138,7 +138,7 @@ def test_the_rate_warms_up_and_decays_to_zero() -> None:
 
 def test_every_committed_configuration_can_be_built() -> None:
     names = configurations()
-    assert {"digits-flow", "digits-eps", "digits-rough", "mnist-flow", "mnist-eps"} <= set(names)
+    assert {"digits-flow", "digits-eps", "digits-rough", "digits-eps-rough", "mnist-flow", "mnist-eps"} <= set(names)
     for name in names:
         training = Training.read(name)
         assert training == Training.read(CONFIGS / f"{name}.toml")
