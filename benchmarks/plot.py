@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from ..generative.training.sheets import INK, save_figure
 from ..solvers.common import check_instance
 from .bootstrap import interval
+from .ledger import Row
 from .results import Result
 from .samplers import SAMPLERS, family
-from .store import Row
 
 __all__ = ["work_precision"]
 

@@ -12,6 +12,7 @@ To add a problem, add an entry to `PROBLEMS`: any oracle of `fokker.verification
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -105,7 +106,12 @@ class Problem:
         """The probability flow of so many initial noises."""
         return flow(self.labelled(samples))
 
-    def configuration(self) -> dict[str, Any]:
+    @property
+    def digest(self) -> str:
+        """The first 16 hex digits of the SHA-256 of the identity."""
+        return hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()[:16]
+
+    def identity(self) -> dict[str, Any]:
         """Everything that determines its solutions, for the record: two runs with the same record may be mixed."""
         digest = hashlib.sha256()
         for tensor in self.parameters:

@@ -23,8 +23,8 @@ from ..generative.training import read, write
 from ..solvers import Dopri5, ExponentialAdams, solve
 from ..solvers.common import check_finite, check_instance, naming, real, whole
 from ..verification.statistics import rms
+from .ledger import Key
 from .problems import Problem, problem
-from .store import Key
 
 __all__ = ["Reference", "prepare", "refined", "stored"]
 
@@ -107,7 +107,7 @@ def stored(key: Key, folder: Path) -> Reference | None:
         return None
     tensors, kept = read(file)
     chosen = problem(key.problem)
-    if kept.pop("problem", None) != chosen.configuration():
+    if kept.pop("problem", None) != chosen.identity():
         raise ValueError(
             f"{file} solves another version of {key.problem!r}; choose another folder, or delete it."
         )
@@ -131,7 +131,7 @@ def prepare(key: Key, folder: Path) -> None:
     chosen = problem(key.problem)
     found = refined(chosen, key.samples, key.seed)
     facts = {"methods": found.methods, "agreement": found.agreement, "seconds": found.seconds}
-    write(_file(key, folder), {"solution": found.solution}, {"problem": chosen.configuration(), "run": key, **facts})
+    write(_file(key, folder), {"solution": found.solution}, {"problem": chosen.identity(), "run": key, **facts})
 
 
 def _file(key: Key, folder: Path) -> Path:

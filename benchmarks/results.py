@@ -18,8 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from . import bootstrap
+from .ledger import Key, Row
 from .reference import Reference
-from .store import Key, Row
 
 __all__ = ["Result", "Standing", "print_result"]
 

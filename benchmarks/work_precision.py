@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 
@@ -25,11 +24,11 @@ from ..generative.equations import grids
 from ..solvers import SolveError, solve
 from ..solvers.common import MANY, Progress, check_instance, check_memory, flag, whole, wholes
 from .engine import finished, workers
+from .ledger import Key, Ledger, Row
 from .problems import PROBLEMS, problem
 from .reference import Reference, prepare, stored
 from .results import Result
 from .samplers import SAMPLERS, canonical
-from .store import Key, Row, Store
 
 __all__ = ["BUDGETS", "GRIDS", "Job", "compare", "measure"]
 
@@ -155,7 +154,7 @@ def compare(
     samples = None if samples is None else whole("samples", samples, 1, MANY)
     solvers = list(dict.fromkeys(canonical(name) for name in _listed("solvers", solvers)))
     problems = list(dict.fromkeys(_listed("problems", problems)))
-    keys = [Key(name, seed, samples or problem(name).samples) for name in problems]
+    keys = [Key(name, problem(name).digest, seed, samples or problem(name).samples) for name in problems]
     for key in keys:
         check_memory("samples", key.samples, 16 * key.samples * math.prod(problem(key.problem).shape))
     wanted = {key: list(jobs(key, solvers, budgets)) for key in keys}
@@ -168,7 +167,7 @@ def compare(
     references: dict[Key, Reference] = {}
 
     with (
-        Store(folder / "results.sqlite") as store,
+        Ledger(folder / "results.sqlite") as ledger,
         Progress(0.0, 0.0, progress, _doing(order)) as bar,
         workers() as pool,
     ):
@@ -176,17 +175,17 @@ def compare(
         for job, row in chain(there, finished(pool, partial(_work, folder=folder), todo)):
             if isinstance(job, Job):
                 if row is not None:
-                    store.add(job.key, row)
+                    ledger.add(job.key, row)
                 seconds += job.budget * references[job.key].seconds
             else:
                 references[job] = found = _reference(job, folder)
-                store.begin(job, {"fokker": version("fokker"), **problem(job.problem).configuration()})
-                known = {row.cell for row in store.rows(job)}
+                ledger.begin(job, problem(job.problem).identity())
+                known = {row.cell for row in ledger.rows(job)}
                 fresh = [each for each in wanted[job] if each.cell not in known]
                 bar.end += sum(each.budget for each in fresh) * found.seconds
                 todo += fresh
             bar.reach(seconds, _doing([key for key in order if key not in references]))
-        rows = {key: {row.cell: row for row in store.rows(key)} for key in keys}
+        rows = {key: {row.cell: row for row in ledger.rows(key)} for key in keys}
     return [
         Result(
             key,

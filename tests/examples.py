@@ -20,10 +20,11 @@ from torch import Tensor, nn
 from toy import GAUSSIAN, LINE, MIXTURE
 
 from fokker import benchmarks, generative, solvers, verification
+from fokker.benchmarks.ledger import Key, Row
 from fokker.benchmarks.problems import PROBLEMS, Problem
+from fokker.benchmarks.provenance import Provenance
 from fokker.benchmarks.reference import Reference
 from fokker.benchmarks.results import Result
-from fokker.benchmarks.store import Key, Row
 from fokker.generative import grids, noise_level, time_densities, weightings
 from fokker.generative.adapters import FokkerScheduler
 from fokker.generative.equations import HOLDS, hold_of
@@ -197,7 +198,8 @@ def oracle_problem() -> Problem:
 
 
 def row(budget: int = 10) -> Row:
-    return Row("heun", "uniform", budget, 5, 10, 0.1, "", np.array([0.1, 0.2]))
+    origin = Provenance("1.0", "2.0", "3.0", "a machine", 1, "2025-01-31T12:00:00.000Z")
+    return Row("heun", "uniform", budget, 5, 10, 0.1, "", np.array([0.1, 0.2]), provenance=origin)
 
 
 @cache
@@ -392,7 +394,7 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     # Benchmarks
     "benchmarks.Problem": oracle_problem,
     "benchmarks.Result": lambda: Result(
-        Key("gaussian", 0, 2), "words", (row(10), row(20)), Reference(X, "two methods", 1e-10, 0.1)
+        Key("gaussian", "0" * 16, 0, 2), "words", (row(10), row(20)), Reference(X, "two methods", 1e-10, 0.1)
     ),
 }
 """By the public name with its floor; what follows a comma tells several examples of one name apart."""

@@ -14,12 +14,12 @@ from toy import GAUSSIAN
 
 from fokker.benchmarks.bench import run
 from fokker.benchmarks.bootstrap import interval, ratio_interval, resampled
+from fokker.benchmarks.ledger import Key, Row
 from fokker.benchmarks.plot import work_precision
 from fokker.benchmarks.problems import Problem, problem
 from fokker.benchmarks.reference import Reference, refined
 from fokker.benchmarks.results import Result, Standing
 from fokker.benchmarks.samplers import canonical, family
-from fokker.benchmarks.store import Key, Row
 from fokker.benchmarks.work_precision import compare
 from fokker.generative import CondOT
 
@@ -40,7 +40,7 @@ def row(failure: str = "", errors: object = ERRORS) -> Row:
 
 
 def result(*rows: Row) -> Result:
-    return Result(Key("ring", 0, 8), "a ring", rows, Reference(torch.zeros(8, 2), "two", 1e-9, 1e-3))
+    return Result(Key("ring", "0" * 16, 0, 8), "a ring", rows, Reference(torch.zeros(8, 2), "two", 1e-9, 1e-3))
 
 
 @pytest.mark.parametrize(

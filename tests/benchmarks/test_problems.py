@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from fokker.benchmarks import reference as references
+from fokker.benchmarks.ledger import Key
 from fokker.benchmarks.problems import DEFAULT_PROBLEMS, PROBLEMS, _oracle, problem
-from fokker.benchmarks.store import Key
 from fokker.generative import CondOT
 from fokker.generative.training import write
 from fokker.verification import Empirical, Gaussian, Laplace, Oracle, Student, Uniform
@@ -44,11 +44,11 @@ def test_a_sample_does_not_depend_on_how_many_there_are(name: str) -> None:
     torch.testing.assert_close(chosen.equation(2).drift(0.5, few), drift, rtol=1e-12, atol=1e-12)
 
 
-def test_the_configuration_tells_two_problems_apart() -> None:
+def test_the_identity_tells_two_problems_apart() -> None:
     ring = problem("ring")
     changed = replace(ring, parameters=tuple(1.0001 * tensor for tensor in ring.parameters))
-    assert ring.configuration() == problem("ring").configuration()
-    assert ring.configuration() != changed.configuration()
+    assert ring.identity() == problem("ring").identity()
+    assert ring.identity() != changed.identity()
 
 
 LINE = torch.tensor([0.5], dtype=torch.float64)
@@ -67,7 +67,7 @@ LINE = torch.tensor([0.5], dtype=torch.float64)
 )
 def test_any_oracle_is_a_problem_that_its_numbers_tell_apart(one: Oracle, other: Oracle) -> None:
     first, again, second = (_oracle("new", "a law", oracle, CondOT(), 4) for oracle in (one, one, other))
-    assert first.configuration() == again.configuration() != second.configuration()
+    assert first.identity() == again.identity() != second.identity()
     x = first.noise(4, seed=0)
     assert x.shape == (4, 1)
     assert torch.equal(first.equation(4).drift(0.5, x), one.velocity(x, 0.5, CondOT()))
@@ -88,7 +88,7 @@ def test_a_reference_that_cannot_be_had_is_an_error(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_reference_is_kept(tmp_path: Path) -> None:
-    key = Key("gaussian", 3, 4)
+    key = Key("gaussian", problem("gaussian").digest, 3, 4)
     assert references.stored(key, tmp_path) is None
     references.prepare(key, tmp_path)
     found = references.stored(key, tmp_path)
@@ -97,7 +97,7 @@ def test_a_reference_is_kept(tmp_path: Path) -> None:
 
 
 def test_the_reference_of_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    key = Key("gaussian", 0, 4)
+    key = Key("gaussian", problem("gaussian").digest, 0, 4)
     references.prepare(key, tmp_path)
     changed = replace(problem("gaussian"), description="another one")
     monkeypatch.setattr(references, "problem", lambda name: changed)
@@ -126,10 +126,10 @@ def test_the_reference_of_another_version_is_refused(tmp_path: Path, monkeypatch
 def test_what_is_no_reference_of_this_run_is_refused(
     tensors: dict[str, torch.Tensor] | None, facts: dict[str, object], message: str, tmp_path: Path
 ) -> None:
-    key = Key("gaussian", 3, 4)
+    key = Key("gaussian", problem("gaussian").digest, 3, 4)
     file = tmp_path / "references" / "gaussian-seed3-samples4.safetensors"
     solution = {"solution": torch.zeros(4, 12, dtype=torch.float64)}
-    sound = {"problem": problem("gaussian").configuration(), "methods": "two", "agreement": 1e-9, "seconds": 0.1}
+    sound = {"problem": problem("gaussian").identity(), "methods": "two", "agreement": 1e-9, "seconds": 0.1}
     write(file, solution, sound)  # as it was written before it knew its run
     assert references.stored(key, tmp_path) is not None
     write(file, solution if tensors is None else tensors, sound | facts)
@@ -138,7 +138,7 @@ def test_what_is_no_reference_of_this_run_is_refused(
 
 
 def test_every_bit_of_a_reference_counts(tmp_path: Path) -> None:
-    key, generator = Key("gaussian", 3, 4), random.Random(0)
+    key, generator = Key("gaussian", problem("gaussian").digest, 3, 4), random.Random(0)
     references.prepare(key, tmp_path)
     [file] = (tmp_path / "references").iterdir()
     content = file.read_bytes()
@@ -151,11 +151,11 @@ def test_every_bit_of_a_reference_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", DEFAULT_PROBLEMS)
-def test_the_configuration_does_not_depend_on_threads(name: str) -> None:
+def test_the_identity_does_not_depend_on_threads(name: str) -> None:
     """The parent process and its workers differ in that."""
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        assert PROBLEMS[name]().configuration() == problem(name).configuration()
+        assert PROBLEMS[name]().identity() == problem(name).identity()
     finally:
         torch.set_num_threads(threads)

@@ -12,12 +12,12 @@ import torch
 from rich.console import Console
 
 from fokker.benchmarks.commands.sample import by_budget
+from fokker.benchmarks.ledger import Key, Row
 from fokker.benchmarks.plot import COLOURS, work_precision
 from fokker.benchmarks.problems import problem
 from fokker.benchmarks.reference import Reference, prepare
 from fokker.benchmarks.results import Result, Standing, print_result
 from fokker.benchmarks.samplers import DEFAULT_SAMPLERS, SAMPLERS, canonical, family
-from fokker.benchmarks.store import Key, Row
 from fokker.benchmarks.work_precision import GRIDS, Job, jobs, measure
 from fokker.generative.sampling import PUBLISHED
 
@@ -81,7 +81,7 @@ def test_every_family_has_a_colour() -> None:
 
 
 def test_a_sampler_without_a_step_has_no_row() -> None:
-    key = Key("ring", 0, 4)
+    key = Key("ring", "0123456789abcdef", 0, 4)
     assert not list(jobs(key, ["rk4"], [3]))
     assert {job.steps for job in jobs(key, ["rk4"], [8, 11])} == {2}
     assert len(list(jobs(key, ["euler"], [5, 8]))) == 2 * len(GRIDS)
@@ -89,7 +89,7 @@ def test_a_sampler_without_a_step_has_no_row() -> None:
 
 @pytest.mark.parametrize("solver", DEFAULT_SAMPLERS)
 def test_no_sampler_exceeds_its_budget_and_more_work_is_more_precise(solver: str, tmp_path: Path) -> None:
-    key = Key("gaussian", 0, 4)
+    key = Key("gaussian", problem("gaussian").digest, 0, 4)
     prepare(key, tmp_path)
     rows = [measure(job, tmp_path) for job in jobs(key, [solver], [8, 50]) if job.grid == "uniform"]
     assert all(found.nfe <= found.budget for found in rows)
@@ -99,7 +99,7 @@ def test_no_sampler_exceeds_its_budget_and_more_work_is_more_precise(solver: str
 
 def test_what_does_not_apply_becomes_a_row_that_says_so(tmp_path: Path) -> None:
     """With ε held no step can start at α = 0."""
-    key = Key("gaussian", 0, 4)
+    key = Key("gaussian", problem("gaussian").digest, 0, 4)
     prepare(key, tmp_path)
     found = measure(Job(key, "exp-adams-2-eps", "uniform", 8, 8), tmp_path)
     assert "t = 0" in found.failure
@@ -116,7 +116,7 @@ def test_more_evaluations_look_more_like_the_reference() -> None:
 def result() -> Result:
     rows = [row(solver, 3.0 / budget, budget) for solver in ("euler", "heun") for budget in (5, 10, 20)]
     rows.append(row("exp-adams-2-eps", 0.0, failure="it does not apply"))
-    return Result(Key("ring", 0, 40), "a ring", rows, Reference(torch.zeros(40, 2), "A, B", 1e-9, 1e-3))
+    return Result(Key("ring", "0" * 16, 0, 40), "a ring", rows, Reference(torch.zeros(40, 2), "A, B", 1e-9, 1e-3))
 
 
 def test_the_report_shows_failures_and_is_json() -> None:
