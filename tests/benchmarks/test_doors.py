@@ -13,7 +13,7 @@ import torch
 from toy import GAUSSIAN
 
 from fokker.benchmarks.bench import run
-from fokker.benchmarks.bootstrap import interval, ratio_interval, resampled
+from fokker.benchmarks.bootstrap import estimate, interval, ratio_interval, resampled
 from fokker.benchmarks.ledger import Key, Row
 from fokker.benchmarks.plot import work_precision
 from fokker.benchmarks.problems import Problem, problem
@@ -83,7 +83,9 @@ def result(*rows: Row) -> Result:
         (lambda: interval(-ERRORS), "at least 0"),
         (lambda: resampled(ERRORS, seed=0.5), "seed is 0.5"),
         (lambda: ratio_interval(ERRORS, ERRORS[:4]), r"shapes \(8,\) and \(4,\)"),
-        (lambda: ratio_interval(ERRORS, 0.0 * ERRORS), "all 0"),
+        (lambda: ratio_interval(ERRORS, 0.0 * ERRORS), "The rms of the denominator is 0"),
+        (lambda: interval(ERRORS, "mean"), "Unknown statistic 'mean'; choose one of rms, median, trimmed"),
+        (lambda: estimate(np.stack([ERRORS, ERRORS])), r"shape \(2, 8\)"),
         (lambda: work_precision([], HERE), "no results to draw"),
         (lambda: work_precision(["ring"], HERE), r"results\[0\] is of type str"),
         (lambda: work_precision([result(row("why"))], HERE), "All rows of 'ring' failed"),
