@@ -23,7 +23,7 @@ import numpy as np
 from ..generative.equations import grids
 from ..solvers import SolveError, solve
 from ..solvers.common import MANY, Progress, check_instance, check_memory, flag, whole, wholes
-from .engine import finished, workers
+from .engine import local
 from .ledger import Key, Ledger, Row
 from .problems import PROBLEMS, problem
 from .reference import Reference, prepare, stored
@@ -169,10 +169,10 @@ def compare(
     with (
         Ledger(folder / "results.sqlite") as ledger,
         Progress(0.0, 0.0, progress, _doing(order)) as bar,
-        workers() as pool,
+        local() as engine,
     ):
         seconds = 0.0
-        for job, row in chain(there, finished(pool, partial(_work, folder=folder), todo)):
+        for job, row in chain(there, engine.run(partial(_work, folder=folder), todo)):
             if isinstance(job, Job):
                 if row is not None:
                     ledger.add(job.key, row)

@@ -28,7 +28,7 @@ from ...verification.report import (
     write_html,
     write_json,
 )
-from ..engine import workers
+from ..engine import local
 from .output import check_outputs, stdout
 
 __all__ = ["audit_network", "certify_method", "probe_network", "verify_everything"]
@@ -60,8 +60,8 @@ def verify_everything(
     """
     check_outputs(json, html)
     chosen(names, chapters, quick=quick)
-    with _bar() as bar, workers() as pool:
-        report = verify(names, chapters, quick=quick, pool=pool, progress=partial(_show, bar))
+    with _bar() as bar, local() as engine:
+        report = verify(names, chapters, quick=quick, run=engine.run, progress=partial(_show, bar))
     return _published(report, json, html)
 
 

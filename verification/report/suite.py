@@ -7,8 +7,7 @@ Only the statistical checks are judged together, when all are in: Holm's procedu
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -26,6 +25,10 @@ AUDITED = ("digits-flow", "digits-eps", "digits-rough")
 """Shipped networks that the whole run audits."""
 Told = Callable[[int, int, str], None]
 """progress(done, total, what was done last)."""
+Job = tuple[str, Callable[[], Any]]
+"""A name, and what is measured under it."""
+Run = Callable[[Callable[[Job], Any], list[Job]], Iterable[tuple[Job, Any]]]
+"""run(work, jobs): each job with work(job), in any order."""
 
 
 def chosen(names: Sequence[str] = (), chapters: Sequence[str] = (), *, quick: bool = False) -> list[Claim]:
@@ -76,7 +79,7 @@ def verify(
     chapters: Sequence[str] = (),
     *,
     quick: bool = False,
-    pool: Executor | None = None,
+    run: Run | None = None,
     progress: Told | None = None,
 ) -> Report:
     """The report on the whole or, if claims or chapters are named, on these alone.
@@ -85,15 +88,16 @@ def verify(
         names: names or ids of claims.
         chapters: names of chapters.
         quick: leave out slow claims and audits, and measure only a few certificates a solver.
-        pool: processes to run in, which know the catalogue that the package states; without one all jobs run here.
+        run: what runs the jobs, such as `run` of a benchmark engine, in processes that know the catalogue that the
+            package states; without it they run here.
         progress: called after each job.
 
     Raises:
         ValueError: as `chosen` does.
     """
     start = time.perf_counter()
-    if pool is not None:
-        check_instance("pool", pool, Executor, "a ProcessPoolExecutor")
+    if run is not None:
+        check_callable("run", run, "a function of a function and a list of jobs")
     if progress is not None:
         check_callable("progress", progress, "a function of two numbers and a name")
     claims = chosen(names, chapters, quick=quick)
@@ -108,10 +112,14 @@ def verify(
     jobs |= {f"equivalences {path}": partial(equivalences, path) for path in paths}
     jobs |= {claim.id: partial(_measured, claim.id) for claim in sorted(claims, key=lambda claim: not claim.slow)}
     results: dict[str, Any] = {}
-    for name, result in _finished(jobs, pool):
+    finished = (run or _in_turn)(_result, list(jobs.items()))
+    check_instance("What run returns", finished, Iterable, "each job with its result")
+    for (name, _), result in finished:
         results[name] = result
         if progress is not None:
             progress(len(results), len(jobs), name)
+    if missing := jobs.keys() - results.keys():
+        raise ValueError(f"run gave no result of {min(missing)!r}; it must give each job with its result.")
     made = [results[name] for name in certificates]
     return Report(
         outcomes=judged(claims, [results[claim.id] for claim in claims]),
@@ -138,21 +146,16 @@ def _measured(id: str) -> Measurement:
     return measured(CATALOGUE[id])
 
 
-def _finished(jobs: dict[str, Callable[[], Any]], pool: Executor | None) -> Iterator[tuple[str, Any]]:
-    """Names and results of jobs, as they finish."""
-    if pool is None:
-        for name, job in jobs.items():
-            yield name, _result(name, job)
-        return
-    running = {pool.submit(job): name for name, job in jobs.items()}
-    for future in as_completed(running):
-        yield running[future], _result(running[future], future.result)
+def _in_turn(work: Callable[[Job], Any], jobs: list[Job]) -> Iterator[tuple[Job, Any]]:
+    for job in jobs:
+        yield job, work(job)
 
 
-def _result(name: str, job: Callable[[], Any]) -> Any:
+def _result(job: Job) -> Any:
     """What a job returns; what it raises names the job."""
+    name, measure = job
     try:
-        return job()
+        return measure()
     except Exception as error:
         error.add_note(f"The job was {name!r}.")
         raise

@@ -43,7 +43,7 @@ SOURCE = Source("notes", "", "Notes", "", no_address="None is known.")
         (lambda: chosen("A001"), "names is of type str; give a list of names"),
         (lambda: chosen([1]), r"names\[0\] is of type int"),
         (lambda: verify(["A001"], quick=None), "quick is None"),
-        (lambda: verify(["A001"], pool=4), "pool is of type int"),
+        (lambda: verify(["A001"], run=4), "run is of type int"),
         (lambda: verify(["A001"], progress=True), "progress is of type bool"),
         (lambda: write_json({}, Path("report.json")), "report is of type dict"),
         (lambda: write_html(Report(), "report.html"), "file is of type str"),

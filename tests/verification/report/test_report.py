@@ -181,7 +181,7 @@ def test_a_pool_finds_the_same(small: None, monkeypatch: pytest.MonkeyPatch) -> 
     ids = ["A001", "A083", "A103", "E48"]
     alone = suite.verify(ids)
     with ThreadPoolExecutor(1) as pool:
-        together = suite.verify(ids, pool=pool)
+        together = suite.verify(ids, run=lambda work, jobs: zip(jobs, pool.map(work, jobs), strict=True))
 
     def found(report: Report) -> Sequence[object]:
         return [(outcome.claim.id, outcome.checks, outcome.verdict) for outcome in report.outcomes]
