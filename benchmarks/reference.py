@@ -92,7 +92,7 @@ def refined(problem: Problem, samples: int, seed: int) -> Reference:
 
 def _fine(problem: Problem, steps: int) -> Tensor:
     """The coarsest grid in log-SNR, each of its steps cut into equal parts: its ends too become finer."""
-    coarse = grids.log_snr(problem.path, COARSEST, t1=problem.end)
+    coarse = grids.log_snr(problem.path, COARSEST, t0=problem.start, t1=problem.end)
     positions = np.linspace(0.0, COARSEST, steps + 1)
     return torch.from_numpy(np.interp(positions, np.arange(COARSEST + 1), coarse.numpy()))
 

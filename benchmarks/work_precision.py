@@ -78,7 +78,7 @@ def measure(job: Job, folder: Path) -> Row:
     key, sampler, chosen = job.key, SAMPLERS[job.solver], problem(job.key.problem)
     known = _reference(key, folder)
     equation = sampler.equation(chosen.labelled(key.samples))
-    times = GRIDS[job.grid](chosen.path, job.steps, t1=chosen.end)
+    times = GRIDS[job.grid](chosen.path, job.steps, t0=chosen.start, t1=chosen.end)
     started = time.process_time()
     nfe, errors, failure = 0, np.empty(0), ""
     try:

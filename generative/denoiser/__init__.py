@@ -13,7 +13,7 @@ from .conditioning import Conditions as Conditions, Label as Label
 from .denoiser import Denoiser as Denoiser, check_denoiser as check_denoiser
 from .field import DenoiserField as DenoiserField
 from .nested import Condition as Condition, for_batch as for_batch
-from .precision import own_dtype as own_dtype
+from .precision import module_of as module_of, own_dtype as own_dtype
 from .preconditioning import EDM as EDM
 from .prediction import (
     KINDS as KINDS,

@@ -32,7 +32,7 @@ def compared(**given: Any) -> list[Result]:
 
 def made(**given: Any) -> Problem:
     fields = {"name": "own", "description": "my own", "denoiser": GAUSSIAN.denoiser(CondOT()), "shape": (2,)}
-    return Problem(**(fields | {"samples": 4, "parameters": ()} | given))
+    return Problem(**(fields | {"samples": 4} | given))
 
 
 def row(failure: str = "", errors: object = ERRORS) -> Row:

@@ -1,8 +1,4 @@
-"""Named problems: a field, the path it lives on, and the interval of time on which samplers race.
-
-Every problem starts from x = σ₀ ε at t = 0 and integrates the probability flow to its `end`. That is t = 1
-wherever dx/dt stays finite; on VP it has a square-root singularity there, and the end is at log-SNR 12, where
-σ/α = 0.0025 is far below what can be seen.
+"""The problems that come with the package, by name.
 
 To add a problem, add an entry to `PROBLEMS`: any oracle of `fokker.verification`, on any path,
 
@@ -11,119 +7,22 @@ To add a problem, add an entry to `PROBLEMS`: any oracle of `fokker.verification
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from ..generative import VP, CondOT, Cosine, Denoiser, flow, load
-from ..generative.denoiser import check_denoiser
-from ..generative.paths import GaussianPath
-from ..solvers import Semilinear, standard_normal
-from ..solvers.common import (
-    MANY,
-    check_callable,
-    check_fields,
-    check_instance,
-    check_memory,
-    choice,
-    host,
-    whole,
-    wholes,
-)
-from ..verification import Gaussian, GaussianMixture, Oracle
+from ...generative import VP, CondOT, Cosine, load
+from ...generative.paths import GaussianPath
+from ...solvers.common import choice, host
+from ...verification import Gaussian, GaussianMixture, Oracle
+from .problem import Problem
 
-__all__ = ["DEFAULT_PROBLEMS", "PROBLEMS", "Problem", "mixture64", "problem"]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A field in float64, from t = 0 to `end`.
-
-    Attributes:
-        denoiser: the network or the oracle whose probability flow is solved.
-        shape: of one sample.
-        samples: the number of initial noises, unless another one is asked for.
-        parameters: the numbers from which the field is made; the same bits however many threads made it.
-        classes: the labels 0 … classes − 1 are dealt out in turn; 0 for a field without labels.
-        exact: the flow map from the noise to the end, where it has a closed form.
-
-    Raises:
-        TypeError: a field of another kind.
-        ValueError: a number out of range.
-    """
-
-    name: str
-    description: str
-    denoiser: Denoiser = field(repr=False)
-    shape: tuple[int, ...]
-    samples: int
-    parameters: tuple[Tensor, ...] = field(repr=False)
-    classes: int = 0
-    exact: Callable[[Tensor], Tensor] | None = field(default=None, repr=False)
-
-    def __post_init__(self) -> None:
-        for key in ("name", "description"):
-            check_instance(key, getattr(self, key), str, "a text")
-        check_denoiser(self.denoiser)
-        check_fields(self, wholes, "shape", low=1)
-        check_fields(self, whole, "samples", low=1)
-        check_fields(self, whole, "classes", low=0)
-        check_instance("parameters", self.parameters, tuple, "a tuple of tensors")
-        for i, tensor in enumerate(self.parameters):
-            check_instance(f"parameters[{i}]", tensor, Tensor, "a tensor")
-        if self.exact is not None:
-            check_callable("exact", self.exact, "a function of the noise")
-
-    @property
-    def path(self) -> GaussianPath:
-        return self.denoiser.path
-
-    @property
-    def end(self) -> float:
-        return self.path.time(12.0) if isinstance(self.path, VP) else 1.0
-
-    def noise(self, samples: int, seed: int) -> Tensor:
-        """x at t = 0 in float64, shape (samples, *shape); line i depends on (seed, i) alone."""
-        samples, seed = whole("samples", samples, 0), whole("seed", seed)
-        check_memory("samples", samples, 4 * samples * math.prod(self.shape))
-        like = torch.empty(samples, *self.shape, dtype=torch.float64, device="cpu")
-        return self.path.sigma(0.0) * standard_normal(like, seed)
-
-    def labelled(self, samples: int) -> Denoiser:
-        """The denoiser with a label for each of so many initial noises, if its field has labels."""
-        samples = whole("samples", samples, 0, MANY)
-        counted = torch.arange(samples, device="cpu")
-        return self.denoiser.given(counted % self.classes) if self.classes else self.denoiser
-
-    def equation(self, samples: int) -> Semilinear:
-        """The probability flow of so many initial noises."""
-        return flow(self.labelled(samples))
-
-    @property
-    def digest(self) -> str:
-        """The first 16 hex digits of the SHA-256 of the identity."""
-        return hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()[:16]
-
-    def identity(self) -> dict[str, Any]:
-        """Everything that determines its solutions, for the record: two runs with the same record may be mixed."""
-        digest = hashlib.sha256()
-        for tensor in self.parameters:
-            digest.update(tensor.contiguous().numpy().tobytes())
-        return {
-            "description": self.description,
-            "path": repr(self.path),
-            "end": self.end,
-            "shape": list(self.shape),
-            "classes": self.classes,
-            "parameters": digest.hexdigest(),
-        }
+__all__ = ["DEFAULT_PROBLEMS", "PROBLEMS", "mixture64", "problem"]
 
 
 def _gaussian() -> Problem:
@@ -181,7 +80,7 @@ def _oracle(
     """
     own = [value for key, value in sorted(vars(oracle).items()) if not key.startswith("_")]
     numbers = parameters or tuple(host(value) for value in own)
-    found = Problem(name, description, oracle.denoiser(path), tuple(oracle.shape), samples, numbers)
+    found = Problem(name, description, oracle.denoiser(path), tuple(oracle.shape), samples, parameters=numbers)
     if not isinstance(oracle, Gaussian):
         return found
     return replace(found, exact=_FlowMap(oracle, path, found.end))
@@ -215,14 +114,13 @@ def _equal(means: Tensor, covs: Tensor) -> GaussianMixture:
 def _network(name: str, description: str, side: int, samples: int) -> Problem:
     """A network that ships with the package, in float64, with the labels 0 … 9 in turn."""
     denoiser = load(name)
-    net = cast(nn.Module, denoiser.net).double()
+    cast(nn.Module, denoiser.net).double()
     return Problem(
         name.removesuffix("-flow"),
         description,
         denoiser,
         shape=(1, side, side),
         samples=samples,
-        parameters=tuple(net.state_dict().values()),
         classes=10,
     )
 
