@@ -14,6 +14,7 @@ from functools import cache, partial, singledispatch
 from types import FunctionType, ModuleType
 from typing import Any
 
+import diffusers
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,7 @@ from fokker.benchmarks.provenance import Provenance
 from fokker.benchmarks.reference import Reference
 from fokker.benchmarks.results import Result
 from fokker.generative import grids, noise_level, time_densities, weightings
-from fokker.generative.adapters import FokkerScheduler
+from fokker.generative.adapters import FokkerScheduler, FunctionSampler, function_sampler
 from fokker.generative.equations import HOLDS, hold_of
 from fokker.generative.training.configuration import Training
 from fokker.verification.claims import CATALOGUE, judged, measured
@@ -142,6 +143,11 @@ def white() -> solvers.WhiteNoise:
     noise = solvers.WhiteNoise(torch.Generator().manual_seed(5))
     noise.normal(0.0, 1.0, doubled, X)  # in mid-run
     return noise
+
+
+def nudged(denoiser: Any, x: Tensor, times: Tensor, noise: Any, part: float = 1.0) -> Tensor:
+    """One step of a user's own sampler, with noise."""
+    return x + part * (denoiser.predict("x0", float(times[0]), x) + torch.randn_like(x))
 
 
 def configured(scheduler: str) -> dict[str, Any]:
@@ -309,6 +315,8 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     f"{G}.from_diffusers, of a table": lambda: generative.from_diffusers(Model(), configured("DDIMScheduler")),
     f"{G}.from_diffusers, preconditioned": lambda: generative.from_diffusers(Model(), configured("EDMEulerScheduler")),
     f"{G}.FokkerScheduler": scheduled,
+    f"{G}.FunctionSampler": lambda: function_sampler(nudged, part=0.5),
+    f"{G}.FunctionSampler, of diffusers": lambda: function_sampler(diffusers.DDIMScheduler, clip_sample=False),
     f"{G}.from_k_diffusion": lambda: generative.from_k_diffusion(Net()),
     f"{G}.from_velocity": lambda: generative.from_velocity(swapped, order="t, x"),
     # Equations
@@ -536,6 +544,11 @@ def _(what: FokkerScheduler) -> Any:
     for t in what.timesteps[1:]:
         x = what.step(torch.sin(x), t, x).prev_sample
     return [x, what.timesteps, what.alphas_cumprod]
+
+
+@observed.register
+def _(what: FunctionSampler) -> Any:
+    return [str(what), what(exact(), X, numbers(TIMES))]
 
 
 @observed.register(generative.Static | generative.Dynamic)

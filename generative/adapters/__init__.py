@@ -1,9 +1,11 @@
-"""Networks of other libraries as denoisers, and our samplers as schedulers of diffusers.
+"""Networks of other libraries as denoisers, their samplers as ours, and our samplers as schedulers of diffusers.
 
     from_diffusers(model, scheduler)     diffusers: any model with the configuration of any of its Gaussian schedulers
     from_velocity(net, path)             flow_matching, torchcfm, and velocity fields of either order of arguments
     from_k_diffusion(denoiser)           k-diffusion: denoisers D(x, σ)
     FokkerScheduler                      a sampler as a diffusers scheduler
+    function_sampler(function)           anyone's function, k-diffusion's samplers, diffusers' schedulers
+    evaluations_of, steps_for            what such a sampler takes, counted
 
 No library is imported before it is needed; `pip install "fokker[adapters]"` installs them.
 
@@ -15,7 +17,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .counting import draws_noise as draws_noise, evaluations_of as evaluations_of, steps_for as steps_for
 from .diffusers import from_diffusers as from_diffusers
+from .functions import FORMS as FORMS, FunctionSampler as FunctionSampler, function_sampler as function_sampler
 from .k_diffusion import from_k_diffusion as from_k_diffusion
 from .library import library
 from .velocity import from_velocity as from_velocity
@@ -23,7 +27,10 @@ from .velocity import from_velocity as from_velocity
 if TYPE_CHECKING:
     from .scheduler import FokkerScheduler as FokkerScheduler
 
-__all__ = ["FokkerScheduler", "from_diffusers", "from_k_diffusion", "from_velocity"]
+__all__ = [
+    "FokkerScheduler", "FunctionSampler", "draws_noise", "evaluations_of", "from_diffusers", "from_k_diffusion",
+    "from_velocity", "function_sampler", "steps_for",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,6 +15,7 @@ from .arrays import (
     truth as truth,
     widest as widest,
 )
+from .blamed import blamed as blamed, ended as ended
 from .checks import (
     MANY as MANY,
     check_callable as check_callable,

@@ -36,6 +36,12 @@ def linear(t: Any, x: Tensor) -> Tensor:
     return -x
 
 
+def halved(denoiser: Any, x: Tensor, times: Tensor, noise: Any) -> Tensor:
+    """A sampler that asks for one prediction and returns it."""
+    found: Tensor = denoiser.predict("x0", 0.5, x)
+    return found
+
+
 def network(x: Tensor, time: Tensor, label: Tensor | None = None, **condition: Tensor) -> Tensor:
     """x/2, whatever the time and the conditions."""
     return 0.5 * x
@@ -168,6 +174,18 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     "Scheme.save.file": lambda: scratch("scheme.json"),
     "Training.read.name_or_path": lambda: "digits-flow",
     "FokkerScheduler.self": scheduler,
+    "FunctionSampler.form": lambda: "fokker",
+    "FunctionSampler.function": lambda: halved,
+    "FunctionSampler.options": dict,
+    "draws_noise.sampler": lambda: adapters.function_sampler(halved),
+    "evaluations_of.sampler": lambda: adapters.function_sampler(halved),
+    "evaluations_of.shape": lambda: (DIM,),
+    "draws_noise.shape": lambda: (DIM,),
+    "function_sampler.form": lambda: "fokker",
+    "function_sampler.function": lambda: halved,
+    "steps_for.nfe": lambda: 4,
+    "steps_for.sampler": lambda: adapters.function_sampler(halved),
+    "steps_for.shape": lambda: (DIM,),
     "FokkerScheduler.add_noise.noise": lambda: normals(4, DIM),
     "FokkerScheduler.scale_noise.noise": lambda: normals(4, DIM),
     "FokkerScheduler.add_noise.timesteps": lambda: torch.tensor([500]),

@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor
 
 from ...solvers import Adaptive, Equation, Noise, SolveError, Solver, Step, Stepper, solve
+from ...solvers.common import blamed
 from ...solvers.loop import Grid
-from ..blamed import blamed
 from .problems import Problem
 from .stochastic_problems import Run
 

@@ -28,8 +28,7 @@ from ...generative.denoiser import Denoiser, check_denoiser
 from ...generative.likelihood import Dequantisation, log_likelihood
 from ...generative.sampling import check_network
 from ...solvers import Adaptive, SolveError, standard_normal
-from ...solvers.common import check_callable, check_instance, whole
-from ..blamed import blamed
+from ...solvers.common import blamed, check_callable, check_instance, whole
 from .audit_result import TOLERANCES, Audit, Entry, Likelihood
 from .clean_samples import check_audited
 from .orthogonality import Reference

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from ...generative.paths import Shifted
-from ..blamed import ended
+from ...solvers.common import ended
 from .conventions import Convention, views
 from .finding import Candidate, Finding
 from .orthogonality import Reference, Share, removable, standard_error
