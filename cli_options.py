@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "Address",
     "Budgets",
     "Chapters",
     "Claims",
     "Count",
     "Counts",
     "Data",
+    "EngineName",
     "Evaluations",
     "Folder",
     "Guidance",
@@ -86,4 +88,11 @@ OutJson = Annotated[
 ]
 OutHtml = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", dir_okay=False, help="Also write a page with plots.")
+]
+EngineName = Annotated[
+    str, typer.Option("--engine", metavar="NAME", help="Where jobs run: local processes, or a ray cluster.")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="The Ray cluster, as HOST:6379. [default: RAY_ADDRESS, else this machine]"),
 ]

@@ -103,7 +103,7 @@ def test_relative_imports_point_at_modules_that_are_installed(module: str, file:
 def test_every_other_import_is_a_declared_dependency(module: str, file: Path) -> None:
     project = PYPROJECT["project"]
     optional = project["optional-dependencies"]
-    requirements = [*project["dependencies"], *optional["train"], *optional["adapters"]]
+    requirements = [*project["dependencies"], *optional["train"], *optional["adapters"], *optional["cluster"]]
     declared = {re.split("[<>=]", requirement)[0] for requirement in requirements}
     names = {target.split(".")[0] for level, target in imports(module, file) if not level}
     assert {DISTRIBUTIONS.get(name, name) for name in names - sys.stdlib_module_names} <= declared

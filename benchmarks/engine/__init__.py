@@ -7,4 +7,6 @@ travel, may be changed by whoever measures what a task costs.
 from __future__ import annotations
 
 from .base import Engine as Engine, Shared as Shared
+from .cluster import ray as ray
+from .named import ENGINES as ENGINES, engine_named as engine_named
 from .processes import local as local

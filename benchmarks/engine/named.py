@@ -1,0 +1,35 @@
+"""Engines by name."""
+
+from __future__ import annotations
+
+from ...solvers.common import choice
+from .base import Engine
+from .cluster import ray
+from .processes import local
+
+__all__ = ["ENGINES", "engine_named"]
+
+ENGINES = ("local", "ray")
+
+
+def engine_named(name: str = "local", *, address: str | None = None) -> Engine:
+    """An engine, as the command line names it.
+
+    Args:
+        name: "local" or "ray".
+        address: of the Ray cluster, as for `ray`.
+
+    Raises:
+        ValueError: an unknown name, an address without a cluster, or as `local` and `ray` raise.
+        ImportError, OSError: as `ray` raises.
+
+    Example:
+        >>> with engine_named("local") as engine:
+        ...     dict(engine.run(abs, [-2]))
+        {-2: 2}
+    """
+    if choice("engine", name, ENGINES) == "ray":
+        return ray(address)
+    if address is not None:
+        raise ValueError(f'address is {address!r}, but belongs to a cluster; add the engine "ray".')
+    return local()
