@@ -24,8 +24,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...generative import load, sample
+from ...generative import sample
 from ...generative.training import DATASETS, Images, dataset, locate, training_record
+from ...verification.named_networks import is_folder, is_imported, named_denoiser
 from ...verification.statistics import gaussian_w2
 
 __all__ = [
@@ -122,7 +123,7 @@ def evaluate(
     Raises:
         ValueError: for a network that does not say on which data set it was trained, and as `load` and `dataset`.
     """
-    denoiser = load(name_or_path)
+    denoiser = named_denoiser(str(name_or_path))
     images = dataset(trained_on(name_or_path))
     label = torch.arange(samples, device="cpu") % images.classes
     shape = (samples, *images.train.shape[1:])
@@ -167,7 +168,8 @@ def model_card(name_or_path: str | Path) -> dict[str, Any]:
 
 def trained_on(name_or_path: str | Path) -> str:
     """The data set on which a network was trained. Raises ValueError if its file does not say so, and as `load`."""
-    name = training_record(name_or_path).get("data")
+    silent = is_imported(str(name_or_path)) or is_folder(str(name_or_path))
+    name = None if silent else training_record(name_or_path).get("data")
     if not isinstance(name, str) or name not in DATASETS:
         raise ValueError(f"{name_or_path} does not say that it was trained on one of {', '.join(DATASETS)}.")
     return name

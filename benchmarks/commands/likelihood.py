@@ -14,9 +14,10 @@ from pathlib import Path
 
 import torch
 
-from ...generative import load, log_likelihood
+from ...generative import log_likelihood
 from ...generative.training import dataset
 from ...solvers import Adaptive
+from ...verification.named_networks import named_denoiser
 from .evaluate import trained_on
 
 __all__ = ["HeldOut", "held_out_likelihood"]
@@ -73,7 +74,7 @@ def held_out_likelihood(
     Raises:
         ValueError: as `load`, `dataset` and `log_likelihood`.
     """
-    denoiser = load(name_or_path)
+    denoiser = named_denoiser(str(name_or_path))
     data = dataset(trained_on(name_or_path))
     levels = data.held_out[:images]
     x = data.dequantisation(levels, seed)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ...generative import load, sample
+from ...generative import sample
 from ...generative.sampling import default_sampler
 from ...generative.training.sheets import MOST_ROWS, contact_sheet
 from ...solvers import solve
 from ...solvers.common import whole
+from ...verification.named_networks import declared_classes, declared_shape, named_denoiser
 from ..problems import Problem
 from .output import check_outputs
 
@@ -56,7 +56,7 @@ def draw(
     """Draw images from a network into a contact sheet.
 
     Args:
-        network: a shipped network, or the file of one.
+        network: the name of a network (see `verification.named_networks`).
         samples: the number of images.
         file: the PNG, written atomically.
         nfe: network evaluations, as for `sample`.
@@ -66,15 +66,16 @@ def draw(
 
     Raises:
         ValueError: for a network that does not make images, for a class that it does not have, for a file that does
-            not end in .png, for more images than a picture holds, and as `load` and `sample`.
+            not end in .png, for more images than a picture holds, and as `named_denoiser` and `sample`.
         OSError: the file cannot be written, before any work.
     """
     if file.suffix.lower() != ".png":
         raise ValueError(f"{file} must end in .png, the format of the picture.")
     check_outputs(file)
-    denoiser = load(network)
-    net = cast(Any, denoiser.net)
-    shape, classes = net.shape, net.null_label
+    denoiser = named_denoiser(str(network))
+    shape, classes = declared_shape(denoiser), declared_classes(denoiser)
+    if shape is None:
+        raise ValueError(f"{network} does not say the shape of a sample; give its net the attribute shape, (C, H, W).")
     if len(shape) != 3:
         raise ValueError(f"{network} makes samples of shape {tuple(shape)}, which are no images.")
     if label is not None and label >= classes:

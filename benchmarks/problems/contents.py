@@ -16,10 +16,11 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from enum import Enum
 from functools import cached_property, partial
 from pathlib import Path
-from types import CodeType, FunctionType, MethodType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,7 @@ class Contents:
         devices: those of all tensors.
         code: the texts of all code.
         networks: those of the denoisers, which are not looked into.
+        modules: the names of those whose code counts and that are not installed.
     """
 
     def __init__(self) -> None:
@@ -61,6 +63,7 @@ class Contents:
         self.devices: set[torch.device] = set()
         self.code: list[str] = []
         self.networks: list[Any] = []
+        self.modules: set[str] = set()
         self._known: dict[int, tuple[int, Any]] = {}
 
     def __call__(self, value: Any) -> Any:
@@ -100,6 +103,7 @@ class Contents:
                 return f"{value.__module__}.{value.__qualname__}"
             case FunctionType():
                 self.code.append(_text(value.__code__))
+                self._used(value)
                 return {"function": value.__qualname__, **self._held(value)}
             case MethodType():
                 return {"method": value.__name__, "of": self(value.__self__)}
@@ -137,9 +141,14 @@ class Contents:
                 self.code.append(textwrap.dedent(inspect.getsource(base)).strip())
             except (OSError, TypeError):  # typed into a console, or sent by value
                 self.code.extend(_text(each.__code__) for each in functions.values())
+            self._used(base)
             if not _installed(base.__module__):
                 held |= {f"{base.__qualname__}.{key}": self._held(each) for key, each in functions.items()}
         return {"class": name, **{key: each for key, each in held.items() if each}}
+
+    def _used(self, named: type | FunctionType) -> None:
+        if not _installed(named.__module__):
+            self.modules.add(named.__module__)
 
     def _held(self, function: FunctionType) -> dict[str, Any]:
         """What a function refers to."""
@@ -157,9 +166,14 @@ class Contents:
             return held
         for name in sorted(set(_globals(function.__code__)) & function.__globals__.keys()):
             value = function.__globals__[name]
-            if isinstance(value, FOLLOWED):
-                foreign = isinstance(value, NAMED) and value.__module__ != function.__module__
-                held[name] = f"{value.__module__}.{name}" if foreign else self(value)
+            if isinstance(value, ModuleType) and not _installed(value.__name__):
+                self.modules.add(value.__name__)
+                with suppress(OSError, TypeError):
+                    self.code.append(inspect.getsource(value))
+            elif isinstance(value, NAMED) and _installed(value.__module__):
+                held[name] = f"{value.__module__}.{name}"
+            elif isinstance(value, FOLLOWED):
+                held[name] = self(value)
         return held
 
 

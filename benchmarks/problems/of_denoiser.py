@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from ...generative import CFG, Denoiser
 from ...generative.denoiser import Condition, Label, check_denoiser
 from ...solvers.common import check_instance, whole, wholes
+from ...verification.named_networks import declared_classes
 from .problem import Problem
 from .trial import check_calls
 
@@ -81,12 +82,6 @@ def problem_of(
     found = found if rows is None else Problem(name, found.description, denoiser, shape, rows, dealt)
     check_calls(found)
     return found
-
-
-def declared_classes(denoiser: Denoiser) -> int:
-    """The number of labels of a network, without the one that stands for none; 0 if it does not declare it."""
-    classes, null = (getattr(denoiser.net, name, None) for name in ("classes", "null_label"))
-    return classes if isinstance(classes, int) else null if isinstance(null, int) else 0
 
 
 def _description(denoiser: Denoiser) -> str:

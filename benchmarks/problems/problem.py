@@ -12,10 +12,14 @@ Every sampler starts from the same x = σ(start) ξ, ξ ~ N(0, I).
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
+from uuid import uuid4
+from weakref import WeakValueDictionary
 
 import cloudpickle
 import torch
@@ -155,15 +159,16 @@ class Problem:
 
         It is found once, when it is first asked for, and travels with the problem.
         """
-        return {**self._identity}
+        return {**self._identity[0]}
 
     @property
     def digest(self) -> str:
         """16 hex digits that stand for `identity`."""
-        return digest_of(self._identity)
+        return digest_of(self.identity())
 
     @cached_property
-    def _identity(self) -> dict[str, Any]:
+    def _identity(self) -> tuple[dict[str, Any], list[str]]:
+        """The identity, and the names of the modules whose code is not installed."""
         conventions, networks = Contents(), Contents()
         settings = conventions(self.denoiser)
         if self.parameters is None:
@@ -171,7 +176,7 @@ class Problem:
             made_of = [networks(net) for net in networks.networks]  # a network may hold others, which are appended
         else:
             made_of = [type(self.denoiser.net).__name__, networks(self.parameters)]
-        return {
+        identity = {
             "weights": digest_of(networks.tensors),
             "code": digest_of([networks.code, made_of]),
             "predicts": self.denoiser.predicts,
@@ -182,15 +187,40 @@ class Problem:
             "shape": list(self.shape),
             "classes": self.classes,
         }
+        return identity, sorted(conventions.modules | networks.modules)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Problem:
+        made = object.__new__(Problem)
+        vars(made).update(deepcopy({name: value for name, value in vars(self).items() if name != "_key"}, memo))
+        return made
 
     def __reduce__(self) -> Any:
         """By value: networks that are lambdas, or are defined where the other process does not look, travel too."""
-        self.identity()  # of the sources that are here
-        return _remade, (cloudpickle.dumps(vars(self)),)
+        away = {"__main__", *cloudpickle.list_registry_pickle_by_value()}  # those that go by value in any case
+        own = [sys.modules[name] for name in self._identity[1] if name in sys.modules and name not in away]
+        for module in own:
+            cloudpickle.register_pickle_by_value(module)
+        try:
+            content = cloudpickle.dumps(vars(self))
+        finally:
+            for module in own:
+                cloudpickle.unregister_pickle_by_value(module)
+        _HERE[self._key] = self
+        return _remade, (content, self._key)
+
+    @cached_property
+    def _key(self) -> str:
+        return uuid4().hex
 
 
-def _remade(content: bytes) -> Problem:
-    """The problem that another process has sent."""
+_HERE: WeakValueDictionary[str, Problem] = WeakValueDictionary()
+"""The problems that this process has sent. Classes by value would replace the methods of those that are here."""
+
+
+def _remade(content: bytes, key: str) -> Problem:
+    """The problem that was sent."""
+    if (here := _HERE.get(key)) is not None:
+        return deepcopy(here)
     problem = object.__new__(Problem)
     vars(problem).update(cloudpickle.loads(content))
     return problem

@@ -21,7 +21,7 @@ from .counting import draws_noise as draws_noise, evaluations_of as evaluations_
 from .diffusers import from_diffusers as from_diffusers
 from .functions import FORMS as FORMS, FunctionSampler as FunctionSampler, function_sampler as function_sampler
 from .k_diffusion import from_k_diffusion as from_k_diffusion
-from .library import library
+from .library import library as library
 from .velocity import from_velocity as from_velocity
 
 if TYPE_CHECKING:

@@ -81,6 +81,17 @@ class Network:
     def __name__(self) -> str:
         return type(unwrapped(self.model)).__name__
 
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """The shape of a sample, (C, H, W) or (C, L), if the model's configuration tells it."""
+        settings = settings_of(self.model)
+        channels, size = settings.get("in_channels"), settings.get("sample_size")
+        axes = next((axes for axes in (1, 2) if f"{axes}D" in self.__name__), None)
+        if axes is None or not isinstance(channels, int):
+            return None
+        sizes = (size,) * axes if isinstance(size, int) else tuple(size or ())
+        return (channels, *sizes) if len(sizes) == axes else None
+
     @classmethod
     def of(cls, model: Any, said: Conventions) -> Network:
         """The network of a model, as its configuration describes it."""

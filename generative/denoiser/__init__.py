@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .cfg import CFG as CFG, AutoGuidance as AutoGuidance
 from .classifier import ClassifierGuidance as ClassifierGuidance
-from .clocks import Clock as Clock
+from .clocks import Clock as Clock, make_clock as make_clock
 from .conditioning import Conditions as Conditions, Label as Label
 from .denoiser import Denoiser as Denoiser, check_denoiser as check_denoiser
 from .field import DenoiserField as DenoiserField

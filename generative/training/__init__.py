@@ -7,7 +7,7 @@ anyone.
 from __future__ import annotations
 
 from . import weightings as weightings
-from .checkpoint import load as load, locate as locate, training_record as training_record
+from .checkpoint import load as load, locate as locate, shipped as shipped, training_record as training_record
 from .data import DATASETS as DATASETS, Images as Images, dataset as dataset
 from .losses import (
     Seen as Seen,

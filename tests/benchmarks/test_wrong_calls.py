@@ -100,7 +100,7 @@ def configured(line: str) -> list[str]:
 NETWORKS = [
     ("nothing", "There is no network 'nothing'"),
     ("", "There is no network ''"),
-    ("folder", "There is no network 'folder'"),
+    ("folder", "The folder folder has no unet/config.json"),
     ("empty", "empty is no safetensors file"),
     ("garbage", "garbage is no safetensors file"),
     ("readonly/below", "There is no network 'readonly/below'"),

@@ -10,7 +10,6 @@ An expression is read, not evaluated: names of solvers and of their tables, and 
 
 from __future__ import annotations
 
-import ast
 import inspect
 from difflib import get_close_matches
 from typing import Any
@@ -19,6 +18,7 @@ from ... import solvers
 from ...generative.sampling import PUBLISHED, Sampler
 from ...solvers import ButcherTableau, ExponentialTableau, Solver
 from ...solvers.common import check_instance
+from ..expressions import Reader
 from ..import_named import import_named
 from .stochastic_problems import Run
 
@@ -39,7 +39,7 @@ def method(text: str) -> Solver | Sampler | Run:
         return PUBLISHED[text]
     if ":" in text:
         return _function(text)
-    found = _value(_parsed(text)) if "(" in text else _made(text)
+    found = Reader(_known, WRITE).read(text)
     if not isinstance(found, Solver):
         raise ValueError(f"{text!r} is no method; {WRITE}.")
     return found
@@ -58,33 +58,6 @@ def _function(text: str) -> Run:
     except TypeError:
         raise ValueError(f"{text} takes {signature}; it must take {ARGUMENTS}.") from None
     return function
-
-
-def _parsed(text: str) -> ast.expr:
-    try:
-        return ast.parse(text, mode="eval").body
-    except (MemoryError, RecursionError, SyntaxError, ValueError):  # all of Python's parser
-        raise ValueError(f"{text[:80]!r} cannot be read; {WRITE}.") from None
-
-
-def _value(node: ast.expr) -> Any:
-    if isinstance(node, ast.Name):
-        return _known(node.id)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        arguments = [_value(each) for each in node.args]
-        return _made(node.func.id, *arguments, **{each.arg or "": _value(each.value) for each in node.keywords})
-    try:
-        return ast.literal_eval(node)
-    except (RecursionError, TypeError, ValueError):
-        raise ValueError(f"{ast.unparse(node)!r} is neither a solver nor a literal; {WRITE}.") from None
-
-
-def _made(name: str, *arguments: Any, **named: Any) -> Any:
-    kind = _known(name)
-    try:
-        return kind(*arguments, **named)
-    except TypeError as error:
-        raise ValueError(f"{name} cannot be made: {error}.") from None
 
 
 def _known(name: str) -> Any:

@@ -1,13 +1,11 @@
-"""Networks and clean data by name, for probes and audits.
+"""Probes and audits of networks by name, on clean data by name.
 
-A network is given by the name of a shipped one, by a checkpoint of ours, or by "package.module:name" of a callable that
-can be imported; a class, or a function without arguments, is called once to make the network. Data are a data set by
-name (its dequantised held-out images), or a file of samples, .npy or .safetensors with the tensor "data".
+Data are a data set by name (its dequantised held-out images), or a file of samples, .npy or .safetensors with the
+tensor "data".
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,16 +16,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ...generative.denoiser import Denoiser
-from ...generative.training import DATASETS, dataset, load, training_record
+from ...generative.training import DATASETS, dataset, training_record
 from ...solvers.common import check_finite
-from ..import_named import import_named
+from ..named_networks import is_folder, is_imported, named_denoiser, named_network
 from .audit import audit
 from .audit_result import Audit
 from .finding import Finding
 from .probe import probe
 
-__all__ = ["audit_checkpoint", "clean_data", "named_denoiser", "named_network", "probe_checkpoint_or_module"]
+__all__ = ["audit_checkpoint", "clean_data", "probe_checkpoint_or_module"]
 
 
 def probe_checkpoint_or_module(network: str, data: str | None = None, **options: Any) -> Finding:
@@ -63,28 +60,6 @@ def audit_checkpoint(network: str, data: str | None = None, **options: Any) -> A
         trained = images.dequantisation(images.train, seed=0)
         options = {"trained_on": trained, "dequantisation": images.dequantisation} | options
     return audit(denoiser, _like(denoiser.net, held_out), name=network, **options)
-
-
-def named_network(network: str) -> Callable[..., Tensor]:
-    """The bare network of this name. Raises ValueError or FileNotFoundError if there is none."""
-    if ":" not in network or Path(network).is_file():
-        net: Callable[..., Tensor] = load(network).net
-        return net
-    found: Callable[..., Tensor] = _without_gradients(_named(network))
-    return found
-
-
-def named_denoiser(network: str) -> Denoiser:
-    """The denoiser of a checkpoint, or of "package.module:name". Raises ValueError for anything else."""
-    if ":" not in network or Path(network).is_file():
-        return load(network)
-    found = _named(network)
-    if not isinstance(found, Denoiser):
-        raise ValueError(
-            f"{network} is of type {type(found).__name__}; give the name of a Denoiser (fokker probe finds it)."
-        )
-    _without_gradients(found.net)
-    return found
 
 
 def clean_data(data: str | None, network: str = "") -> Tensor:
@@ -133,21 +108,8 @@ def _like(net: Callable[..., Tensor], data: Tensor) -> Tensor:
 
 def _trained_on(network: str) -> str:
     """The data set that a checkpoint names. Raises ValueError if there is none."""
-    imported = ":" in network and not Path(network).is_file()
-    name = None if imported else training_record(network).get("data")
+    record = {} if is_imported(network) or is_folder(network) else training_record(network)
+    name = record.get("data")
     if name is None:
         raise ValueError(f"{network} does not say what it was trained on; give the data, a name or a file.")
     return str(name)
-
-
-def _named(name: str) -> Any:
-    found = import_named(name)
-    if inspect.isclass(found) or (inspect.isfunction(found) and not inspect.signature(found).parameters):
-        found = found()
-    if not callable(found) and not isinstance(found, Denoiser):
-        raise ValueError(f"{name} is of type {type(found).__name__}; give a network, net(x, time).")
-    return found
-
-
-def _without_gradients(net: Any) -> Any:
-    return net.eval().requires_grad_(False) if isinstance(net, nn.Module) else net

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import pickle
 import subprocess
@@ -212,6 +213,16 @@ def test_the_error_of_a_network_is_the_cause() -> None:
 
 def test_a_call_is_timed() -> None:
     assert 0.0 < seconds_of_a_call(problem("ring"), 8) < 1.0
+
+
+def test_a_copy_leaves_the_classes_as_they_are() -> None:
+    chosen, forward = problem_of(net(), (2,)), Net.forward
+    for other in (pickle.loads(pickle.dumps(chosen)), copy.copy(chosen), copy.deepcopy(chosen)):  # noqa: S301  # our own
+        assert type(other.denoiser.net) is Net
+        assert Net.forward is forward
+        with torch.no_grad():
+            other.denoiser.net.layer.weight.zero_()
+    assert chosen.denoiser.net.layer.weight.any()  # type: ignore[attr-defined]
 
 
 READ = """

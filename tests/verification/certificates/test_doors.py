@@ -89,7 +89,7 @@ def own(**given: object) -> Problem:
         # names
         (lambda: method(3), "text is of type int"),
         (lambda: method("(" * 10_000), "cannot be read"),
-        (lambda: method("Heun({[]})"), "neither a solver nor a literal"),
+        (lambda: method("Heun({[]})"), "neither a known name nor a literal"),
         (lambda: method(":x"), "':x' is no name of an object; write package.module:name"),
     ],
 )  # fmt: skip
