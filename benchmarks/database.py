@@ -27,7 +27,7 @@ SCHEMA = (
     """CREATE TABLE rows (
         problem TEXT, digest TEXT, seed INTEGER, samples INTEGER,
         solver TEXT, grid TEXT, budget INTEGER, fokker TEXT,
-        start REAL NOT NULL, steps INTEGER NOT NULL, nfe INTEGER NOT NULL, seconds REAL NOT NULL,
+        start REAL NOT NULL, floor REAL NOT NULL, steps INTEGER NOT NULL, nfe INTEGER NOT NULL, seconds REAL NOT NULL,
         failure TEXT NOT NULL, error REAL, errors BLOB NOT NULL, provenance TEXT NOT NULL,
         PRIMARY KEY (problem, digest, seed, samples, solver, grid, budget, fokker)
     )""",
@@ -42,7 +42,7 @@ SCHEMA = (
 
 
 class Database:
-    """The file at `path`. A file that does not exist is made, with its folder. A statement is a transaction.
+    """The file at `path`. A file that does not exist is made, with its folder. A statement alone is a transaction.
 
     Raises ValueError if the file is of another application or format, or damaged, and OSError if it cannot be read or
     written, as one that another program has locked, or on a full disk.
@@ -59,13 +59,21 @@ class Database:
                 self.connection.close()
                 raise
 
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing. It waits for other writers at its beginning."""
+        with self._told():
+            self.connection.execute("BEGIN IMMEDIATE")
+            with self.connection:
+                yield
+
     def find(self, query: str, values: tuple[object, ...] = ()) -> list[Any]:
-        """The lines that a query finds."""
+        """Run a statement: the lines that it finds."""
         with self._told():
             return self.connection.execute(query, values).fetchall()
 
     def insert(self, table: str, *values: object) -> None:
-        """Write a line in one transaction; a line that is there under this key stays."""
+        """Write a line; a line that is there under this key stays."""
         with self._told():
             places = ", ".join("?" * len(values))
             self.connection.execute(f"INSERT OR IGNORE INTO {table} VALUES ({places})", values)
@@ -95,8 +103,7 @@ class Database:
             raise sqlite3.DatabaseError(str(found).replace("\n", " "))
         if empty:
             self._write_ahead()
-            self.connection.execute("BEGIN IMMEDIATE")  # waits for other writers
-            with self.connection:
+            with self.transaction():
                 if self._empty():  # no other run was faster
                     for statement in SCHEMA:
                         self.connection.execute(statement)

@@ -59,6 +59,7 @@ class Row:
         failure: why the sampler failed; empty if it did not.
         errors: the rms error of the end point of each initial noise, (samples,); empty for a sampler that failed.
         start: the time of the initial noise.
+        floor: the error of the reference that the errors were measured against.
         provenance: the versions, the machine and the time.
     """
 
@@ -71,6 +72,7 @@ class Row:
     failure: str
     errors: NDArray[np.float64] = field(repr=False)
     start: float = 0.0
+    floor: float = 0.0
     provenance: Provenance = field(default_factory=Provenance.here)
 
     @property
@@ -111,11 +113,14 @@ class Ledger(Database):
         return [Key(*each) for each in self.find(query)]
 
     def add(self, key: Key, row: Row) -> None:
-        """Write a row in one transaction; a row that is already there stays."""
+        """Write a row in one transaction; a row that is there stays, unless its floor is more than twice this one's."""
         cell = (row.solver, row.grid, row.budget, row.provenance.fokker)
-        work = (row.start, row.steps, row.nfe, row.seconds)
+        work = (row.start, row.floor, row.steps, row.nfe, row.seconds)
         outcome = (row.failure, None if row.failure else row.error, row.errors.astype("<f8").tobytes())
-        self.insert("rows", *key, *cell, *work, *outcome, json.dumps(asdict(row.provenance)))
+        worse = f"DELETE FROM rows WHERE {RUN} AND (solver, grid, budget, fokker) = (?, ?, ?, ?) AND floor > 2 * ?"
+        with self.transaction():
+            self.find(worse, (*key, *cell, row.floor))
+            self.insert("rows", *key, *cell, *work, *outcome, json.dumps(asdict(row.provenance)))
 
     def rows(self, key: Key, fokker: str | None = None) -> list[Row]:
         """The rows of a run, in the order of their names and budgets.
@@ -126,15 +131,15 @@ class Ledger(Database):
             key: the run.
             fokker: the version of this package that measured them; this one if None.
         """
-        query = f"""SELECT solver, grid, budget, steps, nfe, seconds, failure, start, errors, provenance, error
+        query = f"""SELECT solver, grid, budget, steps, nfe, seconds, failure, start, floor, errors, provenance, error
                     FROM rows WHERE {RUN} AND fokker = ? ORDER BY solver, grid, budget"""
         rows = []
-        for solver, grid, budget, steps, nfe, seconds, failure, start, errors, provenance, error in self.find(
+        for solver, grid, budget, steps, nfe, seconds, failure, start, floor, errors, provenance, error in self.find(
             query, (*key, fokker or version("fokker"))
         ):
             try:
                 found, origin = np.frombuffer(errors, "<f8"), Provenance(**json.loads(provenance))
-                row = Row(solver, grid, budget, steps, nfe, seconds, failure, found, start, origin)
+                row = Row(solver, grid, budget, steps, nfe, seconds, failure, found, start, floor, origin)
                 same = not errors if failure else len(found) == key.samples and math.isclose(row.error, error)
             except (TypeError, ValueError):
                 same = False

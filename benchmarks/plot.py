@@ -67,7 +67,7 @@ def _panel(axes: Axes, result: Result) -> None:
     axes.plot(budgets, best, color="#F0E442", lw=9, alpha=0.45, zorder=1)
     for line in lines:
         _draw(axes, line)
-    _frame(axes, budgets, lines, result.reference.agreement)
+    _frame(axes, budgets, lines, result.reference.floor)
     if budgets[-1] > 4 * budgets[0]:
         _guides(axes, budgets[-1])
     _label(axes, lines)

@@ -85,7 +85,7 @@ class Result:
         """One for each budget at which a sampler finished."""
         finished = [row for row in self.rows if not row.failure]
         return [
-            Standing.of(budget, [row for row in finished if row.budget == budget], self.reference.agreement)
+            Standing.of(budget, [row for row in finished if row.budget == budget], self.reference.floor)
             for budget in sorted({row.budget for row in finished})
         ]
 
@@ -107,7 +107,7 @@ class Result:
         return {
             **self.key._asdict(),
             "description": self.description,
-            "reference": {"methods": self.reference.methods, "agreement": self.reference.agreement},
+            "reference": {"methods": self.reference.methods, "floor": self.reference.floor},
             "best": [standing.as_dict() for standing in self.standings()],
             "rows": rows,
         }
@@ -155,7 +155,7 @@ def print_result(console: Console, result: Result) -> None:
     reference, doubt = result.reference, any(standing.lead and not standing.resolved for standing in standings)
     console.print(
         f"{result.key.samples} initial noises; two reference solutions ({reference.methods}) agree to "
-        f"{reference.agreement:.0e}." + " ?: these noises cannot tell the two apart." * doubt,
+        f"{reference.floor:.0e}." + " ?: these noises cannot tell the two apart." * doubt,
         style="dim",
     )
     failures: dict[tuple[str, str], list[Row]] = {}

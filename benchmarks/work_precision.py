@@ -67,7 +67,7 @@ def jobs(key: Key, solvers: Sequence[str], budgets: Sequence[int]) -> Iterator[J
 
 @lru_cache
 def _reference(key: Key, folder: Path) -> Reference:
-    found = stored(key, folder)
+    found = stored(problem(key.problem), key.samples, key.seed, folder=folder)
     if found is None:
         raise FileNotFoundError(f"The reference of {key.problem!r} has vanished from {folder}; start again.")
     return found
@@ -84,20 +84,20 @@ def measure(job: Job, folder: Path) -> Row:
     try:
         run = solve(equation, chosen.noise(key.samples, key.seed), times, sampler.solver)
         nfe = int(run.nfe)
-        errors = (run.x - known.solution).flatten(1).square().mean(dim=1).sqrt().numpy()
+        errors = (run.x.cpu() - known.solution).flatten(1).square().mean(dim=1).sqrt().numpy()
     except SolveError as error:
         nfe, failure = int(error.solution.nfe), str(error)
     except ValueError as error:
         failure = str(error)
     seconds = time.process_time() - started
-    return Row(job.solver, job.grid, job.budget, job.steps, nfe, seconds, failure, errors)
+    return Row(job.solver, job.grid, job.budget, job.steps, nfe, seconds, failure, errors, chosen.start, known.floor)
 
 
 def _work(job: Key | Job, folder: Path) -> Row | None:
     """Measure a row. A key asks for the reference of its problem instead; `folder` keeps that."""
     if isinstance(job, Job):
         return measure(job, folder)
-    prepare(job, folder)
+    prepare(problem(job.problem), job.samples, job.seed, folder=folder)
     return None
 
 
@@ -146,7 +146,7 @@ def compare(
         TypeError: arguments of another kind.
         ValueError: for unknown names, for numbers out of range, for budgets below a single step, and for a folder that
             holds results of another version of a problem.
-        ArithmeticError: if no reference solution can be found.
+        ArithmeticError: if a reference solution is not finite on any grid.
     """
     check_instance("folder", folder, Path, "a pathlib.Path")
     budgets, progress = wholes("budgets", budgets, 1, MANY), flag("progress", progress)
@@ -162,7 +162,8 @@ def compare(
         most = max(budgets, default=0)
         raise ValueError(f"None of the solvers makes a step with {most} evaluations; allow more.")
     order = sorted(keys, key=lambda key: -list(PROBLEMS).index(key.problem))  # the dearest first
-    todo: list[Key | Job] = [key for key in order if stored(key, folder) is None]
+    kept = {key: stored(problem(key.problem), key.samples, key.seed, folder=folder) for key in order}
+    todo: list[Key | Job] = [key for key in order if kept[key] is None]
     there = [(key, None) for key in order if key not in todo]
     references: dict[Key, Reference] = {}
 

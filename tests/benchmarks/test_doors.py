@@ -17,13 +17,14 @@ from fokker.benchmarks.bootstrap import estimate, interval, ratio_interval, resa
 from fokker.benchmarks.ledger import Key, Row
 from fokker.benchmarks.plot import work_precision
 from fokker.benchmarks.problems import Problem, problem
-from fokker.benchmarks.reference import Reference, refined
+from fokker.benchmarks.reference import Reference, reference
 from fokker.benchmarks.results import Result, Standing
 from fokker.benchmarks.samplers import canonical, family
 from fokker.benchmarks.work_precision import compare
 from fokker.generative import CondOT
 
 HERE, ERRORS = Path("nowhere"), np.linspace(0.1, 0.5, 8)
+REFERENCE = Reference(torch.zeros(8, 2), torch.full((8,), 1e-9), "two", "settled", 1000, 1e-3)
 
 
 def compared(**given: Any) -> list[Result]:
@@ -40,7 +41,7 @@ def row(failure: str = "", errors: object = ERRORS) -> Row:
 
 
 def result(*rows: Row) -> Result:
-    return Result(Key("ring", "0" * 16, 0, 8), "a ring", rows, Reference(torch.zeros(8, 2), "two", 1e-9, 1e-3))
+    return Result(Key("ring", "0" * 16, 0, 8), "a ring", rows, REFERENCE)
 
 
 @pytest.mark.parametrize(
@@ -63,11 +64,12 @@ def result(*rows: Row) -> Result:
         (lambda: compared(samples=0), "samples is 0"),
         (lambda: compared(samples=10**12), "samples is 1000000000000"),
         (lambda: compared(progress="yes"), "progress is 'yes'"),
-        (lambda: refined("ring", 4, 0), "problem is of type str"),
+        (lambda: reference("ring", 4, 0), "problem is of type str"),
         (lambda: run(["ring"], ["heun"], ["8"], folder=HERE), r"budgets\[0\] is '8'"),
         (lambda: run(["ring"], ["heun"], [8], folder="here"), "folder is of type str"),
         (lambda: run(["ring"], ["heun"], [8], folder=HERE, as_json=1), "as_json is 1"),
-        (lambda: refined(problem("ring"), 0, 0), "samples is 0"),
+        (lambda: reference(problem("ring"), 0, 0), "samples is 0"),
+        (lambda: reference(problem("ring"), 4, 0, 99), "effort is 99"),
         (lambda: problem("ring").noise(10**12, 0), "samples is 1000000000000, which takes"),
         (lambda: problem("ring").noise(4, None), "seed is None"),
         (lambda: made(name=None), "name is of type NoneType"),

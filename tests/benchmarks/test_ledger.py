@@ -47,6 +47,17 @@ def test_a_row_is_written_once(tmp_path: Path) -> None:
         assert ledger.rows(KEY)[0].errors[0] == 3.0
 
 
+def test_a_row_gives_way_to_one_against_a_better_reference(tmp_path: Path) -> None:
+    """The floors fall from 4e-3 to 2e-3, to 1e-3, and rise again: that of more than half of 4e-3 changes nothing."""
+    with Ledger(tmp_path / "results.sqlite") as ledger:
+        for floor, kept in ((4e-3, 4e-3), (2e-3, 4e-3), (1e-3, 1e-3), (3e-3, 1e-3), (0.0, 0.0), (0.0, 0.0)):
+            ledger.add(KEY, replace(row(errors=(floor + 1.0,) * 3), floor=floor))
+            [found] = ledger.rows(KEY)
+            assert (found.floor, found.errors[0]) == (kept, kept + 1.0)
+        ledger.add(KEY, row(budget=8))
+        assert len(ledger.rows(KEY)) == 2
+
+
 def test_a_failure_is_a_row(tmp_path: Path) -> None:
     with Ledger(tmp_path / "results.sqlite") as ledger:
         ledger.begin(KEY, {})
@@ -84,11 +95,11 @@ def test_two_versions_of_the_package_stand_side_by_side(tmp_path: Path) -> None:
 
 
 def test_a_row_says_where_it_comes_from(tmp_path: Path) -> None:
-    written = replace(row(), start=1e-3)
+    written = replace(row(), start=1e-3, floor=1e-9)
     with Ledger(tmp_path / "results.sqlite") as ledger:
         ledger.add(KEY, written)
         [found] = ledger.rows(KEY)
-    assert found.start == 1e-3
+    assert (found.start, found.floor) == (1e-3, 1e-9)
     assert found.provenance == written.provenance
     assert found.provenance.torch == torch.__version__
     assert found.provenance.threads == torch.get_num_threads()

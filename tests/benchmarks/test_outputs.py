@@ -16,7 +16,6 @@ import pytest
 from fokker.benchmarks.bench import run
 from fokker.benchmarks.commands import verify as commands
 from fokker.benchmarks.commands.output import check_outputs, stdout
-from fokker.benchmarks.ledger import Key
 from fokker.benchmarks.problems import problem
 from fokker.benchmarks.reference import prepare
 from fokker.cli import main
@@ -167,7 +166,7 @@ def test_a_bench_refuses_damage_before_it_works(tmp_path: Path, monkeypatch: pyt
     def bench() -> None:
         run(["gaussian"], ["euler"], [5], folder=tmp_path, samples=2)
 
-    prepare(Key("gaussian", problem("gaussian").digest, 0, 2), tmp_path)
+    prepare(problem("gaussian"), 2, 0, folder=tmp_path)
     [file] = (tmp_path / "references").iterdir()
     content = bytearray(file.read_bytes())
     content[-1] ^= 1

@@ -90,7 +90,7 @@ def test_a_sampler_without_a_step_has_no_row() -> None:
 @pytest.mark.parametrize("solver", DEFAULT_SAMPLERS)
 def test_no_sampler_exceeds_its_budget_and_more_work_is_more_precise(solver: str, tmp_path: Path) -> None:
     key = Key("gaussian", problem("gaussian").digest, 0, 4)
-    prepare(key, tmp_path)
+    prepare(problem("gaussian"), 4, 0, folder=tmp_path)
     rows = [measure(job, tmp_path) for job in jobs(key, [solver], [8, 50]) if job.grid == "uniform"]
     assert all(found.nfe <= found.budget for found in rows)
     assert not any(found.failure for found in rows)
@@ -100,7 +100,7 @@ def test_no_sampler_exceeds_its_budget_and_more_work_is_more_precise(solver: str
 def test_what_does_not_apply_becomes_a_row_that_says_so(tmp_path: Path) -> None:
     """With ε held no step can start at α = 0."""
     key = Key("gaussian", problem("gaussian").digest, 0, 4)
-    prepare(key, tmp_path)
+    prepare(problem("gaussian"), 4, 0, folder=tmp_path)
     found = measure(Job(key, "exp-adams-2-eps", "uniform", 8, 8), tmp_path)
     assert "t = 0" in found.failure
     assert found.errors.size == 0
@@ -116,7 +116,9 @@ def test_more_evaluations_look_more_like_the_reference() -> None:
 def result() -> Result:
     rows = [row(solver, 3.0 / budget, budget) for solver in ("euler", "heun") for budget in (5, 10, 20)]
     rows.append(row("exp-adams-2-eps", 0.0, failure="it does not apply"))
-    return Result(Key("ring", "0" * 16, 0, 40), "a ring", rows, Reference(torch.zeros(40, 2), "A, B", 1e-9, 1e-3))
+    floors = torch.full((40,), 1e-9, dtype=torch.float64)
+    reference = Reference(torch.zeros(40, 2), floors, "A, B", "settled", 1000, 1e-3)
+    return Result(Key("ring", "0" * 16, 0, 40), "a ring", rows, reference)
 
 
 def test_the_report_shows_failures_and_is_json() -> None:
