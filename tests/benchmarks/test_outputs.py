@@ -161,7 +161,7 @@ def test_a_console_is_never_too_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_bench_refuses_damage_before_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A damaged reference, a damaged file of results, and a folder that cannot be written; no process is started."""
-    monkeypatch.setattr("fokker.benchmarks.work_precision.workers", None)
+    monkeypatch.setattr("fokker.benchmarks.work_precision.local", None)
 
     def bench() -> None:
         run(["gaussian"], ["euler"], [5], folder=tmp_path, samples=2)
