@@ -47,6 +47,7 @@ class Finding:
         convention: the verdict; None if there is none.
         reason: why there is none, or the evidence for it.
         explained: whether any convention explains the output.
+        settled: whether more time would change nothing about a missing verdict.
         equivalent: other names of the same convention.
         near: conventions that differ from the verdict by less than a network can tell.
         rivals: the conventions that explain the output equally well, if there are several and hence no verdict.
@@ -61,6 +62,7 @@ class Finding:
     convention: Convention | None
     reason: str
     explained: bool
+    settled: bool
     equivalent: tuple[Convention, ...]
     near: tuple[Convention, ...]
     rivals: tuple[Convention, ...]
@@ -73,7 +75,9 @@ class Finding:
 
     @property
     def verdict(self) -> str:
-        return "cannot tell" if self.convention is None else str(self.convention)
+        if self.convention is None:
+            return "cannot tell" if self.settled else "not settled"
+        return str(self.convention)
 
     @property
     def line(self) -> str:
@@ -106,6 +110,7 @@ class Finding:
             "verdict": self.verdict,
             "reason": self.reason,
             "explained": self.explained,
+            "settled": self.settled,
             "line": None if self.convention is None else self.line,
             "agreed": self.agreed,
             "equivalent": [str(each) for each in self.equivalent],

@@ -27,7 +27,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Reference", "Share", "removable", "standard_error"]
+__all__ = ["Reference", "Share", "mean_share", "removable", "standard_error"]
 
 LARGEST_REFERENCE, LARGEST_MEASURE = 1000, 250
 
@@ -110,6 +110,12 @@ def removable(residual: Tensor, functions: Tensor, rows: int) -> Share:
     error = residual.square().sum(1)
     share = float(gain.sum() / error.sum())
     return Share(share, standard_error(gain - share * error, rows) / float(error.mean()))
+
+
+def mean_share(shares: list[Share]) -> Share:
+    """The mean over levels."""
+    variance = sum(each.standard_error**2 for each in shares)
+    return Share(sum(each.value for each in shares) / len(shares), variance**0.5 / len(shares))
 
 
 def standard_error(values: Tensor, rows: int) -> float:

@@ -1,51 +1,45 @@
 """The search for the convention under which a network denoises best.
 
-All conventions are tried on few draws. The ten best views of the network are tried on many other draws, so that their
-selection does not bias the result. Then the best convention with the clock t is tried with shifts of its path, λ(t) +
-shift (`Shifted`), in steps of 0.1 and 0.02; large shifts are tried, too, if nothing else explains the output.
+All conventions are tried on few draws, whose number is doubled again and again. After each step those that are behind
+are dropped (`race`): the lead of the best over them is significant, and exceeds the largest margin. What is left is
+tried in the same way on many other draws, so that the selection does not bias the result. Then shifts of the path of
+the best convention are tried (`shifts`).
 
-A rival ties with the best convention if the lead, the mean of (e_rival − e_best)/E e_best over the same x₀ and ε, is
-below 4.5 standard errors or below the removable share R of the best: a slightly wrong convention may serve an imperfect
-network better, but by no more than its own removable error. There are three kinds of ties:
+A rival ties with the best convention if the lead of the best is not significant, or below the removable share R of the
+best: a slightly wrong convention may serve an imperfect network better, but by no more than its own removable error.
 
-    near       the rival uses the network in nearly the same way (`alike`)
-    shift      the rival differs by a shift of its path: the shifts that tie form an interval
-    rival      any other: there is no verdict
+If the time is limited (`Effort`), the doubling ends early. Fewer draws make larger standard errors, so that more rivals
+tie: the verdict stays open, but is not wrong more often.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable
 
-from ...generative.paths import Shifted
 from ...solvers.common import ended
 from .conventions import Convention, views
-from .finding import Candidate, Finding
-from .orthogonality import Reference, Share, removable, standard_error
+from .effort import Effort
+from .orthogonality import Reference, Share, mean_share, removable
+from .race import Lead, lead
 from .trials import Trial
-from .view import View, alike
+from .view import View
 
-__all__ = ["REMOVABLE", "Search"]
+__all__ = ["FEWEST", "FIRST", "REMOVABLE", "SPARED", "UNSETTLED", "USUAL", "Key", "Search"]
 
-FINALISTS, DOUBTFUL = 10, 30
-"""The number of views that are tried on many draws: the best ones, and those that tie with them on few draws."""
-DEVIATIONS = 4.5
-"""A one-sided probability of 3e-6, for a thousand rivals."""
 REMOVABLE = 0.1
-HOPELESS = math.log(2.0)
-"""A convention with more than twice the least error on few draws does not tie, whatever the spread."""
-FAR = (-2.0, -1.5, -1.0, -0.5, 0.5, 1.0, 1.5, 2.0)
-STEPS = (0.1, 0.02)
-SHOWN = 8
-ASPECTS: tuple[Callable[[Convention], object], ...] = (
-    lambda each: each.predicts if each.precondition is None else "F",
-    lambda each: each.path,
-    lambda each: (each.clock.base, each.clock.falls),
-    lambda each: each.over_alpha,
-    lambda each: each.sign,
-)
+"""The largest removable share of a convention that explains the output, and so the largest margin."""
+PROMOTED = 30
+"""The largest number of calls of the network that are tried on many draws."""
+FIRST, FEWEST = 2, 16
+"""The least numbers of draws: of the first step, and of a verdict."""
+SPARED, USUAL = 8, 4
+"""The number of further calls, on many draws, for which time is spared, and the usual one."""
+SCREENED, WORTHWHILE = 0.4, 1.2
+"""The usual share of the time for few draws; the least factor of draws that is worth a step."""
+
+UNSETTLED = 2.0
+"""The number of standard errors by which a share may be off if the time is limited."""
 
 Key = bytes
 
@@ -57,189 +51,181 @@ class Search:
         screening: few draws.
         final: many other draws.
         reference: data other than those of both.
+        effort: counts the evaluations.
+
+    Attributes:
+        names: the conventions of each view of the network, in the order in which they came.
+        views: the views.
+        scores: the last score of each view on few draws, if it is finite.
+        finals: the scores on many draws of those that are not behind.
+        draws: the number of these draws at each level.
     """
 
-    def __init__(self, screening: Trial, final: Trial, reference: Reference) -> None:
-        self.screening, self.final, self.reference = screening, final, reference
-        self._names: dict[Key, list[Convention]] = {}  # in the order in which they came
-        self._views: dict[Key, View] = {}
-        self._scores: dict[Key, float] = {}  # of those that are finite, on few draws
-        self._finals: dict[Key, float] = {}  # and on many
-        self._shares: dict[Key, list[Share]] = {}
+    def __init__(self, screening: Trial, final: Trial, reference: Reference, effort: Effort) -> None:
+        self.screening, self.final, self.reference, self.effort = screening, final, reference, effort
+        self.names: dict[Key, list[Convention]] = {}
+        self.views: dict[Key, View] = {}
+        self.scores: dict[Key, float] = {}
+        self.finals: dict[Key, float] = {}
+        self.draws = 0
+        self._open: list[Key] = []  # not behind on few draws
+        self._shares: dict[tuple[Key, int], list[Share]] = {}
 
-    def add(self, candidates: Iterable[Convention]) -> None:
-        """Tries candidates on few draws. Raises ValueError if no output has been finite so far."""
+    def register(self, candidates: Iterable[Convention]) -> list[Key]:
+        """Names the views of candidates. Returns those that are new."""
         new = []
         for convention, view in views(candidates, self.screening.log_snr):
-            names = self._names.setdefault(view.whole, [])
+            names = self.names.setdefault(view.whole, [])
             if not names:
-                self._views[view.whole] = view
+                self.views[view.whole] = view
                 new.append(view.whole)
             if convention not in names:
                 names.append(convention)
-        self._scores |= self._tried(self.screening, new)
-        if not self._scores:
-            failure = self.screening.failure
-            if failure is not None:
-                raise ValueError(ended("The network, at the last of all clocks,", failure)) from failure
-            raise ValueError("The network answers nothing finite for any clock; check it.")
+        return new
 
-    def _tried(self, trial: Trial, keys: Iterable[Key]) -> dict[Key, float]:
-        """The mean over levels of the logarithm of the mean error, for the views where it is finite."""
-        scores = {key: trial.score(self._views[key]) for key in keys}
-        return {key: score for key, score in scores.items() if math.isfinite(score)}
+    def key(self, convention: Convention) -> Key | None:
+        """The view of one convention; None if the path lacks a level."""
+        found = views([convention], self.screening.log_snr)
+        self.register([convention])
+        return found[0][1].whole if found else None
 
-    def shift(self) -> None:
-        """Tries shifts of the best plain convention with the clock t; of all if no convention explains the output."""
-        if max(share.value for share in self._removable(self._best())) >= REMOVABLE:
-            plain = [names[0] for names in self._names.values() if _movable(names[0])]
-            self.add(moved for each in plain for far in FAR if (moved := _moved(each, far)))
-        for step in STEPS:
-            best = next((self._names[key][0] for key in self._ranked() if _movable(self._names[key][0])), None)
-            if best is not None:
-                self.add(moved for k in range(-5, 6) if k and (moved := _moved(best, step * k)))
+    def screen(self, new: list[Key], first: int) -> None:
+        """Tries views on few draws, at first on `first`. Raises ValueError if no output has been finite so far."""
+        keys, allowed = [*self._open, *new], self.effort.done + SCREENED * self.effort.left
+        for draws in self.screening.sizes(first):
+            cost = self.cost(self.screening, keys, draws)
+            calls = self._calls(keys)
+            cheaper = cost < self._fewest(len(calls)) and cost + self._fewest(1 + SPARED) <= self.effort.left
+            if draws > first and self.effort.done + cost > allowed and not cheaper:
+                break
+            self._expect(1.5 * cost, f"{len(calls)} ways to ask the network, {draws} draws")
+            found = {key: self.screening.score(self.views[key], draws) for key in keys}
+            found = {key: score for key, score in found.items() if math.isfinite(score)}
+            self.scores |= found
+            if not self.scores:
+                failure = self.screening.failure
+                if failure is not None:
+                    raise ValueError(ended("The network, at the last of all clocks,", failure)) from failure
+                raise ValueError("The network answers nothing finite for any clock; check it.")
+            keys = self._not_behind(self.screening, found, draws, REMOVABLE)
+        self._open = sorted(keys, key=self.scores.__getitem__)
 
-    def _ranked(self) -> list[Key]:
-        return sorted(self._scores, key=self._scores.__getitem__)
+    def promote(self) -> None:
+        """Tries what is open on many draws, at first on as many as there is time for."""
+        first = list(self._calls(self._open))[: self._affordable()]
+        keys = [key for key in self._open if self.views[key].call in first]
+        if self.finals:
+            self.compete(keys, REMOVABLE)
+            return
+        for size in self.final.sizes(FEWEST):
+            draws = size
+            calls = self._calls(keys)
+            if self.draws and self.cost(self.final, keys, draws) + self.spared(draws) > self.effort.left:
+                draws = self._within(self.effort.left, len(calls))
+                if draws < WORTHWHILE * self.draws:
+                    break
+            self._expect(0.0, f"the best {len(calls)} on {draws} draws", len(calls))
+            found = {key: self.final.score(self.views[key], draws) for key in keys}
+            found = {key: score for key, score in found.items() if math.isfinite(score)}
+            keys, self.draws = self._not_behind(self.final, found, draws, REMOVABLE), draws
+            self.finals = {key: found[key] for key in keys}
+            if draws < size:
+                break
 
-    def _promote(self, keys: Iterable[Key], most: int) -> None:
-        """Tries the first views of the network, at most `most`, on many draws."""
-        keys = list(keys)
-        calls = set(list(dict.fromkeys(self._views[key].call for key in keys))[:most])
-        self._finals |= self._tried(
-            self.final, [key for key in keys if self._views[key].call in calls and key not in self._finals]
-        )
+    def compete(self, keys: Iterable[Key], margin: float) -> None:
+        """Tries views against the best one on many draws, until they are behind by more than the margin."""
+        best = self.best
+        left = {key: math.inf for key in keys if key not in self.finals}
+        for draws in (*(size for size in self.final.sizes(FEWEST) if size < self.draws), self.draws):
+            left = {key: self.final.score(self.views[key], draws) for key in left}
+            left = {key: score for key, score in left.items() if math.isfinite(score)}
+            left = {key: left[key] for key in left if not self.lead(key, best, self.final, draws).beyond(margin)}
+        self.finals |= left
 
-    def _best(self) -> Key:
-        self._promote(self._ranked(), FINALISTS)
-        return min(self._finals, key=self._finals.__getitem__)
+    def _not_behind(self, trial: Trial, scores: dict[Key, float], draws: int, margin: float) -> list[Key]:
+        if not scores:
+            return []
+        best = min(scores, key=scores.__getitem__)
+        return [key for key in scores if key == best or not self.lead(key, best, trial, draws).beyond(margin)]
 
-    def _removable(self, key: Key) -> list[Share]:
+    def lead(self, key: Key, best: Key, trial: Trial, draws: int) -> Lead:
+        """The lead of the best over another."""
+        mine, least = (trial.errors(self.views[each], draws) for each in (key, best))
+        return lead(mine, least, trial.rows)
+
+    @property
+    def best(self) -> Key:
+        return min(self.finals, key=self.finals.__getitem__)
+
+    def compared(self, key: Key, best: Key) -> tuple[Lead, int]:
+        """The lead of the best over another on the most draws on which this was tried, and their number."""
+        trial = self.final if self.final.draws(self.views[key]) else self.screening
+        draws = min(trial.draws(self.views[key]), self.draws) if trial is self.final else trial.draws(self.views[key])
+        return self.lead(key, best, trial, draws), draws
+
+    def tried(self, key: Key) -> bool:
+        """Whether the network had a finite output for a view on any draws."""
+        view = self.views[key]
+        return bool(self.final.draws(view) or self.screening.draws(view))
+
+    def shares(self, key: Key) -> list[Share]:
         """R at each level."""
-        if key not in self._shares:
-            view, trial = self._views[key], self.final
-            residual, h = trial.residual(view, trial.output(view))
-            self._shares[key] = [
-                removable(residual[k], self.reference.functions(trial.y[k], h[k], rho), trial.rows)
+        if (key, self.draws) not in self._shares:
+            trial, n = self.final, self.draws
+            residual, h = trial.residual(self.views[key], n)
+            self._shares[key, n] = [
+                removable(residual[k], self.reference.functions(trial.y[k, :n], h[k], rho), min(trial.rows, n))
                 for k, rho in enumerate(trial.rho.tolist())
             ]
-        return self._shares[key]
+        return self._shares[key, self.draws]
 
-    def _compared(self, key: Key, best: Key) -> Candidate:
-        trial = self.final if key in self._finals else self.screening
-        mine, least = trial.errors(self._views[key]), trial.errors(self._views[best])
-        lead = ((mine - least) / least.mean(1, keepdim=True)).mean(0)
-        error = standard_error(lead, trial.rows)
-        return Candidate(self._names[key][0], 1.0 + float(lead.mean()), error, len(lead))
+    def margin(self, best: Key) -> float:
+        """The lead that the best must have over a rival that does not tie: R, and on few draws a bound of it."""
+        share = mean_share(self.shares(best))
+        return max(share.value + UNSETTLED * share.standard_error * self.short, 0.0)
 
-    def _tied(self, best: Key) -> list[Key]:
-        margin = max(_mean(self._removable(best)).value, 0.0)
-        least = self._scores[best] + HOPELESS
-        near = (key for key in self._ranked() if self._scores[key] < least or key in self._finals)
+    @property
+    def short(self) -> bool:
+        """Whether there was time for fewer draws than there are."""
+        return self.effort.limited and self.draws < len(self.final)
 
-        def ties(each: Candidate) -> bool:
-            return each.lead < max(DEVIATIONS * each.standard_error, margin)
+    def tied(self, best: Key) -> list[Key]:
+        """The views that tie with the best on as many draws as they were tried on, best first."""
+        margin = self.margin(best)
+        keys = [*sorted(self.finals, key=self.finals.__getitem__), *self.untried]
+        return [key for key in keys if key == best or not self.compared(key, best)[0].beyond(margin)]
 
-        return [key for key in near if key == best or ties(self._compared(key, best))]
+    @property
+    def untried(self) -> list[Key]:
+        """The views that are not behind on few draws, and for which there was no time, or no room, on many."""
+        return [key for key in self._open if not self.final.draws(self.views[key])]
 
-    def finding(self) -> Finding:
-        """The verdict, after the conventions that tie on few draws have been tried on many."""
-        self._promote(self._tied(self._best()), DOUBTFUL)
-        best = self._best()
-        tied = self._tied(best)
-        chosen = self._simplest(best, tied)
-        family = [key for key in tied if self._moved_from(key, chosen)]
-        near = [key for key in tied if key not in family and alike(self._views[chosen], self._views[key])]
-        rivals = [key for key in tied if key not in family and key not in near]
-        shares = self._removable(chosen)
-        explained = max(share.value for share in shares) < REMOVABLE
-        known = explained and not rivals
-        name = self._names[chosen][0]
-        shifts = [_shift_of(self._names[key][0]) for key in family]
-        return Finding(
-            convention=name if known else None,
-            reason=_reason(shares, explained, len(rivals), len(self.final.x0)),
-            explained=explained,
-            equivalent=tuple(self._names[chosen][1:]) if known else (),
-            near=tuple(self._names[key][0] for key in near) if known else (),
-            rivals=tuple(self._names[key][0] for key in (chosen, *rivals)) if explained and rivals else (),
-            shift=(min(shifts), max(shifts)) if known and _movable(name) else None,
-            removable=_mean(shares),
-            levels=tuple(zip(self.final.log_snr.tolist(), shares, strict=True)),
-            candidates=tuple(self._compared(key, best) for key in self._shown(chosen)),
-            tried=sum(map(len, self._names.values())),
-            random=self.final.random(self._views[chosen]),
-        )
+    def cost(self, trial: Trial, keys: Iterable[Key], draws: int) -> int:
+        """The evaluations that these views take on so many draws, beyond those that were made."""
+        return sum(trial.cost(view, draws) for view in self._calls(keys).values())
 
-    def _shown(self, chosen: Key) -> list[Key]:
-        """The best views, with one shift of each path, and the best one of every kind, path, clock and frame."""
-        ranked = sorted(self._finals, key=self._finals.__getitem__)
-        ranked += [key for key in self._ranked() if key not in self._finals]
-        firsts = {_unmoved(self._names[key][0]): key for key in [*reversed(ranked), chosen]}
-        ranked = [key for key in ranked if firsts[_unmoved(self._names[key][0])] == key]
-        kept = set(ranked[:SHOWN])
-        for aspect in ASPECTS:
-            kept |= set({aspect(_unmoved(self._names[key][0])): key for key in reversed(ranked)}.values())
-        return [key for key in ranked if key in kept]
+    def spared(self, draws: int) -> int:
+        """The evaluations of the further calls."""
+        return SPARED * len(self.final.rho) * draws
 
-    def _moved_from(self, key: Key, other: Key) -> bool:
-        """Whether two views are the same or alike except for the shifts of their paths."""
-        one, two = (_unmoved(self._names[each][0]) for each in (key, other))
-        if one == two:
-            return True
-        mine, others = (each.at(self.final.log_snr) for each in (one, two))
-        moved = one.path != self._names[key][0].path
-        return moved and mine is not None and others is not None and alike(mine, others)
+    def _expect(self, ahead: float, what: str, calls: int = 1) -> None:
+        """Tells what is done now, ahead of the trial of some calls on many draws, and of the usual shifts."""
+        draws = self._within(self.effort.left - ahead, calls)
+        self.effort.expect(ahead + len(self.final.rho) * (calls * (draws - self.draws) + USUAL * draws), what)
 
-    def _simplest(self, best: Key, tied: Sequence[Key]) -> Key:
-        """Of the views that the network cannot tell apart, one without a shift or a scale, and of these the first."""
-        order = {key: k for k, key in enumerate(self._names)}
-        same = [key for key in tied if self._moved_from(key, best) or alike(self._views[best], self._views[key])]
+    def _calls(self, keys: Iterable[Key]) -> dict[bytes, View]:
+        """The different calls of the network, each with a view."""
+        return {self.views[key].call: self.views[key] for key in keys}
 
-        def complexity(key: Key) -> tuple[bool, bool, float]:
-            name = self._names[key][0]
-            return _shift_of(name) != 0.0, name.clock.scale != 1.0, order[key]
+    def _fewest(self, calls: int) -> int:
+        """The evaluations of the least trial of some calls on many draws."""
+        return len(self.final.rho) * calls * (self.draws or FEWEST)
 
-        simplest = min(same, key=complexity)
-        return best if complexity(simplest)[0] else simplest
+    def _affordable(self) -> int:
+        """The number of calls that are tried on many draws, on the fewest of them for half of the time."""
+        return int(max(1.0, min(PROMOTED, 0.5 * self.effort.left / self._fewest(1))))
 
-
-def _mean(shares: list[Share]) -> Share:
-    variance = sum(each.standard_error**2 for each in shares)
-    return Share(sum(each.value for each in shares) / len(shares), variance**0.5 / len(shares))
-
-
-def _movable(convention: Convention) -> bool:
-    """Whether shifts are tried: for a plain network whose clock is t."""
-    return convention.clock.base == "t" and not convention.over_alpha and convention.precondition is None
-
-
-def _moved(convention: Convention, shift: float) -> Convention | None:
-    """The convention with a further shift of its path; None if the path does not continue that far."""
-    shift = round(_shift_of(convention) + shift, 2)
-    plain = _unmoved(convention)
-    try:
-        return replace(plain, path=Shifted(plain.path, shift)) if shift else plain
-    except ValueError:
-        return None
-
-
-def _unmoved(convention: Convention) -> Convention:
-    path = convention.path
-    return replace(convention, path=path.path) if isinstance(path, Shifted) else convention
-
-
-def _shift_of(convention: Convention) -> float:
-    return convention.path.shift if isinstance(convention.path, Shifted) else 0.0
-
-
-def _reason(shares: list[Share], explained: bool, rivals: int, draws: int) -> str:
-    if not explained:
-        worst = 100 * max(share.value for share in shares)
-        return (
-            f"Nothing that was tried explains the output: functions of the noised data remove {worst:.0f} % of the "
-            f"best one's squared error at one log-SNR, more than {100 * REMOVABLE:.0f} %."
-        )
-    if rivals:
-        return f"{rivals + 1} conventions explain the output equally well; give more samples, or other data."
-    return f"No other convention explains the output as well, on {draws} draws at each of {len(shares)} log-SNRs."
+    def _within(self, left: float, calls: int) -> int:
+        """The number of draws on which there is time for some calls and for those that are spared."""
+        draws = (left / len(self.final.rho) + calls * self.draws) / (calls + SPARED)
+        return self.final.whole(max(draws, FEWEST))
