@@ -14,10 +14,10 @@ There is no verdict if R exceeds 10 % at any level, because no convention explai
 is not another name of the same convention (`search`, `verdict`).
 
 The time of an evaluation is measured first. If all draws take longer than there is time for, fewer are made. Leads and
-shares then have larger standard errors. A lead that is not significant is a tie, and a share within two standard
-errors of 10 % is open, as is a lead within two standard errors of R, so that the verdict is "not settled" rather than wrong. The probability that a rival beats the
-truth by chance is 3e-6 for each rival and each number of draws, however many draws there are. The least effort is 2
-draws at each level for every way to ask the network, and 16 for the verdict.
+shares then have larger standard errors. A lead that is not significant, or below R and two standard errors of it, is a
+tie, and a share within two standard errors of 10 % is open, so that the verdict is "not settled" rather than wrong. The
+probability that a rival beats the truth by chance is 3e-6 for each rival and each number of draws, however many draws
+there are. The least effort is 2 draws at each level for every way to ask the network, and 16 for the verdict.
 """
 
 from __future__ import annotations

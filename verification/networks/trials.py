@@ -89,7 +89,7 @@ class Trial:
         return len(self.x0)
 
     def sizes(self, first: int) -> list[int]:
-        """Numbers of draws, each about twice the one before, up to N. Above `rows` each has every sample equally often."""
+        """Numbers of draws, doubled up to N. Beyond `rows` each has every sample equally often."""
         found = [size for k in range(20) if (size := first << k) < self.rows]
         found += [size for k in range(20) if (size := self.rows << k) < len(self)]
         return [*found, len(self)]

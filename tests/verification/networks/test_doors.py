@@ -72,6 +72,9 @@ def raises(*_: object) -> Tensor:
         (lambda: probed(samples=32.5), "samples is 32.5"),
         (lambda: probed(samples=10**12), "samples is 1000000000000, which takes"),
         (lambda: probed(seed="0"), "seed is '0'"),
+        (lambda: probed(minutes=0.0), "minutes is 0"),
+        (lambda: probed(minutes="2"), "minutes is '2'"),
+        (lambda: probed(progress=3), "progress is of type int"),
         (lambda: probed(label=torch.zeros(64)), "label is torch.float32"),
         (lambda: probed(label=[0] * 64), "label is of type list"),
         # networks that misbehave in a probe

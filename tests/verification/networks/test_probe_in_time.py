@@ -89,14 +89,14 @@ def test_minutes_are_kept_and_used(minutes: float, timed: Callable[[Net, float],
 
 
 def test_too_few_minutes_are_told_before_work(timed: Callable[[Net, float], Timed]) -> None:
-    """72 ways on 2 draws, twice, and nine calls on 16 draws, at 7 levels and 25 ms: 76 seconds, of 90 %."""
+    """72 ways on 2 draws, twice, and nine calls on 16 draws, at 7 levels and 25 ms, are 76 seconds; 90 % of 85."""
     net = timed(DIGITS.net, 0.025)
-    with pytest.raises(ValueError, match="minutes is 0.2, but an evaluation of the network takes 25 ms; give at least"):
+    with pytest.raises(ValueError, match=r"minutes is 0.2, .* network takes 25 ms; give at least") as failure:
         probe(net, FEW, minutes=0.2)
     assert net.evaluations < 200
-    needed = str(pytest.raises(ValueError, probe, net, FEW, minutes=0.2).value).split()[-2]
+    needed = str(failure.value).split()[-2]
     again = timed(DIGITS.net, 0.025)
-    assert "on 16 draws" in probe(again, FEW, minutes=float(needed)).reason
+    assert probe(again, FEW, minutes=float(needed)).convention == TRUTH
     assert again.now() < 60.0 * float(needed)
 
 
@@ -140,7 +140,7 @@ def test_few_draws_in_the_plane_are_right_or_not_settled(
 
 
 def test_shared_ways_and_dropped_ones_save_calls(timed: Callable[[Net, float], Timed]) -> None:
-    """1344 conventions ask this network in 73 ways. Two draws each are 1022 evaluations; one way is left after eight,
+    """1344 conventions ask this network in 72 ways. Two draws each are 1008 evaluations; one way is left after eight,
     so that half of all evaluations, and more, are spent on the shifts of it."""
     net = timed(DIGITS.net, 0.0)
     finding = probe(net, IMAGES.dequantisation(IMAGES.held_out, seed=0), samples=64)
@@ -156,7 +156,7 @@ def test_progress_tells_what_is_done_from_the_first_call_on(timed: Callable[[Net
     assert seen[0] == (0, 0, "timing the network")
     assert all(done <= total for done, total, _ in seen[1:])
     assert [done for done, *_ in seen] == sorted(done for done, *_ in seen)
-    assert [what for *_, what in seen if "ways" in what][0] == "73 ways to ask the network, 2 draws"
+    assert next(what for *_, what in seen if "ways" in what) == "72 ways to ask the network, 2 draws"
     assert "shifts of VP()" in {what for *_, what in seen}
     early = next((done, total) for done, total, _ in seen if done > 500)
     assert 0.6 * net.evaluations < early[1] < 1.7 * net.evaluations
