@@ -10,5 +10,6 @@ from . import (
     guided_sampling as guided_sampling,
     language_models as language_models,
     likelihood as likelihood,
+    noisy_ddim as noisy_ddim,
     score_sampling as score_sampling,
 )

@@ -1,19 +1,15 @@
-"""Fast sampling: DDIM, its noisy relatives, and steps in parallel.
-
-x_t = α_t x̂₀ + σ_t ε̂,        x_t = α_t x̂₀ + √(σ_t² − s²) ε̂ + s ξ,  s = η σ_t √(1 − e^{2(λ_s − λ_t)})
-"""
+"""Fast sampling: DDIM, x_t = α_t x̂₀ + σ_t ε̂, and steps in parallel."""
 
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from ....generative import VP, CondOT, Cosine, GaussianPath, flow, posterior
+from ....generative import VP, CondOT, Cosine, flow
 from ....generative.equations import grids
-from ....solvers import Ancestral, Euler, ExponentialAdams, Picard, same, solve, unroll
+from ....solvers import Euler, ExponentialAdams, Picard, same, solve, unroll
 from ...statistics import rms
 from ..claim import Bound, Check, claim
 from ..sources import FOKKER, SLIDES
@@ -52,90 +48,6 @@ def ddim_by_three_names() -> list[Check]:
         Check(largest(*gaps), 0.0, 1e-13, "largest difference of three forms, three paths"),
         Check(float(sum(agreements)), 3.0, 0.0, "paths on which holding x₀ and holding ε are the same table"),
     ]
-
-
-def table_variances(path: GaussianPath, n: int, eta: float, spectrum: Tensor) -> Tensor:
-    """Variances of what DDIM-η makes of N(0, I), for Gaussian data with these independent variances, (d,).
-
-    Step by step from the solver's own table, x ← a x + b x̂₀ + c ξ with x̂₀ = g x.
-    """
-    times = grids.uniform(path, n)
-    scheme = unroll(flow(gaussian(0.0, 1.0).denoiser(path), "x0"), times, Ancestral(DDIM, eta))
-    alpha, sigma = (torch.as_tensor(of(times)) for of in (path.alpha, path.sigma))
-    variances, draws = torch.ones_like(spectrum), 0
-    for i, row in enumerate(scheme.states):
-        gain = alpha[i] * spectrum / (alpha[i] ** 2 * spectrum + sigma[i] ** 2)
-        variances = (row["x", i] + row["N", i] * gain) ** 2 * variances
-        if ("ξ", draws) in row:
-            variances, draws = variances + row["ξ", draws] ** 2, draws + 1
-    return variances
-
-
-def printed_variances(path: GaussianPath, n: int, eta: float, spectrum: Tensor, *, hat: bool = False) -> Tensor:
-    """The same by the formula of the slides; hat: the row σ̂, which draws √(1 − ᾱ_s/ᾱ_t) ξ and keeps the rest."""
-    times = grids.uniform(path, n)
-    alpha, sigma = (torch.as_tensor(of(times)) for of in (path.alpha, path.sigma))
-    variances = torch.ones_like(spectrum)
-    for (a, b), (alpha_t, sigma_t) in pairwise(zip(alpha, sigma, strict=True)):
-        drawn = 1.0 - (a / alpha_t) ** 2
-        removed = (eta * sigma_t / b) ** 2 * drawn
-        slope = (alpha_t * a * spectrum + (sigma_t**2 - removed).sqrt() * b) / (a**2 * spectrum + b**2)
-        variances = slope**2 * variances + (drawn if hat else removed)
-    return variances
-
-
-@claim(
-    "A192",
-    SLIDES["Accelerated sampling, the table of DDIM"],
-    statement="Every η keeps the law of x_t given x₀, and η = 1 is the posterior of DDPM. The row σ̂ adds its noise "
-    "without making room for it; this alone explains the ranking of the rows up to 100 steps.",
-    formula="s(η) = η √((1 − ᾱ_t)/(1 − ᾱ_s)) √(1 − ᾱ_s/ᾱ_t),  σ̂ = √(1 − ᾱ_s/ᾱ_t)",
-)
-def eta_family_of_ddim() -> list[Check | Bound]:
-    """Data at a point, so that the law is N(α x₀, σ²) after every number of steps: rounding of 12 steps, 1e-12.
-
-    Errors of the deviation 0.5 of N(0, 0.25): the numbers as claimed, half a unit of their last digit. In 1000
-    dimensions, with the deviations 1/(1 + i), every row's W₂² must be above that of the row before: a ratio below 1. At
-    the last of ten steps σ̂ leaves noise of sin(π/20) = 0.156, and of what was there the tenth of a percent; the ends of
-    the schedule are cut by angles of 6e-4: 2e-3.
-    """
-    path, checks = Cosine(), list[Check | Bound]()
-    times = grids.uniform(path, 12)
-    for eta in (0.0, 0.2, 0.5, 1.0):
-        made = response(Ancestral(DDIM, eta), flow(point(1.3, path), "x0"), times[:9])
-        law = made.law(1.3 * path.alpha(0.0), path.sigma(0.0))
-        kept = path.alpha(float(times[8])) * 1.3, path.sigma(float(times[8]))
-        checks.append(Check(math.dist(law, kept), 0.0, 1e-12, f"distance of the law of x_t given x₀, η = {eta:g}"))
-    s, t = 0.3, 0.4
-    share = float(path.sigma(t) / path.sigma(s)) ** 2 * (1.0 - float(path.alpha(s) / path.alpha(t)) ** 2)
-    checks.append(Check(float(posterior(path, s, t).variance), share, 1e-14, "β̃ is s(1)²"))
-    quarter = torch.tensor([0.25], dtype=torch.float64)
-    printed = {
-        (0.0, False): {10: -0.072, 20: -0.037, 50: -0.015, 100: -0.0076, 1000: -0.0008},
-        (1.0, False): {10: -0.111, 20: -0.068, 50: -0.032, 100: -0.018, 1000: -0.002},
-        (1.0, True): {10: 0.048, 1000: 0.0005},
-    }
-    for (eta, hat), numbers in printed.items():
-        name = "σ̂" if hat else f"η = {eta:g}"
-        for n, value in numbers.items():
-            error = printed_variances(path, n, eta, quarter, hat=hat).sqrt().item() - 0.5
-            digits = len(str(value).partition(".")[2])
-            checks.append(Check(error, value, 0.5 * 10.0**-digits, f"error of the deviation, {name}, N = {n}"))
-    deviations = 1.0 / torch.arange(1, 1001, dtype=torch.float64)
-    rows = ((0.0, False), (0.2, False), (0.5, False), (1.0, False), (1.0, True))
-    tables = [table_variances(path, 10, eta, deviations**2) for eta, hat in rows if not hat]
-    forms = [printed_variances(path, 10, eta, deviations**2) for eta, hat in rows if not hat]
-    gap = largest(torch.stack(tables) - torch.stack(forms))
-    checks.append(Check(gap, 0.0, 1e-12, "variances by the solver's table, less the printed ones"))
-    for n in (10, 20, 50, 100, 1000):
-        found = [printed_variances(path, n, eta, deviations**2, hat=hat).sqrt() for eta, hat in rows]
-        errors = [(each - deviations).square().sum().item() for each in found]
-        ratio = largest(*(a / b for a, b in pairwise(errors)))
-        checks.append(Bound(ratio, 1.0, f"largest ratio of W₂² to the next, N = {n}"))
-        if n == 10:
-            left = found[-1].min().item()
-            checks.append(Check(left, math.sin(math.pi / 20.0), 2e-3, "smallest deviation of the row σ̂, N = 10"))
-    return checks
 
 
 @claim(
