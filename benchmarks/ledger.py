@@ -108,9 +108,9 @@ class Ledger(Database):
         return self._content(found[0][0], f"the identity of {digest}")
 
     def runs(self) -> list[Key]:
-        """The runs that have rows."""
-        query = "SELECT DISTINCT problem, digest, seed, samples FROM rows ORDER BY problem, digest, seed, samples"
-        return [Key(*each) for each in self.find(query)]
+        """The runs that have rows, the one with the last row last."""
+        columns = "problem, digest, seed, samples"
+        return [Key(*each) for each in self.find(f"SELECT {columns} FROM rows GROUP BY {columns} ORDER BY max(rowid)")]
 
     def add(self, key: Key, row: Row) -> None:
         """Write a row in one transaction; a row that is there stays, unless its floor is more than twice this one's."""
