@@ -6,5 +6,10 @@ An exact trace must stay exact. Nodes, probes and their division may be changed 
 from __future__ import annotations
 
 from .dequantisation import Dequantisation as Dequantisation
-from .likelihood import LogLikelihood as LogLikelihood, log_likelihood as log_likelihood
+from .likelihood import (
+    LogLikelihood as LogLikelihood,
+    block_size as block_size,
+    joined as joined,
+    log_likelihood as log_likelihood,
+)
 from .trace import Exact as Exact, Hutchinson as Hutchinson, probes as probes

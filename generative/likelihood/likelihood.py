@@ -31,7 +31,7 @@ from .change_of_variables import ChangeOfVariables, even_times
 from .dequantisation import Dequantisation
 from .trace import LAWS, TRACES, estimator
 
-__all__ = ["LogLikelihood", "log_likelihood"]
+__all__ = ["LogLikelihood", "block_size", "joined", "log_likelihood"]
 
 EXACT_UP_TO = 1024
 """The dimension up to which trace="auto" computes the trace exactly."""
@@ -160,13 +160,19 @@ def log_likelihood(
     first = denoiser.of_rows(torch.zeros(1, dtype=torch.int64, device="cpu"))
     for t in (steps.t0, steps.t1):  # the velocity x₀-hat − ε-hat must exist at both ends
         first.combination(1.0, -1.0, t, x[:1])
-    parts, numbers = [], NUMBERS_ON_CPU if x.device.type == "cpu" else NUMBERS_ON_DEVICE
+    parts = []
     with Progress(0.0, len(x), progress) as bar:
-        for rows in torch.split(torch.arange(len(x), device="cpu"), max(1, numbers // dim)):
+        for rows in torch.split(torch.arange(len(x), device="cpu"), block_size(x)):
             change = ChangeOfVariables(denoiser.of_rows(rows), traces.of_rows(rows), x.shape[1:])
             parts.append(_result(AlongFlow(change, x[rows.to(x.device)], steps, solver)))
             bar.reach(float(rows[-1]) + 1.0)
-    return _joined(parts)
+    return joined(parts)
+
+
+def block_size(x: Tensor) -> int:
+    """The number of samples like those of x, (B, ...), that are computed together."""
+    numbers = NUMBERS_ON_CPU if x.device.type == "cpu" else NUMBERS_ON_DEVICE
+    return max(1, numbers // x[0].numel())
 
 
 def _planned(denoiser: Denoiser, x: Tensor, nfe: int, law: str) -> tuple[Tensor, Solver, str, int]:
@@ -214,7 +220,7 @@ def _result(block: AlongFlow) -> LogLikelihood:
     )
 
 
-def _joined(parts: list[LogLikelihood]) -> LogLikelihood:
+def joined(parts: list[LogLikelihood]) -> LogLikelihood:
     """The results of the blocks as one result."""
     names = [entry.name for entry in fields(LogLikelihood) if entry.name != "nfe"]
     tensors = {name: torch.cat([getattr(part, name) for part in parts]) for name in names}

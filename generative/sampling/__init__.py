@@ -19,5 +19,11 @@ from .plan import (
     resolve as resolve,
     steps as steps,
 )
-from .sample import check_network as check_network, sample as sample, sample_chunks as sample_chunks
+from .sample import (
+    check_network as check_network,
+    chunk_size as chunk_size,
+    conditioned as conditioned,
+    sample as sample,
+    sample_chunks as sample_chunks,
+)
 from .sampler import Sampler as Sampler

@@ -25,7 +25,7 @@ from ..denoiser import CFG, Condition, Denoiser, Label, check_denoiser, for_batc
 from ..networks import Network
 from .plan import AnySampler, plan, resolve
 
-__all__ = ["conditioned", "sample", "sample_chunks"]
+__all__ = ["chunk_size", "conditioned", "sample", "sample_chunks"]
 
 NUMBERS_AT_ONCE, SAMPLES_AT_ONCE = 2**20, 4096
 """The most numbers and the most samples in a chunk by default: a network holds hundreds of numbers for each input."""
@@ -122,8 +122,7 @@ def sample_chunks(
     batch, like = _states(denoiser, shape, dtype, device)
     nfe, progress = whole("nfe", nfe, 1, MANY), flag("progress", progress)
     rest, numbers = like.shape[1:], math.prod(like.shape[1:])
-    usual = max(1, min(SAMPLES_AT_ONCE, NUMBERS_AT_ONCE // max(1, numbers)))
-    size = usual if chunk is None else whole("chunk", chunk, 1)
+    size = chunk_size(rest) if chunk is None else whole("chunk", chunk, 1)
     at_once = min(size, batch)
     check_memory("The number of samples at a time", at_once, batch + at_once * numbers * STATES * dtype.itemsize // 8)
     planned = plan(conditioned(denoiser, like, batch), resolve(sampler, nfe // denoiser.cost), nfe)
@@ -145,6 +144,11 @@ def sample_chunks(
                 bar.reach(last)
 
     return chunks()
+
+
+def chunk_size(shape: Sequence[int]) -> int:
+    """The number of samples of this shape, without their number, that are made at a time by default."""
+    return max(1, min(SAMPLES_AT_ONCE, NUMBERS_AT_ONCE // max(1, math.prod(shape))))
 
 
 def _states(
