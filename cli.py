@@ -19,12 +19,14 @@ import typer
 from . import __version__
 from .cli_options import (
     MANY,
+    Address,
     Budgets,
     Chapters,
     Claims,
     Count,
     Counts,
     Data,
+    EngineName,
     Evaluations,
     Folder,
     Guidance,
@@ -231,13 +233,17 @@ def sample(
     guidance: Guidance = None,
     seed: Seed = 0,
     out: Annotated[
-        Path, typer.Option(metavar="FILE.png", dir_okay=False, help="Where to write the picture.")
+        Path, typer.Option(metavar="FILE", dir_okay=False, help="A picture, .png, or numbers, .npy or .safetensors.")
     ] = Path("samples.png"),
+    engine: EngineName = None,
+    address: Address = None,
 ) -> None:
-    """Draw samples from a network and write a picture."""
+    """Draw samples from a network and write a picture, or their numbers."""
     from .benchmarks.commands.sample import draw
 
-    draw(network, samples, out, nfe=nfe, label=label, guidance=guidance, seed=seed)
+    draw(
+        network, samples, out, nfe=nfe, label=label, guidance=guidance, seed=seed, engine=engine, address=address
+    )
     print(f"written: {out}")
 
 

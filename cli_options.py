@@ -56,7 +56,7 @@ Network = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A shipped net
 Evaluations = Annotated[
     int, typer.Option("--nfe", metavar="N", min=1, max=MANY, help="Network evaluations per sample.")
 ]
-Count = Annotated[int, typer.Option("--samples", metavar="N", min=1, max=MANY, help="How many samples.")]
+Count = Annotated[int, typer.Option("--samples", "--count", metavar="N", min=1, max=MANY, help="How many samples.")]
 Counts = Annotated[int, typer.Option("--samples", metavar="N", min=2, max=MANY, help="How many samples.")]
 Guidance = Annotated[
     float | None,
@@ -90,7 +90,7 @@ OutHtml = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", dir_okay=False, help="Also write a page with plots.")
 ]
 EngineName = Annotated[
-    str, typer.Option("--engine", metavar="NAME", help="Where jobs run: local processes, or a ray cluster.")
+    str | None, typer.Option("--engine", metavar="NAME", help="Where jobs run: local (processes) or ray (a cluster).")
 ]
 Address = Annotated[
     str | None,

@@ -93,7 +93,7 @@ def sample_many(
     progress = flag("progress", progress)
     batch, *rest = wholes("shape", shape, 0, 2**62) or (0,)
     size = chunk_size(rest) if chunk is None else whole("chunk", chunk, 1)
-    options = {"nfe": nfe, "sampler": sampler, "dtype": dtype, "device": device}
+    options: dict[str, Any] = {"nfe": nfe, "sampler": sampler, "dtype": dtype, "device": device}
     sample_chunks(denoiser, shape, seed=seed, chunk=size, **options)  # raises what is to be raised
     like = torch.empty(0, *rest, dtype=dtype, device=device)
     check_memory("The number of samples", batch, batch * math.prod(rest) * dtype.itemsize // 8)
@@ -177,7 +177,7 @@ def log_likelihood_many(
     check_samples("x", x, axes=2, empty=False, wait=True)
     progress = flag("progress", progress)
     size = block_size(x) if chunk is None else whole("chunk", chunk, 1)
-    options = {"times": times, "solver": solver, "trace": trace, "probes": probes, "law": law}
+    options: dict[str, Any] = {"times": times, "solver": solver, "trace": trace, "probes": probes, "law": law}
     densities = Densities(denoiser, per_sample_keys(seed, len(x), x.device), options)
     blocks = [Block(first, x.detach()[first:last]) for first, last in _chunks(len(x), size)]
     parts: dict[int, LogLikelihood] = {}

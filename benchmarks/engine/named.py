@@ -12,11 +12,11 @@ __all__ = ["ENGINES", "engine_named"]
 ENGINES = ("local", "ray")
 
 
-def engine_named(name: str = "local", *, address: str | None = None) -> Engine:
+def engine_named(name: str | None, *, address: str | None = None) -> Engine:
     """An engine, as the command line names it.
 
     Args:
-        name: "local" or "ray".
+        name: "local", "ray", or None for the calling process.
         address: of the Ray cluster, as for `ray`.
 
     Raises:
@@ -28,8 +28,8 @@ def engine_named(name: str = "local", *, address: str | None = None) -> Engine:
         ...     dict(engine.run(abs, [-2]))
         {-2: 2}
     """
-    if choice("engine", name, ENGINES) == "ray":
+    if name is not None and choice("engine", name, ENGINES) == "ray":
         return ray(address)
     if address is not None:
         raise ValueError(f'address is {address!r}, but belongs to a cluster; add the engine "ray".')
-    return local()
+    return local(1) if name is None else local()

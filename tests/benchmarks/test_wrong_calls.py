@@ -214,6 +214,10 @@ def table() -> Iterator[tuple[list[str], str]]:
     yield from (([*SAMPLE, "--out", f"{file}/a.png"], said) for file, said in OUTPUTS[1:] if file != "readonly")
     yield [*BENCH, "--out", "readonly"], "readonly is a file, no folder"
     yield [*SAMPLE, "--out", "samples.jpg"], "must end in .png"
+    yield [*SAMPLE, "--engine", "slurm"], "Unknown engine 'slurm'"
+    yield [*SAMPLE, "--engine", "ray", "--address", "nowhere"], "address is 'nowhere', but must be HOST:PORT"
+    yield [*SAMPLE, "--address", "host:1"], "belongs to a cluster"
+    yield [*SAMPLE, "--count", "0"], "--count"
     yield [*CLAIM, "--json", "a", "--html", "a"], "a cannot hold two results"
     yield [*TRAIN, "--out", "/dev/null"], "/dev/null is a folder or a device"
     yield from ((["train", name], name) for name in ("nothing", "folder", "empty.toml", "garbage.toml", "network"))
@@ -290,5 +294,5 @@ def test_a_full_disk_is_told_before_the_work(
     check(["certify", "Heun", *outputs], f"{outputs[1]}: No space left on device", folder, monkeypatch, capsys)
     monkeypatch.setattr(import_module("fokker.generative.training.train"), "regression_loss", None)
     check([*TRAIN, "--out", "net"], "net: No space left on device", folder, monkeypatch, capsys)
-    monkeypatch.setattr("fokker.benchmarks.commands.sample.load", None)
+    monkeypatch.setattr("fokker.benchmarks.commands.sample.named_denoiser", None)
     check([*SAMPLE, "--out", "a.png"], "a.png: No space left on device", folder, monkeypatch, capsys)
