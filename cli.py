@@ -330,6 +330,14 @@ def certify(
     method: Annotated[
         str, typer.Argument(metavar="METHOD", help='As dpm++2m, "ExponentialAdams(3)" or package.module:f.')
     ],
+    form: Annotated[
+        str | None,
+        typer.Option(metavar="FORM", help="Of a function: equation, fokker, k-diffusion or diffusers. [default: read]"),
+    ] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="NAME=VALUE", help="An argument of a sampler or scheduler; may be repeated."),
+    ] = None,
     declared: Annotated[
         float | None,
         typer.Option(metavar="P", min=0.0, max=100.0, help="The order to compare with. [default: the solver's own]"),
@@ -337,13 +345,13 @@ def certify(
     json: OutJson = None,
     html: OutHtml = None,
 ) -> None:
-    """Measure the order of a solver, a sampler or your own function."""
+    """Measure the order of a solver, a sampler or your own function, and the exact law of its output."""
     import torch
 
     from .benchmarks.commands.verify import certify_method
 
     torch.set_num_threads(1)  # states are small
-    _exit(certify_method(method, declared=declared, json=json, html=html))
+    _exit(certify_method(method, form=form, options=options or (), declared=declared, json=json, html=html))
 
 
 if __name__ == "__main__":

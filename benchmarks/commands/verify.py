@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from json import dumps
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ...generative.adapters import FunctionSampler
 from ...generative.sampling import Sampler
 from ...solvers import Solver
 from ...solvers.common import Progress, write_whole
-from ...verification.certificates import Certificate, certify, default_problems, method
+from ...verification.certificates import Certificate, cases_of, certify, default_problems, exact_laws, method
 from ...verification.networks import audit_checkpoint, probe_checkpoint_or_module
 from ...verification.report import (
     STYLES,
@@ -31,7 +34,7 @@ from ...verification.report import (
 from ..engine import local
 from .output import check_outputs, stdout
 
-__all__ = ["audit_network", "certify_method", "probe_network", "verify_everything"]
+__all__ = ["audit_network", "certify_method", "given", "probe_network", "verify_everything"]
 
 
 def verify_everything(
@@ -117,12 +120,20 @@ def probe_network(network: str, data: str | None, *, json: Path | None = None) -
 
 
 def certify_method(
-    text: str, *, declared: float | None = None, json: Path | None = None, html: Path | None = None
+    text: str,
+    *,
+    form: str | None = None,
+    options: Sequence[str] = (),
+    declared: float | None = None,
+    json: Path | None = None,
+    html: Path | None = None,
 ) -> bool:
-    """Measure the order of a method, and print each ladder of errors with its verdict.
+    """Measure the order of a method, and print each ladder of errors with its verdict, and a sampler's exact law.
 
     Args:
         text: the method, as `verification.certificates.method` reads it.
+        form: the form of a function.
+        options: further arguments of a sampler of another library, each NAME=VALUE.
         declared: the order to judge by; the one that the method declares if None.
         json: write the certificates into this file as JSON.
         html: write the certificates into this file as a page.
@@ -135,7 +146,9 @@ def certify_method(
         OSError: a file cannot be written, before any work.
     """
     check_outputs(json, html)
-    found = method(text)
+    found = method(text, form, given(options))
+    if isinstance(found, FunctionSampler):
+        return _certify_sampler(found, declared, json, html)
     problems = default_problems(found) if isinstance(found, Solver) else [None]
     made: list[Certificate] = []
     with _bar() as bar:
@@ -144,6 +157,48 @@ def certify_method(
             made.append(certify(found, problem, declared=declared, name=name))
             _show(bar, done, len(problems), made[-1].problem)
     return _published(Report(certificates=made), json, html, _print_ladders)
+
+
+def _certify_sampler(sampler: FunctionSampler, declared: float | None, json: Path | None, html: Path | None) -> bool:
+    """The certificates of a sampler of another library, and the exact law of its output."""
+    made: list[Certificate] = []
+    with _bar() as bar:
+        cases = cases_of(sampler)
+        for done, (measured, problem) in enumerate(cases, start=1):
+            made.append(certify(measured, problem, declared=declared, name=sampler.name))
+            _show(bar, done, len(cases) + 1, made[-1].problem)
+        laws = exact_laws(sampler)
+
+    def show(console: Console, report: Report) -> None:
+        _print_ladders(console, report)
+        console.print(Text(str(laws)), soft_wrap=True)
+
+    return _published(Report(certificates=made), json, html, show)
+
+
+def given(options: Sequence[str]) -> dict[str, Any]:
+    """Options by name, each written NAME=VALUE. A value is a literal of Python, true, false, null, or else a text.
+
+    Raises:
+        ValueError: one has no name, or a name comes twice.
+    """
+    found: dict[str, Any] = {}
+    for option in options:
+        name, equals, value = option.partition("=")
+        if not equals or not name.isidentifier() or name in found:
+            raise ValueError(f"The option {option!r} must be NAME=VALUE, each name once, such as eta=1.0.")
+        found[name] = _literal(value)
+    return found
+
+
+def _literal(text: str) -> Any:
+    words = {"true": True, "false": False, "null": None, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    try:
+        return ast.literal_eval(text)
+    except (MemoryError, RecursionError, SyntaxError, TypeError, ValueError):
+        return text
 
 
 def _published(

@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 from .counting import draws_noise as draws_noise, evaluations_of as evaluations_of, steps_for as steps_for
 from .diffusers import from_diffusers as from_diffusers
-from .functions import FORMS as FORMS, FunctionSampler as FunctionSampler, function_sampler as function_sampler
+from .draws import OTHERS as OTHERS
+from .functions import (
+    FORMS as FORMS,
+    FunctionSampler as FunctionSampler,
+    NotFinite as NotFinite,
+    form_of as form_of,
+    function_sampler as function_sampler,
+)
 from .k_diffusion import from_k_diffusion as from_k_diffusion
 from .library import library as library
 from .velocity import from_velocity as from_velocity

@@ -47,12 +47,27 @@ def evaluations_of(sampler: FunctionSampler, denoiser: Denoiser, n: int, shape: 
     return _trial(sampler, denoiser, whole("n", n, 1), shape, 0)[0]
 
 
-def draws_noise(sampler: FunctionSampler, denoiser: Denoiser, n: int = 6, shape: tuple[int, ...] = (1,)) -> bool:
-    """Whether the result of a sampler depends on the noise, by two runs with n steps.
+def draws_noise(
+    sampler: FunctionSampler,
+    denoiser: Denoiser,
+    n: int = 8,
+    shape: tuple[int, ...] = (1,),
+    seeds: tuple[int, int] = (0, 1),
+) -> bool:
+    """Whether the result of a sampler depends on the noise: whether two runs with n steps differ.
 
-    The arguments are those of `evaluations_of`.
+    Args:
+        sampler: the sampler.
+        denoiser: the network, whose path counts.
+        n: the number of steps.
+        shape: the shape of a sample.
+        seeds: those of the two runs.
+
+    Raises:
+        TypeError: arguments of another kind.
+        ValueError: n is not positive, or as the sampler raises.
     """
-    one, two = (_trial(sampler, denoiser, whole("n", n, 1), shape, seed)[1] for seed in (0, 1))
+    one, two = (_trial(sampler, denoiser, whole("n", n, 1), shape, seed)[1] for seed in seeds)
     return not torch.equal(one, two)
 
 

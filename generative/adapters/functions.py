@@ -20,16 +20,21 @@ from typing import Any
 from torch import Tensor
 
 from ...solvers import BrownianTree, Noise, SolveError
-from ...solvers.common import blamed, check_callable, check_finite, check_instance, check_samples, choice, host, reals
+from ...solvers.common import blamed, check_callable, check_instance, check_samples, choice, host, reals
 from ..denoiser import Denoiser, check_denoiser
+from .conventions import Conventions, conventions
 from .draws import Draws
 from .levels import run_on_levels
 from .stepping import Stepping, configured
 
-__all__ = ["FORMS", "FunctionSampler", "form_of", "function_sampler"]
+__all__ = ["FORMS", "FunctionSampler", "NotFinite", "form_of", "function_sampler"]
 
 FORMS = ("fokker", "k-diffusion", "diffusers")
 ARGUMENTS = {"fokker": ("denoiser", "x", "times", "noise"), "k-diffusion": ("model", "x", "sigmas")}
+
+
+class NotFinite(ValueError):
+    """A sampler returned numbers that are not finite."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +80,9 @@ class FunctionSampler:
 
         Raises:
             TypeError: arguments of another kind.
-            ValueError: times that do not rise; and for a sampler that raises an error, or returns anything but a finite
-                state of the shape of x. The error of the sampler is the cause.
+            NotFinite: the sampler returned numbers that are not finite.
+            ValueError: times that do not rise; and for a sampler that raises an error, or returns another shape. The
+                error of the sampler is the cause.
         """
         check_denoiser(denoiser)
         check_samples("x", x)
@@ -90,7 +96,8 @@ class FunctionSampler:
             tensor = isinstance(found, Tensor)
             given = f"{found.dtype} of shape {tuple(found.shape)}" if tensor else f"a {type(found).__name__}"
             raise ValueError(f"{self.name} returned {given}; it must return states of shape {tuple(x.shape)}.")
-        check_finite(f"What {self.name} returned in {len(steps) - 1} steps", found)
+        if not bool(found.isfinite().all()):
+            raise NotFinite(f"{self.name} returned states that are not finite, in {len(steps) - 1} steps.")
         return found.to(x.dtype).to(x.device)
 
     def _run(self, denoiser: Denoiser, x: Tensor, times: Tensor, noise: Noise | None, drawn: Noise) -> Any:
@@ -100,6 +107,19 @@ class FunctionSampler:
         if self.form == "k-diffusion":
             return run_on_levels(self.function, self.options, denoiser, x, times, drawn)
         return self.function(denoiser, x, times, noise, **self.options)
+
+    def convention(self) -> Conventions | None:
+        """The path, the threshold and the prediction of a scheduler; None for a function."""
+        if self.form != "diffusers":
+            return None
+        return conventions(configured(self.function, self.options)[0])
+
+    def first_log_snr(self, n: int) -> float | None:
+        """The log-SNR at which n steps of a scheduler start; None for a function, which starts where it is told."""
+        if self.form != "diffusers":
+            return None
+        with blamed(self.name, ()):
+            return Stepping.of(self.function, self.options, n).first
 
     def __str__(self) -> str:
         return self.name
@@ -145,7 +165,7 @@ def form_of(function: Any) -> str:
     names = [each.name.lower() for each in parameters]
     if names[2:3] in (["sigmas"], ["sigma"]):
         return "k-diffusion"
-    if names[:1] == ["denoiser"] or names[2:4] == ["times", "noise"] or _annotated(parameters[:1]):
+    if names[:1] == ["denoiser"] or _annotated(parameters[:1]):
         return "fokker"
     raise ValueError(
         f"({', '.join(names)}) does not tell the form of {getattr(function, '__name__', 'the function')}; give form "

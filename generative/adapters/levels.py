@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import signature
 from typing import Any
 
@@ -25,6 +25,9 @@ from ..equations import grids
 from ..paths import GaussianPath, Scalar
 
 __all__ = ["Levelled", "NoiseByLevel", "run_on_levels"]
+
+SAME = 1e-6
+"""Levels that differ by so small a part are one, rounded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,24 +55,50 @@ class Levelled:
 
 @dataclass(frozen=True, eq=False)
 class NoiseByLevel:
-    """The noise_sampler of k-diffusion's samplers: (σ, next σ) -> ξ, the normal of a Brownian path in σ.
+    """The noise_sampler of k-diffusion's samplers: (σ, next σ) -> ξ, the normal of one Brownian path in σ.
+
+    A sampler may ask for intervals that overlap. A noise that is no path gives normals of which a path is made: beyond
+    what is known, and, inside an interval, those of the bridge between its ends (Lévy's construction).
 
     Attributes:
         noise: the source of normals, by time.
         path: the path whose σ/α the levels are.
         like: a state.
         ends: the first time and the last one, between which rounded levels stay.
+        known: the value of the path where it was asked for, by −σ/α.
     """
 
     noise: Noise
     path: GaussianPath
     like: Tensor
     ends: tuple[float, float]
+    known: dict[float, Tensor] = field(default_factory=dict)
 
     def __call__(self, sigma: Tensor | float, following: Tensor | float) -> Tensor:
         first, last = self.ends
         start, end = (min(max(self._time(level), first), last) for level in (sigma, following))
-        return self.noise.normal(start, end, self._variance, self.like)
+        if self.noise.replays:
+            return self.noise.normal(start, end, self._variance, self.like)
+        (q0, w0), (q1, w1) = self._value(start), self._value(end)
+        return (w1 - w0) / math.sqrt(abs(q1 - q0))
+
+    def _value(self, t: float) -> tuple[float, Tensor]:
+        """The place −σ/α of a time, and the path there, W(q)."""
+        q = float(self._variance(host(t)))
+        known = self.known
+        if not known:
+            known[q] = torch.zeros_like(self.like)
+        if (near := next((p for p in known if math.isclose(p, q, rel_tol=SAME)), None)) is not None:
+            return near, known[near]
+        below, above = max((p for p in known if p < q), default=None), min((p for p in known if p > q), default=None)
+        fresh = self.noise.normal(t, t, self._variance, self.like)
+        if below is None or above is None:
+            beside: float = above if below is None else below  # type: ignore[assignment]  # one of them is known
+            known[q] = known[beside] + math.sqrt(abs(q - beside)) * fresh
+        else:
+            part = (q - below) / (above - below)
+            known[q] = torch.lerp(known[below], known[above], part) + math.sqrt(part * (above - q)) * fresh
+        return q, known[q]
 
     def _time(self, level: Tensor | float) -> float:
         return float(_time(self.path, host(level).reshape(1)))

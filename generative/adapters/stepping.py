@@ -91,7 +91,7 @@ class Stepping:
 
     @property
     def first(self) -> float:
-        """The log-SNR at which it starts."""
+        """The log-SNR of its first timestep."""
         return float(self.said.path.log_snr(self.times[0].item()))
 
     def run(self, denoiser: Denoiser, x: Tensor, times: Tensor, noise: Noise) -> Tensor:

@@ -5,6 +5,7 @@
     stochastic_problems          exact laws and strong solutions
     convergence                  certify: the order of a solver, a published sampler or a function on one problem
     methods                      what to certify, by its name
+    samplers                     samplers of other libraries: what they are measured on, and their exact law
     table, gate                  every exported solver on its problems; a test fails if one has no passing certificate
 
 The problems and the verdicts decide what may be exported: change them with the one who answers for the solvers. How an
@@ -18,4 +19,5 @@ from .convergence import certify as certify
 from .gate import EXPORTED as EXPORTED, uncertified as uncertified
 from .methods import method as method
 from .problems import PROBLEMS as PROBLEMS, Problem as Problem
+from .samplers import ExactLaws as ExactLaws, cases_of as cases_of, exact_laws as exact_laws
 from .table import PATHS as PATHS, Case as Case, cases as cases, default_problems as default_problems

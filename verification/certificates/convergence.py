@@ -5,6 +5,7 @@
     certify(SRA1(), curved())                                       strong order, on shared Brownian paths
     certify(ExponentialRK(2), arriving(CondOT(), "eps"))            weak order, from exact laws
     certify("dpm++2m")                                              a published sampler
+    certify(function_sampler(sample_dpmpp_2m))                      a sampler of another library
     certify(lambda equation, x, times, noise: ..., declared=2)      anyone's code
 
 The errors of a ladder of step counts are fitted as `ladder` says, and judged as `certificate` does.
@@ -25,6 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...generative.adapters import FunctionSampler, NotFinite
 from ...generative.paths import CondOT
 from ...generative.sampling import Sampler, named
 from ...solvers import SolveError, Solver, Stepper
@@ -32,9 +34,10 @@ from ...solvers.common import check_callable, check_finite, check_instance, flag
 from ..oracles import Law
 from ..statistics import local_slopes, rms
 from .certificate import STALLED, Certificate, Judged, elsewhere
-from .ladder import POINTS, ROUNDING_AT_MOST, fitted, floors, rising
+from .ladder import ABOVE, POINTS, fitted, floors, rising
 from .problems import PROBLEMS, Problem, sampling
 from .running import ExactStep, checked, run_of
+from .samplers import Precision, SamplerRun, cases_of, ladder_of, precision_of
 from .stochastic_problems import GROUPS, LawProblem, PathProblem, Run, keeping
 
 __all__ = ["AnyProblem", "certify", "declared_order"]
@@ -44,12 +47,14 @@ SETTLED = 0.04
 LADDER = (8, 11, 16, 23, 32, 45, 64, 90, 128, 181, 256, 362, 512, 724, 1024)
 PATH_LADDER = (16, 32, 64, 128, 256)
 METHOD = "a solver such as Heun(), a sampler or its name, or a function (equation, x, times, noise)"
+OF_SAMPLERS = (SolveError, NotFinite)
+"""What runs raise whose steps are too long."""
 
 AnyProblem = Problem | PathProblem | LawProblem
 
 
 def certify(
-    method: Solver | Sampler | str | Run,
+    method: Solver | Sampler | FunctionSampler | str | Run,
     problem: AnyProblem | None = None,
     *,
     declared: float | None = None,
@@ -60,10 +65,10 @@ def certify(
     """Measure the order of a solver, a published sampler or any code.
 
     Args:
-        method: a solver; a row of `named`, or its name; or a function (equation, x, times, noise) -> the state at the
-            last time, with noise None on deterministic problems.
-        problem: by default the solver's own equation, the sampler's flow on CondOT (for a stochastic sampler, the law
-            of its output), or the logistic equation for code.
+        method: a solver; a row of `named`, or its name; a `FunctionSampler`; or a function (equation, x, times, noise)
+            -> the state at the last time, with noise None on deterministic problems.
+        problem: by default the solver's own equation, the sampler's flow on CondOT or on the path of a scheduler (for a
+            stochastic sampler, the law of its output), or the logistic equation for code.
         declared: the order to judge by; the one that the solver declares if None.
         steps: the step counts; by default from 8 to at most 1024 (from 16 to 256 on random paths).
         name: the method's name in the certificate.
@@ -84,19 +89,26 @@ def certify(
             else sampling(CondOT(), row.hold, logarithmic=row.logarithmic)
         )
         problem, name = given if problem is None else problem, name or row.name
+    usual: tuple[int, ...] = LADDER
+    precision = Precision()
+    if isinstance(method, FunctionSampler):
+        name, usual, precision = name or method.name, ladder_of(method) or LADDER, precision_of(method)
+        if problem is None:
+            method, problem = cases_of(method)[0]
+        method = SamplerRun(method)
     if not isinstance(method, Solver):
         check_callable("method", method, METHOD)
     if problem is None:
         problem = PROBLEMS["log clock" if isinstance(method, Solver) and method.semilinear else "ode"]
     check_instance("problem", problem, (Problem, PathProblem, LawProblem), "a problem, such as PROBLEMS['ode']")
     check_instance("name", name, str, "a name")
-    usual = PATH_LADDER if isinstance(problem, PathProblem) else LADDER
+    usual = PATH_LADDER if isinstance(problem, PathProblem) else usual
     ladder = usual if steps is None else rising(steps)
     if declared is None and isinstance(method, Solver):
         declared = declared_order(method, problem)
     declared = None if declared is None else real("declared", declared, above=0.0)
     title = name or (repr(method) if isinstance(method, Solver) else getattr(method, "__name__", repr(method)))
-    return _Measurement(method, problem, declared, title, ladder, flag("apart", apart)).certificate()
+    return _Measurement(method, problem, declared, title, ladder, flag("apart", apart), precision).certificate()
 
 
 def declared_order(solver: Solver, problem: AnyProblem) -> float | None:
@@ -121,10 +133,13 @@ class _Measurement:
         name: str,
         ladder: tuple[int, ...],
         apart: bool,
+        precision: Precision,
     ) -> None:
         self.method, self.problem, self.declared, self.name = method, problem, declared, name
+        self.precision = precision
         self.ladder, self.apart = ladder, apart
-        self.run: Run = run_of(method) if isinstance(method, Solver) else checked(method, name)
+        own = isinstance(method, SamplerRun)  # which checks what it runs
+        self.run: Run = run_of(method) if isinstance(method, Solver) else method if own else checked(method, name)
         self.exact = _flat(problem.exact(problem.x) if isinstance(problem, Problem) else problem.exact)
         check_finite(f"The exact solution of {problem.name}", self.exact)
         self.size = rms(self.exact)
@@ -184,7 +199,7 @@ class _Measurement:
         for n in self.ladder:
             try:
                 outcome = self._outcome(run, n)
-            except SolveError:
+            except OF_SAMPLERS:
                 continue
             if not math.isfinite(rms(outcome)):
                 continue
@@ -199,7 +214,8 @@ class _Measurement:
         return steps, outcomes
 
     def _floors(self, steps: Sequence[int], errors: Sequence[float]) -> list[float]:
-        return floors(steps, errors, self.size, torch.finfo(self.exact.dtype).eps)
+        rounding = floors(steps, errors, self.size, self.precision.eps, self.precision.most)
+        return [max(each, self.precision.left * self.size) for each in rounding]
 
     def _groups(self, outcomes: Sequence[Tensor]) -> Any:
         """Errors by groups of paths, where they are random."""
@@ -232,7 +248,7 @@ class _Measurement:
         self, steps: list[int], outcomes: list[Tensor], errors: list[float], floor: list[float]
     ) -> tuple[float | None, float | None]:
         """The error that stays, and the order with which outcomes approach their own limit."""
-        if len(errors) < POINTS or errors[-1] < ROUNDING_AT_MOST * floor[-1]:
+        if len(errors) < POINTS or errors[-1] < (ABOVE if self.precision.left else self.precision.most) * floor[-1]:
             return None, None
         if not max(local_slopes(steps, errors)[-2:]) < STALLED:
             return None, None

@@ -29,7 +29,7 @@ from scipy import special
 from ...solvers.common import MANY, reals, whole
 from ..statistics import local_slopes
 
-__all__ = ["Fit", "fitted", "floors", "rising"]
+__all__ = ["ABOVE", "POINTS", "ROUNDING_AT_MOST", "Fit", "fitted", "floors", "rising"]
 
 Array = NDArray[np.float64]
 
@@ -51,7 +51,9 @@ def rising(steps: Sequence[int]) -> tuple[int, ...]:
     return found
 
 
-def floors(steps: Sequence[int], errors: Sequence[float], size: float, eps: float) -> list[float]:
+def floors(
+    steps: Sequence[int], errors: Sequence[float], size: float, eps: float, most: float = ROUNDING_AT_MOST
+) -> list[float]:
     """The least error that rounding allows at each step count.
 
     Args:
@@ -59,11 +61,12 @@ def floors(steps: Sequence[int], errors: Sequence[float], size: float, eps: floa
         errors: the error at each of them.
         size: the root mean square of the solution.
         eps: the rounding unit of its dtype.
+        most: errors that stop falling above so many roundings do not stop because of rounding.
     """
     floor = eps * size * np.sqrt(np.array(steps, dtype=np.float64))
     seen, least = 0.0, math.inf
     for error, rounding in zip(errors, floor.tolist(), strict=True):
-        if least * 0.8 < error < ROUNDING_AT_MOST * rounding:
+        if least * 0.8 < error < most * rounding:
             seen = max(seen, error)
         least = min(least, error)
     return np.maximum(floor, seen).tolist()  # type: ignore[no-any-return]  # numpy's stubs do not know the length

@@ -30,7 +30,7 @@ from ...generative.equations import flow, reverse_sde
 from ...generative.paths import GaussianPath
 from ...solvers import BrownianTree, Equation, FunctionClock, Noise, Semilinear, Time
 from ...solvers.common import host
-from ..laws import impulse_response
+from ..laws import AFFINE, impulse_response
 from ..oracles import Gaussian, Law, marginal, reversed_transition
 from .problems import Levels, uniform
 
@@ -79,6 +79,7 @@ class LawProblem:
         exact: the law where the grid ends.
         grid: grid(n), the times of n steps.
         kind: "weak", from a point, for the law of the process; or "law", from a marginal, for the marginal alone.
+        rounding: how far a method may be off an affine map (see `impulse_response`).
     """
 
     name: str
@@ -87,11 +88,15 @@ class LawProblem:
     exact: Law
     grid: Callable[[int], Tensor]
     kind: str
+    rounding: float = AFFINE
 
     def outcome(self, run: Run, n: int) -> Law:
         """The exact law of the end of n steps."""
         times, dim = self.grid(n), len(self.start.mean)
-        return impulse_response(lambda x, noise: run(self.equation, x, times, noise), dim=dim).law(self.start)
+        found = impulse_response(
+            lambda x, noise: run(self.equation, x, times, noise), dim=dim, rounding=self.rounding
+        )
+        return found.law(self.start)
 
 
 def _curved_drift(t: Time, x: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from .equivalences import Equivalences as Equivalences, equivalences as equivalences
 from .error_budget import ErrorBudget as ErrorBudget, error_budget as error_budget
 from .impulse import (
+    AFFINE as AFFINE,
     ImpulseResponse as ImpulseResponse,
     Impulses as Impulses,
     Run as Run,

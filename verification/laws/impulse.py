@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from ...solvers import Equation, Noise, Scheme, Semilinear, Solver, Stepper, solve, unroll
-from ...solvers.common import check_callable, check_finite, check_floating, check_instance, check_memory, whole
+from ...solvers.common import check_callable, check_finite, check_floating, check_instance, check_memory, real, whole
 from ...solvers.scheme import Form, Symbol
 from ..oracles import Gaussian, Law, law_of
 
@@ -126,6 +126,7 @@ def impulse_response(
     times: Tensor | Sequence[float] | None = None,
     *,
     dim: int,
+    rounding: float = AFFINE,
 ) -> ImpulseResponse:
     """The affine map of a sampler of Gaussian data, for states (B, dim) in float64.
 
@@ -135,13 +136,15 @@ def impulse_response(
         equation: the equation that a solver or a scheme solves.
         times: the times of a solver's steps.
         dim: the dimension of a state.
+        rounding: how far code may be off an affine map, in parts of its largest response; more than the default where
+            it computes in float32.
 
     Raises:
         ValueError: for a field or a sampler that is not affine, or whose output has another shape or is not finite; the
             denoiser of Gaussian data is affine.
         TypeError: for a scheme or a solver without an equation, for a solver without times, and for what is no sampler.
     """
-    dim = whole("dim", dim, 1)
+    dim, rounding = whole("dim", dim, 1), real("rounding", rounding, above=0.0)
     check_memory("dim", dim, 8 * dim**2)
     if isinstance(sampler, Scheme | Solver):
         if not isinstance(equation, Equation):
@@ -154,7 +157,7 @@ def impulse_response(
             return _of_table(scheme, equation, dim)
         return _of_runs(lambda x, noise: solve(equation, x, times, sampler, noise).x, dim)
     check_callable("sampler", sampler, "a solver, a Scheme, or a function of x and a noise")
-    return _of_runs(sampler, dim)
+    return _of_runs(sampler, dim, rounding)
 
 
 def _table(solver: Stepper[Any], equation: Equation, times: Tensor | Sequence[float]) -> Scheme | None:
@@ -165,7 +168,7 @@ def _table(solver: Stepper[Any], equation: Equation, times: Tensor | Sequence[fl
         return None
 
 
-def _of_runs(run: Run, dim: int) -> ImpulseResponse:
+def _of_runs(run: Run, dim: int, rounding: float = AFFINE) -> ImpulseResponse:
     """From one run on unit vectors, after a dry one that counts the normals."""
     dry = Impulses()
     x = torch.zeros(1 + dim, dim, dtype=torch.float64, device="cpu")
@@ -185,7 +188,7 @@ def _of_runs(run: Run, dim: int) -> ImpulseResponse:
         response[1 : 1 + dim].mT, response[1 + dim : -1].reshape(dry.drawn, dim, dim).mT, out[0].clone()
     )
     normals = [torch.full((1, dim), 0.5 * (-1.0) ** k, dtype=torch.float64, device="cpu") for k in range(dry.drawn)]
-    _check_affine("The sampler", found(x[-1:], normals)[0], out[-1], out)
+    _check_affine("The sampler", found(x[-1:], normals)[0], out[-1], out, rounding)
     return found
 
 
@@ -239,9 +242,9 @@ def _check_output(what: str, out: Tensor, x: Tensor) -> Tensor:
     return out
 
 
-def _check_affine(what: str, expected: Tensor, found: Tensor, out: Tensor) -> None:
+def _check_affine(what: str, expected: Tensor, found: Tensor, out: Tensor, rounding: float = AFFINE) -> None:
     gap, size = (expected - found).abs().max().item(), out.abs().max().item()
-    if not gap <= AFFINE * size:
+    if not gap <= rounding * size:
         raise ValueError(
             f"{what} is off an affine map by {gap:.3g}, but a law follows from unit impulses only where everything is "
             "affine; use the denoiser of Gaussian data, without a threshold."

@@ -15,7 +15,7 @@ anyone: a class, found by itself.
 
 from __future__ import annotations
 
-from .base import Oracle as Oracle
+from .base import ExactNetwork as ExactNetwork, Oracle as Oracle
 from .empirical import Empirical as Empirical, PointMass as PointMass
 from .gaussian import Gaussian as Gaussian, GaussianMixture as GaussianMixture
 from .gaussian_laws import (

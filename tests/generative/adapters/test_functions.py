@@ -270,10 +270,9 @@ def test_guidance_counts() -> None:
         (doubled, "k-diffusion"),
         (diffusers.DDIMScheduler, "diffusers"),
         (diffusers.DDIMScheduler(), "diffusers"),
-        (lambda d, y, times, noise: y, "fokker"),
         (lambda network, y, sigmas, churn=0.0: y, "k-diffusion"),
     ],
-    ids=["ours", "doubled", "class", "scheduler", "names of the last two", "sigmas"],
+    ids=["ours", "doubled", "class", "scheduler", "sigmas"],
 )
 def test_the_form_is_read(function: Any, form: str) -> None:
     assert form_of(function) == form
@@ -321,7 +320,7 @@ def test_options_that_are_not_taken(k_diffusion: Any) -> None:
         (lambda x: None, r"broken returned a NoneType; it must return states of shape \(4, 2\)"),
         (lambda x: x[:2], r"broken returned torch.float64 of shape \(2, 2\)"),
         (lambda x: x.long(), r"broken returned torch.int64 of shape \(4, 2\)"),
-        (lambda x: x * np.nan, r"What broken returned in 1 steps is nan at \[0, 0\]"),
+        (lambda x: x * np.nan, "broken returned states that are not finite, in 1 steps"),
         (lambda x: x.add_(torch.randn(9, 9)), "broken ended in RuntimeError: "),
     ],
     ids=["error", "nothing", "shape", "integers", "nan", "torch's"],
