@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from toy import MIXTURE
 
+from fokker.benchmarks.problems import problem_of, seconds_of_a_call
 from fokker.generative import CFG, VP, CondOT, Denoiser, ancestral, flow, load, log_likelihood, reverse_sde, sample
 from fokker.generative.equations import grids
 from fokker.solvers import (
@@ -143,6 +144,20 @@ def test_log_likelihood(trace: str) -> None:
     ]
     torch.testing.assert_close(found[0].value, found[1].value.cpu(), rtol=1e-7, atol=1e-6)
     assert found[0].nfe == found[1].nfe
+
+
+def test_problems_of_networks() -> None:
+    """Noise comes from the host, so that it is the same everywhere, and goes to where the network is."""
+    here, there = (problem_of(network(device), (1, 8, 8), guidance=2.0) for device in ("cpu", CUDA))
+    assert (here.device.type, there.device.type) == ("cpu", "cuda")
+    assert here.digest == there.digest
+    times = [there.start, 0.5, there.end]
+    ends = [solve(each.equation(4), each.noise(4, seed=0), times, Heun()).x for each in (here, there)]
+    torch.testing.assert_close(ends[1].cpu(), ends[0], rtol=1e-9, atol=1e-9)
+    held = network(CUDA)
+    closure = Denoiser(lambda x, t, label: held.net(x, t, label), CondOT(), predicts="velocity")
+    assert problem_of(closure, (1, 8, 8), label=1).device.type == "cuda"
+    assert seconds_of_a_call(there, 4) > 0.0
 
 
 def test_a_state_that_is_not_finite_is_named() -> None:

@@ -79,7 +79,7 @@ class Contents:
             case Tensor():
                 self.devices.add(value.device)
                 flat = value.detach().to_dense().cpu().contiguous().flatten()
-                return self._numbers(f"{value.dtype}", value.shape, flat.view(torch.uint8).numpy().tobytes())
+                return self._numbers(f"{value.dtype}", value.shape, flat.view(torch.uint8).numpy())
             case np.ndarray() | np.generic():
                 return self._numbers(f"{value.dtype}", value.shape, np.asarray(value).tobytes())
             case Mapping():
@@ -118,7 +118,7 @@ class Contents:
         named = getattr(value, "__qualname__", None)  # a function in C
         return {"class": self(type(value)), "named": named, **{name: self(each) for name, each in fields.items()}}
 
-    def _numbers(self, dtype: str, shape: Sequence[int], content: bytes) -> Any:
+    def _numbers(self, dtype: str, shape: Sequence[int], content: Any) -> Any:
         self.tensors.append(hashlib.sha256(content).hexdigest())
         return [dtype, *shape]
 

@@ -98,5 +98,7 @@ def _check_name(text: str) -> None:
 
 
 def _name(text: str) -> str:
-    """A name for reports: of a path its last part."""
-    return text if is_imported(text) else Path(text).resolve().stem if Path(text).exists() else text
+    """A name for reports: of a file or a folder the last part."""
+    if is_folder(text):
+        return Path(text).resolve().name
+    return text if is_imported(text) or text in shipped() else Path(text).stem

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ...generative import CFG, Denoiser
 from ...generative.denoiser import Condition, Label, check_denoiser
-from ...solvers.common import check_instance, whole, wholes
+from ...solvers.common import MANY, check_instance, whole, wholes
 from ...verification.named_networks import declared_classes
 from .problem import Problem
 from .trial import check_calls
@@ -56,8 +56,8 @@ def problem_of(
     check_denoiser(denoiser)
     shape = wholes("shape", shape, 1)
     check_instance("name", name, str, "a name")
-    samples = None if samples is None else whole("samples", samples, 1)
-    known = declared_classes(denoiser) if classes is None else whole("classes", classes, 0)
+    samples = None if samples is None else whole("samples", samples, 1, MANY)
+    known = declared_classes(denoiser) if classes is None else whole("classes", classes, 0, MANY)
     if label is not None and classes:
         raise ValueError(f"label says which class all samples have, and classes = {classes} deals them out; give one.")
     if label is not None:

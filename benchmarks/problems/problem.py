@@ -83,8 +83,8 @@ class Problem:
             check_instance(key, getattr(self, key), str, "a text")
         check_denoiser(self.denoiser)
         check_fields(self, wholes, "shape", low=1)
-        check_fields(self, whole, "samples", low=1)
-        check_fields(self, whole, "classes", low=0)
+        check_fields(self, whole, "samples", low=1, high=MANY)
+        check_fields(self, whole, "classes", low=0, high=MANY)
         if self.exact is not None:
             check_callable("exact", self.exact, "a function of the noise")
         if self.parameters is not None:

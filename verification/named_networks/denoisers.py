@@ -55,9 +55,8 @@ def named_denoiser(
         return found
     if predicts is None or path is None:
         raise ValueError(
-            f"{network} is a network, which does not say what it predicts on which path; say it with --predicts and "
-            f"--path, and --time if its clock is not t (fokker probe {network} --data ... finds them), or give a "
-            "Denoiser."
+            f"{network} is a network, which does not say what it predicts on which path; give a Denoiser of it, or, "
+            f"where the command takes them, --predicts, --path and --time (fokker probe {network} finds them)."
         )
     on = read_path(path)
     return Denoiser(

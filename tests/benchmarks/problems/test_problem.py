@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from doors import GRADIENT, PAIR, check_refusals
 from torch import Tensor, nn
 from toy import GAUSSIAN
 
@@ -40,6 +41,8 @@ def toy(path: GaussianPath, predicts: str, **options: Any) -> Problem:
     return problem_of(Denoiser(lambda x, time, label=None: 0.5 * x, path, predicts=predicts, **options), (2,))
 
 
+WEIGHTS = PAIR, GRADIENT
+"""Weights of guidance, one a sample or one for all."""
 ZERO = Table(zero_terminal_snr(linear_betas(1000)))
 
 
@@ -72,6 +75,7 @@ def test_a_problem_starts_where_every_sampler_can(path: GaussianPath, predicts: 
     ("path", "predicts", "end"),
     [
         (VP(), "eps", VP().time(12.0)),
+        (VP(), "velocity", VP().time(12.0)),  # which is infinite at 1, whatever the network says
         (Shifted(VP(), 0.5), "v", Shifted(VP(), 0.5).time(12.0)),
         (SubVP(), "velocity", 1.0),
         (CondOT(), "velocity", 1.0),
@@ -199,6 +203,18 @@ def test_bad_input_ends_in_a_sentence(call: Any, message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message) as failure:
         call()
     assert "\n" not in str(failure.value)
+
+
+def test_arguments_of_another_kind_are_refused() -> None:
+    def call(name: str) -> Any:
+        return lambda value: problem_of(net(), (2,), **{name: value})
+
+    for name in ("samples", "classes"):
+        check_refusals(name, "whole", call(name), but=(None,))
+    check_refusals("guidance|weight", "real", call("guidance"), but=(None, *WEIGHTS))
+    check_refusals("name", "object", call("name"), but=("x",))
+    check_refusals("condition", "object", call("condition"), but=(None,))
+    check_refusals("samples", "whole", lambda value: seconds_of_a_call(problem("ring"), value))
 
 
 def broken(what: str) -> Denoiser:
