@@ -85,6 +85,7 @@ class _Level(NamedTuple):
     difference: float
 
 
+@torch.no_grad()
 def reference(problem: Problem, samples: int, seed: int, effort: int = EFFORT) -> Reference:
     """Solve by two methods on finer and finer grids until they agree, or it no longer pays.
 

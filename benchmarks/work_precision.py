@@ -19,6 +19,7 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from ..generative.equations import grids
 from ..solvers import SolveError, solve
@@ -73,6 +74,7 @@ def _reference(key: Key, folder: Path) -> Reference:
     return found
 
 
+@torch.no_grad()
 def measure(job: Job, folder: Path) -> Row:
     """Run one sampler at one budget. The row of a sampler that fails, or does not apply, says why."""
     key, sampler, chosen = job.key, SAMPLERS[job.solver], problem(job.key.problem)

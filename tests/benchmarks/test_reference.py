@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fokker.benchmarks.problems import Problem, problem
+from fokker.benchmarks.problems import Problem, problem, problem_of
 from fokker.benchmarks.reference import Reference, prepare, reference, stored
 from fokker.generative import VP, CondOT, Denoiser, flow
 from fokker.generative.equations import grids
@@ -254,3 +254,10 @@ def test_every_bit_of_a_reference_counts(tmp_path: Path) -> None:
         file.write_bytes(changed)
         with pytest.raises(ValueError, match=f"^{file} (is damaged|is no safetensors|carries no)"):
             stored(gaussian, 4, 3, folder=tmp_path)
+
+
+def test_a_reference_of_a_network_that_is_trained_carries_no_gradient() -> None:
+    layer = torch.nn.Linear(2, 2)
+    denoiser = Denoiser(lambda x, time: layer(x.float()), CondOT(), predicts="velocity")
+    found = reference(problem_of(denoiser, (2,)), 2, seed=0, effort=200)
+    assert not found.solution.requires_grad
