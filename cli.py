@@ -264,13 +264,16 @@ def likelihood(
         typer.Option(metavar="TOL", min=1e-12, max=1.0, help="Error of one step, in nats per dimension."),
     ] = 1e-4,
     seed: Seed = 0,
+    engine: EngineName = None,
+    address: Address = None,
 ) -> None:
     """Measure bits/dim on held-out images, with an error budget."""
     from .benchmarks.commands.likelihood import held_out_likelihood
 
     found = held_out_likelihood(
-        network, images=images, trace=trace, probes=probes, tolerance=tolerance, seed=seed, progress=True
-    )
+        network, images=images, trace=trace, probes=probes, tolerance=tolerance, seed=seed, progress=True,
+        engine=engine, address=address,
+    )  # fmt: skip
     print(f"{f'bits/dim of {found.images} held-out images':36}{found.bits_per_dim:9.4f}")
     print(f"{'  standard error over images':36}{found.over_images:9.4f}")
     print(f"{f'  standard error, {found.trace} trace':36}{found.over_probes:9.4f}")

@@ -12,15 +12,17 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from ...generative import log_likelihood
 from ...generative.training import dataset
 from ...solvers import Adaptive
 from ...verification.named_networks import named_denoiser
+from ..engine import engine_named
+from ..many import log_likelihood_many
 from .evaluate import trained_on
 
 __all__ = ["HeldOut", "held_out_likelihood"]
+
+CHUNK = 64
+"""Images in a job: a few hundred are held out, and each worker should have some."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ def held_out_likelihood(
     tolerance: float = 1e-4,
     seed: int = 0,
     progress: bool = False,
+    engine: str | None = None,
+    address: str | None = None,
 ) -> HeldOut:
     """Measure bits/dim of a network on the held-out images of its data set.
 
@@ -70,8 +74,11 @@ def held_out_likelihood(
         tolerance: rtol and atol of the adaptive steps.
         seed: of the dequantisation and the probes.
         progress: show a progress bar on stderr.
+        engine: where the likelihoods are computed, as for `engine_named`.
+        address: of the Ray cluster.
 
     Raises:
+        OSError: as `engine_named` raises.
         ValueError: as `load`, `dataset` and `log_likelihood`.
     """
     denoiser = named_denoiser(str(name_or_path))
@@ -79,8 +86,10 @@ def held_out_likelihood(
     levels = data.held_out[:images]
     x = data.dequantisation(levels, seed)
     times = Adaptive(1.0, 0.0, rtol=tolerance, atol=tolerance)
-    with torch.no_grad():
-        found = log_likelihood(denoiser, x, times, trace=trace, probes=probes, seed=seed, progress=progress)
+    with engine_named(engine, address=address) as where:
+        found = log_likelihood_many(
+            denoiser, x, times, trace=trace, probes=probes, seed=seed, engine=where, chunk=CHUNK, progress=progress
+        )
     bits = found.bits_per_dim(data.dequantisation)
     unit, count = x[0].numel() * math.log(2.0), len(x)
     return HeldOut(

@@ -214,9 +214,10 @@ def table() -> Iterator[tuple[list[str], str]]:
     yield from (([*SAMPLE, "--out", f"{file}/a.png"], said) for file, said in OUTPUTS[1:] if file != "readonly")
     yield [*BENCH, "--out", "readonly"], "readonly is a file, no folder"
     yield [*SAMPLE, "--out", "samples.jpg"], "must end in .png"
-    yield [*SAMPLE, "--engine", "slurm"], "Unknown engine 'slurm'"
-    yield [*SAMPLE, "--engine", "ray", "--address", "nowhere"], "address is 'nowhere', but must be HOST:PORT"
-    yield [*SAMPLE, "--address", "host:1"], "belongs to a cluster"
+    for call in (SAMPLE, LIKELIHOOD):
+        yield [*call, "--engine", "slurm"], "Unknown engine 'slurm'"
+        yield [*call, "--engine", "ray", "--address", "nowhere"], "address is 'nowhere', but must be HOST:PORT"
+        yield [*call, "--address", "host:1"], "belongs to a cluster"
     yield [*SAMPLE, "--count", "0"], "--count"
     yield [*CLAIM, "--json", "a", "--html", "a"], "a cannot hold two results"
     yield [*TRAIN, "--out", "/dev/null"], "/dev/null is a folder or a device"
