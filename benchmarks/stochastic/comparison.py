@@ -17,6 +17,7 @@ from functools import partial
 
 from torch import Tensor
 
+from ...generative.adapters import FunctionSampler
 from ...generative.sampling import AnySampler
 from ...generative.training import DATASETS, dataset
 from ...solvers.common import MANY, Progress, check_instance, check_memory, flag, whole, wholes
@@ -39,7 +40,7 @@ SAMPLES = {"network": 1000, "oracle": 4000}
 
 def law_comparison(
     problem: Problem,
-    samplers: Sequence[AnySampler | Entrant],
+    samplers: Sequence[AnySampler | FunctionSampler | Entrant],
     budgets: Sequence[int],
     *,
     samples: int | None = None,
@@ -51,7 +52,8 @@ def law_comparison(
 
     Args:
         problem: the network, or the exact denoiser of a known law.
-        samplers: names such as "ddpm" or "ddim(eta=0.5)", `Sampler`s, solvers, None for the default, or entrants.
+        samplers: names such as "ddpm" or "ddim(eta=0.5)", `Sampler`s, solvers, `FunctionSampler`s, None for the
+            default, or entrants.
         budgets: the most evaluations a sample; a sampler that cannot make a step with a budget has a row that says so.
         samples: the number of samples of every sampler and of both reference sets, at least 40; by default 1000 of a
             network and 4000 of a known law. A Gaussian law needs none.
@@ -93,7 +95,7 @@ def law_comparison(
     return LawComparison(problem.name, problem.description, 0 if exact else n, seed, rows, floors, gap)
 
 
-def _entrants(samplers: Sequence[AnySampler | Entrant]) -> list[Entrant]:
+def _entrants(samplers: Sequence[AnySampler | FunctionSampler | Entrant]) -> list[Entrant]:
     """What takes part, each once. Raises ValueError for two that have one name."""
     found: dict[str, Entrant] = {}
     for each in map(entrant, samplers):

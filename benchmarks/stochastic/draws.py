@@ -19,13 +19,12 @@ from ...generative import Denoiser
 from ...generative.denoiser import own_dtype
 from ...generative.paths import GaussianPath
 from ...generative.sampling import Sampler
-from ...solvers import ExponentialAdams, SolveError, WhiteNoise, solve
+from ...solvers import ExponentialAdams, SolveError, WhiteNoise
 from ...verification import Gaussian, Oracle
-from ...verification.laws import impulse_response
 from ...verification.oracles import Law, marginal
 from ...verification.statistics import gaussian_w2, rms
 from ..problems import Problem
-from .entrants import Entrant, Planned, Run
+from .entrants import Entrant, ForeignRun, Planned, Run
 
 __all__ = ["Draw", "ExactErrors", "Job", "draw", "known_law", "reference_gap"]
 
@@ -101,7 +100,8 @@ def draw(job: Job, problem: Problem) -> Draw:
     nfe = 0
     try:
         if isinstance(law, Gaussian):
-            run, nfe = _count(job, problem)
+            run = job.entrant.run(problem.labelled(1), job.budget)
+            nfe = run.draw(problem.noise(1, job.seed), WhiteNoise(job.seed))[1]
             return Draw(nfe, time.process_time() - started, exact=_exact_errors(run, law, problem.path))
         x, nfe = _samples(job, problem)
         if broken := int((~x.isfinite()).any(1).sum()):
@@ -123,9 +123,8 @@ def _samples(job: Job, problem: Problem) -> tuple[Tensor, int]:
         for index in torch.split(torch.arange(job.samples, device="cpu"), AT_ONCE):
             run = job.entrant.run(labelled.of_rows(index), job.budget)
             scale = problem.path.sigma(float(run.times[0])) / problem.path.sigma(problem.start)
-            done = solve(run.equation, scale * noises[index.to(noises.device)].to(dtype), run.times, run.solver, noise)
-            nfe = int(done.nfe)
-            made.append(done.x.flatten(1).double().cpu())
+            x, nfe = run.draw(scale * noises[index.to(noises.device)].to(dtype), noise)
+            made.append(x.flatten(1).double().cpu())
     return torch.cat(made), nfe
 
 
@@ -138,15 +137,9 @@ def _in_single(denoiser: Denoiser) -> Denoiser:
     return made
 
 
-def _count(job: Job, problem: Problem) -> tuple[Run, int]:
-    """The run, and the evaluations of one sample, by the account of `solve`."""
-    run = job.entrant.run(problem.labelled(1), job.budget)
-    return run, int(solve(run.equation, problem.noise(1, job.seed), run.times, run.solver, WhiteNoise(job.seed)).nfe)
-
-
-def _exact_errors(run: Run, data: Gaussian, path: GaussianPath) -> ExactErrors:
+def _exact_errors(run: Run | ForeignRun, data: Gaussian, path: GaussianPath) -> ExactErrors:
     d = len(data.means[0])
-    response = impulse_response(run.solver, run.equation, run.times, dim=d)
+    response = run.response(d)
     first, last = float(run.times[0]), float(run.times[-1])
     noise = torch.eye(d, dtype=torch.float64, device="cpu") * path.sigma(first) ** 2
     made = response.law(Law(noise.new_zeros(d), noise))

@@ -1,7 +1,7 @@
 """What takes part in a comparison of laws: given a denoiser and a budget, an equation, its times and a solver.
 
 A `Sampler` is planned as `sample` plans it. The other classes here are for samplers that are no `Sampler`, because
-their solver depends on the budget or because their equation is another one.
+their solver depends on the budget, because their equation is another one, or because they are anyone's code.
 """
 
 from __future__ import annotations
@@ -10,18 +10,22 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
-from ...generative import Denoiser, annealed_langevin, diffusion_sde
+from ...generative import CondOT, Denoiser, annealed_langevin, diffusion_sde
+from ...generative.adapters import FunctionSampler, draws_noise, evaluations_of, steps_for
 from ...generative.equations import flow, grids, safe_interval
 from ...generative.paths import GaussianPath
 from ...generative.sampling import Sampler, plan, resolve
-from ...solvers import EDM_HEUN, Equation, EulerMaruyama, ExponentialRK, Restart, Solver
+from ...solvers import EDM_HEUN, Equation, EulerMaruyama, ExponentialRK, Noise, Restart, Solver, solve
 from ...solvers.common import check_fields, whole
+from ...verification.laws import ImpulseResponse, impulse_response
 
-__all__ = ["Annealed", "Default", "Diffusion", "Entrant", "Planned", "Restarted", "Run"]
+__all__ = ["Annealed", "Default", "Diffusion", "Entrant", "Foreign", "Planned", "Restarted"]
 
 
 class Run(NamedTuple):
@@ -30,6 +34,32 @@ class Run(NamedTuple):
     equation: Equation
     times: Tensor
     solver: Solver
+
+    def draw(self, x: Tensor, noise: Noise) -> tuple[Tensor, int]:
+        """The end points, and the evaluations of each sample."""
+        done = solve(self.equation, x, self.times, self.solver, noise)
+        return done.x, int(done.nfe)
+
+    def response(self, dim: int) -> ImpulseResponse:
+        """The affine map of the run, for the denoiser of Gaussian data."""
+        return impulse_response(self.solver, self.equation, self.times, dim=dim)
+
+
+class ForeignRun(NamedTuple):
+    """Anyone's code at its times, with the evaluations that it was counted to take."""
+
+    sampler: FunctionSampler
+    denoiser: Denoiser
+    times: Tensor
+    nfe: int
+
+    def draw(self, x: Tensor, noise: Noise) -> tuple[Tensor, int]:
+        """As `Run.draw`."""
+        return self.sampler(self.denoiser, x, self.times, noise), self.nfe
+
+    def response(self, dim: int) -> ImpulseResponse:
+        """As `Run.response`."""
+        return impulse_response(lambda x, noise: self.sampler(self.denoiser, x, self.times, noise), dim=dim)
 
 
 class Entrant(ABC):
@@ -44,7 +74,7 @@ class Entrant(ABC):
     stochastic: bool = True
 
     @abstractmethod
-    def run(self, denoiser: Denoiser, nfe: int) -> Run:
+    def run(self, denoiser: Denoiser, nfe: int) -> Run | ForeignRun:
         """The run with the most steps that `nfe` evaluations of each sample pay for.
 
         Raises ValueError for a budget below one step, and for a network that the sampler cannot take.
@@ -147,3 +177,33 @@ class Diffusion(Entrant):
         start, end = safe_interval(path, g, (cleanest - first) / steps, first, cleanest)
         equation = diffusion_sde(denoiser, g, start, end)
         return Run(equation, grids.uniform(path, steps, t0=start, t1=end), self.solver)
+
+
+@dataclass(frozen=True)
+class Foreign(Entrant):
+    """Anyone's function or scheduler, on the times of EDM for σ, and on equal steps otherwise."""
+
+    sampler: FunctionSampler
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return self.sampler.name
+
+    @cached_property
+    def stochastic(self) -> bool:  # type: ignore[override]
+        nothing = Denoiser(_nothing, CondOT(), predicts="x0")
+        try:
+            return draws_noise(self.sampler, nothing)
+        except ValueError:  # it fails, and the rows will say so
+            return False
+
+    def run(self, denoiser: Denoiser, nfe: int) -> ForeignRun:
+        path, steps = denoiser.path, steps_for(self.sampler, denoiser, nfe)
+        grid = grids.karras if self.sampler.form == "k-diffusion" else grids.uniform
+        noisiest = path.time(-2.0 * math.log(grids.NOISIEST))
+        times = grid(path, steps, t0=0.0 if path.alpha(0.0) > 0.0 else noisiest)
+        return ForeignRun(self.sampler, denoiser, times, evaluations_of(self.sampler, denoiser, steps))
+
+
+def _nothing(x: Tensor, time: Tensor) -> Tensor:
+    return torch.zeros_like(x)

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...generative import named
+from ...generative.adapters import FunctionSampler
 from ...generative.equations import LARGEST_ETA, grids, noise_level
 from ...generative.paths import GaussianPath
 from ...generative.sampling import AnySampler, Sampler, resolve
@@ -37,7 +38,7 @@ from ...solvers import (
     Solver,
 )
 from ...solvers.common import choice, real
-from .entrants import Annealed, Default, Diffusion, Entrant, Planned, Restarted
+from .entrants import Annealed, Default, Diffusion, Entrant, Foreign, Planned, Restarted
 
 __all__ = ["FAMILIES", "STOCHASTIC", "Family", "entrant"]
 
@@ -152,12 +153,12 @@ STOCHASTIC = {name: family() for name, family in FAMILIES.items() if name != "dd
 _NUMBER = re.compile(r"\s*([^()\s]+)\s*\(\s*(\w+)\s*=\s*([^()\s]+)\s*\)\s*")
 
 
-def entrant(sampler: AnySampler | Entrant) -> Entrant:
+def entrant(sampler: AnySampler | FunctionSampler | Entrant) -> Entrant:
     """What takes part, for any way to say it.
 
     Args:
         sampler: a name such as "ddpm", "ddim(eta=0.5)" or "unipc"; "default" or None for what `sample` takes; a
-            `Sampler`, a solver, or an entrant.
+            `Sampler`, a solver, a `FunctionSampler`, or an entrant.
 
     Raises:
         TypeError: it is none of these.
@@ -169,6 +170,8 @@ def entrant(sampler: AnySampler | Entrant) -> Entrant:
     """
     if isinstance(sampler, Entrant):
         return sampler
+    if isinstance(sampler, FunctionSampler):
+        return Foreign(sampler)
     if sampler is None or sampler == "default":
         return Default()
     if not isinstance(sampler, str):

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import pickle
 import re
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from fokker.benchmarks.problems import Problem, problem
 from fokker.benchmarks.stochastic import FAMILIES, STOCHASTIC, Family, entrant
 from fokker.benchmarks.stochastic.draws import ExactErrors, Job, draw
 from fokker.benchmarks.stochastic.entrants import Diffusion, Planned
-from fokker.generative import VP, Sampler, named
+from fokker.generative import VP, Denoiser, Sampler, named, reverse_sde
+from fokker.generative.adapters import function_sampler
 from fokker.generative.equations import reversal
-from fokker.solvers import Ancestral, ExponentialAdams, Heun
+from fokker.solvers import Ancestral, ExponentialAdams, Heun, solve
 from fokker.verification import Gaussian
 
 GAUSSIAN = problem("gaussian")
@@ -115,6 +118,27 @@ def test_wrong_names_are_refused(text: str, words: str) -> None:
 def test_what_is_no_sampler_is_refused() -> None:
     with pytest.raises(TypeError, match="sampler is 3"):
         entrant(3)  # type: ignore[arg-type]
+
+
+def stepwise(denoiser: Denoiser, x: Tensor, times: Tensor, noise: Any) -> Tensor:
+    """DDPM, as anyone may write it, in the form (denoiser, x, times, noise)."""
+    return solve(reverse_sde(denoiser), x, times, ExponentialAdams(1), noise).x
+
+
+def test_the_code_of_others_has_its_exact_law_and_is_counted() -> None:
+    """DDPM as a function is DDPM on VP, where both start at t = 0: roundings of 20 steps, 1e-12."""
+    law = Gaussian(torch.ones(2, dtype=torch.float64), 0.25 * torch.eye(2, dtype=torch.float64))
+    there = Problem("vp", "a Gaussian", law.denoiser(VP()), (2,), 1)
+    theirs = entrant(function_sampler(stepwise))
+    assert (theirs.name, theirs.stochastic) == ("stepwise", True)
+    found = draw(Job(theirs, 20, 1, 0), there)
+    assert found.nfe == 20
+    assert found.exact is not None
+    assert abs(found.exact.total - errors("ddpm", 20, there).total) < 1e-12
+    one, two = (draw(Job(each, 20, 50, 0), problem("ring")).x for each in (theirs, entrant("ddpm")))
+    assert one is not None
+    assert two is not None
+    torch.testing.assert_close(one, two)
 
 
 def test_noise_reaches_every_sample_in_batches() -> None:
