@@ -2,8 +2,8 @@
 
 Tensors count by their bytes, and code by its text. A function also counts what it refers to: its closure, its defaults,
 and the globals that it reads. Devices, and values that a class computes when they are first asked for, do not count.
-Of classes of torch, numpy, Python and this package the name counts alone, and so do their public attributes: those with
-an underscore follow from them.
+Of code that is installed, the name and the version of its package count. Of classes of torch, numpy, Python and this
+package the name counts alone, and so do their public attributes: those with an underscore follow from them.
 """
 
 from __future__ import annotations
@@ -102,8 +102,11 @@ class Contents:
             case FunctionType() if _library(value):
                 return f"{value.__module__}.{value.__qualname__}"
             case FunctionType():
-                self.code.append(_text(value.__code__))
-                self._used(value)
+                if _installed(value.__module__):
+                    self.code.append(_released(value))
+                else:
+                    self.code.append(_text(value.__code__))
+                    self.modules.add(value.__module__)
                 return {"function": value.__qualname__, **self._held(value)}
             case MethodType():
                 return {"method": value.__name__, "of": self(value.__self__)}
@@ -136,19 +139,17 @@ class Contents:
         for base in kind.__mro__:
             if _library(base):
                 continue
+            if _installed(base.__module__):
+                self.code.append(_released(base))
+                continue
             functions = dict(_functions(base))
             try:
                 self.code.append(textwrap.dedent(inspect.getsource(base)).strip())
             except (OSError, TypeError):  # typed into a console, or sent by value
                 self.code.extend(_text(each.__code__) for each in functions.values())
-            self._used(base)
-            if not _installed(base.__module__):
-                held |= {f"{base.__qualname__}.{key}": self._held(each) for key, each in functions.items()}
+            self.modules.add(base.__module__)
+            held |= {f"{base.__qualname__}.{key}": self._held(each) for key, each in functions.items()}
         return {"class": name, **{key: each for key, each in held.items() if each}}
-
-    def _used(self, named: type | FunctionType) -> None:
-        if not _installed(named.__module__):
-            self.modules.add(named.__module__)
 
     def _held(self, function: FunctionType) -> dict[str, Any]:
         """What a function refers to."""
@@ -194,10 +195,18 @@ def _library(named: type | FunctionType) -> bool:
 
 
 def _installed(module: str | None) -> bool:
-    """Whether a module belongs to an installed package, whose functions do not change."""
+    """Whether a module belongs to an installed package, which changes with its version alone."""
     module = module or "builtins"
+    if module == "__main__":  # what was typed, or is run
+        return False
     file = getattr(sys.modules.get(module), "__file__", None) or ""
     return module.partition(".")[0] in LIBRARIES or any(part in INSTALLED for part in Path(file).parts)
+
+
+def _released(named: type | FunctionType) -> str:
+    """A name of an installed package, with the version of the package."""
+    version = getattr(sys.modules.get(named.__module__.partition(".")[0]), "__version__", "")
+    return f"{named.__module__}.{named.__qualname__} {version}"
 
 
 def _functions(kind: type) -> Iterator[tuple[str, FunctionType]]:

@@ -241,3 +241,13 @@ def test_shipped_networks_have_their_own_digests() -> None:
     assert problem_of(single, (1, 8, 8)).digest != problem("digits").digest  # in float32
     single.net.double()
     assert problem_of(single, (1, 8, 8)).digest == problem("digits").digest
+
+
+def test_installed_code_counts_by_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    attention = pytest.importorskip("diffusers.models.attention")
+    net = attention.FeedForward(2)
+    before = digest(net)
+    assert before == digest(net) != digest(changed(net, lambda each: each.net[2].bias.add_(1.0)))
+    before = digest(net)
+    monkeypatch.setattr("diffusers.__version__", "999")
+    assert digest(net) != before
