@@ -41,6 +41,7 @@ from .cli_options import (
     Solvers,
     Steps,
     TrainingSeed,
+    Within,
 )
 
 __all__ = ["app", "main"]
@@ -264,6 +265,7 @@ def likelihood(
         typer.Option(metavar="TOL", min=1e-12, max=1.0, help="Error of one step, in nats per dimension."),
     ] = 1e-4,
     seed: Seed = 0,
+    minutes: Within = None,
     engine: EngineName = None,
     address: Address = None,
 ) -> None:
@@ -272,7 +274,7 @@ def likelihood(
 
     found = held_out_likelihood(
         network, images=images, trace=trace, probes=probes, tolerance=tolerance, seed=seed, progress=True,
-        engine=engine, address=address,
+        minutes=minutes, engine=engine, address=address,
     )  # fmt: skip
     print(f"{f'bits/dim of {found.images} held-out images':36}{found.bits_per_dim:9.4f}")
     print(f"{'  standard error over images':36}{found.over_images:9.4f}")
@@ -294,6 +296,7 @@ def verify(
         str | None, typer.Option(metavar="NAME|FILE", help="Audit this network instead of the theory.")
     ] = None,
     data: Data = None,
+    minutes: Within = None,
     json: OutJson = None,
     html: OutHtml = None,
 ) -> None:
@@ -302,13 +305,15 @@ def verify(
         raise ValueError("--model audits a network alone; leave out --claim, --chapter and --quick, or run twice.")
     if model is None and data is not None:
         raise ValueError("--data is what a network is audited on; name the network with --model.")
+    if model is None and minutes is not None:
+        raise ValueError("--minutes limits the audit of a network; name it with --model, or run --quick.")
     import torch
 
     from .benchmarks.commands.verify import audit_network, verify_everything
 
     torch.set_num_threads(1)  # the workers have the processors
     if model is not None:
-        _exit(audit_network(model, data, json=json, html=html))
+        _exit(audit_network(model, data, minutes=minutes, json=json, html=html))
     else:
         _exit(verify_everything(claims or (), chapters or (), quick=quick, json=json, html=html))
 
@@ -317,6 +322,7 @@ def verify(
 def probe(
     network: Annotated[str, typer.Argument(metavar="NAME|FILE|MODULE:NAME", help="A network, net(x, time).")],
     data: Data = None,
+    minutes: Within = None,
     json: OutJson = None,
 ) -> None:
     """Find out what a network predicts, on which path and clock."""
@@ -325,7 +331,7 @@ def probe(
     from .benchmarks.commands.verify import probe_network
 
     torch.set_num_threads(1)
-    _exit(probe_network(network, data, json=json))
+    _exit(probe_network(network, data, minutes=minutes, json=json))
 
 
 @app.command()

@@ -30,6 +30,7 @@ __all__ = [
     "Solvers",
     "Steps",
     "TrainingSeed",
+    "Within",
 ]
 
 REPEATED = "May be repeated. An unknown name lists all names."
@@ -95,4 +96,10 @@ EngineName = Annotated[
 Address = Annotated[
     str | None,
     typer.Option(metavar="ADDRESS", help="The Ray cluster, as HOST:6379. [default: RAY_ADDRESS, else this machine]"),
+]
+Within = Annotated[
+    float | None,
+    typer.Option(
+        "--minutes", metavar="M", min=0.01, max=MANY, help="How long it may take: how much is tried follows from it."
+    ),
 ]

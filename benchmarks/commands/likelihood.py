@@ -9,11 +9,18 @@ expectation the result is an upper bound of the discrete code length.
 from __future__ import annotations
 
 import math
+import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import Tensor
+
+from ...generative import Denoiser
+from ...generative.likelihood import time_likelihood
 from ...generative.training import dataset
 from ...solvers import Adaptive
+from ...solvers.common import choice, real
 from ...verification.named_networks import named_denoiser
 from ..engine import engine_named
 from ..many import log_likelihood_many
@@ -23,6 +30,8 @@ __all__ = ["HeldOut", "held_out_likelihood"]
 
 CHUNK = 64
 """Images in a job: a few hundred are held out, and each worker should have some."""
+ENOUGH, SAFETY = 32, 0.9
+"""The images for which an exact trace is worth its time; the share of the minutes that is planned with."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,7 @@ def held_out_likelihood(
     probes: int = 1,
     tolerance: float = 1e-4,
     seed: int = 0,
+    minutes: float | None = None,
     progress: bool = False,
     engine: str | None = None,
     address: str | None = None,
@@ -73,20 +83,26 @@ def held_out_likelihood(
         probes: the number of probes of a trace that is not exact.
         tolerance: rtol and atol of the adaptive steps.
         seed: of the dequantisation and the probes.
+        minutes: take as many images, at most `images`, as this time allows; where trace is "auto", the trace is exact
+            if 32 of them allow it, and else has the probes. What is taken is printed on stderr.
         progress: show a progress bar on stderr.
         engine: where the likelihoods are computed, as for `engine_named`.
         address: of the Ray cluster.
 
     Raises:
         OSError: as `engine_named` raises.
-        ValueError: as `load`, `dataset` and `log_likelihood`.
+        ValueError: as `load`, `dataset` and `log_likelihood`; or the minutes are too few for two images.
     """
     denoiser = named_denoiser(str(name_or_path))
     data = dataset(trained_on(name_or_path))
-    levels = data.held_out[:images]
-    x = data.dequantisation(levels, seed)
+    x = data.dequantisation(data.held_out[:images], seed)
     times = Adaptive(1.0, 0.0, rtol=tolerance, atol=tolerance)
     with engine_named(engine, address=address) as where:
+        if minutes is not None:
+            count, trace, seconds = _affordable(denoiser, x, times, trace, probes, minutes)
+            how = "an exact trace" if trace == "exact" else f"{trace} with {probes} probes"
+            print(f"fokker: {count} images, {how}: at most about {seconds / 60.0:.1f} minutes", file=sys.stderr)
+            x = x[:count]
         found = log_likelihood_many(
             denoiser, x, times, trace=trace, probes=probes, seed=seed, engine=where, chunk=CHUNK, progress=progress
         )
@@ -103,3 +119,23 @@ def held_out_likelihood(
         products=found.nfe.vjp,
         trace="exact" if not found.probe_stderr.any() else f"{found.probes.shape[1]} probes",
     )
+
+
+def _affordable(
+    denoiser: Denoiser, x: Tensor, times: Adaptive, trace: str, probes: int, minutes: float
+) -> tuple[int, str, float]:
+    """The number of images for which there is time, the trace, and the seconds that they take."""
+    choice("trace", trace, ("auto", "exact", "hutchinson", "hutch++"))
+    seconds = 60.0 * SAFETY * real("minutes", minutes, above=0.0)
+    start = time.perf_counter()
+    cost = time_likelihood(denoiser, x, times, seconds)
+    left, dim = seconds - (time.perf_counter() - start), x[0].numel()
+    few = min(ENOUGH, len(x))
+    if trace == "auto":
+        trace = "exact" if dim <= probes or few * cost.of(dim) <= left else "hutchinson"
+    each = cost.of({"exact": dim, "hutch++": 3 * probes}.get(trace, probes))
+    count = min(len(x), int(left / each))
+    if count < 2:
+        needed = math.ceil((seconds - left + 2.0 * each) / SAFETY / 6.0) / 10.0
+        raise ValueError(f"minutes is {minutes:g}, but two images take longer; give at least {needed:g}.")
+    return count, trace, count * each

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import shlex
+import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -19,6 +21,7 @@ from ...generative.sampling import Sampler
 from ...solvers import Solver
 from ...solvers.common import Progress, write_whole
 from ...verification.certificates import Certificate, cases_of, certify, default_problems, exact_laws, method
+from ...verification.named_networks import is_imported
 from ...verification.networks import audit_checkpoint, probe_checkpoint_or_module
 from ...verification.report import (
     STYLES,
@@ -68,12 +71,20 @@ def verify_everything(
     return _published(report, json, html)
 
 
-def audit_network(network: str, data: str | None, *, json: Path | None = None, html: Path | None = None) -> bool:
+def audit_network(
+    network: str,
+    data: str | None,
+    *,
+    minutes: float | None = None,
+    json: Path | None = None,
+    html: Path | None = None,
+) -> bool:
     """Audit a network on held-out data, with progress on stderr and the report on stdout.
 
     Args:
         network: a shipped network, the file of one, or "package.module:name".
         data: the name or the file of the data; the data set that a checkpoint was trained on if None.
+        minutes: how long it may take; the plan is printed on stderr first.
         json: write the report into this file as JSON.
         html: write the report into this file as a page.
 
@@ -87,16 +98,19 @@ def audit_network(network: str, data: str | None, *, json: Path | None = None, h
     check_outputs(json, html)
     start = time.perf_counter()
     with _bar() as bar:
-        audited = audit_checkpoint(network, data, progress=partial(_show, bar))
+        audited = audit_checkpoint(network, data, minutes=minutes, progress=_Announced(bar, minutes is not None))
     return _published(Report(audits=[audited], seconds=time.perf_counter() - start), json, html)
 
 
-def probe_network(network: str, data: str | None, *, json: Path | None = None) -> bool:
+def probe_network(
+    network: str, data: str | None, *, minutes: float | None = None, json: Path | None = None
+) -> bool:
     """Print which convention a network follows, with the evidence.
 
     Args:
         network: a shipped network, the file of one, or "package.module:name".
         data: the name or the file of the data; the data set that a checkpoint was trained on if None.
+        minutes: how long it may take, as for `probe`; the plan is printed on stderr first.
         json: write the finding into this file as JSON.
 
     Returns:
@@ -107,13 +121,15 @@ def probe_network(network: str, data: str | None, *, json: Path | None = None) -
         OSError: the file cannot be written, before any work.
     """
     check_outputs(json)
-    with Progress(0.0, 0.0, True, "asking the network"):
-        found = probe_checkpoint_or_module(network, data)
+    with _bar() as bar:
+        found = probe_checkpoint_or_module(network, data, minutes=minutes, progress=_Announced(bar, True))
     try:
         if json is not None:
             write_whole(json, f"{dumps(plain(found.as_json()), ensure_ascii=False, indent=1)}\n".encode())
     finally:
         print(found)
+        if found.options is not None and is_imported(network):
+            print(f"\nfokker bench {shlex.quote(network)} {found.options}")
     if json is not None:
         print(f"written: {json}")
     return found.convention is not None
@@ -236,6 +252,19 @@ def _ladder(certificate: Certificate) -> Table:
         steps, error, slope, floor = row
         table.add_row(str(steps), number(error), slope, number(floor))
     return table
+
+
+class _Announced:
+    """Shows progress on a bar. The first that is known of the whole work, its plan, is also printed on stderr."""
+
+    def __init__(self, bar: Progress, planned: bool) -> None:
+        self.bar, self.waiting = bar, planned
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        if self.waiting and total:
+            self.waiting = False
+            print(f"fokker: {what}", file=sys.stderr)
+        _show(self.bar, done, total, what)
 
 
 def _bar() -> Progress:

@@ -12,4 +12,5 @@ from .likelihood import (
     joined as joined,
     log_likelihood as log_likelihood,
 )
+from .timing import LikelihoodTime as LikelihoodTime, time_likelihood as time_likelihood
 from .trace import Exact as Exact, Hutchinson as Hutchinson, probes as probes

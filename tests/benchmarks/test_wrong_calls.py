@@ -183,6 +183,7 @@ NUMBERS = {  # of options: the calls that take them, and wrong values of their k
     "--guidance": ([SAMPLE, EVALUATE], NUMBER),
     "--tolerance": ([LIKELIHOOD], [*NUMBER, "0"]),
     "--declared": ([["certify", "Heun"]], NUMBER),
+    "--minutes": ([LIKELIHOOD, MINE, AUDIT], [*NUMBER, "0"]),
 }
 COMMANDS = ["bench", "train", "sample", "evaluate", "likelihood", "verify", "probe", "certify"]
 ON_A_NETWORK = [["sample"], ["evaluate"], ["likelihood"], ["probe"], ["verify", "--model"]]

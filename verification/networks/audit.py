@@ -19,6 +19,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from scipy import stats
@@ -27,12 +28,14 @@ from torch import Tensor, nn
 from ...generative.denoiser import Denoiser, check_denoiser
 from ...generative.likelihood import Dequantisation, log_likelihood
 from ...generative.sampling import check_network
-from ...solvers import Adaptive, SolveError, standard_normal
-from ...solvers.common import blamed, check_callable, check_instance, whole
+from ...solvers import SolveError, standard_normal
+from ...solvers.common import blamed, check_callable, check_instance, real, whole
+from .audit_plan import TIMES, AuditPlan, plan_audit
 from .audit_result import TOLERANCES, Audit, Entry, Likelihood
 from .clean_samples import check_audited
-from .orthogonality import Reference
-from .probe import LEVELS
+from .effort import duration
+from .orthogonality import Reference, Share
+from .probe import LEVELS, MOST_MINUTES
 from .residuals import IDENTITIES, Level, identities, time_of
 
 __all__ = ["audit"]
@@ -50,6 +53,7 @@ def audit(
     likelihoods: int = 16,
     name: str = "network",
     seed: int = 0,
+    minutes: float | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Audit:
     """Measures where a denoiser is a score of its data.
@@ -65,12 +69,14 @@ def audit(
         likelihoods: the number of samples whose likelihood is computed, 0 or at least 2.
         name: the name of the network in the report.
         seed: draws the noise.
-        progress: called as progress(done, total, what).
+        minutes: how long it may take; fewer samples are taken, and a trace with probes, if all take longer. None sets
+            no limit. Levels stay.
+        progress: called as progress(done, total, what), in seconds if there are minutes. It is told the plan first.
 
     Raises:
         TypeError: arguments of another kind.
-        ValueError: the data cannot be used or do not fit the network, the path lacks a noise level, or the network
-            raises an error or returns what is not finite.
+        ValueError: the data cannot be used or do not fit the network, the path lacks a noise level, the minutes are
+            too few, or the network raises an error or returns what is not finite.
     """
     check_denoiser(denoiser)
     check_audited(data, trained_on, FEWEST)
@@ -80,6 +86,7 @@ def audit(
     if likelihoods == 1:
         raise ValueError("likelihoods is 1, but one has no standard error; give 0 or at least 2.")
     check_instance("name", name, str, "a name")
+    minutes = None if minutes is None else real("minutes", minutes, above=0.0, high=MOST_MINUTES)
     if progress is not None:
         check_callable("progress", progress, "a function of two numbers and a text")
     exact = _in_double(denoiser)
@@ -90,24 +97,46 @@ def audit(
     levels = [level - 2.0 * math.log(deviation) for level in LEVELS]
     width = float(stats.norm.isf(0.5 * FALSE_ALARM / (len(levels) * len(IDENTITIES))))
     told = progress or (lambda done, total, what: None)
-    sets = {"held out": data, "trained on": trained_on} if likelihoods else {}
+    sets = {"held out": data} | ({} if trained_on is None else {"trained on": trained_on})
+
+    def measured(number: int, count: int) -> dict[str, Share]:
+        """The identities at one level, on the first samples."""
+        eps = standard_normal(torch.empty_like(x0[:count]), seed + number)
+        level = Level(time_of(exact.path, levels[number]), x0[:count], eps)
+        with blamed(f"{name} at log-SNR {levels[number]:+.2f}", (SolveError, ValueError)):
+            return identities(exact, level, reference, seed + number)
+
+    plan = AuditPlan(len(x0), likelihoods, "auto", 1)
+    if minutes is not None:
+        told(0, 0, f"{name}: timing the network")
+        plan = plan_audit(
+            denoiser,
+            data,
+            partial(measured, len(levels) // 2),
+            samples=len(x0),
+            fewest=FEWEST,
+            levels=len(levels),
+            likelihoods=likelihoods,
+            sets=len(sets),
+            minutes=minutes,
+        )
+    sets = sets if plan.likelihoods else {}
+    total = len(levels) * plan.level + len(sets) * plan.likelihood
+    if minutes is not None:
+        told(0, round(total), f"{name}: {plan}, about {duration(total)}")
     found: list[Entry] = []
     for number, log_snr in enumerate(levels):
-        told(number, len(levels) + len(sets), f"{name}, log-SNR {log_snr:+.2f}")
-        eps = standard_normal(torch.empty_like(x0), seed + number)
-        level = Level(time_of(exact.path, log_snr), x0, eps)
-        with blamed(f"{name} at log-SNR {log_snr:+.2f}", (SolveError, ValueError)):
-            measures = identities(exact, level, reference, seed + number)
-        for identity, (value, error) in measures.items():
+        told(round(number * plan.level), round(total), f"{name}, log-SNR {log_snr:+.2f}")
+        for identity, (value, error) in measured(number, plan.samples).items():
             low, high = value - width * error, value + width * error
             found.append(Entry(identity, log_snr, value, low, high, TOLERANCES[identity]))
-    measured = []
-    for number, (what, samples) in enumerate(sets.items(), start=len(levels)):
-        told(number, len(levels) + len(sets), f"{name}, likelihood of data {what}")
-        if samples is not None:
-            with blamed(f"{name}, in the likelihood of data {what},", (SolveError, ValueError)):
-                measured.append(_likelihood(denoiser, samples[:likelihoods], what, dequantisation, seed))
-    return Audit(name, len(x0), tuple(found), tuple(measured))
+    likely = []
+    for number, (what, samples) in enumerate(sets.items()):
+        done = len(levels) * plan.level + number * plan.likelihood
+        told(round(done), round(total), f"{name}, likelihood of data {what}")
+        with blamed(f"{name}, in the likelihood of data {what},", (SolveError, ValueError)):
+            likely.append(_likelihood(denoiser, samples, what, plan, dequantisation, seed))
+    return Audit(name, plan.samples, tuple(found), tuple(likely))
 
 
 def _in_double(denoiser: Denoiser) -> Denoiser:
@@ -120,10 +149,11 @@ def _in_double(denoiser: Denoiser) -> Denoiser:
 
 
 def _likelihood(
-    denoiser: Denoiser, x: Tensor, what: str, dequantisation: Dequantisation | None, seed: int
+    denoiser: Denoiser, data: Tensor, what: str, plan: AuditPlan, dequantisation: Dequantisation | None, seed: int
 ) -> Likelihood:
+    x = data[: plan.likelihoods]
     with torch.no_grad():
-        found = log_likelihood(denoiser, x, Adaptive(1.0, 0.0, rtol=1e-3, atol=1e-3), seed=seed)
+        found = log_likelihood(denoiser, x, TIMES, None, plan.trace, plan.probes, seed)
     n, d = len(x), x[0].numel()
     nats = found.value.double()
     bits = -nats / (d * math.log(2.0)) if dequantisation is None else found.bits_per_dim(dequantisation).double()

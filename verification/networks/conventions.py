@@ -115,6 +115,13 @@ class Convention:
             f"time={self.clock.argument})"
         )
 
+    @property
+    def options(self) -> list[str] | None:
+        """The options that tell the `fokker` command of it; None if they cannot say it."""
+        if self.precondition is not None or not self._plain:
+            return None
+        return [f"--predicts={self.predicts}", f"--path={path_name(self.path)}", f"--time={self.clock.text(self.path)}"]
+
     def __str__(self) -> str:
         sign = "-" if self.sign < 0 else ""
         if self.precondition is not None:

@@ -10,18 +10,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
-__all__ = ["Effort"]
+__all__ = ["Effort", "duration"]
 
 
 class Effort:
     """Counts evaluations of a network, and says how many more fit into the time.
 
     Args:
-        told: called as told(done, total, what), in evaluations; None for nobody.
+        told: called as told(done, total, what), in evaluations, with total 0 while it is unknown; None for nobody.
 
     Attributes:
         done: the number of evaluations so far.
-        total: the number that is expected.
+        total: the number that is expected, or 0.
     """
 
     def __init__(self, told: Callable[[int, int, str], None] | None = None) -> None:
@@ -68,4 +68,11 @@ class Effort:
 
     def _tell(self) -> None:
         if self._told is not None:
-            self._told(self.done, max(self.total, self.done), self._what)
+            self._told(self.done, max(self.total, self.done) if self.total else 0, self._what)
+
+
+def duration(seconds: float) -> str:
+    """A time in words, as "3 minutes"."""
+    if seconds < 90.0:
+        return f"{max(1.0, seconds):.0f} s"
+    return f"{seconds / 60.0:.0f} minutes" if seconds < 5400.0 else f"{seconds / 3600.0:.1f} hours"

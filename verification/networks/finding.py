@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -57,6 +58,7 @@ class Finding:
         candidates: the best conventions, best first, and the best one of every kind, path and clock.
         tried: the number of conventions.
         random: whether the network gives two answers to the same question.
+        shape: that of a sample.
     """
 
     convention: Convention | None
@@ -72,6 +74,7 @@ class Finding:
     candidates: tuple[Candidate, ...]
     tried: int
     random: bool
+    shape: tuple[int, ...]
 
     @property
     def verdict(self) -> str:
@@ -83,6 +86,14 @@ class Finding:
     def line(self) -> str:
         """The Python that makes a `Denoiser` of `net`. Raises ValueError if there is no verdict."""
         return self._known().line
+
+    @property
+    def options(self) -> str | None:
+        """The options of `fokker bench` for the network; None without a verdict, or if they cannot say it."""
+        options = None if self.convention is None else self.convention.options
+        if options is None:
+            return None
+        return shlex.join([f"--shape={'x'.join(map(str, self.shape))}", *options])
 
     def denoiser(self, net: Callable[..., Tensor]) -> Denoiser:
         """The network as a `Denoiser`. Raises ValueError if there is no verdict."""
@@ -112,6 +123,7 @@ class Finding:
             "explained": self.explained,
             "settled": self.settled,
             "line": None if self.convention is None else self.line,
+            "options": self.options,
             "agreed": self.agreed,
             "equivalent": [str(each) for each in self.equivalent],
             "near": [str(each) for each in self.near],

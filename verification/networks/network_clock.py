@@ -75,6 +75,22 @@ class NetworkClock:
             return f'"{known[self.base][self.falls]}"'
         return f"lambda t: {self.formula}"
 
+    def text(self, path: GaussianPath) -> str:
+        """The clock as the `fokker` command reads it, such as "1-t", "1000*(1-t)" or "-0.25*half_log_snr"."""
+        falling, rising = {
+            "t": ("1-t", "t"),
+            "sigma": ("sigma", f"{path.sigma(0.0):.17g}-sigma"),
+            "log_snr": ("-log_snr", "log_snr"),
+            "half_log_snr": ("-half_log_snr", "half_log_snr"),
+            "index": ("index", f"{path.steps - 1}-index" if isinstance(path, Table) else ""),
+        }[self.base]
+        unit = falling if self.falls else rising
+        if self.scale == 1.0:
+            return unit
+        if unit.startswith("-"):
+            return f"-{self.scale:.17g}*{unit[1:]}"
+        return f"{self.scale:.17g}*({unit})" if "-" in unit else f"{self.scale:.17g}*{unit}"
+
     @property
     def formula(self) -> str:
         formulas = {

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from .effort import duration
 from .search import FEWEST, FIRST, SPARED, Key, Search
 
 __all__ = ["plan"]
@@ -43,7 +44,7 @@ def plan(search: Search, keys: Sequence[Key], first: int, seconds: float, *, ext
     calls = {search.views[key].call: key for key in keys}
     levels, ways = len(search.final.rho), len(calls)
     search.effort.expect(0, "timing the network")
-    finite = []
+    finite: list[Key] = []
     for key in calls.values():
         finite += [key] if math.isfinite(search.screening.score(search.views[key], FIRST)) else []
         if len(finite) == 2 or (finite and seconds == math.inf):
@@ -51,13 +52,16 @@ def plan(search: Search, keys: Sequence[Key], first: int, seconds: float, *, ext
     if not finite:
         return first
 
+    most = levels * (2 * ways * first + MANY * len(search.final))
+
     def fits() -> bool:
         """Whether there is time for everything."""
-        return levels * (2 * ways * first + MANY * len(search.final)) * search.effort.seconds <= SAFETY * seconds
+        return most * search.effort.seconds <= SAFETY * seconds
 
     if not fits():  # it may on a batch of the usual size
         search.screening.score(search.views[finite[-1]], FEWEST)
     if fits():
+        _tell(search, ways, most * search.effort.seconds)
         return first
     each = search.effort.seconds
     affordable = SAFETY * seconds / each
@@ -68,5 +72,13 @@ def plan(search: Search, keys: Sequence[Key], first: int, seconds: float, *, ext
             f"minutes is {seconds / 60.0:g}, but an evaluation of the network takes {1e3 * each:.2g} ms; "
             f"give at least {math.ceil(10.0 * needed) / 10.0:g} minutes."
         )
-    search.effort.limit(SAFETY * max(seconds, least * each / SAFETY))
+    seconds = max(seconds, least * each / SAFETY)
+    search.effort.limit(SAFETY * seconds)
+    _tell(search, ways, seconds)
     return max(FIRST, min(first, int(affordable / (6 * levels * ways))))
+
+
+def _tell(search: Search, ways: int, seconds: float) -> None:
+    each = 1e3 * search.effort.seconds
+    what = f"{ways} ways to ask a network that takes {each:.2g} ms: at most about {duration(seconds)}"
+    search.effort.expect(search.effort.left if search.effort.limited else seconds / search.effort.seconds, what)

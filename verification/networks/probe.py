@@ -79,7 +79,7 @@ def probe(
         seed: draws the noise.
         minutes: how long it may take. None is as long as `samples` take if they are given, and else 2, or longer if the
             least effort takes longer.
-        progress: called as progress(done, total, what), in evaluations of the network.
+        progress: called as progress(done, total, what), in evaluations of the network; total is 0 while it is unknown.
 
     Raises:
         TypeError: arguments of another kind.

@@ -57,6 +57,7 @@ def finding(search: Search) -> Finding:
         candidates=_candidates(search, best, chosen),
         tried=sum(map(len, search.names.values())),
         random=search.final.random(search.views[chosen]),
+        shape=tuple(search.final.shape),
     )
 
 

@@ -166,9 +166,12 @@ def test_probe_names_a_network(tmp_path: Path, capsys: pytest.CaptureFixture[str
     np.save(tmp_path / "data.npy", MIXTURE.sample(1000, 0).numpy())
     assert fokker("probe", "other:net", "--data", str(tmp_path / "data.npy"), "--json", str(tmp_path / "p.json")) == 0
     sys.modules.pop("other", None)
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
     assert "verdict: velocity on CondOT(), clock t" in out
     assert 'Denoiser(net, path, predicts="velocity", time="t")' in out
+    assert "\nfokker bench other:net --shape=2 --predicts=velocity '--path=CondOT()' --time=t\n" in out
+    assert "73 ways to ask a network that takes" in err
+    assert err.count("\n") == 1
     assert json.loads((tmp_path / "p.json").read_text())["verdict"] == "velocity on CondOT(), clock t"
 
 
@@ -189,6 +192,21 @@ def test_an_audit_is_written_and_fails_nothing(tmp_path: Path, capsys: pytest.Ca
     assert found["audits"][0]["exact"] is True
 
 
+def test_an_audit_in_minutes_says_its_plan_first(
+    capsys: pytest.CaptureFixture[str], mine: str, tmp_path: Path
+) -> None:
+    (tmp_path / "exact.py").write_text(
+        "from toy import MIXTURE\nfrom fokker.generative import CondOT\n\ndenoiser = MIXTURE.denoiser(CondOT())\n"
+    )
+    np.save(tmp_path / "data.npy", MIXTURE.sample(128, 0).numpy())
+    assert fokker("verify", "--model", "exact:denoiser", "--data", "data.npy", "--minutes", "60") == 0
+    sys.modules.pop("exact", None)
+    out, err = capsys.readouterr()
+    plan = "64 samples at each log-SNR, 16 likelihoods with an exact trace, about "
+    assert err.startswith(f"fokker: exact:denoiser: {plan}")
+    assert "exact:denoiser, 64 samples at each log-SNR" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -197,6 +215,8 @@ def test_an_audit_is_written_and_fails_nothing(tmp_path: Path, capsys: pytest.Ca
         (["verify", "--model", "nothing"], "nothing"),
         (["verify", "--model", "digits-flow", "--quick"], "--model audits a network alone"),
         (["verify", "--data", "digits"], "name the network with --model"),
+        (["verify", "--minutes", "3"], "--minutes limits the audit of a network"),
+        (["probe", "digits-flow", "--minutes", "0"], "greater than or equal to 0.01"),
         (["certify", "Foo"], "There is no method 'Foo'"),
         (["probe", "mine:number", "--data", "x.npy"], "or a network, net(x, time)"),
         (["probe", "mine:net"], "give the data, a name or a file"),

@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 from toy import MIXTURE, PATHS
 
-from fokker.generative import VP, CondOT, GaussianPath, load
+from fokker.generative import VP, CondOT, GaussianPath, Shifted, load
+from fokker.generative.denoiser import make_clock
 from fokker.generative.training import dataset
+from fokker.verification.named_networks import read_clock, read_path
 from fokker.verification.networks import probe
-from fokker.verification.networks.conventions import Convention
+from fokker.verification.networks.conventions import Convention, conventions, default_paths
 from fokker.verification.networks.effort import Effort
 from fokker.verification.networks.network_clock import NetworkClock
 from fokker.verification.networks.race import Lead, lead
@@ -154,10 +156,13 @@ def test_progress_tells_what_is_done_from_the_first_call_on(timed: Callable[[Net
     net = timed(DIGITS.net, 0.025)
     probe(net, FEW, progress=lambda *told: seen.append(told))
     assert seen[0] == (0, 0, "timing the network")
-    assert all(done <= total for done, total, _ in seen[1:])
+    assert all(done <= total for done, total, what in seen if what != seen[0][2])
+    assert {total for _, total, what in seen if what == seen[0][2]} == {0}
     assert [done for done, *_ in seen] == sorted(done for done, *_ in seen)
-    assert next(what for *_, what in seen if "ways" in what) == "72 ways to ask the network, 2 draws"
-    assert "shifts of VP()" in {what for *_, what in seen}
+    said = list(dict.fromkeys(what for *_, what in seen))
+    assert said[1] == "72 ways to ask a network that takes 25 ms: at most about 2 minutes"
+    assert said[2] == "72 ways to ask the network, 2 draws"
+    assert said[-1] == "shifts of VP()"
     early = next((done, total) for done, total, _ in seen if done > 500)
     assert 0.6 * net.evaluations < early[1] < 1.7 * net.evaluations
 
@@ -209,3 +214,27 @@ def test_the_truth_is_not_dropped_on_few_draws(timed: Callable[[Net, float], Tim
         verdicts.append(probe(net, data, seed=seed).convention)
     assert set(verdicts) <= {None, TRUTH}
     assert verdicts.count(None) < 16
+
+
+def test_the_options_of_a_convention_are_read_as_what_they_say() -> None:
+    """Every plain convention that is tried, and a shifted path."""
+    times = torch.tensor([0.2, 0.5, 0.8], dtype=torch.float64)
+    every = [*conventions(default_paths(), (1.0, 1000.0), (0.5,)), Convention("v", Shifted(VP(), 0.3), CLOCKS["t"])]
+    told = 0
+    for convention in every:
+        if convention.options is None:
+            assert convention.sign < 0 or convention.over_alpha or convention.precondition
+            continue
+        predicts, path, clock = (option.partition("=")[2] for option in convention.options)
+        assert (predicts, read_path(path)) == (convention.predicts, convention.path)
+        read = make_clock(convention.path, read_clock(clock, convention.path))
+        expected = convention.clock(convention.path, times)
+        torch.testing.assert_close(read(times), expected, rtol=1e-12, atol=1e-12)
+        told += 1
+    assert told == 5 * 5 * 12 + 3 * 5 * 2 + 1
+
+
+def test_a_finding_prints_its_options_for_a_shell() -> None:
+    finding = probe(lambda x, value: MIXTURE.eps(x, 1.0 - value / 1000.0, VP()), MIXTURE.sample(400, 0), paths=[VP()])
+    assert finding.options == "--shape=2 --predicts=eps '--path=VP()' '--time=1000*(1-t)'"
+    assert finding.as_json()["options"] == finding.options
