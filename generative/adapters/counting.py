@@ -27,7 +27,8 @@ class _Counted:
     evaluations: int = 0
 
     def __call__(self, x: Tensor, t: Tensor, **condition: Any) -> Tensor:
-        self.evaluations += int(torch.as_tensor(self.denoiser.evaluations(t)).max())
+        taken = self.denoiser.evaluations(t)
+        self.evaluations += int(taken.max()) if isinstance(taken, Tensor) else taken
         return x.tanh()
 
 

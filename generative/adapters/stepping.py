@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from inspect import Parameter, signature
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ...solvers import Noise
@@ -60,7 +61,9 @@ def configured(scheduler: Any, options: Mapping[str, Any]) -> tuple[Any, dict[st
         )
     fields = {name: value for name, value in options.items() if name in taken}
     own = {} if isinstance(scheduler, type) else {n: value for n, value in scheduler.config.items() if n in taken}
-    return kind(**own | fields), {name: value for name, value in options.items() if name not in taken}
+    with torch.device("cpu"):  # where its tables are, whatever torch's default device is
+        made = kind(**own | fields)
+    return made, {name: value for name, value in options.items() if name not in taken}
 
 
 @dataclass(frozen=True, eq=False)

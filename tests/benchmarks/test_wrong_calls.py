@@ -171,6 +171,13 @@ METHODS = [
     (":f", "':f'"),
     ("nomodule:f", "There is no module 'nomodule'"),
 ]
+OPTIONS = [
+    ("eta", "The option 'eta' must be NAME=VALUE"),
+    ("=1", "must be NAME=VALUE"),
+    ("churn=1", "DDIMScheduler has no option churn; its configuration has"),
+    ("clip_sample=true", "clips x0-hat, after which nothing is exact"),
+    ("beta_schedule=circular", "beta_schedule = 'circular' is not known here"),
+]
 NUMBERS = {  # of options: the calls that take them, and wrong values of their kind
     "--nfe": ([SAMPLE, EVALUATE, BENCH], [*WHOLE, "0", HUGE]),
     "--samples": ([SAMPLE, EVALUATE, BENCH], [*WHOLE, "0", HUGE]),
@@ -229,6 +236,10 @@ def table() -> Iterator[tuple[list[str], str]]:
         yield ["verify", "--claim", name], "Unknown claim"
         yield ["verify", "--chapter", name], "Unknown chapter"
     yield from ((["certify", name], said) for name, said in METHODS)
+    yield ["certify", "wrong_calls_mine:net", "--form", "euler"], "Unknown form 'euler'; choose one of equation, fokker"
+    yield ["certify", "wrong_calls_mine:net", "--form", "fokker"], "net takes (x, t), and not (denoiser, x, times"
+    yield [*CERTIFY, "--form", "fokker"], "Heun takes no form and no options"
+    yield from ((["certify", "diffusers:DDIMScheduler", "--option", each], said) for each, said in OPTIONS)
     yield from (([command, "--colour"], "No such option") for command in COMMANDS)
     yield from (([command], "Missing argument") for command in COMMANDS if command not in ("bench", "verify"))
     yield ["bunch"], "No such command"
