@@ -26,6 +26,7 @@ from .cli_options import (
     Count,
     Counts,
     Data,
+    DataSet,
     EngineName,
     Evaluations,
     Folder,
@@ -214,11 +215,12 @@ def evaluate(
     nfe: Evaluations = 50,
     guidance: Guidance = None,
     seed: Seed = 0,
+    data: DataSet = None,
 ) -> None:
     """Compare a network's samples with real images."""
     from .benchmarks.commands.evaluate import evaluate as measure
 
-    found = measure(network, samples=samples, nfe=nfe, guidance=guidance, seed=seed)
+    found = measure(network, samples=samples, nfe=nfe, guidance=guidance, seed=seed, data=data)
     print(f"{'':36}samples   real images")
     print(f"{'accuracy of a classifier':36}{found.accuracy:7.3f}{found.accuracy_held_out:14.3f}")
     print(f"{'distance to nearest training image':36}{found.nearest:7.3f}{found.nearest_held_out:14.3f}")
@@ -268,13 +270,14 @@ def likelihood(
     minutes: Within = None,
     engine: EngineName = None,
     address: Address = None,
+    data: DataSet = None,
 ) -> None:
     """Measure bits/dim on held-out images, with an error budget."""
     from .benchmarks.commands.likelihood import held_out_likelihood
 
     found = held_out_likelihood(
         network, images=images, trace=trace, probes=probes, tolerance=tolerance, seed=seed, progress=True,
-        minutes=minutes, engine=engine, address=address,
+        minutes=minutes, engine=engine, address=address, data=data,
     )  # fmt: skip
     print(f"{f'bits/dim of {found.images} held-out images':36}{found.bits_per_dim:9.4f}")
     print(f"{'  standard error over images':36}{found.over_images:9.4f}")
@@ -293,7 +296,7 @@ def verify(
         bool, typer.Option("--quick", help="Under a minute: all claims, a few certificates per solver.")
     ] = False,
     model: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help="Audit this network instead of the theory.")
+        str | None, typer.Option(metavar="NETWORK", help="Audit this network instead of the theory.")
     ] = None,
     data: Data = None,
     minutes: Within = None,
@@ -320,7 +323,7 @@ def verify(
 
 @app.command()
 def probe(
-    network: Annotated[str, typer.Argument(metavar="NAME|FILE|MODULE:NAME", help="A network, net(x, time).")],
+    network: Annotated[str, typer.Argument(metavar="NETWORK", help="A name, a file, a folder, or MODULE:NAME.")],
     data: Data = None,
     minutes: Within = None,
     json: OutJson = None,

@@ -15,6 +15,7 @@ __all__ = [
     "Count",
     "Counts",
     "Data",
+    "DataSet",
     "EngineName",
     "Evaluations",
     "Folder",
@@ -53,7 +54,12 @@ Folder = Annotated[
     Path, typer.Option("--out", metavar="FOLDER", help="Where to write the results. A run continues what is there.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
-Network = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A shipped network, or a checkpoint file.")]
+Network = Annotated[
+    str,
+    typer.Argument(
+        metavar="NETWORK", help="A shipped network, a checkpoint, a folder that diffusers saved, or MODULE:NAME."
+    ),
+]
 Evaluations = Annotated[
     int, typer.Option("--nfe", metavar="N", min=1, max=MANY, help="Network evaluations per sample.")
 ]
@@ -83,6 +89,9 @@ Chapters = Annotated[list[str] | None, typer.Option("--chapter", metavar="NAME",
 Data = Annotated[
     str | None,
     typer.Option(metavar="NAME|FILE", help="A data set, or a file .npy or .safetensors. [default: the network's own]"),
+]
+DataSet = Annotated[
+    str | None, typer.Option("--data", metavar="NAME", help="The data set. [default: that of the training]")
 ]
 OutJson = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", dir_okay=False, help="Also write everything as JSON.")

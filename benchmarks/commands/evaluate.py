@@ -26,6 +26,7 @@ from torch import Tensor
 
 from ...generative import sample
 from ...generative.training import DATASETS, Images, dataset, locate, training_record
+from ...solvers.common import choice
 from ...verification.named_networks import is_folder, is_imported, named_denoiser
 from ...verification.statistics import gaussian_w2
 
@@ -108,23 +109,25 @@ def evaluate(
     nfe: int = 50,
     guidance: float | None = None,
     seed: int = 0,
+    data: str | None = None,
 ) -> ImageMetrics:
     """Draw images from a trained network, the classes in turn, and measure them.
 
     Samples are rounded to the grey levels of the data: the noise of dequantisation would count as distance.
 
     Args:
-        name_or_path: a shipped network, or the file of one.
+        name_or_path: the name of a network (see `verification.named_networks`).
         samples: the number of images.
         nfe: network evaluations, as for `sample`.
         guidance: the weight of guidance, as for `sample`.
         seed: of the initial noises.
+        data: the name of the data set; None for the one that the network says it was trained on.
 
     Raises:
         ValueError: for a network that does not say on which data set it was trained, and as `load` and `dataset`.
     """
     denoiser = named_denoiser(str(name_or_path))
-    images = dataset(trained_on(name_or_path))
+    images = dataset(trained_on(name_or_path, data))
     label = torch.arange(samples, device="cpu") % images.classes
     shape = (samples, *images.train.shape[1:])
     x = images.quantised(sample(denoiser, shape, nfe=nfe, label=label, guidance=guidance, seed=seed))
@@ -166,10 +169,16 @@ def model_card(name_or_path: str | Path) -> dict[str, Any]:
     }
 
 
-def trained_on(name_or_path: str | Path) -> str:
-    """The data set on which a network was trained. Raises ValueError if its file does not say so, and as `load`."""
+def trained_on(name_or_path: str | Path, data: str | None = None) -> str:
+    """The data set on which a network was trained, if no other one is given: one of `DATASETS`.
+
+    Raises ValueError for another one, and if the network does not say so, and as `load`.
+    """
+    if data is not None:
+        return choice("data set", data, DATASETS)
     silent = is_imported(str(name_or_path)) or is_folder(str(name_or_path))
     name = None if silent else training_record(name_or_path).get("data")
     if not isinstance(name, str) or name not in DATASETS:
-        raise ValueError(f"{name_or_path} does not say that it was trained on one of {', '.join(DATASETS)}.")
+        known = ", ".join(DATASETS)
+        raise ValueError(f"{name_or_path} does not say that it was trained on one of {known}; name one with --data.")
     return name

@@ -73,11 +73,12 @@ def held_out_likelihood(
     progress: bool = False,
     engine: str | None = None,
     address: str | None = None,
+    data: str | None = None,
 ) -> HeldOut:
     """Measure bits/dim of a network on the held-out images of its data set.
 
     Args:
-        name_or_path: a shipped network, or the file of one.
+        name_or_path: the name of a network (see `verification.named_networks`).
         images: take so many of the held-out images, the first ones; all if None.
         trace: as for `log_likelihood`.
         probes: the number of probes of a trace that is not exact.
@@ -88,14 +89,15 @@ def held_out_likelihood(
         progress: show a progress bar on stderr.
         engine: where the likelihoods are computed, as for `engine_named`.
         address: of the Ray cluster.
+        data: the name of the data set; None for the one that the network says it was trained on.
 
     Raises:
         OSError: as `engine_named` raises.
         ValueError: as `load`, `dataset` and `log_likelihood`; or the minutes are too few for two images.
     """
     denoiser = named_denoiser(str(name_or_path))
-    data = dataset(trained_on(name_or_path))
-    x = data.dequantisation(data.held_out[:images], seed)
+    held = dataset(trained_on(name_or_path, data))
+    x = held.dequantisation(held.held_out[:images], seed)
     times = Adaptive(1.0, 0.0, rtol=tolerance, atol=tolerance)
     with engine_named(engine, address=address) as where:
         if minutes is not None:
@@ -106,7 +108,7 @@ def held_out_likelihood(
         found = log_likelihood_many(
             denoiser, x, times, trace=trace, probes=probes, seed=seed, engine=where, chunk=CHUNK, progress=progress
         )
-    bits = found.bits_per_dim(data.dequantisation)
+    bits = found.bits_per_dim(held.dequantisation)
     unit, count = x[0].numel() * math.log(2.0), len(x)
     return HeldOut(
         images=count,

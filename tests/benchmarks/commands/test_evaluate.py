@@ -63,3 +63,16 @@ def test_a_network_of_unknown_data_is_refused(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "net", MLP(2), CondOT(), predicts="velocity")
     with pytest.raises(ValueError, match="does not say that it was trained on one of digits, mnist"):
         evaluate(tmp_path / "net")
+
+
+def test_a_network_of_a_module_is_measured_on_named_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not say what it was trained on."""
+    (tmp_path / "own_digits.py").write_text("from fokker.generative import load\n\nnet = load('digits-flow')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ValueError, match=r"own_digits:net does not say that it was trained .*; name one with --data"):
+        evaluate("own_digits:net", samples=20, nfe=2)
+    with pytest.raises(ValueError, match="Unknown data set 'cats'; choose one of digits, mnist"):
+        evaluate("own_digits:net", samples=20, nfe=2, data="cats")
+    found = evaluate("own_digits:net", samples=20, nfe=2, data="digits")
+    assert found.frechet == evaluate("digits-flow", samples=20, nfe=2).frechet
