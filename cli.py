@@ -23,6 +23,8 @@ from .cli_options import (
     Budgets,
     Chapters,
     Claims,
+    ClockText,
+    ConditionFile,
     Count,
     Counts,
     Data,
@@ -30,16 +32,21 @@ from .cli_options import (
     EngineName,
     Evaluations,
     Folder,
+    Form,
     Guidance,
     Json,
     Label,
+    Minutes,
     Network,
+    Networks,
     Noises,
     OutHtml,
     OutJson,
-    Problems,
+    PathText,
+    Predicts,
+    Samplers,
     Seed,
-    Solvers,
+    Shape,
     Steps,
     TrainingSeed,
     Within,
@@ -148,21 +155,62 @@ def fokker(
 
 @app.command()
 def bench(
-    problems: Problems = None,
-    solvers: Solvers = None,
+    networks: Networks = None,
+    samplers: Samplers = None,
+    form: Form = None,
     budgets: Budgets = None,
+    minutes: Minutes = None,
+    shape: Shape = None,
+    label: Label = None,
+    condition: ConditionFile = None,
+    guidance: Guidance = None,
+    predicts: Predicts = None,
+    path: PathText = None,
+    time: ClockText = None,
+    law: Annotated[
+        bool, typer.Option("--law", help="Compare the laws of samples, which samplers with noise have, too.")
+    ] = False,
+    noise: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--noise-levels", metavar="FAMILY", help='Find the best amount of noise, as of "ddim". May be repeated.'
+        ),
+    ] = None,
+    changes: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option("--compare", metavar="FOLDER FOLDER", help="Show what differs between two runs, and stop."),
+    ] = None,
     seed: Seed = 0,
     samples: Noises = None,
+    engine: EngineName = "local",
+    address: Address = None,
     out: Folder = Path("bench-results"),
     json: Json = False,
 ) -> None:
     """Find the best sampler for each number of network evaluations."""
     import torch
 
-    from .benchmarks.bench import run
+    from .benchmarks.commands.bench import compare_laws, compare_runs, compare_samplers, scan_noise
+    from .benchmarks.engine import engine_named
+    from .benchmarks.problems import DEFAULT_PROBLEMS, find_problem
 
+    if changes is not None:
+        compare_runs(*changes, as_json=json)
+        return
+    if law and noise:
+        raise ValueError("--law and --noise-levels are two comparisons; leave one of them out, or run twice.")
     torch.set_num_threads(1)  # the workers have the processors
-    run(problems, solvers, budgets, folder=out, seed=seed, samples=samples, as_json=json)
+    stated = {"shape": shape, "label": label, "condition": condition, "guidance": guidance}
+    stated |= {"predicts": predicts, "path": path, "time": time}
+    problems = [find_problem(network, **stated) for network in networks or DEFAULT_PROBLEMS]  # type: ignore[arg-type]
+    runner = None if engine == "local" and address is None else engine_named(engine, address=address)
+    common = {"folder": out, "seed": seed, "samples": samples, "engine": runner, "as_json": json}
+    if law:
+        compare_laws(problems, samplers, budgets, **common)  # type: ignore[arg-type]
+    elif noise:
+        scan_noise(problems, noise, budgets, **common)  # type: ignore[arg-type]
+    else:
+        compare_samplers(problems, samplers, budgets, form=form, minutes=minutes, **common)  # type: ignore[arg-type]
 
 
 @app.command()

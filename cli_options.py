@@ -12,6 +12,8 @@ __all__ = [
     "Budgets",
     "Chapters",
     "Claims",
+    "ClockText",
+    "ConditionFile",
     "Count",
     "Counts",
     "Data",
@@ -19,16 +21,21 @@ __all__ = [
     "EngineName",
     "Evaluations",
     "Folder",
+    "Form",
     "Guidance",
     "Json",
     "Label",
+    "Minutes",
     "Network",
+    "Networks",
     "Noises",
     "OutHtml",
     "OutJson",
-    "Problems",
+    "PathText",
+    "Predicts",
+    "Samplers",
     "Seed",
-    "Solvers",
+    "Shape",
     "Steps",
     "TrainingSeed",
     "Within",
@@ -38,8 +45,42 @@ REPEATED = "May be repeated. An unknown name lists all names."
 MANY = 10**6
 """The largest count that is taken: beyond it lies a mistake."""
 
-Problems = Annotated[list[str] | None, typer.Option("--problem", metavar="NAME", help=REPEATED)]
-Solvers = Annotated[list[str] | None, typer.Option("--solver", metavar="NAME", help=REPEATED)]
+Networks = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[NETWORK]...",
+        help="A problem of the benchmark, a shipped network, a checkpoint, MODULE:NAME, or a folder of diffusers.",
+        show_default=False,
+    ),
+]
+Samplers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sampler",
+        metavar="NAME|FILE|MODULE:NAME",
+        help='A sampler, "ExponentialAdams(3)", a saved scheme or your function. May be repeated.',
+    ),
+]
+Form = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Of your functions: fokker, k-diffusion or diffusers. [default: by their arguments]"
+    ),
+]
+Minutes = Annotated[
+    float | None,
+    typer.Option(metavar="M", min=0.01, help="The time allowed for each network. [default: 5; no limit for a problem]"),
+]
+Shape = Annotated[str | None, typer.Option(metavar="SHAPE", help="Of one sample, as 3x32x32. [default: the network's]")]
+ConditionFile = Annotated[
+    Path | None,
+    typer.Option("--condition", metavar="FILE", help="Further arguments of the network, .npy or .safetensors."),
+]
+Predicts = Annotated[
+    str | None, typer.Option(metavar="KIND", help="What a bare network predicts: x0, eps, v, velocity or score.")
+]
+PathText = Annotated[str | None, typer.Option("--path", metavar="PATH", help='Its path, as "VP()".')]
+ClockText = Annotated[str | None, typer.Option("--time", metavar="CLOCK", help='Its clock, as t, sigma or "1000*t".')]
 Budgets = Annotated[
     list[int] | None,
     typer.Option("--nfe", metavar="N", min=1, max=MANY, help="Network evaluations per sample. May be repeated."),

@@ -1,110 +1,102 @@
-"""The main job: the best sampler at each number of evaluations, as tables, pictures and rows on disk."""
+"""The main job in three lines: which sampler is the most accurate on a network, at each number of evaluations.
+
+    found = bench(denoiser, (3, 32, 32), nfe=[5, 8, 10], minutes=5)
+    print(found)
+    print(found.recommend(8))
+"""
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
-from ..generative.training.sheets import contact_sheet
-from ..solvers.common import MANY, check_instance, flag, wholes
-from .commands.output import check_outputs, stdout
-from .commands.sample import by_budget
-from .plot import work_precision
-from .problems import DEFAULT_PROBLEMS, problem
-from .results import Result, print_result
-from .samplers import DEFAULT_SAMPLERS
+from ..generative.denoiser import Condition, Denoiser, Label, check_denoiser
+from ..solvers.common import check_instance, flag, whole
+from .engine import Engine, local
+from .entrants import DEFAULT_SAMPLERS, AnyEntrant, distinct
+from .problems import Problem, problem_of
+from .results import Result
 from .work_precision import BUDGETS, compare
+from .workload import workload
 
-__all__ = ["run"]
+__all__ = ["MINUTES", "bench", "usual_engine"]
 
-FEW = (1, 2, 3)
-"""Budgets for the pictures alone: no sampler is measured at them."""
-
-WIDTH = 128
-"""The width of the tables if stdout is no terminal."""
+MINUTES = 5.0
+"""The time for a network of the user's, if none is given."""
 
 
-def run(
-    problems: Sequence[str] | None = None,
-    solvers: Sequence[str] | None = None,
-    budgets: Sequence[int] | None = None,
-    *,
-    folder: Path,
+def bench(
+    denoiser: Denoiser | Problem,
+    shape: Sequence[int] | None = None,
+    nfe: Sequence[int] = BUDGETS,
+    label: Label | Condition | None = None,
+    guidance: float | None = None,
     seed: int = 0,
+    *,
+    samplers: Sequence[AnyEntrant] = DEFAULT_SAMPLERS,
+    minutes: float | None = None,
     samples: int | None = None,
-    as_json: bool = False,
-) -> list[Result]:
-    """Compare the samplers, print the tables, and write the pictures into `folder`, beside the rows.
-
-    The progress bar is on stderr; stdout carries the results alone.
+    folder: str | Path | None = None,
+    engine: Engine | None = None,
+    progress: bool = False,
+) -> Result:
+    """Compare samplers on a network: the distance of each one's output from the exact end of the flow.
 
     Args:
-        problems: names of problems; `DEFAULT_PROBLEMS` if None.
-        solvers: names of samplers; `DEFAULT_SAMPLERS` if None.
-        budgets: numbers of network evaluations; `BUDGETS` if None.
-        folder: for the rows, the references and the pictures.
+        denoiser: the network, or a problem of the benchmark.
+        shape: that of one sample, without the batch; a problem has its own.
+        nfe: numbers of network evaluations of a sample.
+        label: as for `sample`: one for all noises, or one for each.
+        guidance: as for `sample`; an evaluation counts for each of its calls.
         seed: of the initial noises.
-        samples: the number of initial noises; each problem's own number if None.
-        as_json: print JSON instead of the tables.
+        samplers: names, solvers, files and functions, as `entrant` takes them; those of `DEFAULT_SAMPLERS` if left out.
+        minutes: the time allowed, by default 5 for a network. The number of noises, the grids and the work on the
+            reference follow from it and from the time that a call takes.
+        samples: the number of initial noises; chosen if None.
+        folder: keeps what is finished, and the same call goes on from there; None keeps nothing.
+        engine: runs the work; by default local processes, and for a network on a GPU this process.
+        progress: say on stderr what will be done, and show a progress bar.
 
     Returns:
-        One result a problem.
+        The result: `best(nfe)`, `recommend(nfe)`, `table()`, `plot(file)`, `save(file)`.
 
     Raises:
-        TypeError: as `compare`.
-        ValueError: as `compare`.
-        ArithmeticError: as `compare`.
-        OSError: the folder cannot be written, before any work.
+        TypeError: an argument is of another kind.
+        ValueError: an unknown name; the network refuses the shape, returns another one or nothing finite; a label or
+            condition of another batch; too few minutes or evaluations; a folder that holds something else.
+
+    Example:
+        >>> found = bench(load("digits-flow"), (1, 8, 8), nfe=[5, 10], label=3, samples=8)
+        >>> found.recommend(10).sample
+        'x = sample(denoiser, (n, 1, 8, 8), nfe=10)'
     """
-    check_instance("folder", folder, Path, "a pathlib.Path")
-    budgets = sorted(set(wholes("budgets", BUDGETS if budgets is None else budgets, 1, MANY)))
-    as_json = flag("as_json", as_json)
-    check_outputs(folder / "results.sqlite")
-    try:
-        results = compare(
-            DEFAULT_PROBLEMS if problems is None else problems,
-            DEFAULT_SAMPLERS if solvers is None else solvers,
-            budgets,
-            folder=folder,
-            seed=seed,
-            samples=samples,
-            progress=True,
-        )
-    except KeyboardInterrupt:
-        print(f"stopped; {folder} keeps what is finished, the same command goes on", file=sys.stderr)
-        raise
-    files = [folder / "results.sqlite"]
-    if drawn := [result for result in results if result.standings()]:
-        files.append(folder / "work_precision.png")
-        work_precision(drawn, files[-1])
-    files += [_samples(result, budgets, folder) for result in results if problem(result.key.problem).classes]
-    if as_json:
-        summary = [result.as_dict() for result in results]
-        print(json.dumps({"results": summary, "files": [str(file) for file in files]}))
-        return results
-    console = stdout(None if sys.stdout.isatty() else WIDTH)
-    for result in results:
-        print_result(console, result)
-    console.print("written: " + ", ".join(str(file) for file in files), highlight=False, soft_wrap=True)
-    return results
+    if isinstance(denoiser, Problem):
+        problem = denoiser
+    elif shape is None:
+        check_instance("denoiser", denoiser, (Denoiser, Problem), "a Denoiser, or a problem such as problem('ring')")
+        raise ValueError("shape is missing: give that of one sample, such as (3, 32, 32).")
+    else:
+        check_denoiser(denoiser)
+        conditioned = denoiser if label is None else denoiser.given(label)
+        problem = problem_of(conditioned, shape, guidance=guidance)
+        minutes = MINUTES if minutes is None else minutes
+    seed, progress = whole("seed", seed, -(2**63), 2**63 - 1), flag("progress", progress)
+    if folder is not None:
+        check_instance("folder", folder, (str, Path), "the name of a folder")
+    if engine is not None:
+        check_instance("engine", engine, Engine, "an engine, such as local()")
+    home = None if folder is None else Path(folder)
+    entrants = distinct(samplers)
+    with engine or usual_engine([problem]) as running:
+        load = workload(problem, entrants, nfe, samples=samples, minutes=minutes, slots=running.slots)
+        if progress:
+            print(load, file=sys.stderr)
+        [found] = compare([load], engine=running, seed=seed, folder=home, progress=progress)
+    return found
 
 
-def _samples(result: Result, budgets: Sequence[int], folder: Path) -> Path:
-    """The contact sheet of a problem with images: a line for each budget, and the reference below them."""
-    key = result.key
-    chosen, count = problem(key.problem), min(key.samples, problem(key.problem).classes)
-    ends = by_budget(chosen, sorted({*FEW, *budgets}), count, key.seed)
-    images = torch.stack([*ends.values(), result.reference.solution[:count]])[:, :, 0].numpy()
-    file = folder / f"{key.problem}_samples.png"
-    contact_sheet(
-        images,
-        [*(f"NFE {budget}" for budget in ends), "reference"],
-        [str(label) for label in range(count)],
-        file,
-        title=f"{key.problem}: the default sampler, one initial noise a column",
-    )
-    return file
+def usual_engine(problems: Sequence[Problem]) -> Engine:
+    """Processes of this machine, or this process alone for networks on a GPU, which it holds already."""
+    on_gpu = any(problem.device.type != "cpu" for problem in problems)
+    return local(workers=1) if on_gpu else local()

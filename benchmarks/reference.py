@@ -32,7 +32,7 @@ from ..solvers.common import check_fields, check_finite, check_instance, choice,
 from ..verification.statistics import rms
 from .problems import Problem
 
-__all__ = ["EFFORT", "Reference", "prepare", "reference", "stored"]
+__all__ = ["EFFORT", "Reference", "keep", "reference", "stored"]
 
 TOLERANCE = 1e-8
 EFFORT, LEAST = 20_000, 100
@@ -194,14 +194,12 @@ def stored(problem: Problem, samples: int, seed: int, effort: int = EFFORT, *, f
     return None if known.ended == "spent" and 2 * known.effort <= effort else known
 
 
-def prepare(problem: Problem, samples: int, seed: int, effort: int = EFFORT, *, folder: Path) -> Reference:
-    """Compute a reference and write it into `folder`, atomically."""
-    found = reference(problem, samples, seed, effort)
+def keep(found: Reference, problem: Problem, samples: int, seed: int, *, folder: Path) -> None:
+    """Write a reference into `folder`, atomically."""
     tensors = {"solution": found.solution, "floors": found.floors}
     facts = {key: value for key, value in vars(found).items() if key not in tensors}
     of = {"problem": problem.identity(), "run": [samples, seed]}
     write(_file(problem, samples, seed, folder), tensors, of | facts)
-    return found
 
 
 def _file(problem: Problem, samples: int, seed: int, folder: Path) -> Path:

@@ -13,188 +13,174 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from ..generative.equations import grids
-from ..solvers import SolveError, solve
-from ..solvers.common import MANY, Progress, check_instance, check_memory, flag, whole, wholes
-from .engine import local
+from ..solvers import SolveError
+from ..solvers.common import Progress
+from .engine import Engine, Shared
 from .ledger import Key, Ledger, Row
-from .problems import PROBLEMS, problem
-from .reference import Reference, prepare, stored
+from .problems import Problem
+from .reference import Reference, keep, reference, stored
 from .results import Result
-from .samplers import SAMPLERS, canonical
+from .workload import Cell, Workload
 
-__all__ = ["BUDGETS", "GRIDS", "Job", "compare", "measure"]
+__all__ = ["BUDGETS", "compare", "measure"]
 
 BUDGETS = (5, 8, 10, 15, 20, 30, 50, 100)
-GRIDS = {grid.__name__: grid for grid in (grids.uniform, grids.log_snr, grids.karras, grids.quadratic)}
+NUMBERS_AT_ONCE = 2**20
+"""The most numbers in a batch of noises."""
 
 
 @dataclass(frozen=True)
-class Job:
-    """A row that is to be measured."""
+class Wanted:
+    """A piece of work: a row, or without a cell the reference of a problem."""
 
     key: Key
-    solver: str
-    grid: str
-    budget: int
-    steps: int
-
-    @property
-    def cell(self) -> tuple[str, str, int]:
-        return self.solver, self.grid, self.budget
-
-
-def jobs(key: Key, solvers: Sequence[str], budgets: Sequence[int]) -> Iterator[Job]:
-    """The rows that are wanted of a run, on every grid.
-
-    Args:
-        key: the problem and its initial noises.
-        solvers: names of samplers.
-        budgets: numbers of network evaluations; a solver that cannot make one step with a budget has no row there.
-    """
-    for name in solvers:
-        for budget in budgets:
-            if steps := SAMPLERS[name].solver.steps(budget):
-                yield from (Job(key, name, grid, budget, steps) for grid in GRIDS)
-
-
-@lru_cache
-def _reference(key: Key, folder: Path) -> Reference:
-    found = stored(problem(key.problem), key.samples, key.seed, folder=folder)
-    if found is None:
-        raise FileNotFoundError(f"The reference of {key.problem!r} has vanished from {folder}; start again.")
-    return found
+    problem: Shared[Problem]
+    effort: int
+    cell: Cell | None = None
+    known: Shared[Reference] | None = None
 
 
 @torch.no_grad()
-def measure(job: Job, folder: Path) -> Row:
-    """Run one sampler at one budget. The row of a sampler that fails, or does not apply, says why."""
-    key, sampler, chosen = job.key, SAMPLERS[job.solver], problem(job.key.problem)
-    known = _reference(key, folder)
-    equation = sampler.equation(chosen.labelled(key.samples))
-    times = GRIDS[job.grid](chosen.path, job.steps, t0=chosen.start, t1=chosen.end)
+def measure(problem: Problem, cell: Cell, seed: int, known: Reference) -> Row:
+    """Run one sampler at one budget. The row of a sampler that fails, or does not apply, says why.
+
+    Args:
+        problem: the problem.
+        cell: the sampler, its grid and the budget.
+        seed: of the initial noises.
+        known: the reference solution, one for each noise.
+    """
+    samples = len(known.solution)
+    batch = max(1, NUMBERS_AT_ONCE // math.prod(problem.shape))
+    noise, denoiser = problem.noise(samples, seed), problem.labelled(samples)
     started = time.process_time()
-    nfe, errors, failure = 0, np.empty(0), ""
+    nfe, errors, failure = 0, [], ""
     try:
-        run = solve(equation, chosen.noise(key.samples, key.seed), times, sampler.solver)
-        nfe = int(run.nfe)
-        errors = (run.x.cpu() - known.solution).flatten(1).square().mean(dim=1).sqrt().numpy()
+        for index in torch.arange(samples, device="cpu").split(batch):
+            x, nfe = cell.entrant.run(problem, denoiser.of_rows(index), noise[index], cell.budget, cell.grid)
+            apart = (x.double().cpu() - known.solution[index]).flatten(1)
+            errors.append(apart.square().mean(dim=1).sqrt())
     except SolveError as error:
         nfe, failure = int(error.solution.nfe), str(error)
     except ValueError as error:
         failure = str(error)
     seconds = time.process_time() - started
-    return Row(job.solver, job.grid, job.budget, job.steps, nfe, seconds, failure, errors, chosen.start, known.floor)
+    found = np.empty(0) if failure else torch.cat(errors).numpy()
+    start, floor = problem.start, known.floor
+    return Row(cell.entrant.name, cell.grid, cell.budget, cell.steps, nfe, seconds, failure, found, start, floor)
 
 
-def _work(job: Key | Job, folder: Path) -> Row | None:
-    """Measure a row. A key asks for the reference of its problem instead; `folder` keeps that."""
-    if isinstance(job, Job):
-        return measure(job, folder)
-    prepare(problem(job.problem), job.samples, job.seed, folder=folder)
-    return None
-
-
-def _doing(missing: Sequence[Key]) -> str:
-    """The work at hand, for the progress bar, while these references are missing."""
-    references = " and ".join(key.problem for key in missing)
-    return f"samplers, references of {references}" if references else "samplers"
-
-
-def _listed(name: str, values: Sequence[str]) -> Sequence[str]:
-    """Names in a list, at least one. They are looked up one by one."""
-    check_instance(name, values, (list, tuple), "a list of names")
-    if not values:
-        raise ValueError(f"{name} is empty; give at least one name.")
-    return values
+def _work(job: Wanted) -> Row | Reference:
+    """Measure a row, or find the reference of a problem."""
+    if job.cell is None or job.known is None:
+        return reference(job.problem.get(), job.key.samples, job.key.seed, job.effort)
+    return measure(job.problem.get(), job.cell, job.key.seed, job.known.get())
 
 
 def compare(
-    problems: Sequence[str],
-    solvers: Sequence[str],
-    budgets: Sequence[int] = BUDGETS,
-    *,
-    folder: Path,
-    seed: int = 0,
-    samples: int | None = None,
-    progress: bool = False,
+    loads: Sequence[Workload], *, engine: Engine, seed: int = 0, folder: Path | None = None, progress: bool = False
 ) -> list[Result]:
-    """Race the solvers on the problems.
-
-    A problem travels as its name (in `Key`), here and between the worker processes: its field does not travel, and
-    every process builds it once, by `problem(name)`.
+    """Race samplers on problems.
 
     Args:
-        problems: names of problems.
-        solvers: names of samplers, their own or published ones.
-        budgets: numbers of network evaluations.
-        folder: keeps the rows and the references that are finished; the same call goes on from there.
+        loads: the work on each problem.
+        engine: runs it.
         seed: of the initial noises.
-        samples: the number of initial noises; each problem's own number if None.
+        folder: keeps the rows and the references that are finished, and the same call goes on from there; None keeps
+            nothing.
         progress: show a progress bar on stderr.
 
     Returns:
-        One result a problem, with a row for every solver, grid and budget.
+        One result a problem, with all of its rows.
 
     Raises:
-        TypeError: arguments of another kind.
-        ValueError: for unknown names, for numbers out of range, for budgets below a single step, and for a folder that
-            holds results of another version of a problem.
-        ArithmeticError: if a reference solution is not finite on any grid.
+        ValueError: the folder holds another ledger, or a damaged one.
+        OSError: the folder cannot be written.
+        ChildProcessError: workers were killed again and again.
     """
-    check_instance("folder", folder, Path, "a pathlib.Path")
-    budgets, progress = wholes("budgets", budgets, 1, MANY), flag("progress", progress)
-    seed = whole("seed", seed, -(2**63), 2**63 - 1)  # what a database holds
-    samples = None if samples is None else whole("samples", samples, 1, MANY)
-    solvers = list(dict.fromkeys(canonical(name) for name in _listed("solvers", solvers)))
-    problems = list(dict.fromkeys(_listed("problems", problems)))
-    keys = [Key(name, problem(name).digest, seed, samples or problem(name).samples) for name in problems]
-    for key in keys:
-        check_memory("samples", key.samples, 16 * key.samples * math.prod(problem(key.problem).shape))
-    wanted = {key: list(jobs(key, solvers, budgets)) for key in keys}
-    if not any(wanted.values()):
-        most = max(budgets, default=0)
-        raise ValueError(f"None of the solvers makes a step with {most} evaluations; allow more.")
-    order = sorted(keys, key=lambda key: -list(PROBLEMS).index(key.problem))  # the dearest first
-    kept = {key: stored(problem(key.problem), key.samples, key.seed, folder=folder) for key in order}
-    todo: list[Key | Job] = [key for key in order if kept[key] is None]
-    there = [(key, None) for key in order if key not in todo]
-    references: dict[Key, Reference] = {}
+    race = _Race(loads, engine, seed, folder)
+    with ExitStack() as stack:
+        race.ledger = stack.enter_context(Ledger(folder / "results.sqlite")) if folder else None
+        bar = stack.enter_context(Progress(0.0, sum(load.seconds for load in loads), progress, race.doing()))
+        for _ in race.run():
+            bar.reach(race.spent, race.doing())
+        return race.results()
 
-    with (
-        Ledger(folder / "results.sqlite") as ledger,
-        Progress(0.0, 0.0, progress, _doing(order)) as bar,
-        local() as engine,
-    ):
-        seconds = 0.0
-        for job, row in chain(there, engine.run(partial(_work, folder=folder), todo)):
-            if isinstance(job, Job):
-                if row is not None:
-                    ledger.add(job.key, row)
-                seconds += job.budget * references[job.key].seconds
+
+class _Race:
+    """The state of a comparison: what is known, and what is still to be done."""
+
+    def __init__(self, loads: Sequence[Workload], engine: Engine, seed: int, folder: Path | None) -> None:
+        self.engine, self.folder, self.ledger = engine, folder, None
+        self.loads = {Key(load.problem.name, load.problem.digest, seed, load.samples): load for load in loads}
+        self.references: dict[Key, Reference] = {}
+        self.rows: dict[Key, dict[tuple[str, str, int], Row]] = {key: {} for key in self.loads}
+        self.spent = 0.0  # seconds, as they were foreseen
+
+    ledger: Ledger | None
+
+    def doing(self) -> str:
+        """The work at hand, for the progress bar."""
+        missing = " and ".join(key.problem for key in self.loads if key not in self.references)
+        return f"samplers, references of {missing}" if missing else "samplers"
+
+    def run(self) -> Iterator[None]:
+        """Do all of it. Yields after each piece."""
+        shared = {key: self.engine.share(load.problem) for key, load in self.loads.items()}
+        todo: list[Wanted] = []
+        dearest_first = sorted(self.loads, key=lambda key: -self.loads[key].call)
+        for key in dearest_first:
+            load, found = self.loads[key], self._stored(key)
+            if found is None:
+                todo.append(Wanted(key, shared[key], load.effort))
             else:
-                references[job] = found = _reference(job, folder)
-                ledger.begin(job, problem(job.problem).identity())
-                known = {row.cell for row in ledger.rows(job)}
-                fresh = [each for each in wanted[job] if each.cell not in known]
-                bar.end += sum(each.budget for each in fresh) * found.seconds
-                todo += fresh
-            bar.reach(seconds, _doing([key for key in order if key not in references]))
-        rows = {key: {row.cell: row for row in ledger.rows(key)} for key in keys}
-    return [
-        Result(
-            key,
-            problem(key.problem).description,
-            [rows[key][job.cell] for job in wanted[key]],
-            references[key],
-        )
-        for key in keys
-    ]
+                todo += self._ready(key, shared[key], found)
+        for job, made in self.engine.run(_work, todo):
+            load = self.loads[job.key]
+            if isinstance(made, Reference):
+                if self.folder:
+                    keep(made, load.problem, load.samples, job.key.seed, folder=self.folder)
+                todo += self._ready(job.key, job.problem, made)
+            else:
+                self.rows[job.key][made.cell] = made
+                if self.ledger:
+                    self.ledger.add(job.key, made)
+                self.spent += made.budget * load.call / load.slots
+            yield
+
+    def _stored(self, key: Key) -> Reference | None:
+        load = self.loads[key]
+        return stored(load.problem, load.samples, key.seed, load.effort, folder=self.folder) if self.folder else None
+
+    def _ready(self, key: Key, problem: Shared[Problem], found: Reference) -> list[Wanted]:
+        """The rows of a problem that are not known yet, once its reference is."""
+        self.references[key] = found
+        load = self.loads[key]
+        if self.ledger:
+            self.ledger.begin(key, load.problem.identity())
+            kept = (row for row in self.ledger.rows(key) if row.floor <= 2.0 * found.floor)
+            self.rows[key] = {row.cell: row for row in kept}
+        known = self.engine.share(found)
+        fresh = [cell for cell in load.cells if cell.name not in self.rows[key]]
+        there = load.evaluations - sum(cell.budget for cell in fresh)
+        self.spent += load.reference_seconds + there * load.call / load.slots
+        return [Wanted(key, problem, load.effort, cell, known) for cell in fresh]
+
+    def results(self) -> list[Result]:
+        return [
+            Result(
+                key,
+                load.problem,
+                {cell.entrant.name: cell.entrant for cell in load.cells},
+                tuple(self.rows[key][cell.name] for cell in load.cells),
+                self.references[key],
+            )
+            for key, load in self.loads.items()
+        ]

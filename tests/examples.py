@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from toy import GAUSSIAN, LINE, MIXTURE
 
 from fokker import benchmarks, generative, solvers, verification
+from fokker.benchmarks.entrants import entrant
 from fokker.benchmarks.ledger import Key, Row
 from fokker.benchmarks.problems import PROBLEMS, Problem
 from fokker.benchmarks.provenance import Provenance
@@ -209,6 +210,11 @@ REFERENCE = Reference(X, X[:, 0].abs(), "two methods", "settled", 9, 0.1)
 def row(budget: int = 10) -> Row:
     origin = Provenance("1.0", "2.0", "3.0", "a machine", 1, "2025-01-31T12:00:00.000Z")
     return Row("heun", "uniform", budget, 5, 10, 0.1, "", np.array([0.1, 0.2]), provenance=origin)
+
+
+def result() -> Result:
+    found = oracle_problem()
+    return Result(Key("gaussian", found.digest, 0, 2), found, {"heun": entrant("heun")}, (row(10), row(20)), REFERENCE)
 
 
 @cache
@@ -404,7 +410,9 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     f"{V}.verify": report,
     # Benchmarks
     "benchmarks.Problem": oracle_problem,
-    "benchmarks.Result": lambda: Result(Key("gaussian", "0" * 16, 0, 2), "words", (row(10), row(20)), REFERENCE),
+    "benchmarks.Result": result,
+    "benchmarks.Standing": lambda: result().best(10),
+    "benchmarks.Recommendation": lambda: result().recommend(10),
 }
 """By the public name with its floor; what follows a comma tells several examples of one name apart."""
 
@@ -427,7 +435,7 @@ NO_OBJECT = frozenset(
         # a stream, of which each part is there once
         "generative.sample_chunks",
         # results of a kind that has an example
-        "marginals.ks", "marginals.moments", "marginals.paired", "verification.error_budget",
+        "benchmarks.bench", "benchmarks.problem_of", "marginals.ks", "marginals.moments", "marginals.paired", "verification.error_budget",
     }
 )  # fmt: skip
 """The public names of which nobody holds an object."""

@@ -1,4 +1,4 @@
-"""Samples by the number of evaluations, and of one network, as pictures and as numbers."""
+"""Samples of a network, as pictures and as numbers."""
 
 from __future__ import annotations
 
@@ -10,40 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...generative.sampling import default_sampler
 from ...generative.training import write
 from ...generative.training.sheets import MOST_ROWS, contact_sheet
-from ...solvers import solve
 from ...solvers.common import whole, write_whole
 from ...verification.named_networks import declared_classes, declared_shape, named_denoiser
 from ..engine import engine_named
 from ..many import sample_many
-from ..problems import Problem
 from .output import check_outputs
 
-__all__ = ["by_budget", "draw"]
+__all__ = ["draw"]
 
 COLUMNS = 10
-
-
-def by_budget(problem: Problem, budgets: Sequence[int], samples: int, seed: int) -> dict[int, Tensor]:
-    """The end points of the same initial noises for each budget, by the default sampler of `sample`.
-
-    Args:
-        problem: the problem whose flow is solved.
-        budgets: numbers of network evaluations.
-        samples: the number of initial noises.
-        seed: of the initial noises.
-
-    Returns:
-        The end points, (samples, ...), by budget.
-    """
-    noise, equation = problem.noise(samples, seed), problem.equation(samples)
-    ends = {}
-    for budget in budgets:
-        solver, times = default_sampler(problem.path, budget, t1=problem.end)
-        ends[budget] = solve(equation, noise, times, solver).x
-    return ends
 
 
 def draw(

@@ -47,12 +47,12 @@ def rows(file: Path) -> list[tuple[object, ...]]:
 
 def test_a_killed_run_resumes_and_has_every_row_once(tmp_path: Path) -> None:
     solvers = ("euler", "heun", "rk4", "exp-adams-3-x0")
-    arguments = ["bench", "--problem", "ring", "--samples", "16"]
-    arguments += [word for solver in solvers for word in ("--solver", solver)]
+    arguments = ["bench", "ring", "--samples", "16"]
+    arguments += [word for solver in solvers for word in ("--sampler", solver)]
     file = tmp_path / "bench-results" / "results.sqlite"
     process = subprocess.Popen([*COMMAND, *arguments], cwd=tmp_path, start_new_session=True)
     deadline = time.monotonic() + 200
-    while len(rows(file)) < 5 and time.monotonic() < deadline:
+    while len(rows(file)) < 5 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
@@ -80,10 +80,20 @@ def test_a_killed_run_resumes_and_has_every_row_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["bench", "--problem", "rings"], "Unknown problem 'rings'; choose one of gaussian, ring,"),
-        (["bench", "--solver", "hein"], "Unknown solver 'hein'; choose one of euler, midpoint,"),
+        (["bench", "rings"], "There is no problem or network 'rings' (ring?)"),
+        (["bench", "gaussian", "--sampler", "hein"], "Unknown sampler 'hein'; choose one of default, euler, midpoint,"),
+        (["bench", "gaussian", "--sampler", "ddpm"], "ddpm draws noise, so that it has no pathwise error"),
+        (["bench", "gaussian", "--law", "--sampler", "hein"], "Unknown sampler 'hein'"),
+        (["bench", "gaussian", "--law", "--noise-levels", "ddim"], "leave one of them out"),
+        (["bench", "gaussian", "--noise-levels", "hein"], "Unknown family"),
+        (["bench", "digits", "--minutes", "0.011"], "0.011 min are too few"),
+        (["bench", "digits", "--label", "11"], "11"),
+        (["bench", "gaussian", "--engine", "dask"], "Unknown engine 'dask'"),
+        (["bench", "gaussian", "--address", "here:1"], "belongs to a cluster"),
+        (["bench", "math:sin", "--shape", "2", "--predicts", "eps"], "path"),
+        (["bench", "--compare", "here", "there"], "There is no ledger here"),
         (["bench", "--nfe", "0"], "'--nfe'"),
-        (["bench", "--problem", "ring", "--solver", "rk4", "--nfe", "3"], "makes a step with 3 evaluations"),
+        (["bench", "ring", "--sampler", "rk4", "--nfe", "3"], "makes a step with 3 evaluations"),
         (["bench", "--samples", "1"], "'--samples'"),
         (["bench", "--seed", "one"], "'--seed'"),
         (["bench", "--quick"], "No such option"),

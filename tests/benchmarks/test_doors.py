@@ -12,23 +12,22 @@ import pytest
 import torch
 from toy import GAUSSIAN
 
-from fokker.benchmarks.bench import run
+from fokker.benchmarks.bench import bench
 from fokker.benchmarks.bootstrap import estimate, interval, ratio_interval, resampled
+from fokker.benchmarks.entrants import entrant
 from fokker.benchmarks.ledger import Key, Row
-from fokker.benchmarks.plot import work_precision
 from fokker.benchmarks.problems import Problem, problem
 from fokker.benchmarks.reference import Reference, reference
 from fokker.benchmarks.results import Result, Standing
-from fokker.benchmarks.samplers import canonical, family
-from fokker.benchmarks.work_precision import compare
+from fokker.benchmarks.results.plot import work_precision
 from fokker.generative import CondOT
 
 HERE, ERRORS = Path("nowhere"), np.linspace(0.1, 0.5, 8)
 REFERENCE = Reference(torch.zeros(8, 2), torch.full((8,), 1e-9), "two", "settled", 1000, 1e-3)
 
 
-def compared(**given: Any) -> list[Result]:
-    return compare(**({"problems": ["ring"], "solvers": ["heun"], "budgets": [8], "folder": HERE} | given))
+def compared(**given: Any) -> Result:
+    return bench(**({"denoiser": problem("ring"), "samplers": ["heun"], "nfe": [8], "folder": HERE} | given))
 
 
 def made(**given: Any) -> Problem:
@@ -41,33 +40,38 @@ def row(failure: str = "", errors: object = ERRORS) -> Row:
 
 
 def result(*rows: Row) -> Result:
-    return Result(Key("ring", "0" * 16, 0, 8), "a ring", rows, REFERENCE)
+    return Result(Key("ring", "0" * 16, 0, 8), problem("ring"), {"heun": entrant("heun")}, rows, REFERENCE)
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: problem(["ring"]), r"Unknown problem \['ring'\]; choose one of gaussian"),
-        (lambda: canonical(None), "Unknown solver None; choose one of"),
-        (lambda: family("heun"), "sampler is of type str"),
-        (lambda: compared(problems="ring"), "problems is of type str; give a list of names"),
-        (lambda: compared(problems=[]), "problems is empty"),
-        (lambda: compared(problems=["rings"]), "Unknown problem 'rings'"),
-        (lambda: compared(solvers=[]), "solvers is empty"),
-        (lambda: compared(solvers=[3]), "Unknown solver 3"),
-        (lambda: compared(budgets=[0]), r"budgets\[0\] is 0"),
-        (lambda: compared(budgets=[8.5]), r"budgets\[0\] is 8.5"),
-        (lambda: compared(budgets=8), "budgets is 8"),
-        (lambda: compared(budgets=[]), "with 0 evaluations; allow more"),
-        (lambda: compared(folder="here"), "folder is of type str"),
+        (lambda: entrant(None), "function is of type NoneType"),
+        (lambda: compared(denoiser="ring"), "denoiser is of type str; give a Denoiser"),
+        (lambda: compared(denoiser=GAUSSIAN.denoiser(CondOT())), "shape is missing"),
+        (lambda: compared(denoiser=GAUSSIAN.denoiser(CondOT()), shape=(3,)), r"samples of shape \(3,\)"),
+        (lambda: compared(samplers="heun"), "samplers is of type str; give a list"),
+        (lambda: compared(samplers=[]), "samplers is empty"),
+        (lambda: compared(samplers=["hein"]), "Unknown sampler 'hein'"),
+        (lambda: compared(samplers=[3]), "int"),
+        (lambda: compared(nfe=[0]), r"nfe\[0\] is 0"),
+        (lambda: compared(nfe=[8.5]), r"nfe\[0\] is 8.5"),
+        (lambda: compared(nfe=8), "nfe is 8"),
+        (lambda: compared(nfe=[]), "with 0 evaluations; allow more"),
+        (lambda: compared(folder=3), "folder is of type int"),
+        (lambda: compared(engine="ray"), "engine is of type str"),
+        (lambda: compared(minutes=0.0), "minutes is 0"),
+        (lambda: compared(minutes="5"), "minutes is '5'"),
         (lambda: compared(seed=2**63), "seed is 9223372036854775808"),
-        (lambda: compared(samples=0), "samples is 0"),
+        (lambda: compared(samples=1), "samples is 1"),
         (lambda: compared(samples=10**12), "samples is 1000000000000"),
         (lambda: compared(progress="yes"), "progress is 'yes'"),
+        (lambda: result(row()).best("8"), "nfe is '8'"),
+        (lambda: result(row()).table("wide"), "width is 'wide'"),
+        (lambda: result(row()).plot(3), "file is of type int"),
+        (lambda: result(row()).save(None), "file is of type NoneType"),
         (lambda: reference("ring", 4, 0), "problem is of type str"),
-        (lambda: run(["ring"], ["heun"], ["8"], folder=HERE), r"budgets\[0\] is '8'"),
-        (lambda: run(["ring"], ["heun"], [8], folder="here"), "folder is of type str"),
-        (lambda: run(["ring"], ["heun"], [8], folder=HERE, as_json=1), "as_json is 1"),
         (lambda: reference(problem("ring"), 0, 0), "samples is 0"),
         (lambda: reference(problem("ring"), 4, 0, 99), "effort is 99"),
         (lambda: problem("ring").noise(10**12, 0), "samples is 1000000000000, which takes"),

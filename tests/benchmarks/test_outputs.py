@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from fokker.benchmarks.bench import run
 from fokker.benchmarks.commands import verify as commands
+from fokker.benchmarks.commands.bench import compare_samplers
 from fokker.benchmarks.commands.output import check_outputs, stdout
+from fokker.benchmarks.engine import local
 from fokker.benchmarks.problems import problem
-from fokker.benchmarks.reference import prepare
+from fokker.benchmarks.reference import keep, reference
 from fokker.cli import main
 from fokker.generative import load
 
@@ -161,12 +162,13 @@ def test_a_console_is_never_too_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_bench_refuses_damage_before_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A damaged reference, a damaged file of results, and a folder that cannot be written; no process is started."""
-    monkeypatch.setattr("fokker.benchmarks.work_precision.local", None)
+    gaussian = problem("gaussian")
+    monkeypatch.setattr("fokker.benchmarks.work_precision._work", None)
 
     def bench() -> None:
-        run(["gaussian"], ["euler"], [5], folder=tmp_path, samples=2)
+        compare_samplers([gaussian], ["euler"], [5], folder=tmp_path, samples=2, engine=local(workers=1))
 
-    prepare(problem("gaussian"), 2, 0, folder=tmp_path)
+    keep(reference(gaussian, 2, 0), gaussian, 2, 0, folder=tmp_path)
     [file] = (tmp_path / "references").iterdir()
     content = bytearray(file.read_bytes())
     content[-1] ^= 1

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fokker.benchmarks.problems import Problem, problem, problem_of
-from fokker.benchmarks.reference import Reference, prepare, reference, stored
+from fokker.benchmarks.reference import Reference, keep, reference, stored
 from fokker.generative import VP, CondOT, Denoiser, flow
 from fokker.generative.equations import grids
 from fokker.generative.training import read, write
@@ -25,6 +25,12 @@ ORACLE = Gaussian(
     torch.tensor([1.0, -1.0, 0.5, 0.0], dtype=torch.float64),
     torch.diag(torch.tensor([0.02, 0.2, 1.0, 2.0], dtype=torch.float64) ** 2),
 )
+
+
+def prepare(problem: Problem, samples: int, seed: int, effort: int = 20_000, *, folder: Path) -> Reference:
+    found = reference(problem, samples, seed, effort)
+    keep(found, problem, samples, seed, folder=folder)
+    return found
 
 
 def made(denoiser: Denoiser, dim: int = 4) -> Problem:

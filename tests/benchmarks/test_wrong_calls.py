@@ -28,7 +28,7 @@ HUGE = str(10**30)
 SAMPLE = ["sample", "digits-flow", "--samples", "2", "--nfe", "2"]
 EVALUATE = ["evaluate", "digits-flow", "--samples", "20", "--nfe", "2"]
 LIKELIHOOD = ["likelihood", "digits-flow", "--images", "2"]
-BENCH = ["bench", "--problem", "ring", "--solver", "euler"]
+BENCH = ["bench", "ring", "--sampler", "euler"]
 TRAIN = ["train", "config.toml", "--steps", "2"]
 CONFIG = """
 data = "digits"
@@ -231,8 +231,8 @@ def table() -> Iterator[tuple[list[str], str]]:
     yield [*TRAIN, "--out", "/dev/null"], "/dev/null is a folder or a device"
     yield from ((["train", name], name) for name in ("nothing", "folder", "empty.toml", "garbage.toml", "network"))
     for name in ("", "rings", "folder"):
-        yield ["bench", "--problem", name], "Unknown problem"
-        yield ["bench", "--solver", name], "Unknown solver"
+        yield ["bench", name], ""
+        yield ["bench", "ring", "--sampler", name], ""
         yield ["verify", "--claim", name], "Unknown claim"
         yield ["verify", "--chapter", name], "Unknown chapter"
     yield from ((["certify", name], said) for name, said in METHODS)

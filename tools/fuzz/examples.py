@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fokker import generative, solvers, verification
+from fokker import benchmarks, generative, solvers, verification
 from fokker.generative import adapters, training
 
 __all__ = ["DIM", "EXAMPLES", "example", "normals"]
@@ -351,11 +351,22 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     "kind": lambda: "x0",
     "y": lambda: normals(32, DIM, seed=1),
     "s": lambda: 0.5,
+    "Problem.name": lambda: "own",
+    "Problem.description": lambda: "my own",
+    "Problem.shape": lambda: (DIM,),
+    "Problem.samples": lambda: 4,
+    "problem_of.shape": lambda: (DIM,),
+    "bench.shape": lambda: (DIM,),
+    "bench.nfe": lambda: [2, 4],
+    "bench.samplers": lambda: ["ddim"],
+    "bench.samples": lambda: 4,
+    "bench.engine": lambda: benchmarks.engine.local(workers=1),
     # by annotation
     "torch.Tensor": lambda: normals(4, DIM),
     "Callable[..., Tensor]": lambda: network,
     "Callable[[float, Tensor], Tensor | float]": lambda: constant_diffusion,
     "Denoiser": denoiser,
+    "Denoiser | Problem": denoiser,
     "Equation": flow,
     "Equation | Function": flow,
     "Gaussian": gaussian,

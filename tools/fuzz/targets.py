@@ -112,7 +112,7 @@ UNWATCHED = frozenset(
 )
 """Functions of a step, which pass nan on: a look at the values of a tensor would wait for the device in every step."""
 COMMANDS: dict[str, tuple[str, ...]] = {
-    "bench": ("--problem", "ring", "--solver", "ddim", "--nfe", "4", "--samples", "2", "--out", "{}/bench"),
+    "bench": ("ring", "--sampler", "ddim", "--nfe", "4", "--samples", "2", "--out", "{}/bench"),
     "certify": ("euler", "--json", "{}/certificate.json"),
     "evaluate": ("digits-flow", "--samples", "16", "--nfe", "2"),
     "likelihood": ("digits-flow", "--images", "2", "--trace", "hutchinson", "--probes", "1", "--tolerance", "1"),

@@ -2,12 +2,12 @@
 
 A solver is drawn on the grid that serves it best over all budgets (least mean of log error). Colour is its
 family, the marker its order, a dashed line a corrector; lines are labelled at their ends. The pale line
-behind is the best error at each budget over all solvers and grids.
+behind is the best error at each budget over all solvers and grids. In the grey band errors are those of the reference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +16,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
-from ..generative.training.sheets import INK, save_figure
-from ..solvers.common import check_instance
-from .bootstrap import interval
-from .ledger import Row
-from .results import Result
-from .samplers import SAMPLERS, family
+from ...generative.training.sheets import INK, save_figure
+from ...solvers.common import check_instance
+from ..bootstrap import interval
+from ..entrants import Entrant
+from ..ledger import Row
+from .result import Result
+from .standing import AT_THE_FLOOR, shown
 
 __all__ = ["work_precision"]
 
@@ -31,7 +32,10 @@ COLOURS = {
     "hold x0": "#0072B2",
     "hold eps": "#CC79A7",
     "hold velocity": "#009E73",
+    "hold v": "#56B4E9",
     "torchdiffeq": "#7F7F7F",
+    "default": "#000000",
+    "yours": "#B58900",
 }
 MARKERS = {1: "o", 2: "s", 3: "^", 4: "D", 5: "p"}
 
@@ -44,7 +48,7 @@ def work_precision(results: Sequence[Result], file: Path) -> None:
     for i, result in enumerate(results):
         check_instance(f"results[{i}]", result, Result, "a result of `compare`")
         if not result.standings():
-            raise ValueError(f"All rows of {result.key.problem!r} failed, so that there is nothing to draw.")
+            raise ValueError(f"All rows of {result.problem.name!r} failed, so that there is nothing to draw.")
     if not results:
         raise ValueError("There are no results to draw; give at least one.")
     columns = min(2, len(results))
@@ -66,13 +70,13 @@ def _panel(axes: Axes, result: Result) -> None:
     axes.set_yscale("log")
     axes.plot(budgets, best, color="#F0E442", lw=9, alpha=0.45, zorder=1)
     for line in lines:
-        _draw(axes, line)
+        _draw(axes, line, result.entrants[line[0].solver])
     _frame(axes, budgets, lines, result.reference.floor)
     if budgets[-1] > 4 * budgets[0]:
         _guides(axes, budgets[-1])
-    _label(axes, lines)
-    axes.set_title(result.key.problem, loc="left", fontsize=12, fontweight="bold", color=INK)
-    axes.set_title(f"{result.description}; {result.key.samples} noises", loc="right", fontsize=8, color=INK)
+    _label(axes, lines, result.entrants)
+    axes.set_title(result.problem.name, loc="left", fontsize=12, fontweight="bold", color=INK)
+    axes.set_title(f"{result.problem.description}; {result.key.samples} noises", loc="right", fontsize=8, color=INK)
 
 
 def _best_grids(rows: Iterable[Row]) -> list[list[Row]]:
@@ -91,9 +95,8 @@ def _best_grids(rows: Iterable[Row]) -> list[list[Row]]:
     return sorted(best, key=lambda line: -line[-1].error)
 
 
-def _draw(axes: Axes, line: Sequence[Row]) -> None:
-    sampler = SAMPLERS[line[0].solver]
-    colour, corrector = COLOURS[family(sampler)], getattr(sampler.solver, "corrector", False)
+def _draw(axes: Axes, line: Sequence[Row], entrant: Entrant) -> None:
+    colour, corrector = COLOURS[entrant.family], entrant.corrector
     budgets = [row.budget for row in line]
     low, high = zip(*(interval(row.errors) for row in line), strict=True)
     axes.fill_between(budgets, low, high, color=colour, alpha=0.13, lw=0, zorder=2)
@@ -103,7 +106,7 @@ def _draw(axes: Axes, line: Sequence[Row]) -> None:
         color=colour,
         lw=1.3,
         ls="--" if corrector else "-",
-        marker=MARKERS[sampler.solver.order],
+        marker=MARKERS.get(entrant.order, "*"),
         ms=5,
         mfc="white" if corrector else colour,
         mec="white" if not corrector else colour,
@@ -112,13 +115,25 @@ def _draw(axes: Axes, line: Sequence[Row]) -> None:
     )
 
 
-def _frame(axes: Axes, budgets: Sequence[int], lines: Sequence[Sequence[Row]], agreement: float) -> None:
+def _frame(axes: Axes, budgets: Sequence[int], lines: Sequence[Sequence[Row]], floor: float) -> None:
     """Limits, ticks and the resolution of the reference."""
     errors = np.array([row.error for line in lines for row in line])
     top = min(errors.max(), 30.0 * float(np.median([row.error for line in lines for row in line[:1]])))
-    axes.set_ylim(max(0.4 * errors.min(), 0.5 * agreement), 2.0 * top)
+    axes.set_ylim(max(0.4 * errors.min(), 0.5 * floor), 2.0 * top)
     axes.set_xlim(budgets[0] / 1.12, budgets[-1] * 1.06)
-    axes.axhspan(0.0, agreement, color="#BBBBBB", alpha=0.4, lw=0, zorder=0)
+    band = AT_THE_FLOOR * floor
+    axes.axhspan(0.0, band, color="#BBBBBB", alpha=0.4, lw=0, zorder=0)
+    if band > axes.get_ylim()[0]:
+        axes.annotate(
+            "error of the reference: no ranking here",
+            (0.01, band),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, -3),
+            textcoords="offset points",
+            fontsize=7,
+            color="#777777",
+            va="top",
+        )
     axes.set_xticks(budgets)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -148,15 +163,15 @@ def _guides(axes: Axes, last: int) -> None:
         )
 
 
-def _label(axes: Axes, lines: Sequence[Sequence[Row]]) -> None:
+def _label(axes: Axes, lines: Sequence[Sequence[Row]], entrants: Mapping[str, Entrant]) -> None:
     """Names at the ends of the lines, moved apart where they would meet."""
     bottom, top = np.log(axes.get_ylim())
     gap = 0.042
     wanted = np.array([(np.log(line[-1].error) - bottom) / (top - bottom) for line in lines]).clip(0.0, 1.0)
     for line, height, end in zip(lines, _spread(wanted, gap), wanted, strict=True):
-        colour = COLOURS[family(SAMPLERS[line[0].solver])]
+        colour = COLOURS[entrants[line[0].solver].family]
         axes.annotate(
-            f"{line[0].solver} · {line[0].grid}",
+            shown(line[0]),
             xy=(1.0, end),
             xytext=(1.035, height),
             xycoords="axes fraction",

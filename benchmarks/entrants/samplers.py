@@ -15,11 +15,10 @@ from __future__ import annotations
 
 from itertools import product
 
-from ..generative.sampling import PUBLISHED as BY_NAME, Sampler
-from ..solvers import ExponentialAdams, ExponentialRK, TorchDiffEq, runge_kutta
-from ..solvers.common import check_instance, choice
+from ...generative.sampling import PUBLISHED, Sampler
+from ...solvers import ExponentialAdams, ExponentialRK, TorchDiffEq, runge_kutta
 
-__all__ = ["DEFAULT_SAMPLERS", "SAMPLERS", "canonical", "family"]
+__all__ = ["DEFAULT_SAMPLERS", "SAMPLERS"]
 
 SAMPLERS: dict[str, Sampler] = {
     **{method.__name__.lower(): Sampler(method()) for method in runge_kutta.METHODS},
@@ -34,51 +33,21 @@ SAMPLERS: dict[str, Sampler] = {
     },
     "torchdiffeq-rk4": Sampler(TorchDiffEq("rk4")),
 }
-
-
-def _method(sampler: Sampler) -> tuple[str, str, bool | None]:
-    """Solver and equation: samplers that share these are one method on any common grid."""
-    return repr(sampler.solver), sampler.hold, sampler.logarithmic
-
-
-_OWN = {_method(sampler): name for name, sampler in SAMPLERS.items()}
-_NEW = {name: row for name, row in BY_NAME.items() if not row.stochastic and name not in SAMPLERS}
-PUBLISHED = {name: _OWN[_method(row)] for name, row in _NEW.items() if _method(row) in _OWN}
-"""The own names of published samplers that are one of the above."""
-
-SAMPLERS |= {name: row for name, row in _NEW.items() if name not in PUBLISHED}
+SAMPLERS |= {name: row for name, row in PUBLISHED.items() if not row.stochastic and name not in SAMPLERS}
 
 DEFAULT_SAMPLERS = (
+    "default",
     "euler",
     "heun",
     "rk4",
     "ddim",
-    "exp-adams-2-x0",
-    "exp-adams-3-x0",
-    "exp-adams-3c-x0",
-    "exp-adams-2-velocity",
+    "dpm++2m",
+    "dpm++3m",
+    "unipc",
+    "deis",
+    "ipndm",
     "exp-adams-2c-velocity",
     "exp-adams-3-velocity",
     "exp-adams-3c-velocity",
 )
-
-
-def canonical(name: str) -> str:
-    """The own name of a sampler.
-
-    Args:
-        name: that name, or a published one.
-
-    Raises:
-        ValueError: for an unknown name, with the list of those known.
-    """
-    choice("solver", name, [*SAMPLERS, *PUBLISHED])
-    return PUBLISHED.get(name, name)
-
-
-def family(sampler: Sampler) -> str:
-    """The kind of method, for the colours of the plot: "Runge-Kutta", "torchdiffeq" or the hold, as in "hold x0"."""
-    check_instance("sampler", sampler, Sampler, "a Sampler")
-    if isinstance(sampler.solver, TorchDiffEq):
-        return "torchdiffeq"
-    return f"hold {sampler.hold}" if sampler.solver.semilinear else "Runge-Kutta"
+"""What a newcomer asks for, and the best of ours."""
