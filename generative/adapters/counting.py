@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ...solvers import BrownianTree
-from ...solvers.common import check_instance, whole
+from ...solvers.common import check_instance, whole, wholes
 from ..denoiser import Denoiser, check_denoiser
 from ..equations import grids
 from .functions import FunctionSampler
@@ -105,7 +105,7 @@ def _trial(
     check_instance("sampler", sampler, FunctionSampler, "function_sampler(f)")
     check_denoiser(denoiser)
     counted = _Counted(denoiser)
-    x = torch.full((2, *shape), 0.3, dtype=torch.float64, device="cpu")
+    x = torch.full((2, *wholes("shape", shape, 1)), 0.3, dtype=torch.float64, device="cpu")
     stand_in = Denoiser(counted, denoiser.path, predicts="x0")
     path = denoiser.path
     start = 0.0 if path.alpha(0.0) > 0.0 else path.time(-2.0 * math.log(grids.NOISIEST))
