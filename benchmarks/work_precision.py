@@ -63,7 +63,7 @@ def measure(problem: Problem, cell: Cell, seed: int, known: Reference) -> Row:
     started = time.process_time()
     nfe, errors, failure = 0, [], ""
     try:
-        for index in torch.arange(samples, device="cpu").split(batch):
+        for index in torch.split(torch.arange(samples, device="cpu"), batch):
             x, nfe = cell.entrant.run(problem, denoiser.of_rows(index), noise[index], cell.budget, cell.grid)
             apart = (x.double().cpu() - known.solution[index]).flatten(1)
             errors.append(apart.square().mean(dim=1).sqrt())

@@ -152,7 +152,8 @@ def workload(
         return Workload(problem, count, every, EFFORT, call(count), slots)
     time = 60.0 * real("minutes", minutes, above=0.0) * SHARE
     narrow = tuple(cell for cell in every if cell.grid in cell.entrant.grids[-1:])  # quadratic in time, or its own
-    counts = [samples] if samples else [count for count in NOISES if count <= (problem.rows or count)] or [problem.rows]
+    most = problem.rows or max(NOISES)
+    counts = [samples] if samples else [count for count in NOISES if count <= most] or [most]
     choices = [(count, rows) for rows in (every, narrow) for count in counts]
     for count, rows in sorted(choices, key=lambda choice: (choice[0] < ENOUGH, choice[1] is narrow, -choice[0])):
         seconds = call(count)

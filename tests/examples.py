@@ -435,7 +435,8 @@ NO_OBJECT = frozenset(
         # a stream, of which each part is there once
         "generative.sample_chunks",
         # results of a kind that has an example
-        "benchmarks.bench", "benchmarks.problem_of", "marginals.ks", "marginals.moments", "marginals.paired", "verification.error_budget",
+        "benchmarks.bench", "benchmarks.problem_of",
+        "marginals.ks", "marginals.moments", "marginals.paired", "verification.error_budget",
     }
 )  # fmt: skip
 """The public names of which nobody holds an object."""

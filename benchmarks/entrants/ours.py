@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from torch import Tensor
@@ -39,8 +40,8 @@ class Ours(Entrant):
 
     def run(self, problem: Problem, denoiser: Denoiser, x: Tensor, budget: int, grid: str) -> tuple[Tensor, int]:
         sampler, start = self.resolved(problem, budget), self._start(problem, budget)
-        spaced = GRIDS.get(grid, sampler.grid)
-        times = spaced(problem.path, self.steps(problem, budget), t0=start, t1=problem.end)
+        make_grid: Callable[..., Tensor] = GRIDS.get(grid, sampler.grid)
+        times = make_grid(problem.path, self.steps(problem, budget), t0=start, t1=problem.end)
         if start > problem.start:
             x = problem.path.sigma(start) / problem.path.sigma(problem.start) * x
         found = solve(sampler.equation(denoiser), x, times, sampler.solver)

@@ -85,7 +85,7 @@ def _line(standing: Standing) -> list[RenderableType]:
     if standing.floored:
         error.append(" ≈", "yellow bold")
     others = [_short(bootstrap.estimate(errors, statistic)) for statistic in ("median", "trimmed")]
-    line = [str(standing.budget), _names(standing.best), error, *others]
+    line: list[RenderableType] = [str(standing.budget), _names(standing.best), error, *others]
     if standing.runner_up is None or standing.lead is None:
         return [*line, "", ""]
     ratio, low, high = standing.lead
