@@ -25,20 +25,12 @@ import torch
 from torch import Tensor
 
 from ...generative import sample
-from ...generative.training import DATASETS, Images, dataset, locate, training_record
+from ...generative.training import DATASETS, dataset, locate, training_record
 from ...solvers.common import choice
 from ...verification.named_networks import is_folder, is_imported, named_denoiser
-from ...verification.statistics import gaussian_w2
+from ..image_features import Classifier, frechet_distance
 
-__all__ = [
-    "Classifier",
-    "ImageMetrics",
-    "evaluate",
-    "frechet_distance",
-    "model_card",
-    "nearest_distance",
-    "trained_on",
-]
+__all__ = ["ImageMetrics", "evaluate", "model_card", "nearest_distance", "trained_on"]
 
 CHUNK = 4096
 GUIDANCE = (1.25, 2.0)
@@ -67,39 +59,12 @@ class ImageMetrics:
     frechet_train: float
 
 
-class Classifier:
-    """A support vector machine on the principal components of the training images."""
-
-    def __init__(self, images: Images, components: int = 32) -> None:
-        from sklearn.svm import SVC
-
-        pixels = images.centred(images.train).flatten(1).double()
-        self._mean = pixels.mean(0)
-        axes: Tensor = torch.linalg.svd(pixels - self._mean, full_matrices=False)[2]
-        self._components = axes[:components].T
-        self._machine = SVC(C=10.0).fit(self.features(pixels).numpy(), images.train_label.numpy())
-
-    def features(self, x: Tensor) -> Tensor:
-        """Images (N, ...) in [−1, 1] to features (N, components), float64."""
-        return (x.flatten(1).double() - self._mean) @ self._components
-
-    def accuracy(self, x: Tensor, label: Tensor) -> float:
-        """The fraction of the images that the classifier takes for their label."""
-        return float(self._machine.score(self.features(x).numpy(), label.numpy()))
-
-
 def nearest_distance(x: Tensor, reference: Tensor) -> Tensor:
     """Euclidean distances (N,), float64: from each of x (N, ...) to the nearest of `reference` (M, ...)."""
     reference = reference.flatten(1).double()
     parts = torch.split(x.flatten(1).double(), CHUNK)  # all distances at once may take more memory than there is
     exact = "donot_use_mm_for_euclid_dist"
     return torch.cat([torch.cdist(part, reference, compute_mode=exact).amin(dim=1) for part in parts])
-
-
-def frechet_distance(x: Tensor, y: Tensor) -> float:
-    """W₂² of the Gaussians fitted to features x (N, d) and y (M, d)."""
-    x, y = x.double(), y.double()
-    return gaussian_w2(x.mean(0), torch.cov(x.T), y.mean(0), torch.cov(y.T)) ** 2
 
 
 def evaluate(

@@ -22,8 +22,8 @@ from ...generative.sampling import AnySampler
 from ...generative.training import DATASETS, dataset
 from ...solvers.common import MANY, Progress, check_instance, check_memory, flag, whole, wholes
 from ...verification import Gaussian, GaussianMixture, Oracle
-from ..commands.evaluate import Classifier
 from ..engine import Engine, Shared
+from ..image_features import Classifier
 from ..problems import Problem
 from .components import Components
 from .distances import BLOCKS, Distance, Energy, Frechet, Measured, SlicedW2

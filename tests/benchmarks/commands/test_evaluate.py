@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from fokker.benchmarks.commands import evaluate as image_metrics
-from fokker.benchmarks.commands.evaluate import Classifier, evaluate, frechet_distance, nearest_distance
+from fokker.benchmarks.commands.evaluate import evaluate, nearest_distance
+from fokker.benchmarks.image_features import Classifier, frechet_distance
 from fokker.generative.networks import MLP
 from fokker.generative.paths import CondOT
 from fokker.generative.training.checkpoint import save_checkpoint
