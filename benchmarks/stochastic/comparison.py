@@ -153,7 +153,7 @@ def _row(job: Job, made: Draw, references: list[Tensor], distances: list[Distanc
         found = {"W2": Measured(made.exact.total), "W2 of the steps": Measured(made.exact.steps)}
     elif made.x is not None:
         found = {each.name: each.measure(made.x, references[0]) for each in distances}
-        components = Components.of(made.x, law) if isinstance(law, GaussianMixture) else None
+        components = Components.of(made.x, law, references[1]) if isinstance(law, GaussianMixture) else None
     return LawRow(
         job.entrant.name, job.entrant.stochastic, job.budget, made.nfe, made.seconds, found, components, made.failure
     )

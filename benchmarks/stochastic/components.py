@@ -4,13 +4,16 @@ With the exact responsibilities ρ_k(x) = P(k | x) of the law Σ_k w_k N(m_k, C_
 
     E ρ_k = w_k,        E ρ_k (x − m_k) = 0,        E ρ_k (y_i y_j − δ_ij) = 0,    y = C_k^{−½} (x − m_k).
 
-Each of these is a mean over n independent samples. Divided by its standard error it is N(0, 1) for samples of the law,
-for large n. The root mean square of many such numbers is then about 1, and a fault adds to it.
+Each of these is a mean over n independent samples. Divided by the standard error that it has for n samples of the law,
+it is N(0, 1) for samples of the law and large n. The root mean square of many such numbers is then about 1, and a fault
+adds to it. The standard errors are those of a set of reference samples: the samples at hand may be anything, and those
+that are far off would hide themselves in a large standard error of their own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -44,22 +47,15 @@ class Components:
     each: tuple[Component, ...]
 
     @classmethod
-    def of(cls, x: Tensor, law: GaussianMixture) -> Components:
-        """The components of a law in samples (n, d), float64."""
-        parts = list(zip(law.weights, law.means, law.covs, strict=True))
-        joint = torch.stack([weight.log() + Gaussian(mean, cov).log_prob(x) for weight, mean, cov in parts], dim=1)
-        shares = torch.softmax(joint, dim=1)
+    def of(cls, x: Tensor, law: GaussianMixture, reference: Tensor) -> Components:
+        """The components of a law in samples x (n, d), float64, with standard errors by reference samples (m, d)."""
         found = []
-        for share, (weight, mean, cov) in zip(shares.T, parts, strict=True):
-            white = torch.linalg.solve_triangular(torch.linalg.cholesky(cov), (x - mean).T, upper=False).T
-            found.append(
-                Component(
-                    float(share.mean()),
-                    float(_errors(share - weight)),
-                    _rms(_errors(share[:, None] * white)),
-                    _rms(_second(share[:, None], white)),
-                )
+        for (share, errors), (_, exact) in zip(_parts(x, law), _parts(reference, law), strict=True):
+            weight, mean, cov = (
+                one.mean / ((other.square - other.mean.square()).clamp_min(1e-300) / len(x)).sqrt()
+                for one, other in zip(errors, exact, strict=True)
             )
+            found.append(Component(share, float(weight), _rms(mean), _rms(cov)))
         return cls(tuple(found))
 
     @property
@@ -75,23 +71,36 @@ class Components:
         return _rms(torch.tensor([each.cov for each in self.each]))
 
 
-def _second(share: Tensor, white: Tensor) -> Tensor:
-    """The errors of E ρ (y_i y_j − δ_ij) in standard errors, (d, d): matrix products instead of d² columns."""
+class _Errors(NamedTuple):
+    """Means over samples of what is 0 in the mean for the law, and the means of its squares."""
+
+    mean: Tensor
+    square: Tensor
+
+
+def _parts(x: Tensor, law: GaussianMixture) -> list[tuple[float, tuple[_Errors, _Errors, _Errors]]]:
+    """For each component its share, and the errors of its weight (), its mean (d,) and its covariance (d, d)."""
+    parts = list(zip(law.weights, law.means, law.covs, strict=True))
+    joint = torch.stack([weight.log() + Gaussian(mean, cov).log_prob(x) for weight, mean, cov in parts], dim=1)
+    found = []
+    for share, (weight, mean, cov) in zip(torch.softmax(joint, dim=1).T, parts, strict=True):
+        white = torch.linalg.solve_triangular(torch.linalg.cholesky(cov), (x - mean).T, upper=False).T
+        shifted, column = share[:, None] * white, share - weight
+        errors = (
+            _Errors(column.mean(), column.square().mean()),
+            _Errors(shifted.mean(0), shifted.square().mean(0)),
+            _second(share[:, None], white),
+        )
+        found.append((float(share.mean()), errors))
+    return found
+
+
+def _second(share: Tensor, white: Tensor) -> _Errors:
+    """The errors ρ (y_i y_j − δ_ij), by matrix products instead of d² columns."""
     n, own = len(white), torch.eye(white.shape[1], dtype=white.dtype, device=white.device)
     squared = share.square() * white.square()
     mean = (share * white).T @ white / n - own * share.mean()
-    square = squared.T @ white.square() / n - own * (2.0 * squared.mean(0) - share.square().mean())
-    return _scaled(mean, square, n)
-
-
-def _errors(values: Tensor) -> Tensor:
-    """The mean of each column in standard errors."""
-    return _scaled(values.mean(0), values.square().mean(0), len(values))
-
-
-def _scaled(mean: Tensor, square: Tensor, n: int) -> Tensor:
-    """Means of n numbers in standard errors, from the means of their squares; 0 where all of them are 0."""
-    return mean / ((square - mean.square()).clamp_min(1e-300) / n).sqrt()
+    return _Errors(mean, squared.T @ white.square() / n - own * (2.0 * squared.mean(0) - share.square().mean()))
 
 
 def _rms(values: Tensor) -> float:

@@ -12,6 +12,9 @@ The first and the last distance do not vanish between sets of one law. Two sets 
 then: each of 100 times a coin decides for every pair of the two sets whether it is exchanged, which gives two sets of
 that law again. Their mean is the floor. What is below the 97.5 % quantile cannot be told from it.
 
+Where labels are dealt out in turn, two samples of one set have the same label a little too rarely. Then the energy
+distance of two sets of one law is negative in the mean, and so is its floor.
+
 Sources: Bonneel et al., Sliced and Radon Wasserstein barycenters of measures (2015); Székely and Rizzo, Energy
 statistics (2013); Heusel et al. (1706.08500), eq. 6; Shao and Tu, The jackknife and bootstrap (1995), section 2.3.
 """
@@ -139,7 +142,7 @@ class Energy(Distance):
     name: str = "energy"
 
     def values(self, pool: Tensor, first: Tensor, second: Tensor) -> list[float]:
-        apart = torch.cdist(pool, pool, compute_mode="donot_use_mm_for_euclid_dist")
+        apart = torch.cdist(pool, pool).fill_diagonal_(0.0)
         one, two = first.double(), second.double()
         n = one.sum(1)
         to_one, to_two = one @ apart, two @ apart
