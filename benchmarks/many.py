@@ -168,9 +168,9 @@ def log_likelihood_many(
 
     Example:
         >>> with local(2) as engine:
-        ...     found = log_likelihood_many(load("digits-flow"), torch.zeros(600, 1, 8, 8), engine=engine)
+        ...     found = log_likelihood_many(load("digits-flow"), torch.zeros(2, 1, 8, 8), engine=engine)
         >>> found.value.shape
-        torch.Size([600])
+        torch.Size([2])
     """
     check_instance("engine", engine, Engine, "an engine, such as local()")
     check_denoiser(denoiser)

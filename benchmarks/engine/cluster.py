@@ -45,7 +45,7 @@ SETTINGS = 4
 
 
 def ray(address: str | None = None, gpus: float = 0.0) -> Ray:
-    """An engine on a Ray cluster, which every machine of the cluster can reach.
+    """An engine on a Ray cluster: a job takes a processor, on whichever machine has one.
 
     Args:
         address: of the cluster: "HOST:6379" on a machine that belongs to it, "ray://HOST:10001" from outside, or

@@ -12,14 +12,17 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
+from multiprocessing import resource_tracker
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkstemp
 from typing import Any, TypeVar
@@ -30,13 +33,12 @@ from loky import ProcessPoolExecutor, cpu_count
 
 from ...solvers.common import whole
 from .base import Engine, Shared
+from .here import Here
 from .task import performed
 from .workers import Workers
 
 __all__ = ["local"]
 
-Job = TypeVar("Job")
-Result = TypeVar("Result")
 Value = TypeVar("Value")
 
 MOST = 8
@@ -67,35 +69,6 @@ def local(workers: int | None = None) -> Engine:
     """
     workers = min(MOST, cpu_count()) if workers is None else whole("workers", workers, 1, 1024)
     return Here() if workers == 1 else Processes(workers)
-
-
-@dataclass(frozen=True)
-class Held(Shared[Value]):
-    """A value in the process that shares it."""
-
-    value: Value
-
-    def get(self) -> Value:
-        return self.value
-
-
-class Here(Engine):
-    """The calling process."""
-
-    @property
-    def slots(self) -> int:
-        return 1
-
-    def share(self, value: Value) -> Held[Value]:
-        return Held(value)
-
-    def _results(self, work: Callable[[Job], Result], jobs: list[Job]) -> Iterator[tuple[Job, Result]]:
-        while jobs:
-            job = jobs.pop(0)
-            yield job, work(job)
-
-    def close(self) -> None:
-        pass
 
 
 @dataclass(frozen=True)
@@ -155,14 +128,20 @@ class Processes(Workers):
     def _submit(self, work: Shared[Any], jobs: Sequence[Any]) -> Future[bytes | str]:
         message = _packed(cloudpickle.dumps((work, jobs)), self._folder)
         try:
-            task: Future[bytes | str] = self._running().submit(_perform, message, self._folder)
+            return self._sent(message)
         except BrokenProcessPool:  # a worker was killed
             self._stop()
-            task = self._running().submit(_perform, message, self._folder)
+            return self._sent(message)
+
+    def _sent(self, message: bytes | str) -> Future[bytes | str]:
+        pool = self._running()
+        with _interrupts_later():  # the first submission starts the workers
+            task: Future[bytes | str] = pool.submit(_perform, message, self._folder)
         return task
 
     def _running(self) -> ProcessPoolExecutor:
         if self._pool is None:
+            resource_tracker.ensure_running()  # its start would unblock signals
             watch = (os.getpid(), self._folder)
             self._pool = ProcessPoolExecutor(self._workers, env=THREADS | KEEP, initializer=_start, initargs=watch)
         return self._pool
@@ -190,6 +169,19 @@ class Processes(Workers):
         if self._temporary is not None:
             self._temporary.cleanup()
             self._temporary = None
+
+
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Ctrl-C waits for the end of the block, and processes that are started in it never see it."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _packed(data: bytes, folder: str) -> bytes | str:

@@ -203,6 +203,19 @@ def test_no_worker_and_no_file_outlives_its_caller(number: signal.Signals, tmp_p
     assert told.count("KeyboardInterrupt") == (number == signal.SIGINT)
 
 
+def test_an_interrupt_while_workers_start_is_told_by_the_caller_alone() -> None:
+    code = DRIVER.replace("with local(2)", "print('begun', flush=True)\nwith local(2)")
+    driver = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, text=True
+    )
+    assert driver.stdout is not None
+    driver.stdout.readline()
+    time.sleep(0.3)
+    os.killpg(driver.pid, signal.SIGINT)
+    _, told = driver.communicate(timeout=60.0)
+    assert told.count("Traceback") == told.count("KeyboardInterrupt") == 1
+
+
 def _alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
