@@ -216,7 +216,7 @@ def _drawn(
     as_json: bool,
 ) -> list[Found]:
     """Measure every problem, print what was found, and draw it into a picture of this name."""
-    files = [folder / f"{problem.name}_{name}.png" for problem in problems]
+    files = [folder / f"{_file_name(problem)}_{name}.png" for problem in problems]
     check_outputs(*files)
     with engine or usual_engine(problems) as running:
         found = [measure(problem, running) for problem in problems]
@@ -255,6 +255,11 @@ def _pictures(results: Sequence[Result], budgets: Sequence[int], folder: Path) -
     return files + [_samples(result, budgets, folder) for result in results if _images(result.problem)]
 
 
+def _file_name(problem: Problem) -> str:
+    """Its name without what no file's name may hold everywhere."""
+    return problem.name.replace(":", "-")
+
+
 def _images(problem: Problem) -> bool:
     return problem.classes > 0 and len(problem.shape) == 3 and problem.shape[0] in (1, 3)
 
@@ -265,7 +270,7 @@ def _samples(result: Result, budgets: Sequence[int], folder: Path) -> Path:
     count = min(key.samples, chosen.classes)
     ends = by_budget(chosen, sorted({*FEW, *budgets}), count, key.seed)
     images = torch.stack([*ends.values(), result.reference.solution[:count]])[:, :, 0].numpy()
-    file = folder / f"{chosen.name}_samples.png"
+    file = folder / f"{_file_name(chosen)}_samples.png"
     contact_sheet(
         images,
         [*(f"NFE {budget}" for budget in ends), "reference"],

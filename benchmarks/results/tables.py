@@ -56,9 +56,13 @@ def _footing(result: Result) -> str:
     reference, noises = result.reference, f"{result.key.samples} initial noises; "
     if reference.settled:
         return f"{noises}two reference solutions ({reference.methods}) agree to {reference.floor:.0e}."
+    why = {
+        "stalled": "finer steps do not help, because the field is rough in time or has few digits",
+        "spent": f"{reference.effort} evaluations are not enough; more minutes may be",
+    }
     return (
-        f"{noises}two reference solutions ({reference.methods}) still differ by {reference.floor:.1e}, because the "
-        "field is rough, in single precision or dear: no error is known to more than that."
+        f"{noises}two reference solutions ({reference.methods}) still differ by {reference.floor:.1e}: "
+        f"{why[reference.ended]}."
     )
 
 
