@@ -86,7 +86,6 @@ class _Level(NamedTuple):
 
 
 @torch.no_grad()
-@torch.no_grad()
 def reference(problem: Problem, samples: int, seed: int, effort: int = EFFORT) -> Reference:
     """Solve by two methods on finer and finer grids until they agree, or it no longer pays.
 

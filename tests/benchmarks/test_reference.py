@@ -179,15 +179,6 @@ def test_a_network_that_is_not_finite_has_no_reference() -> None:
     assert found.floor < 1e-11 < found.solution.abs().max() < math.exp(-10.0)
 
 
-def test_a_network_that_could_be_trained_keeps_no_history() -> None:
-    """Thousands of evaluations with their history would fill any memory."""
-    weight = torch.full((), -0.5, dtype=torch.float64, requires_grad=True)
-    one = made(Denoiser(lambda x, time: weight * x, CondOT(), predicts="velocity"))
-    found = reference(one, 4, 0)
-    assert not found.solution.requires_grad
-    torch.testing.assert_close(found.solution, one.noise(4, 0) * math.exp(-0.5), rtol=1e-7, atol=0.0)
-
-
 def test_a_start_after_the_noise() -> None:
     """A network for ε has no flow at t = 0 of the straight path."""
     one = made(ORACLE.denoiser(CondOT(), predicts="eps"))
