@@ -424,8 +424,8 @@ NO_OBJECT = frozenset(
         "solvers.standard_normal", "generative.sample", "generative.encode", "generative.decode",
         "generative.interpolate", "generative.slerp", "generative.minibatch_ot", "generative.bound_loss",
         "generative.hybrid_loss", "generative.regression_loss", "grids.uniform", "grids.quadratic", "grids.log_snr",
-        "grids.karras", "time_densities.independent", "time_densities.stratified", "weightings.determinant",
-        "weightings.inside", "weightings.row",
+        "grids.karras", "grids.power", "time_densities.independent", "time_densities.stratified",
+        "weightings.determinant", "weightings.inside", "weightings.row",
         # numbers
         "generative.linear_betas", "generative.scaled_linear_betas", "generative.squared_cosine_betas",
         "generative.zero_terminal_snr", "generative.safe_interval", "discrepancies.energy", "discrepancies.mmd",

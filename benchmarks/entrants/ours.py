@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from torch import Tensor
 
 from ...generative.denoiser import Denoiser
-from ...generative.sampling import PUBLISHED, Sampler, regular_interval, resolve
+from ...generative.sampling import PUBLISHED, Sampler, default_for, regular_interval
 from ...solvers import TorchDiffEq, solve
 from ..problems import Problem
 from .entrant import GRIDS, OWN, Code, Entrant
@@ -30,7 +31,7 @@ class Ours(Entrant):
     def resolved(self, problem: Problem, budget: int) -> Sampler:
         """The sampler at a budget."""
         calls = max(1, budget // problem.denoiser.cost)
-        return resolve(None, calls) if self.sampler is None else self.sampler
+        return default_for(problem.denoiser, calls) if self.sampler is None else self.sampler
 
     def draws(self, problem: Problem) -> bool:
         return self.sampler is not None and self.sampler.stochastic
@@ -64,9 +65,10 @@ class Ours(Entrant):
             for name, value, usual in (("t0", self._start(problem, budget), 0.0), ("t1", problem.end, 1.0))
             if value != usual
         )
+        head = "from functools import partial\n" if "partial(" in made else ""
         return Code(
             f"x = sample(denoiser, {shape}, nfe={budget}{given})",
-            f"equation, times, solver = {made}(denoiser, {self.steps(problem, budget)}{ends})\n"
+            f"{head}equation, times, solver = {made}(denoiser, {self.steps(problem, budget)}{ends})\n"
             "x = solve(equation, denoiser.path.sigma(times[0]) * noise, times, solver).x",
             f"pipe.scheduler = FokkerScheduler.from_config(pipe.scheduler.config{given})",
         )
@@ -95,6 +97,10 @@ def _same(one: Sampler, other: Sampler) -> bool:
 def _expression(sampler: Sampler) -> str:
     """Python that makes the sampler."""
     log = "" if sampler.logarithmic is None else f", logarithmic={sampler.logarithmic}"
-    grid = getattr(sampler.grid, "__name__", None)
-    made = f"grids.{grid}" if grid else repr(sampler.grid)
+    made = repr(sampler.grid)
+    if isinstance(sampler.grid, partial):
+        given = "".join(f", {key}={value!r}" for key, value in sampler.grid.keywords.items())
+        made = f"partial(grids.{sampler.grid.func.__name__}{given})"
+    elif hasattr(sampler.grid, "__name__"):
+        made = f"grids.{sampler.grid.__name__}"
     return f'Sampler({sampler.solver!r}, "{sampler.hold}", grid={made}{log})'

@@ -20,7 +20,7 @@ from ...generative import CondOT, Denoiser, annealed_langevin, diffusion_sde
 from ...generative.adapters import FunctionSampler, draws_noise, evaluations_of, steps_for
 from ...generative.equations import flow, grids, safe_interval
 from ...generative.paths import GaussianPath
-from ...generative.sampling import Sampler, plan, resolve
+from ...generative.sampling import Sampler, default_for, plan
 from ...solvers import EDM_HEUN, Equation, EulerMaruyama, ExponentialRK, Noise, Restart, Solver, solve
 from ...solvers.common import check_fields, whole
 from ...verification.laws import ImpulseResponse, impulse_response
@@ -105,7 +105,7 @@ class Default(Entrant):
     stochastic: bool = False
 
     def run(self, denoiser: Denoiser, nfe: int) -> Run:
-        return Planned(self.name, resolve(None, nfe // denoiser.cost)).run(denoiser, nfe)
+        return Planned(self.name, default_for(denoiser, nfe // denoiser.cost)).run(denoiser, nfe)
 
 
 @dataclass(frozen=True)

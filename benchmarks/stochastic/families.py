@@ -24,7 +24,7 @@ from ...generative import named
 from ...generative.adapters import FunctionSampler
 from ...generative.equations import LARGEST_ETA, grids, noise_level
 from ...generative.paths import GaussianPath
-from ...generative.sampling import AnySampler, Sampler, resolve
+from ...generative.sampling import AnySampler, Sampler, as_sampler
 from ...solvers import (
     DPM_SOLVER_2,
     EDM_HEUN,
@@ -175,7 +175,7 @@ def entrant(sampler: AnySampler | FunctionSampler | Entrant) -> Entrant:
     if sampler is None or sampler == "default":
         return Default()
     if not isinstance(sampler, str):
-        row = resolve(sampler, 1)
+        row = as_sampler(sampler)
         return Planned(row.name, row)
     if (found := _NUMBER.fullmatch(sampler)) is None:
         name = sampler.strip().lower()

@@ -86,7 +86,7 @@ class Configured(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # diffuser
             raise ValueError(f"integers=True needs a table, but the path is {path}; leave it out.")
         self.denoiser, self._sampler, self._integers = apart(denoiser), sampler, integers
         self._shift = shift if isinstance(path, CondOT) else Shift()
-        self.sampler = resolve(sampler, 1000)
+        self.sampler = resolve(sampler, denoiser, 1000)
         self.sampler.equation(denoiser)  # raises if it does not fit
         self.init_noise_sigma = path.sigma(0.0)
         self.num_inference_steps: int | None = None

@@ -130,7 +130,7 @@ def planned(
     Raises:
         ValueError: too few evaluations, integers that coincide, times that do not lead to the data, mu is missing.
     """
-    row, shown = resolve(sampler, evaluations), None
+    row, shown = resolve(sampler, denoiser, evaluations), None
     if timesteps is None and sigmas is None:
         factor, most = shift.at(mu), evaluations
 
@@ -180,9 +180,9 @@ def _steps(
 
 
 def _plain(row: Sampler) -> Sampler:
-    """The sampler with one evaluation in every step, if it is a multistep method with a start-up."""
+    """The sampler with one evaluation in every step, at its start, if it is a multistep method with another start."""
     solver = row.solver
-    if not isinstance(solver, ExponentialAdams) or solver.evaluations(1) == 1:
+    if not isinstance(solver, ExponentialAdams) or not (solver.ahead or solver.evaluations(1) > 1):
         return row
     return replace(row, solver=without_start_up(solver))
 

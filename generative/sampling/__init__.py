@@ -7,12 +7,14 @@ measurement. The rest may be changed freely.
 from __future__ import annotations
 
 from .annealed_langevin import annealed_langevin as annealed_langevin
+from .default import default_for as default_for
 from .encode import RoundTrip as RoundTrip, decode as decode, encode as encode, round_trip as round_trip
 from .interpolate import interpolate as interpolate, slerp as slerp
 from .named import PUBLISHED as PUBLISHED, named as named
 from .plan import (
     AnySampler as AnySampler,
     Plan as Plan,
+    as_sampler as as_sampler,
     default_sampler as default_sampler,
     plan as plan,
     regular_interval as regular_interval,

@@ -135,18 +135,18 @@ def two_way_plan(
     """
     if times is None:
         budget = NFE if nfe is None else whole("nfe", nfe, 1, MANY)
-        return plan(denoiser, _deterministic(sampler, budget // denoiser.cost), budget, both_ways=True)
+        return plan(denoiser, _deterministic(sampler, denoiser, budget // denoiser.cost), budget, both_ways=True)
     given = reals("times", times)
     if nfe is not None:
         raise ValueError(f"Both nfe = {nfe} and {len(given)} times were given; give one of them.")
     if len(given) < 2 or max(given) > 1.0:
         raise ValueError(f"times must be two at least and up to 1, where the data are, but are {list(given)}.")
     rising = torch.tensor(given if given[0] < given[-1] else given[::-1], dtype=torch.float64, device="cpu")
-    return Plan(denoiser, _deterministic(sampler, len(given) - 1), rising)
+    return Plan(denoiser, _deterministic(sampler, denoiser, len(given) - 1), rising)
 
 
-def _deterministic(sampler: AnySampler, nfe: int) -> Sampler:
-    found = resolve(sampler, nfe)
+def _deterministic(sampler: AnySampler, denoiser: Denoiser, nfe: int) -> Sampler:
+    found = resolve(sampler, denoiser, nfe, both_ways=True)
     if found.stochastic:
         raise ValueError(f"{found.name} draws noise, and there is no way back from it; choose a deterministic sampler.")
     return found
@@ -244,7 +244,7 @@ def round_trip(
             f"x of shape {tuple(x.shape)}."
         )
     denoiser = conditioned(denoiser, x, len(x), label, guidance)
-    row = _deterministic(sampler, budgets[-1] // denoiser.cost)
+    row = _deterministic(sampler, denoiser, budgets[-1] // denoiser.cost)
     plans = [two_way_plan(denoiser, row, budget) for budget in budgets]
     nfe, errors = [], []
     with torch.no_grad():

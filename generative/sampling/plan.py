@@ -1,12 +1,5 @@
 """Which sampler, with how many steps, between which ends: what a budget of evaluations means.
 
-The default is what `fokker bench` finds best: a corrected `ExponentialAdams` that holds the velocity, on steps uniform
-in √(1 − t). It interpolates two values below 25 evaluations, and three from there on; the start-up with three takes two
-evaluations. On the seven problems of the benchmark, exact ones and trained networks, its error is compared with that of
-the best of 60 pairs of a solver and a grid, chosen for each problem. The geometric mean of the ratio is 1.7 at 5
-evaluations, and 1.1 to 1.5 at 8 to 50. At few evaluations two corrected values are rarely far off. Three are worse by a
-factor of ten and more for networks that predict ε.
-
 Some networks do not determine the flow at an end of the path: ε-hat says nothing of x₀ at α = 0, and x₀-hat says
 nothing of ε at σ = 0. Then a sampler starts at σ/α = 80, or at 0.002 for the other direction (EDM's bounds). The state
 there is taken for that of the end.
@@ -22,20 +15,17 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from ...solvers import ExponentialAdams, Noise, Solution, Solver, Stepper, solve, unroll
-from ..denoiser import Denoiser
+from ...solvers import Noise, Solution, Solver, Stepper, solve, unroll
+from ..denoiser import Denoiser, check_denoiser
 from ..equations import Held, Slope, grids
-from ..paths import GaussianPath
+from .default import default_for
 from .named import named
 from .sampler import Sampler
 
-__all__ = ["AnySampler", "Plan", "resolve", "default_sampler", "regular_interval", "plan", "steps"]
+__all__ = ["AnySampler", "Plan", "as_sampler", "default_sampler", "resolve", "regular_interval", "plan", "steps"]
 
 AnySampler = str | Sampler | Solver | None
 """The name of a published sampler, a `Sampler`, a solver, or None for the best measured one."""
-
-THREE_VALUES_FROM = 25
-"""The number of evaluations from which a third value pays."""
 
 
 @dataclass(frozen=True)
@@ -121,11 +111,11 @@ def plan(denoiser: Denoiser, sampler: Sampler, nfe: int, *, both_ways: bool = Fa
     return Plan(denoiser, sampler, grid(numbers[max(fitting, 1) - 1]))
 
 
-def default_sampler(path: GaussianPath, nfe: int, *, t1: float = 1.0) -> tuple[Solver, Tensor]:
+def default_sampler(denoiser: Denoiser, nfe: int, *, t1: float = 1.0) -> tuple[Solver, Tensor]:
     """The best measured solver for `flow(denoiser)`, and its times from 0 to t1.
 
     Args:
-        path: the path of the denoiser.
+        denoiser: the network.
         nfe: the most evaluations a sample.
         t1: the last time.
 
@@ -133,19 +123,38 @@ def default_sampler(path: GaussianPath, nfe: int, *, t1: float = 1.0) -> tuple[S
         The solver, and the times of its steps, float64 (n + 1,).
 
     Example:
-        >>> default_sampler(CondOT(), 4)
-        (ExponentialAdams(2, corrector=True), tensor([0.0000, 0.4375, 0.7500, 0.9375, 1.0000], dtype=torch.float64))
+        >>> solver, times = default_sampler(load("digits-flow"), 4)
+        >>> solver
+        ExponentialAdams(2, corrector=True)
+        >>> times
+        tensor([0.0000, 0.3505, 0.6464, 0.8750, 1.0000], dtype=torch.float64)
     """
-    sampler = resolve(None, nfe)
-    return sampler.solver, sampler.grid(path, sampler.solver.steps(nfe), t1=t1)
+    check_denoiser(denoiser)
+    sampler = default_for(denoiser, nfe)
+    return sampler.solver, sampler.grid(denoiser.path, sampler.solver.steps(nfe), t1=t1)
 
 
-def resolve(sampler: AnySampler, nfe: int) -> Sampler:
+def resolve(sampler: AnySampler, denoiser: Denoiser, nfe: int, *, both_ways: bool = False) -> Sampler:
     """The `Sampler` that an argument `sampler` stands for.
 
     Args:
-        sampler: a name, a `Sampler`, a solver, which then holds the velocity on the default grid, or None.
-        nfe: the number of evaluations of the field, on which the default depends.
+        sampler: as for `as_sampler`, or None for the default.
+        denoiser: the network, on which the default depends.
+        nfe: the number of evaluations of the field, on which the default depends, too.
+        both_ways: the flow is also followed from data to noise.
+
+    Raises:
+        TypeError: it is none of these.
+        ValueError: the name is unknown.
+    """
+    return default_for(denoiser, nfe, both_ways=both_ways) if sampler is None else as_sampler(sampler)
+
+
+def as_sampler(sampler: str | Sampler | Solver) -> Sampler:
+    """The `Sampler` that a name, a `Sampler` or a solver stands for.
+
+    Args:
+        sampler: a name, a `Sampler`, or a solver, which then holds the velocity on `grids.quadratic`.
 
     Raises:
         TypeError: it is none of these.
@@ -155,10 +164,9 @@ def resolve(sampler: AnySampler, nfe: int) -> Sampler:
         return named(sampler)
     if isinstance(sampler, Sampler):
         return sampler
-    if not (sampler is None or isinstance(sampler, Solver)):
+    if not isinstance(sampler, Solver):
         raise TypeError(f"sampler is {sampler!r}; give the name of a published one, or a solver such as Heun().")
-    solver = ExponentialAdams(3 if nfe >= THREE_VALUES_FROM else 2, corrector=True) if sampler is None else sampler
-    return Sampler(solver)
+    return Sampler(sampler)
 
 
 def steps(sampler: Sampler, nfe: int, cost: int) -> int:

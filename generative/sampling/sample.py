@@ -58,7 +58,7 @@ def sample(
             more is sharper and less diverse. It needs a label, and two evaluations a step.
         seed: an int, or one int a sample.
         sampler: the name of a published sampler such as "ddpm" or "dpm++2m" (see `named`), a `Sampler`, or a solver,
-            which then holds the velocity on the default grid. None is the best measured one for the budget.
+            which then holds the velocity on `grids.quadratic`. None is the default for the network and the budget.
         chunk: the number of samples that are made at a time; by default 2²⁰ numbers, and at most 4096 samples. Memory
             beyond the result does not grow with B. Samples depend on it by the rounding of the network alone.
         dtype: the dtype of the states and of the result.
@@ -125,7 +125,7 @@ def sample_chunks(
     size = chunk_size(rest) if chunk is None else whole("chunk", chunk, 1)
     at_once = min(size, batch)
     check_memory("The number of samples at a time", at_once, batch + at_once * numbers * STATES * dtype.itemsize // 8)
-    planned = plan(conditioned(denoiser, like, batch), resolve(sampler, nfe // denoiser.cost), nfe)
+    planned = plan(conditioned(denoiser, like, batch), resolve(sampler, denoiser, nfe // denoiser.cost), nfe)
     keys = per_sample_keys(seed, batch, like.device)
 
     @torch.no_grad()

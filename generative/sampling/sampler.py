@@ -1,7 +1,7 @@
 """What a sampler is: a solver, the quantity that its equation holds, the noise, and the grid of times.
 
-A published sampler is such a row (`named`), and so is a solver of your own: `Sampler(Heun())` holds the velocity on the
-default grid.
+A published sampler is such a row (`named`), and so is a solver of your own: `Sampler(Heun())` holds the velocity on
+`grids.quadratic`.
 """
 
 from __future__ import annotations

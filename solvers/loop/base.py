@@ -171,7 +171,7 @@ class Solver(ABC):
             found = self.evaluations(n)
             return budget + 1 if found is None else found
 
-        return bisect_right(range(1, budget + 1), budget, key=needed)
+        return bisect_right(range(1, budget + 2), budget, key=needed)  # one step may take no evaluation
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

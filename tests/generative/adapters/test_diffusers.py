@@ -507,16 +507,17 @@ def test_the_exponential_table() -> None:
 
 
 def test_a_model_in_half_precision_and_under_checkpoints(unet: Any) -> None:
-    """States of either dtype, within the rounding of six outputs in bfloat16; checkpoints change no likelihood."""
+    """States of either dtype, within the rounding of the first output in bfloat16,
+    of which x₀-hat is made with the factor σ/α = 18; checkpoints change no likelihood."""
     half, scheduler = copy.deepcopy(unet).to(torch.bfloat16), make("DDIM")
     exact = sample(from_diffusers(unet, scheduler), (2, 2, 8, 8), nfe=6)
     for dtype in (torch.float64, torch.float32):
         found = sample(from_diffusers(half, scheduler), (2, 2, 8, 8), nfe=6, dtype=dtype)
         assert found.dtype == dtype
-        assert (found - exact).abs().max() < 6.0 * 2.0**-8 * exact.abs().max()
+        assert (found - exact).abs().max() < 18.0 * 2.0**-8 * exact.abs().max()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = sample(from_diffusers(unet, scheduler), (2, 2, 8, 8), nfe=6)
-    assert (found - exact).abs().max() < 6.0 * 2.0**-8 * exact.abs().max()
+    assert (found - exact).abs().max() < 18.0 * 2.0**-8 * exact.abs().max()
     checkpointed = copy.deepcopy(unet)
     checkpointed.enable_gradient_checkpointing()
     times = torch.linspace(0.9, 0.1, 4)

@@ -18,7 +18,7 @@ from fokker.solvers import ExponentialAdams, Heun, WhiteNoise, solve
 
 DENOISER = Denoiser(lambda x, t: -x, CondOT(), predicts="velocity")
 LINE, SOURCE, DATA, T = Interpolant(CondOT()), torch.zeros(2, 3), torch.ones(2, 3), torch.tensor([0.25, 0.5])
-GRIDS = (grids.uniform, grids.quadratic, grids.log_snr, grids.karras)
+GRIDS = (grids.uniform, grids.quadratic, grids.log_snr, grids.karras, grids.power)
 G = sine(0.5)
 
 
@@ -31,6 +31,8 @@ DOORS = [
     *[("n", "whole", partial(grid, CondOT())) for grid in GRIDS],
     *[(f"t{i}", "real", lambda v, grid=grid, i=i: grid(CondOT(), 4, **{f"t{i}": v})) for grid in GRIDS for i in (0, 1)],
     ("rho", "real", partial(grids.karras, CondOT(), 4)),
+    ("p", "real", partial(grids.power, CondOT(), 4)),
+    ("early", "real", partial(grids.power, CondOT(), 4, 2.0)),
     ("denoiser", "object", flow),
     ("hold", "name", partial(flow, DENOISER)),
     ("logarithmic", "flag", lambda v: flow(DENOISER, logarithmic=v)),

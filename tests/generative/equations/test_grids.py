@@ -13,7 +13,7 @@ from fokker.generative import VE, VP, CondOT, Cosine, GaussianPath
 from fokker.generative.equations import grids
 
 PATHS = [CondOT(), Cosine(), Cosine(-math.inf, math.inf), VP(), VE()]
-GRIDS = [grids.uniform, grids.quadratic, grids.log_snr, grids.karras]
+GRIDS = [grids.uniform, grids.quadratic, grids.log_snr, grids.karras, grids.power]
 
 each_path = pytest.mark.parametrize("path", PATHS, ids=str)
 each_grid = pytest.mark.parametrize("grid", GRIDS, ids=lambda grid: grid.__name__)
@@ -50,6 +50,32 @@ def test_spacing(path: GaussianPath) -> None:
         torch.testing.assert_close(steps, steps.mean().expand(12), rtol=1e-9, atol=0.0)
     steps = level(grids.karras(path, 12, rho=3.0, t0=0.1, t1=0.9)).pow(1.0 / 3.0).diff()
     torch.testing.assert_close(steps, steps.mean().expand(12), rtol=1e-9, atol=0.0)
+    times = grids.power(path, 12, 3.0, 0.2, t0=0.1, t1=0.9)
+    share = path.alpha(times) / (path.alpha(times) + path.sigma(times))
+    steps = (0.2 * share.log() - (1.0 - share) ** (1.0 / 3.0)).diff()
+    torch.testing.assert_close(steps, steps.mean().expand(12), rtol=1e-9, atol=0.0)
+
+
+@pytest.mark.parametrize("early", [0.0, 0.1])
+def test_power_has_the_same_levels_on_every_path(early: float) -> None:
+    """Between the same two levels; and on the straight path two halves of it are `quadratic`."""
+    levels = []
+    for path in PATHS:
+        t0, t1 = (path.time(2.0 * lam) for lam in (-4.0, 5.0))
+        levels.append(path.half_log_snr(grids.power(path, 9, 1.5, early, t0=t0, t1=t1)))
+    for other in levels[1:]:
+        torch.testing.assert_close(other, levels[0], rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(grids.power(CondOT(), 9), grids.quadratic(CondOT(), 9), rtol=0.0, atol=1e-15)
+
+
+def test_power_with_early_steps_starts_at_a_level_where_there_is_no_signal() -> None:
+    """CondOT: the spacing runs from σ/α = 80, r = 1/81, and the first time is moved to t = 0."""
+    times = grids.power(CondOT(), 6, 1.0, 0.1)
+    places = 0.1 * times[1:].log() + times[1:]
+    first = 0.1 * math.log(1.0 / 81.0) + 1.0 / 81.0
+    expected = first + (places[-1] - first) * torch.arange(1, 7, dtype=torch.float64) / 6
+    torch.testing.assert_close(places, expected, rtol=1e-12, atol=1e-12)
+    assert times[0] == 0.0
 
 
 def test_karras_is_the_published_formula() -> None:

@@ -137,7 +137,7 @@ def test_decoding_is_sampling() -> None:
 
 def test_times_are_those_given_in_either_order() -> None:
     denoiser, x, path = MIXTURE.denoiser(CondOT()), MIXTURE.sample(5, 1), CondOT()
-    times = grids.quadratic(path, 20)
+    times = grids.power(path, 20, 1.5)
     for way in (encode, decode):
         expected = way(denoiser, x, 20)
         assert torch.equal(way(denoiser, x, times=times), expected)
