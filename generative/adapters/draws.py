@@ -9,7 +9,7 @@ torch's generator, which the noise seeds when the first of them is drawn, and wh
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -49,11 +49,6 @@ class Draws(TorchFunctionMode):
         super().__init__()
         self.noise, self.like, self.drawn = noise, like, OTHERS
         self.forked: Any = None
-
-    def __enter__(self) -> Self:
-        self.drawn = OTHERS
-        super().__enter__()  # type: ignore[no-untyped-call]  # torch's
-        return self
 
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)  # type: ignore[no-untyped-call]  # torch's
