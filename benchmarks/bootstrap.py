@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from ..solvers.common import check_instance, check_memory, choice, whole
 
-__all__ = ["STATISTICS", "Statistic", "disagree", "estimate", "interval", "ratio_interval", "resampled", "tail_share"]
+__all__ = ["STATISTICS", "Statistic", "estimate", "interval", "ratio_interval", "resampled", "tail_share"]
 
 Statistic = Literal["rms", "median", "trimmed"]
 STATISTICS: tuple[Statistic, ...] = ("rms", "median", "trimmed")
@@ -90,19 +90,6 @@ def tail_share(errors: NDArray[np.float64]) -> float:
     """The share of Σ e² that the worst 1 % of the errors carry: 0.01 if all are equal, 1 at most; 0 without errors."""
     best, whole_error = estimate(errors, "trimmed"), estimate(errors, "rms")
     return 1.0 - (1.0 - TAIL) * (best / whole_error) ** 2 if whole_error > 0.0 else 0.0
-
-
-def disagree(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
-    """Whether the rms and the median rank two samplers in opposite orders, each with 95 % confidence.
-
-    Args:
-        one: the errors of a sampler, (samples,).
-        other: the errors of another one on the same noises, not all 0.
-    """
-    if estimate(other, "median") == 0.0 or estimate(one, "median") == 0.0:
-        return False
-    rms, median = (ratio_interval(one, other, statistic) for statistic in ("rms", "median"))
-    return (rms[0] > 1.0 and median[1] < 1.0) or (rms[1] < 1.0 and median[0] > 1.0)
 
 
 def _check(errors: NDArray[np.float64], ndim: int | None = None) -> None:
