@@ -93,9 +93,12 @@ class Standing:
 
 def _typical(first: Row, ranked: Sequence[Row], floor: float) -> Row | None:
     """The row that beats the first one by the median, and by more than its noise."""
-    other = min(ranked, key=lambda row: bootstrap.estimate(row.errors, "median"))
-    if bootstrap.estimate(first.errors, "median") < AT_THE_FLOOR * floor or other is first:
+    medians = {row.cell: bootstrap.estimate(row.errors, "median") for row in ranked}
+    other = min(ranked, key=lambda row: medians[row.cell])
+    if medians[first.cell] < AT_THE_FLOOR * floor or other is first or medians[first.cell] == 0.0:
         return None
+    if medians[other.cell] == 0.0:
+        return other
     low, _ = bootstrap.ratio_interval(first.errors, other.errors, "median")
     return other if low > 1.0 else None
 
