@@ -89,6 +89,9 @@ from .solvers import (
     unroll as unroll,
 )
 
+# Comparing samplers
+from .benchmarks import bench as bench
+
 # Exact laws
 from .verification import (
     Gaussian as Gaussian,

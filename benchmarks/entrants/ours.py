@@ -58,16 +58,18 @@ class Ours(Entrant):
         sampler = replace(sampler, grid=GRIDS.get(grid, sampler.grid))
         published = next((name for name, row in PUBLISHED.items() if _same(row, sampler)), None)
         made = f'named("{published}")' if published else _expression(sampler)
-        given = "" if self.sampler is None else f", sampler={repr(published) if published else made}"
-        shape = f"(n, {', '.join(map(str, problem.shape))})"
+        given = f", sampler={repr(published) if published else made}"
+        head = "from functools import partial\n" if "partial(" in made else ""
+        if self.sampler is None:
+            made, given = f"default_for(denoiser, {budget // problem.denoiser.cost})", ""
+            head = "from fokker.generative.sampling import default_for\n"
         ends = "".join(
             f", {name}={value!r}"
             for name, value, usual in (("t0", self._start(problem, budget), 0.0), ("t1", problem.end, 1.0))
             if value != usual
         )
-        head = "from functools import partial\n" if "partial(" in made else ""
         return Code(
-            f"x = sample(denoiser, {shape}, nfe={budget}{given})",
+            f"x = sample(denoiser, (n, {', '.join(map(str, problem.shape))}), nfe={budget}{given})",
             f"{head}equation, times, solver = {made}(denoiser, {self.steps(problem, budget)}{ends})\n"
             "x = solve(equation, denoiser.path.sigma(times[0]) * noise, times, solver).x",
             f"pipe.scheduler = FokkerScheduler.from_config(pipe.scheduler.config{given})",
