@@ -204,16 +204,16 @@ def test_a_lead_is_significant_with_the_same_probability_for_any_number_of_draws
 
 @pytest.mark.slow
 def test_the_truth_is_not_dropped_on_few_draws(timed: Callable[[Net, float], Timed]) -> None:
-    """64 seeds, with 2 draws at each level first and at least 16 last: no wrong name. A rate of one wrong name in
-    twenty would be seen with a probability of 96 %."""
+    """24 seeds, with 2 draws at each level first and at least 16 last: no wrong name. A rate of one wrong name in ten
+    would be seen with a probability of 92 %."""
     verdicts = []
-    for seed in range(64):
+    for seed in range(24):
         net = timed(DIGITS.net, 0.025)
         chosen = torch.randperm(len(IMAGES.held_out), generator=torch.Generator().manual_seed(seed))[:64]
         data = IMAGES.dequantisation(IMAGES.held_out[chosen], seed=seed)
         verdicts.append(probe(net, data, seed=seed).convention)
     assert set(verdicts) <= {None, TRUTH}
-    assert verdicts.count(None) < 16
+    assert verdicts.count(None) < 6
 
 
 def test_the_options_of_a_convention_are_read_as_what_they_say() -> None:
