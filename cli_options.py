@@ -69,7 +69,9 @@ Form = Annotated[
 ]
 Minutes = Annotated[
     float | None,
-    typer.Option(metavar="M", min=0.01, help="The time allowed for each network. [default: 5; no limit for a problem]"),
+    typer.Option(
+        metavar="M", min=0.01, max=MANY, help="The time allowed for each network. [default: 5; no limit for a problem]"
+    ),
 ]
 Shape = Annotated[str | None, typer.Option(metavar="SHAPE", help="Of one sample, as 3x32x32. [default: the network's]")]
 ConditionFile = Annotated[

@@ -150,7 +150,7 @@ def workload(
     if minutes is None:
         count = samples or problem.samples
         return Workload(problem, count, every, EFFORT, call(count), slots)
-    time = 60.0 * real("minutes", minutes, above=0.0) * SHARE
+    time = 60.0 * real("minutes", minutes, above=0.0, high=MANY) * SHARE
     narrow = tuple(cell for cell in every if cell.grid in cell.entrant.grids[-1:])  # quadratic in time, or its own
     most = problem.rows or max(NOISES)
     counts = [samples] if samples else [count for count in NOISES if count <= most] or [most]

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ...generative.adapters import FunctionSampler, function_sampler
+from ...generative.adapters import FORMS, FunctionSampler, function_sampler
 from ...generative.equations import HOLDS
 from ...generative.sampling import PUBLISHED, Sampler, named
 from ...solvers import Scheme, Solver
@@ -37,6 +37,8 @@ def distinct(samplers: Sequence[AnyEntrant], form: str | None = None) -> list[En
         TypeError, ValueError: as `entrant`, and for no list or an empty one.
     """
     check_instance("samplers", samplers, (list, tuple), "a list of samplers")
+    if form is not None:
+        choice("form", form, FORMS)
     if not samplers:
         raise ValueError("samplers is empty; give at least one.")
     found = {each.name: each for each in (entrant(sampler, form) for sampler in samplers)}

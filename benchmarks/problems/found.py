@@ -70,9 +70,12 @@ def find_problem(
     if wanted is None:
         raise ValueError(f"{text} does not say the shape of a sample; give it, as --shape 3x32x32.")
     further, negative = (None, None) if condition is None else read_condition(Path(condition), denoiser)
-    return problem_of(
-        denoiser, wanted, _name(text), label, further, guidance, samples=samples, negative=negative
-    )
+    try:
+        return problem_of(
+            denoiser, wanted, _name(text), label, further, guidance, samples=samples, negative=negative
+        )
+    except TypeError as error:  # of a network that takes no label or condition
+        raise ValueError(str(error)) from error
 
 
 def read_shape(shape: str | Sequence[int]) -> tuple[int, ...]:

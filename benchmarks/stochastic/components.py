@@ -60,15 +60,15 @@ class Components:
 
     @property
     def weights(self) -> float:
-        return _rms(torch.tensor([each.weight for each in self.each]))
+        return _rms(torch.tensor([each.weight for each in self.each], device="cpu"))
 
     @property
     def means(self) -> float:
-        return _rms(torch.tensor([each.mean for each in self.each]))
+        return _rms(torch.tensor([each.mean for each in self.each], device="cpu"))
 
     @property
     def covs(self) -> float:
-        return _rms(torch.tensor([each.cov for each in self.each]))
+        return _rms(torch.tensor([each.cov for each in self.each], device="cpu"))
 
 
 class _Errors(NamedTuple):

@@ -76,7 +76,7 @@ def _margin(parts: tuple[float, ...]) -> float:
     """Half the length of the 95 % interval by the jackknife; 0 for none."""
     if not parts:
         return 0.0
-    values = torch.tensor(parts, dtype=torch.float64)
+    values = torch.tensor(parts, dtype=torch.float64, device="cpu")
     return _QUANTILE * math.sqrt((len(parts) - 1) * float(values.var(correction=0)))
 
 
@@ -99,7 +99,7 @@ class Distance(ABC):
         """The distance of two sets of n ≥ 40 samples, with its interval."""
         n = len(x)
         block = torch.arange(n, device="cpu") * BLOCKS // n
-        kept = torch.stack([torch.ones(n, dtype=torch.bool), *(block != k for k in range(BLOCKS))])
+        kept = torch.stack([torch.ones(n, dtype=torch.bool, device="cpu"), *(block != k for k in range(BLOCKS))])
         none = torch.zeros_like(kept)
         value, *parts = self.values(torch.cat([x, y]), torch.cat([kept, none], 1), torch.cat([none, kept], 1))
         return Measured(value, tuple(parts))
@@ -108,7 +108,7 @@ class Distance(ABC):
         """The distance between sets of one law, from two such sets."""
         coins = torch.rand(EXCHANGES, len(x), generator=torch.Generator().manual_seed(seed), device="cpu") < 0.5
         first = torch.cat([coins, ~coins], 1)
-        values = torch.tensor(self.values(torch.cat([x, y]), first, ~first), dtype=torch.float64)
+        values = torch.tensor(self.values(torch.cat([x, y]), first, ~first), dtype=torch.float64, device="cpu")
         return Floor(float(values.mean()), float(values.quantile(0.975)))
 
 

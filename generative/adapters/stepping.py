@@ -61,8 +61,12 @@ def configured(scheduler: Any, options: Mapping[str, Any]) -> tuple[Any, dict[st
         )
     fields = {name: value for name, value in options.items() if name in taken}
     own = {} if isinstance(scheduler, type) else {n: value for n, value in scheduler.config.items() if n in taken}
-    with torch.device("cpu"):  # where its tables are, whatever torch's default device is
-        made = kind(**own | fields)
+    try:
+        with torch.device("cpu"):  # where its tables are, whatever torch's default device is
+            made = kind(**own | fields)
+    except NotImplementedError as error:
+        listed = ", ".join(f"{name} = {value!r}" for name, value in fields.items())
+        raise ValueError(f"{listed} is not known here: {error}") from None
     return made, {name: value for name, value in options.items() if name not in taken}
 
 

@@ -178,6 +178,20 @@ OPTIONS = [
     ("clip_sample=true", "clips x0-hat, after which nothing is exact"),
     ("beta_schedule=circular", "beta_schedule = 'circular' is not known here"),
 ]
+OF_BENCH = [
+    ("--form", "numpy", "Unknown form 'numpy'"),
+    ("--minutes", "nan", "--minutes"),
+    ("--shape", "3", "The problem 'ring' knows its network"),
+    ("--condition", "nowhere.npy", "There is no file nowhere.npy"),
+    ("--predicts", "eps", "leave out --predicts"),
+    ("--path", "VP()", "leave out --path"),
+    ("--time", "t", "leave out --time"),
+    ("--label", "3", "label"),
+    ("--guidance", "2", "guidance needs a class or a condition"),
+    ("--noise-levels", "heun", "Unknown family"),
+    ("--engine", "slurm", "Unknown engine 'slurm'"),
+    ("--address", "host:1", "belongs to a cluster"),
+]
 NUMBERS = {  # of options: the calls that take them, and wrong values of their kind
     "--nfe": ([SAMPLE, EVALUATE, BENCH], [*WHOLE, "0", HUGE]),
     "--samples": ([SAMPLE, EVALUATE, BENCH], [*WHOLE, "0", HUGE]),
@@ -190,7 +204,7 @@ NUMBERS = {  # of options: the calls that take them, and wrong values of their k
     "--guidance": ([SAMPLE, EVALUATE], NUMBER),
     "--tolerance": ([LIKELIHOOD], [*NUMBER, "0"]),
     "--declared": ([["certify", "Heun"]], NUMBER),
-    "--minutes": ([LIKELIHOOD, MINE, AUDIT], [*NUMBER, "0"]),
+    "--minutes": ([LIKELIHOOD, MINE, AUDIT, BENCH], [*NUMBER, "0"]),
 }
 COMMANDS = ["bench", "train", "sample", "evaluate", "likelihood", "verify", "probe", "certify"]
 ON_A_NETWORK = [["sample"], ["evaluate"], ["likelihood"], ["probe"], ["verify", "--model"]]
@@ -231,8 +245,8 @@ def table() -> Iterator[tuple[list[str], str]]:
     yield [*TRAIN, "--out", "/dev/null"], "/dev/null is a folder or a device"
     yield from ((["train", name], name) for name in ("nothing", "folder", "empty.toml", "garbage.toml", "network"))
     for name in ("", "rings", "folder"):
-        yield ["bench", name], ""
-        yield ["bench", "ring", "--sampler", name], ""
+        yield ["bench", name], "There is no problem or network" if name != "folder" else "folder"
+        yield ["bench", "ring", "--sampler", name], "Unknown sampler"
         yield ["verify", "--claim", name], "Unknown claim"
         yield ["verify", "--chapter", name], "Unknown chapter"
     yield from ((["certify", name], said) for name, said in METHODS)
@@ -241,6 +255,10 @@ def table() -> Iterator[tuple[list[str], str]]:
     yield [*CERTIFY, "--form", "fokker"], "Heun takes no form and no options"
     yield from ((["certify", "diffusers:DDIMScheduler", "--option", each], said) for each, said in OPTIONS)
     yield from (([command, "--colour"], "No such option") for command in COMMANDS)
+    for call in (EVALUATE, LIKELIHOOD):
+        yield [*call, "--data", "cifar"], "cifar"
+    yield ["bench", "--compare", "nowhere", "garbage"], "There is no ledger nowhere"
+    yield from (([*BENCH, option, value], said) for option, value, said in OF_BENCH)
     yield from (([command], "Missing argument") for command in COMMANDS if command not in ("bench", "verify"))
     yield ["bunch"], "No such command"
 

@@ -123,7 +123,7 @@ def audit(
     sets = sets if plan.likelihoods else {}
     total = len(levels) * plan.level + len(sets) * plan.likelihood
     if minutes is not None:
-        told(0, round(total), f"{name}: {plan}, about {duration(total)}")
+        told(0, max(1, round(total)), f"{name}: {plan}, about {duration(total)}")
     found: list[Entry] = []
     for number, log_snr in enumerate(levels):
         told(round(number * plan.level), round(total), f"{name}, log-SNR {log_snr:+.2f}")

@@ -60,7 +60,7 @@ def test_the_repr_of_a_path_is_a_text(path: GaussianPath) -> None:
     [
         (3, "path is of type int; give a text"),
         ("", r"There is no path ''"),
-        ("vp", r"There is no path 'vp' \(VP.*; there are CondOT, "),
+        ("vp", r"There is no path 'vp' \(VP.*; there are .*CondOT, "),
         ("VPP()", r"There is no path 'VPP' \(VP\?"),
         ("VP(", "cannot be read; write a path such as"),
         ("VP(beta=3)", "VP cannot be made: .*unexpected keyword argument 'beta'"),
