@@ -180,6 +180,12 @@ def bench(
         tuple[Path, Path] | None,
         typer.Option("--compare", metavar="FOLDER FOLDER", help="Show what differs between two runs, and stop."),
     ] = None,
+    study: Annotated[
+        bool, typer.Option("--study", help="Compare the default with published samplers, where it was chosen.")
+    ] = False,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="The same on problems that took no part in its choice.")
+    ] = False,
     seed: Seed = 0,
     samples: Noises = None,
     engine: EngineName = "local",
@@ -191,11 +197,16 @@ def bench(
     import torch
 
     from .benchmarks.commands.bench import compare_laws, compare_runs, compare_samplers, scan_noise
+    from .benchmarks.commands.study import run_study
     from .benchmarks.engine import engine_named
     from .benchmarks.problems import DEFAULT_PROBLEMS, find_problem
+    from .benchmarks.study import NFE
 
     if changes is not None:
         compare_runs(*changes, as_json=json)
+        return
+    if study or held_out:
+        run_study(tuple(budgets or NFE), others=held_out, as_json=json)
         return
     if law and noise:
         raise ValueError("--law and --noise-levels are two comparisons; leave one of them out, or run twice.")
