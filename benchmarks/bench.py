@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from ..generative.denoiser import Condition, Denoiser, Label, check_denoiser
@@ -55,7 +56,7 @@ def bench(
             reference follow from it and from the time that a call takes.
         samples: the number of initial noises; chosen if None.
         folder: keeps what is finished, and the same call goes on from there; None keeps nothing.
-        engine: runs the work; by default local processes, and for a network on a GPU this process.
+        engine: runs the work, and is not closed; by default local processes, and for a network on a GPU this process.
         progress: say on stderr what will be done, and show a progress bar.
 
     Returns:
@@ -88,7 +89,7 @@ def bench(
         check_instance("engine", engine, Engine, "an engine, such as local()")
     home = None if folder is None else Path(folder)
     entrants = distinct(samplers)
-    with engine or usual_engine([problem]) as running:
+    with usual_engine([problem]) if engine is None else nullcontext(engine) as running:
         load = workload(problem, entrants, nfe, samples=samples, minutes=minutes, slots=running.slots)
         if progress:
             print(load, file=sys.stderr)
