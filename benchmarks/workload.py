@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from ..solvers.common import MANY, check_instance, check_memory, real, whole, wholes
 from .entrants import Entrant
@@ -24,12 +25,12 @@ __all__ = ["Cell", "Workload", "workload"]
 
 NOISES = (512, 256, 128, 64, 32, 16, 8)
 """The numbers of initial noises from which one is chosen; fewer give no interval worth its name."""
-ENOUGH = 32
+ENOUGH = 16
 """Noises beyond which more grids are worth more than more noises."""
 USUAL_EFFORT = 8000
 """The evaluations of the reference of a smooth network."""
-LEAST_EFFORT = 600
-"""The evaluations of a reference that is refined once or twice."""
+GOOD_EFFORT, LEAST_EFFORT = 3000, 600
+"""The evaluations that settle the reference of most networks, and those that refine it once or twice."""
 SHARE = 0.45
 """The part of the time that the reference may take, and that of the rows. The rest is for starting."""
 
@@ -114,8 +115,8 @@ def workload(
 ) -> Workload:
     """The work that fits into the minutes.
 
-    The grids of a sampler are given up before the number of noises falls: the best grid of a sampler is a detail, its
-    interval is not.
+    The number of noises falls before the reference is poor. The grids of a sampler are given up before its noises are
+    few: its best grid is a detail, its interval is not.
 
     Args:
         problem: the problem; its network is called a few times.
@@ -155,12 +156,12 @@ def workload(
     most = problem.rows or max(NOISES)
     counts = [samples] if samples else [count for count in NOISES if count <= most] or [most]
     choices = [(count, rows) for rows in (every, narrow) for count in counts]
-    for count, rows in sorted(choices, key=lambda choice: (choice[0] < ENOUGH, choice[1] is narrow, -choice[0])):
+    ordered = sorted(choices, key=lambda choice: (choice[0] < ENOUGH, choice[1] is narrow, -choice[0]))
+    for effort, (count, rows) in product((GOOD_EFFORT, LEAST_EFFORT), ordered):
         seconds = call(count)
-        if sum(cell.budget for cell in rows) * seconds / slots <= time and LEAST_EFFORT * seconds <= time:
-            effort = min(EFFORT, int(time / seconds))
+        if sum(cell.budget for cell in rows) * seconds / slots <= time and effort * seconds <= time:
             out = "" if rows is every else f"For {minutes:g} min each sampler runs on one grid."
-            return Workload(problem, count, rows, effort, seconds, slots, out)
+            return Workload(problem, count, rows, min(EFFORT, int(time / seconds)), seconds, slots, out)
     count, _ = choices[-1]
     needed = max(sum(cell.budget for cell in narrow) / slots, LEAST_EFFORT) * call(count) / SHARE / 60.0
     unit = 10.0 ** (math.floor(math.log10(needed)) - 1)

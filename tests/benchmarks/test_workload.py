@@ -50,7 +50,7 @@ def test_more_minutes_are_more_noises() -> None:
 
 @pytest.mark.usefixtures("call")
 def test_few_minutes_leave_one_grid_to_a_sampler_and_say_so() -> None:
-    found = workload(problem("ring"), SAMPLERS, (50, 100, 200), minutes=2.5)
+    found = workload(problem("ring"), SAMPLERS, (100, 200, 400), minutes=2.5)
     assert "one grid" in found.left_out
     assert found.left_out in str(found)
     assert len(found.cells) == 3 * 3
