@@ -10,7 +10,7 @@ import torch
 
 from fokker import solve
 from fokker.benchmarks.study import Case, study
-from fokker.generative import VE, VP, CondOT, Cosine, Denoiser, GaussianPath, load
+from fokker.generative import VE, VP, CondOT, Cosine, Denoiser, GaussianPath, GeometricVE, Polynomial, SubVP, load
 from fokker.generative.sampling import default_for
 from fokker.verification import GaussianMixture
 from fokker.verification.oracles import Smooth, perturbed
@@ -21,7 +21,7 @@ COVS = torch.diag_embed(torch.tensor([[0.01, 0.04], [0.02, 0.02], [0.09, 0.01]],
 LAW = GaussianMixture(torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64), MEANS, COVS)
 
 
-@pytest.mark.parametrize("predicts", ["velocity", "eps", "x0", "v"])
+@pytest.mark.parametrize("predicts", ["eps", "x0", "v"])
 @pytest.mark.parametrize("nfe", [4, 10, 30, 100])
 def test_the_default_is_the_same_curve_on_every_path(nfe: int, predicts: str) -> None:
     """Between the same two levels, from the same z = x/(α + σ), with an exact network: the same end to rounding."""
@@ -66,6 +66,16 @@ def test_the_rule() -> None:
     assert [default_for(eps, nfe).solver.ahead for nfe in (59, 60)] == [True, False]
     assert not default_for(eps, 8, both_ways=True).solver.ahead
     assert default_for(eps, 3).grid.keywords == {"p": 1.5, "early": 3 / 75}
+
+
+@pytest.mark.parametrize("path", [CondOT(), VP(), VE(), Cosine(), SubVP(), GeometricVE(), Polynomial(2.0)], ids=str)
+@pytest.mark.parametrize("predicts", ["x0", "v", "velocity", "eps", "score"])
+def test_who_does_not_know_the_data_at_the_noise(path: GaussianPath, predicts: str) -> None:
+    """ε and the score, and the velocity of a path with α = 1, which is ε times σ'."""
+    unsure = predicts in ("eps", "score") or (predicts == "velocity" and isinstance(path, VE | GeometricVE))
+    sampler = default_for(LAW.denoiser(path, predicts), 8)
+    assert sampler.solver.ahead == unsure
+    assert (sampler.grid.keywords["early"] > 0.0) == unsure
 
 
 def test_no_network_is_evaluated_where_it_does_not_know_the_data() -> None:
