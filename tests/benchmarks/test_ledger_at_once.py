@@ -77,8 +77,8 @@ def test_a_run_that_is_killed_leaves_a_sound_ledger(tmp_path: Path) -> None:
         for _ in range(37 * (kill + 1)):
             process.stdout.readline()
         process.send_signal(signal.SIGKILL)
-        rest = process.stdout.read()  # communicate() would leave out what readline() has read ahead
-        process.wait(timeout=60.0)
+        with process:  # communicate() would leave out what readline() has read ahead
+            rest = process.stdout.read()
         told = done + 37 * (kill + 1) + len(rest.splitlines())
         with Ledger(file) as ledger:
             done = len(ledger.rows(KEY))
