@@ -118,14 +118,14 @@ def _mixture(
 ) -> GaussianMixture:
     """Means of the deviation `spread`; components with deviations between two bounds, in general position."""
     generator = torch.Generator().manual_seed(seed)
-    options: Any = {"generator": generator, "dtype": torch.float64, "device": "cpu"}
-    means, covs = spread * torch.randn(components, dim, **options), []
+    options: Any = {"generator": generator, "dtype": torch.float64}
+    means, covs = spread * torch.randn(components, dim, device="cpu", **options), []
     for _ in range(components):
-        deviations = least * (most / least) ** torch.rand(dim, **options)
-        rotation = torch.linalg.qr(torch.randn(dim, dim, **options)).Q
+        deviations = least * (most / least) ** torch.rand(dim, device="cpu", **options)
+        rotation = torch.linalg.qr(torch.randn(dim, dim, device="cpu", **options)).Q
         cov = (rotation * deviations**2) @ rotation.T
         covs.append(0.5 * (cov + cov.T))
-    weights = 0.2 + torch.rand(components, **options) if uneven else means.new_ones(components)
+    weights = 0.2 + torch.rand(components, device="cpu", **options) if uneven else means.new_ones(components)
     return GaussianMixture(weights / weights.sum(), means, torch.stack(covs))
 
 

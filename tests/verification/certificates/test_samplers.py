@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import diffusers
 import numpy as np
 import pytest
 import torch
+from peers import k_diffusion
 from torch import Tensor
 
 from fokker.benchmarks.commands.verify import given
@@ -34,13 +34,7 @@ FEW = (8, 11, 16, 23)
 @pytest.fixture(scope="module")
 def k() -> Any:
     """The samplers of k-diffusion."""
-    file = Path(__file__).parents[2] / "generative" / "adapters" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("adapters_conftest", file)
-    assert spec is not None
-    assert spec.loader is not None
-    conftest = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(conftest)
-    conftest.k_diffusion.__wrapped__()
+    k_diffusion()
     return sys.modules["k_diffusion.sampling"]
 
 
