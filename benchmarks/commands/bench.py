@@ -17,6 +17,7 @@ from ..bench import MINUTES, usual_engine
 from ..comparison import Comparison, compare_ledgers
 from ..engine import Engine
 from ..entrants import DEFAULT, DEFAULT_SAMPLERS, distinct, entrant
+from ..ledger import Ledger
 from ..problems import PROBLEMS, Problem
 from ..results import Result, print_result
 from ..results.plot import work_precision
@@ -76,7 +77,10 @@ def compare_samplers(
     asked, as_json = tuple(budgets or ()), flag("as_json", as_json)
     budgets = sorted(set(asked or BUDGETS))
     entrants = distinct(list(DEFAULT_SAMPLERS if samplers is None else samplers), form)
-    check_outputs(folder / "results.sqlite")
+    check_outputs(ledger := folder / "results.sqlite")
+    if ledger.exists():
+        with Ledger(ledger):  # a damaged one is told before the networks are timed
+            pass
     try:
         with engine or usual_engine(problems) as running:
             loads = [
