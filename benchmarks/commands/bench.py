@@ -145,12 +145,12 @@ def compare_laws(
     """
     names = [*STOCHASTIC, *DETERMINISTIC] if samplers is None else list(samplers)
 
-    def compared(problem: Problem, engine: Engine) -> LawComparison:
+    def compared(problem: Problem, _: str, engine: Engine) -> LawComparison:
         return law_comparison(
             problem, names, budgets or LAW_BUDGETS, samples=samples, seed=seed, engine=engine, progress=True
         )
 
-    return _drawn(problems, compared, "laws", folder, engine, as_json)
+    return _drawn(problems, ["laws"], compared, folder, engine, as_json)
 
 
 def scan_noise(
@@ -175,16 +175,12 @@ def scan_noise(
         TypeError, ValueError: as `scan_noise_levels`.
         OSError: a picture cannot be written, before any work.
     """
-    found = []
-    for family in families or ("ddim",):
+    def scanned(problem: Problem, family: str, engine: Engine) -> NoiseScan:
+        return scan_noise_levels(
+            problem, budgets or LAW_BUDGETS, family=family, samples=samples, seed=seed, engine=engine, progress=True
+        )
 
-        def scanned(problem: Problem, engine: Engine, family: str = family) -> NoiseScan:
-            return scan_noise_levels(
-                problem, budgets or LAW_BUDGETS, family=family, samples=samples, seed=seed, engine=engine, progress=True
-            )
-
-        found += _drawn(problems, scanned, f"noise_{family}", folder, engine, as_json)
-    return found
+    return _drawn(problems, list(families or ["ddim"]), scanned, folder, engine, as_json)
 
 
 def compare_runs(before: Path, after: Path, *, as_json: bool = False) -> Comparison:
@@ -202,9 +198,7 @@ def compare_runs(before: Path, after: Path, *, as_json: bool = False) -> Compari
     if as_json:
         print(json.dumps(found.as_dict()))
     else:
-        console = stdout(None if sys.stdout.isatty() else WIDTH)
-        console.print(found.table())
-        console.print(found.summary, highlight=False, soft_wrap=True)
+        stdout(None if sys.stdout.isatty() else WIDTH).print(found.table())
     return found
 
 
@@ -213,17 +207,18 @@ Found = TypeVar("Found", LawComparison, NoiseScan)
 
 def _drawn(
     problems: Sequence[Problem],
-    measure: Callable[[Problem, Engine], Found],
-    name: str,
+    subjects: Sequence[str],
+    measure: Callable[[Problem, str, Engine], Found],
     folder: Path,
     engine: Engine | None,
     as_json: bool,
 ) -> list[Found]:
-    """Measure every problem, print what was found, and draw it into a picture of this name."""
-    files = [folder / f"{_file_name(problem)}_{name}.png" for problem in problems]
+    """Measure every subject on every problem, print what was found, and draw each into a picture of its name."""
+    asked = [(problem, subject) for subject in subjects for problem in problems]
+    files = [folder / f"{_file_name(problem)}_{subject}.png" for problem, subject in asked]
     check_outputs(*files)
     with engine or usual_engine(problems) as running:
-        found = [measure(problem, running) for problem in problems]
+        found = [measure(problem, subject, running) for problem, subject in asked]
     for each, file in zip(found, files, strict=True):
         each.plot(file)
     if as_json:

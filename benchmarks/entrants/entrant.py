@@ -35,7 +35,10 @@ class Entrant(ABC):
     """
 
     name: str
-    grids: tuple[str, ...] = tuple(GRIDS)
+
+    @property
+    def grids(self) -> tuple[str, ...]:
+        return tuple(GRIDS)
 
     def draws(self, problem: Problem) -> bool:
         """Whether it draws noise on the way, so that it has no pathwise error."""

@@ -25,7 +25,7 @@ class Ours(Entrant):
     sampler: Sampler | None
 
     @property
-    def grids(self) -> tuple[str, ...]:  # type: ignore[override]
+    def grids(self) -> tuple[str, ...]:
         return tuple(GRIDS) if self.sampler else OWN
 
     def resolved(self, problem: Problem, budget: int) -> Sampler:

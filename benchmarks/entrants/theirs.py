@@ -24,7 +24,7 @@ class Theirs(Entrant):
     function: FunctionSampler
 
     @property
-    def grids(self) -> tuple[str, ...]:  # type: ignore[override]
+    def grids(self) -> tuple[str, ...]:
         return OWN if self.function.form == "diffusers" else tuple(GRIDS)
 
     def draws(self, problem: Problem) -> bool:
@@ -48,7 +48,8 @@ class Theirs(Entrant):
         steps = self.steps(problem, budget)
         if self.function.form == "diffusers":
             kind = self.function.name.rpartition(":")[2]
-            return Code("", "", f"pipe.scheduler = {kind}.from_config(pipe.scheduler.config)")
+            given = "".join(f", {name}={value!r}" for name, value in self.function.options.items())
+            return Code("", "", f"pipe.scheduler = {kind}.from_config(pipe.scheduler.config{given})")
         times = f"grids.{grid}(denoiser.path, {steps}, t0={problem.start!r}, t1={problem.end!r})"
         made = f'function_sampler({self.function.name.rpartition(":")[2]}, "{self.function.form}")'
         return Code("", f"times = {times}\nx = {made}(denoiser, denoiser.path.sigma(times[0]) * noise, times)", "")
@@ -61,7 +62,10 @@ class Saved(Entrant):
     name: str
     scheme: Scheme
     hold: str = "velocity"
-    grids = OWN
+
+    @property
+    def grids(self) -> tuple[str, ...]:
+        return OWN
 
     def draws(self, problem: Problem) -> bool:
         return bool(self.scheme.draws)

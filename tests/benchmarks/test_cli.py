@@ -121,6 +121,28 @@ def test_bad_input_is_one_sentence(
     assert not list(tmp_path.iterdir())
 
 
+def test_two_runs_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("before", "after"):
+        words = ["bench", "gaussian", "--sampler", "ddim", "--nfe", "5", "--samples", "4", "--out"]
+        assert fokker([*words, str(tmp_path / folder)], monkeypatch) == 0
+    capsys.readouterr()
+    assert fokker(["bench", "--compare", str(tmp_path / "before"), str(tmp_path / "after")], monkeypatch) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert told.endswith("0 of 4 results changed beyond their intervals; 0 are new, 0 are gone.")
+
+
+def test_several_scans_are_one_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["bench", "gaussian", "--noise-levels", "ddim", "--noise-levels", "ddpm", "--nfe", "5", "--json", "--out"]
+    assert fokker([*words, str(tmp_path)], monkeypatch) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [each["family"] for each in found["results"]] == ["ddim", "ddpm"]
+    assert all(Path(file).is_file() for file in found["files"])
+
+
 def test_samples_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "a" / "b.png"
     words = ["sample", "digits-flow", "--samples", "12", "--nfe", "4", "--out", str(file)]
