@@ -217,7 +217,7 @@ def bench(
     runner = None if engine == "local" and address is None else engine_named(engine, address=address)
     common = {"folder": out, "seed": seed, "samples": samples, "engine": runner, "as_json": json}
     if law:
-        compare_laws(problems, samplers, budgets, **common)  # type: ignore[arg-type]
+        compare_laws(problems, samplers, budgets, form=form, **common)  # type: ignore[arg-type]
     elif noise:
         scan_noise(problems, noise, budgets, **common)  # type: ignore[arg-type]
     else:

@@ -16,7 +16,7 @@ from ...solvers.common import check_instance, flag
 from ..bench import MINUTES, usual_engine
 from ..comparison import Comparison, compare_ledgers
 from ..engine import Engine
-from ..entrants import DEFAULT, DEFAULT_SAMPLERS, distinct, entrant
+from ..entrants import DEFAULT, DEFAULT_SAMPLERS, distinct, entrant, function_named
 from ..ledger import Ledger
 from ..problems import PROBLEMS, Problem
 from ..results import Result, print_result
@@ -122,6 +122,7 @@ def compare_laws(
     budgets: Sequence[int] | None = None,
     *,
     folder: Path,
+    form: str | None = None,
     seed: int = 0,
     samples: int | None = None,
     engine: Engine | None = None,
@@ -131,9 +132,11 @@ def compare_laws(
 
     Args:
         problems: the problems.
-        samplers: names as `stochastic.entrant` takes them; the stochastic ones beside the best of the others if None.
+        samplers: names as `stochastic.entrant` takes them, or package.module:name; the stochastic ones beside the best
+            of the others if None.
         budgets: numbers of network evaluations; `LAW_BUDGETS` if None.
         folder: for the pictures.
+        form: of the functions among the samplers.
         seed: of all noises.
         samples: the number of samples.
         engine: runs the work.
@@ -143,11 +146,12 @@ def compare_laws(
         TypeError, ValueError: as `law_comparison`.
         OSError: a picture cannot be written, before any work.
     """
-    names = [*STOCHASTIC, *DETERMINISTIC] if samplers is None else list(samplers)
+    names = [*STOCHASTIC, *DETERMINISTIC] if samplers is None else samplers
+    taking_part = [function_named(name, form) if ":" in name else name for name in names]
 
     def compared(problem: Problem, _: str, engine: Engine) -> LawComparison:
         return law_comparison(
-            problem, names, budgets or LAW_BUDGETS, samples=samples, seed=seed, engine=engine, progress=True
+            problem, taking_part, budgets or LAW_BUDGETS, samples=samples, seed=seed, engine=engine, progress=True
         )
 
     return _drawn(problems, ["laws"], compared, folder, engine, as_json)

@@ -11,6 +11,12 @@ from __future__ import annotations
 
 from .entrant import GRIDS as GRIDS, OWN as OWN, Code as Code, Entrant as Entrant
 from .ours import Ours as Ours
-from .reading import DEFAULT as DEFAULT, AnyEntrant as AnyEntrant, distinct as distinct, entrant as entrant
+from .reading import (
+    DEFAULT as DEFAULT,
+    AnyEntrant as AnyEntrant,
+    distinct as distinct,
+    entrant as entrant,
+    function_named as function_named,
+)
 from .samplers import DEFAULT_SAMPLERS as DEFAULT_SAMPLERS, SAMPLERS as SAMPLERS
 from .theirs import Saved as Saved, Theirs as Theirs

@@ -19,7 +19,7 @@ from .ours import Ours
 from .samplers import SAMPLERS
 from .theirs import Saved, Theirs
 
-__all__ = ["AnyEntrant", "DEFAULT", "distinct", "entrant"]
+__all__ = ["AnyEntrant", "DEFAULT", "distinct", "entrant", "function_named"]
 
 DEFAULT = "default"
 AnyEntrant = str | Sampler | Solver | Scheme | FunctionSampler | Entrant | Callable[..., Any]
@@ -73,6 +73,11 @@ def entrant(sampler: AnyEntrant, form: str | None = None) -> Entrant:
     return Theirs(_versioned(function.name, _source(function.function)), function)
 
 
+def function_named(text: str, form: str | None = None) -> FunctionSampler:
+    """The sampler that "package.module:name" stands for. Raises as `import_named` and `function_sampler`."""
+    return function_sampler(import_named(text), form, name=text)
+
+
 def _of_text(text: str, form: str | None) -> Entrant:
     file, _, hold = text.partition(".json")
     if text == DEFAULT:
@@ -84,7 +89,7 @@ def _of_text(text: str, form: str | None) -> Entrant:
         chosen = choice("hold", hold.removeprefix("@") or "velocity", HOLDS)
         return Saved(_versioned(text, repr(scheme)), scheme, chosen)
     if ":" in text:
-        function = function_sampler(import_named(text), form, name=text)
+        function = function_named(text, form)
         return Theirs(_versioned(text, _source(function.function)), function)
     if "(" not in text:
         choice("sampler", text, [DEFAULT, *SAMPLERS, *PUBLISHED])

@@ -21,7 +21,7 @@ from ...generative.equations import grids
 from ...generative.sampling import default_for, plan, regular_interval
 from ...solvers import ExponentialAdams, solve
 from ...solvers.common import Progress
-from .cases import Case, development, held_out
+from .cases import Case, development
 
 __all__ = ["NFE", "RIVALS", "Error", "Study", "study"]
 
@@ -97,7 +97,6 @@ def study(
     cases: Sequence[Callable[[], Case]] | None = None,
     nfe: Sequence[int] = NFE,
     *,
-    others: bool = False,
     progress: bool = False,
 ) -> Study:
     """Compare the default sampler with the published ones.
@@ -105,10 +104,9 @@ def study(
     Args:
         cases: functions that make the problems; by default those of `development`.
         nfe: the budgets.
-        others: take the problems of `held_out` by default.
         progress: show a progress bar on stderr.
     """
-    made = (held_out() if others else development()) if cases is None else list(cases)
+    made = development() if cases is None else list(cases)
     errors: dict[str, dict[str, dict[int, Error]]] = {}
     with Progress(0.0, len(made), progress) as bar:
         for done, make in enumerate(made, 1):

@@ -133,6 +133,23 @@ def test_two_runs_are_compared(
     assert told.endswith("0 of 4 results changed beyond their intervals; 0 are new, 0 are gone.")
 
 
+def test_the_law_of_a_function_of_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It draws noise, so that it has no pathwise error, and what is said then works."""
+    (tmp_path / "noisy_sampler.py").write_text(
+        "import torch\n\n"
+        "def step(denoiser, x, times, noise):\n"
+        "    return denoiser.predict('x0', float(times[0]), x) + 0.1 * torch.randn_like(x)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    words = ["bench", "gaussian", "--nfe", "5", "--sampler", "noisy_sampler:step"]
+    assert fokker(words, monkeypatch) == 2
+    assert "compare its law, with --law" in capsys.readouterr().err
+    assert fokker([*words, "--law"], monkeypatch) == 0
+    assert "noisy_sampler:step" in capsys.readouterr().out
+
+
 def test_several_scans_are_one_json(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
