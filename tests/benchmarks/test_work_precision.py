@@ -60,6 +60,13 @@ def test_a_run_goes_on_where_another_one_stopped(tmp_path: Path) -> None:
     assert [row.cell for row in again.rows] == [row.cell for row in found.rows]
 
 
+def test_rows_of_a_much_poorer_reference_are_measured_again(tmp_path: Path) -> None:
+    race(["ddim"], [5], tmp_path)
+    with Ledger(tmp_path / "results.sqlite") as ledger:
+        ledger.find("UPDATE rows SET steps = 99, floor = 1.0 WHERE grid = 'karras'")
+    assert {row.steps for row in race(["ddim"], [5], tmp_path).rows} == {5}
+
+
 def test_a_batch_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Noises in one batch and one by one: labels and conditions stay with their noises."""
     digits = problem("digits")
