@@ -37,7 +37,9 @@ from .equations import (
 )
 from .likelihood import (
     Dequantisation as Dequantisation,
+    Logit as Logit,
     LogLikelihood as LogLikelihood,
+    Scaled as Scaled,
     log_likelihood as log_likelihood,
 )
 from .paths import (

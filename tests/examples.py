@@ -347,6 +347,8 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     f"{G}.LogLikelihood": lambda: generative.log_likelihood(exact(), X, [1.0, 0.5, 0.0]),
     f"{G}.log_likelihood": lambda: generative.log_likelihood(exact(), X, [1.0, 0.5, 0.0], trace="hutchinson"),
     f"{G}.Dequantisation": lambda: generative.Dequantisation(4, spread=0.1),
+    f"{G}.Logit": lambda: generative.Logit(margin=0.05),
+    f"{G}.Scaled": lambda: generative.Scaled(2.0, -1.0),
     f"{G}.Bound": lambda: generative.variational_bound(exact(), X, tree(), TIMES, variance=0.5),
     f"{G}.variational_bound": lambda: generative.variational_bound(exact(), X, tree(), TIMES, variance="small"),
     f"{G}.posterior": lambda: generative.posterior(generative.CondOT(), 0.2, 0.7),
@@ -591,6 +593,11 @@ def _(what: generative.Sampler) -> Any:
 @observed.register
 def _(what: generative.Dequantisation) -> Any:
     return what(torch.arange(4, device="cpu")[:, None], 3)
+
+
+@observed.register(generative.Logit | generative.Scaled)
+def _(what: Any) -> Any:
+    return what.forward(numbers([0.1, 0.9])), what.log_det(numbers([0.1, 0.9]))
 
 
 @observed.register

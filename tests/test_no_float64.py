@@ -27,6 +27,7 @@ from fokker.generative import (
     Dequantisation,
     Dynamic,
     Interpolant,
+    Logit,
     Static,
     Table,
     ancestral,
@@ -198,6 +199,9 @@ JOBS: dict[str, Callable[[On], Any]] = {
         for t in (0.4, torch.tensor([0.4, 0.5, 0.6], dtype=torch.float64))
     ],
     "dequantisation": lambda on: Dequantisation(4, spread=0.1)((0.0 * on.x).long(), 3),
+    "dequantisation in logits": lambda on: Dequantisation(4, spread=0.1, transform=Logit(-1.0, 1.0, 0.05)).log_density(
+        on.x
+    ),
     "a backward pass": lambda on: torch.autograd.grad(
         decode(on.model(), on.x, 8).sum() + on.solved(Dopri5(), within(1e-3, alone=True)).sum(),
         list(on.net.parameters()),

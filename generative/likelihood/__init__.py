@@ -14,3 +14,4 @@ from .likelihood import (
 )
 from .timing import LikelihoodTime as LikelihoodTime, time_likelihood as time_likelihood
 from .trace import Exact as Exact, Hutchinson as Hutchinson, probes as probes
+from .transforms import Logit as Logit, Scaled as Scaled, Transform as Transform

@@ -34,8 +34,10 @@ METHODS: dict[str, tuple[str, ...]] = {
     "Gaussian": ("denoiser", "moments", "sample"),
     "GaussianClasses": ("classifier", "denoiser", "given"),
     "Interpolant": ("flow", "loss", "state"),
+    "Logit": ("forward", "inverse", "log_det"),
     "OrnsteinUhlenbeck": ("covariance", "mean", "path", "stationary", "transition", "variance"),
     "Sampler": ("equation",),
+    "Scaled": ("forward", "inverse", "log_det"),
     "Scheme": ("load", "run", "save"),
     "Training": ("read",),
 }

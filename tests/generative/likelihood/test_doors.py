@@ -11,7 +11,7 @@ import pytest
 import torch
 from doors import check_numbers, check_refusals
 
-from fokker.generative import CondOT, Denoiser, Dequantisation, log_likelihood
+from fokker.generative import CondOT, Denoiser, Dequantisation, Logit, Scaled, log_likelihood
 from fokker.solvers import Adaptive, Heun
 
 NORMAL = Denoiser(lambda x, t: 0.0 * x, CondOT(), predicts="v")
@@ -48,6 +48,17 @@ DOORS = [
     ("last", "real", lambda v: Dequantisation.centred(4, -1.0, v)),
     ("dtype", "object", lambda v: CELLS(LEVELS, dtype=v)),
     ("x", "samples", CELLS.log_density),
+    ("transform", "object", lambda v: Dequantisation(4, transform=v)),
+    ("scale", "real", Scaled),
+    ("shift", "real", partial(Scaled, 2.0)),
+    ("low", "real", Logit),
+    ("high", "real", partial(Logit, -1.0)),
+    ("margin", "real", partial(Logit, -1.0, 1.0)),
+    *(
+        (name, "samples", getattr(each, method))
+        for each in (Scaled(2.0), Logit())
+        for name, method in (("y", "forward"), ("y", "log_det"), ("x", "inverse"), ("x", "log_slope"))
+    ),
     ("dequantisation", "object", log_likelihood(NORMAL, X, TIMES, Heun()).bits_per_dim),
 ]
 
