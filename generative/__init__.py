@@ -37,9 +37,11 @@ from .equations import (
 )
 from .likelihood import (
     Dequantisation as Dequantisation,
+    ImportanceWeightedBound as ImportanceWeightedBound,
     Logit as Logit,
     LogLikelihood as LogLikelihood,
     Scaled as Scaled,
+    importance_weighted_bound as importance_weighted_bound,
     log_likelihood as log_likelihood,
 )
 from .paths import (

@@ -347,6 +347,9 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     f"{G}.LogLikelihood": lambda: generative.log_likelihood(exact(), X, [1.0, 0.5, 0.0]),
     f"{G}.log_likelihood": lambda: generative.log_likelihood(exact(), X, [1.0, 0.5, 0.0], trace="hutchinson"),
     f"{G}.Dequantisation": lambda: generative.Dequantisation(4, spread=0.1),
+    f"{G}.ImportanceWeightedBound": lambda: generative.importance_weighted_bound(
+        exact(), torch.ones_like(X).long(), generative.Dequantisation(4), 2, dtype=torch.float64
+    ),
     f"{G}.Logit": lambda: generative.Logit(margin=0.05),
     f"{G}.Scaled": lambda: generative.Scaled(2.0, -1.0),
     f"{G}.Bound": lambda: generative.variational_bound(exact(), X, tree(), TIMES, variance=0.5),
@@ -437,6 +440,7 @@ NO_OBJECT = frozenset(
         # a stream, of which each part is there once
         "generative.sample_chunks",
         # results of a kind that has an example
+        "generative.importance_weighted_bound",
         "benchmarks.bench", "benchmarks.problem_of",
         "marginals.ks", "marginals.moments", "marginals.paired", "verification.error_budget",
     }

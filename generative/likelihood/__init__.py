@@ -6,6 +6,10 @@ An exact trace must stay exact. Nodes, probes and their division may be changed 
 from __future__ import annotations
 
 from .dequantisation import Dequantisation as Dequantisation
+from .importance import (
+    ImportanceWeightedBound as ImportanceWeightedBound,
+    importance_weighted_bound as importance_weighted_bound,
+)
 from .likelihood import (
     LogLikelihood as LogLikelihood,
     block_size as block_size,

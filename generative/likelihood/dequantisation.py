@@ -148,9 +148,7 @@ class Dequantisation:
             ValueError: a level is no integer in 0 … levels − 1.
         """
         check_dtype("dtype", dtype)
-        integers = isinstance(level, Tensor) and not level.is_floating_point() and level.dtype != torch.bool
-        if not integers or (level.numel() and not 0 <= level.min() <= level.max() < self.levels):
-            raise ValueError(f"Levels must be integers in 0 … {self.levels - 1}; quantise the images first.")
+        self.check_levels(level)
         uniform: Tensor = torch.special.ndtr(standard_normal(torch.empty_like(level, dtype=widest(level.device)), seed))
         if self.spread is None:
             offset = (uniform - 0.5) * self.width
@@ -158,6 +156,12 @@ class Dequantisation:
             least = torch.special.ndtr(host(-0.5 * self.width / self.spread))
             offset = self.spread * torch.special.ndtri(least + (1.0 - 2.0 * least) * uniform)
         return self.transform.forward(self._centre(level) + offset).to(dtype)
+
+    def check_levels(self, level: Tensor) -> None:
+        """Raise ValueError unless the levels are a tensor of integers in 0 … levels − 1."""
+        integers = isinstance(level, Tensor) and not level.is_floating_point() and level.dtype != torch.bool
+        if not integers or (level.numel() and not 0 <= level.min() <= level.max() < self.levels):
+            raise ValueError(f"Levels must be integers in 0 … {self.levels - 1}; quantise the images first.")
 
     def log_density(self, x: Tensor) -> Tensor:
         """log q(x | k) with k the levels of the cells that hold x, summed over each sample: float64 (B,)."""

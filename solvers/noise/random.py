@@ -34,6 +34,10 @@ class Keys:
         """The keys of the samples with these indices, int64."""
         return Keys(self.values[index.to(self.values.device)])
 
+    def child(self, number: int) -> Keys:
+        """Other keys of the same samples, one set for each number ≥ 0, whose numbers are independent of theirs."""
+        return Keys(_mix(_mix(self.values + _signed((number + 1) * _WEYL))))
+
 
 Seed = int | Sequence[int] | Tensor | Keys
 """One int for all samples, one for each sample, or the samples' keys (`per_sample_keys`)."""

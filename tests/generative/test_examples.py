@@ -15,7 +15,7 @@ MODULES = {
         *("cfg", "classifier", "clocks", "conditioning", "denoiser", "prediction", "preconditioning", "thresholding"),
     ),
     "equations": ("grids", "interpolant", "noise_level", "process"),
-    "likelihood": ("dequantisation", "likelihood", "quadrature", "trace", "transforms"),
+    "likelihood": ("dequantisation", "importance", "likelihood", "quadrature", "trace", "transforms"),
     "sampling": ("annealed_langevin", "encode", "interpolate", "named", "plan", "sample", "sampler"),
 }
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from doors import check_numbers, check_refusals
 
-from fokker.generative import CondOT, Denoiser, Dequantisation, Logit, Scaled, log_likelihood
+from fokker.generative import CondOT, Denoiser, Dequantisation, Logit, Scaled, importance_weighted_bound, log_likelihood
 from fokker.solvers import Adaptive, Heun
 
 NORMAL = Denoiser(lambda x, t: 0.0 * x, CondOT(), predicts="v")
@@ -48,6 +48,12 @@ DOORS = [
     ("last", "real", lambda v: Dequantisation.centred(4, -1.0, v)),
     ("dtype", "object", lambda v: CELLS(LEVELS, dtype=v)),
     ("x", "samples", CELLS.log_density),
+    ("denoiser", "object", lambda v: importance_weighted_bound(v, LEVELS, CELLS)),
+    ("dequantisation", "object", lambda v: importance_weighted_bound(NORMAL, LEVELS, v)),
+    ("draws", "whole", lambda v: importance_weighted_bound(NORMAL, LEVELS, CELLS, v)),
+    ("seed", "seed", lambda v: importance_weighted_bound(NORMAL, LEVELS, CELLS, 2, v)),
+    ("dtype", "object", lambda v: importance_weighted_bound(NORMAL, LEVELS, CELLS, dtype=v)),
+    ("likelihood", "function", lambda v: importance_weighted_bound(NORMAL, LEVELS, CELLS, likelihood=v)),
     ("transform", "object", lambda v: Dequantisation(4, transform=v)),
     ("scale", "real", Scaled),
     ("shift", "real", partial(Scaled, 2.0)),

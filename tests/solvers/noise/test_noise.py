@@ -246,6 +246,17 @@ def test_seeds_nodes_and_the_initial_noise_are_unrelated() -> None:
         assert abs((a * b).mean().item()) < 4.5 / math.sqrt(like.numel())
 
 
+def test_children_of_keys_are_other_samples() -> None:
+    """16 000 normals of four children and their parents: unrelated within 5/√4000, and each its own function."""
+    keys = per_sample_keys(3, 4)
+    families = [keys, *(keys.child(n) for n in (0, 1, 2, 10**6))]
+    drawn = torch.stack([standard_normals(each.values, [-1], (1000,), torch.float64).flatten() for each in families])
+    correlations = torch.corrcoef(drawn) - torch.eye(5, dtype=torch.float64)
+    assert float(correlations.abs().max()) < 5.0 / math.sqrt(4000.0)
+    alone = per_sample_keys(3, 4).of_rows(torch.tensor([2])).child(1)
+    assert torch.equal(alone.values, families[2].values[2:3])
+
+
 def test_white_noise_is_reproducible_and_fresh() -> None:
     first, second = WhiteNoise(5), WhiteNoise(torch.Generator().manual_seed(5))
     draws = [first.normal(0.0, 1.0, CLOCKS["t"], LIKE) for _ in range(2)]
