@@ -425,5 +425,30 @@ def certify(
     _exit(certify_method(method, form=form, options=options or (), declared=declared, json=json, html=html))
 
 
+@app.command()
+def certify_likelihood(
+    function: Annotated[
+        str, typer.Argument(metavar="MODULE:NAME", help="A function (velocity, x, seed) -> log p of each sample.")
+    ],
+    dim: Annotated[int, typer.Option(metavar="D", min=1, max=1024, help="Components of a sample.")] = 16,
+    form: Annotated[
+        str, typer.Option(metavar="FORM", help="What the function gets: velocity, or denoiser.")
+    ] = "velocity",
+    shape: Shape = None,
+    tolerance: Annotated[
+        float, typer.Option(metavar="TOL", min=1e-12, max=1e6, help="Error of the steps that is allowed, in nats.")
+    ] = 0.05,
+    seed: Seed = 0,
+    json: OutJson = None,
+) -> None:
+    """Measure a function that computes log p(x): bias, spread, its error bars, its batch."""
+    import torch
+
+    from .benchmarks.commands.certify_likelihood import certify_function
+
+    torch.set_num_threads(1)  # states are small
+    _exit(certify_function(function, dim, form=form, shape=shape, tolerance=tolerance, seed=seed, json=json))
+
+
 if __name__ == "__main__":
     main()

@@ -222,6 +222,15 @@ def certificate() -> verification.Certificate:
     return verification.certify(solvers.Heun())
 
 
+def of_velocity(velocity: Any, x: torch.Tensor, seed: int) -> torch.Tensor:
+    return -x.square().sum(1)
+
+
+@cache
+def log_prob_certificate() -> verification.LogProbCertificate:
+    return verification.certify_log_prob(of_velocity, 2)
+
+
 @cache
 def claim() -> Any:
     return next(iter(CATALOGUE.values()))
@@ -395,6 +404,7 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     f"{V}.perturbed": lambda: verification.perturbed(MIXTURE, verification.Smooth(0.1), generative.CondOT()),
     # Results
     f"{V}.certify": certificate,
+    f"{V}.certify_log_prob": log_prob_certificate,
     f"{V}.equivalences": lambda: verification.equivalences(
         generative.CondOT(), 2, {name: generative.named(name) for name in ("ddim", "dpm++2m")}
     ),

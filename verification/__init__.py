@@ -3,6 +3,8 @@
     oracles        Gaussian, GaussianMixture, GaussianClasses, Empirical, PointMass, Uniform, Laplace, Student,
                    OrnsteinUhlenbeck; `perturbed` by an error of known size: Bias, White, Smooth, Lag, Rounding
     certify        the order of a solver, of a published sampler, of anyone's code
+    certify_log_prob
+                   anyone's log p(x) of a flow, where it is known
     impulse_response, error_budget, equivalences
                    the exact law of a sampler's output; where its error comes from; which samplers are one
     audit, probe   a learned network: where it is a score of its data; what convention it follows
@@ -15,7 +17,12 @@ The names below are the interface of this floor. Each room says what may be chan
 
 from __future__ import annotations
 
-from .certificates import Certificate as Certificate, certify as certify
+from .certificates import (
+    Certificate as Certificate,
+    LogProbCertificate as LogProbCertificate,
+    certify as certify,
+    certify_log_prob as certify_log_prob,
+)
 from .laws import (
     ErrorBudget as ErrorBudget,
     ImpulseResponse as ImpulseResponse,

@@ -69,7 +69,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)
     save_file({"x": torch.ones(2)}, folder / "other.safetensors")
-    (folder / "wrong_calls_mine.py").write_text("number = 3\ndef net(x, t):\n    return x\n")
+    (folder / "wrong_calls_mine.py").write_text(
+        "number = 3\ndef net(x, t):\n    return x\n"
+        "def log_prob(velocity, x, seed):\n    return -x.square().sum(1)\n"
+        "def mean(velocity, x, seed):\n    return x.mean()\n"
+        "def nothing_at_all(velocity, x, seed):\n    pass\n"
+        "def raising(velocity, x, seed):\n    return 1 / 0\n"
+    )
     save_checkpoint(folder / "network", MLP(2, width=8, depth=1), CondOT(), predicts="velocity")
     tensors, configuration = read(folder / "network")
     for name, change in {
@@ -192,24 +198,41 @@ OF_BENCH = [
     ("--engine", "slurm", "Unknown engine 'slurm'"),
     ("--address", "host:1", "belongs to a cluster"),
 ]
+LOG_PROB = ["certify-likelihood", "wrong_calls_mine:log_prob"]
 NUMBERS = {  # of options: the calls that take them, and wrong values of their kind
     "--nfe": ([SAMPLE, EVALUATE, BENCH], [*WHOLE, "0", HUGE]),
     "--samples": ([SAMPLE, EVALUATE, BENCH], [*WHOLE, "0", HUGE]),
-    "--seed": ([SAMPLE, EVALUATE, LIKELIHOOD, BENCH, TRAIN], WHOLE),
+    "--seed": ([SAMPLE, EVALUATE, LIKELIHOOD, BENCH, TRAIN, LOG_PROB], WHOLE),
     "--label": ([SAMPLE], WHOLE),
     "--images": ([LIKELIHOOD], [*WHOLE, "1", HUGE]),
     "--probes": ([LIKELIHOOD], [*WHOLE, "0", HUGE]),
     "--steps": ([TRAIN], [*WHOLE, "0", HUGE]),
     "--sheet-every": ([TRAIN], WHOLE),
     "--guidance": ([SAMPLE, EVALUATE], NUMBER),
-    "--tolerance": ([LIKELIHOOD], [*NUMBER, "0"]),
+    "--tolerance": ([LIKELIHOOD, LOG_PROB], [*NUMBER, "0"]),
+    "--dim": ([LOG_PROB], [*WHOLE, "0", HUGE]),
     "--declared": ([["certify", "Heun"]], NUMBER),
     "--minutes": ([LIKELIHOOD, MINE, AUDIT, BENCH], [*NUMBER, "0"]),
 }
-COMMANDS = ["bench", "train", "sample", "evaluate", "likelihood", "verify", "probe", "certify"]
+COMMANDS = ["bench", "train", "sample", "evaluate", "likelihood", "verify", "probe", "certify", "certify-likelihood"]
 ON_A_NETWORK = [["sample"], ["evaluate"], ["likelihood"], ["probe"], ["verify", "--model"]]
 CERTIFY = ["certify", "Heun"]
-WRITING = [[*MINE, "--json"], *([*call, option] for call in (CLAIM, AUDIT, CERTIFY) for option in ("--json", "--html"))]
+OF_LOG_PROB = [
+    ("", "'' is no name of an object"),
+    ("log_prob", "'log_prob' is no name of an object"),
+    ("nomodule:f", "There is no module 'nomodule'"),
+    ("wrong_calls_mine:nothing", "has no 'nothing'"),
+    ("wrong_calls_mine:number", "is of type int; give a function (velocity, x, seed)"),
+    ("wrong_calls_mine:net", "net takes (x, t); it must take (velocity, x, seed)"),
+    ("wrong_calls_mine:mean", "mean returned torch.float64 of the shape () for 32 samples"),
+    ("wrong_calls_mine:nothing_at_all", "nothing_at_all returned a NoneType for 32 samples"),
+    ("wrong_calls_mine:raising", "raising ended in ZeroDivisionError"),
+]
+WRITING = [
+    [*MINE, "--json"],
+    [*LOG_PROB, "--json"],
+    *([*call, option] for call in (CLAIM, AUDIT, CERTIFY) for option in ("--json", "--html")),
+]
 
 
 def table() -> Iterator[tuple[list[str], str]]:
@@ -254,6 +277,10 @@ def table() -> Iterator[tuple[list[str], str]]:
     yield ["certify", "wrong_calls_mine:net", "--form", "fokker"], "net takes (x, t), and not (denoiser, x, times"
     yield [*CERTIFY, "--form", "fokker"], "Heun takes no form and no options"
     yield from ((["certify", "diffusers:DDIMScheduler", "--option", each], said) for each, said in OPTIONS)
+    yield from ((["certify-likelihood", name], said) for name, said in OF_LOG_PROB)
+    yield [*LOG_PROB, "--form", "score"], "Unknown form 'score'; choose one of velocity, denoiser"
+    yield [*LOG_PROB, "--shape", "4,4"], "The shape '4,4' must be sizes of axes"
+    yield [*LOG_PROB, "--shape", "3x3"], "shape is (3, 3), which has 9 components, but dim is 16"
     yield from (([command, "--colour"], "No such option") for command in COMMANDS)
     for call in (EVALUATE, LIKELIHOOD):
         yield [*call, "--data", "cifar"], "cifar"

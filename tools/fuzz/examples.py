@@ -36,6 +36,11 @@ def linear(t: Any, x: Tensor) -> Tensor:
     return -x
 
 
+def quadratic(velocity: Any, x: Tensor, seed: int) -> Tensor:
+    """log p of N(0, I/2), without its normaliser."""
+    return -x.square().flatten(1).sum(1)
+
+
 def halved(denoiser: Any, x: Tensor, times: Tensor, noise: Any) -> Tensor:
     """A sampler that asks for one prediction and returns it."""
     found: Tensor = denoiser.predict("x0", 0.5, x)
@@ -232,6 +237,9 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     "audit.data": lambda: normals(64, DIM),
     "audit.likelihoods": lambda: 2,
     "bound_loss.denoiser": table_denoiser,
+    "certify_log_prob.function": lambda: quadratic,
+    "certify_log_prob.form": lambda: "velocity",
+    "certify_log_prob.shape": lambda: (DIM,),
     "certify.method": solvers.Heun,
     "certify.steps": lambda: (4, 8, 16, 32),
     "dataset.name": lambda: "digits",

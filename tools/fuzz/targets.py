@@ -114,6 +114,7 @@ UNWATCHED = frozenset(
 COMMANDS: dict[str, tuple[str, ...]] = {
     "bench": ("ring", "--sampler", "ddim", "--nfe", "4", "--samples", "2", "--out", "{}/bench"),
     "certify": ("euler", "--json", "{}/certificate.json"),
+    "certify-likelihood": ("fuzz.examples:quadratic", "--dim", "4", "--json", "{}/log_prob.json"),
     "evaluate": ("digits-flow", "--samples", "16", "--nfe", "2"),
     "likelihood": ("digits-flow", "--images", "2", "--trace", "hutchinson", "--probes", "1", "--tolerance", "1"),
     "probe": ("fuzz.examples:network", "--data", "{}/data.npy", "--json", "{}/probe.json"),

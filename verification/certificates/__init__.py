@@ -6,6 +6,7 @@
     convergence                  certify: the order of a solver, a published sampler or a function on one problem
     methods                      what to certify, by its name
     samplers                     samplers of other libraries: what they are measured on, and their exact law
+    log_prob                     anyone's log p(x) of a flow, on laws whose log p is known
     table, gate                  every exported solver on its problems; a test fails if one has no passing certificate
 
 The problems and the verdicts decide what may be exported: change them with the one who answers for the solvers. How an
@@ -17,6 +18,8 @@ from __future__ import annotations
 from .certificate import Certificate as Certificate
 from .convergence import certify as certify
 from .gate import EXPORTED as EXPORTED, uncertified as uncertified
+from .log_prob import certify_log_prob as certify_log_prob
+from .log_prob_certificate import LogProbCertificate as LogProbCertificate, LogProbFinding as LogProbFinding
 from .methods import method as method
 from .problems import PROBLEMS as PROBLEMS, Problem as Problem
 from .samplers import ExactLaws as ExactLaws, cases_of as cases_of, exact_laws as exact_laws
