@@ -49,8 +49,10 @@ class ImportanceWeightedBound:
         bits_per_dim: the bound of K draws. In expectation it is above −log₂ P(k)/d, and falls with K.
         one_draw: the bound of one draw, averaged over the draws.
         gap: `one_draw` − `bits_per_dim`, the part of the variational gap that K draws close.
-        remaining: an estimate of the part that is left, `bits_per_dim` + log₂ P(k)/d. Do not trust it where
+        remaining: an estimate of the part that is left, `bits_per_dim` + log₂ P(k)/d. It is far too small where
             `effective` is below about ten.
+        gap_if_normal: an estimate of the whole gap for few draws: half the variance of log w_i, without that of the
+            probes. It is the gap if log w_i is normal, as a sum over many pixels nearly is.
         stderr: the standard error of `bits_per_dim` from the draws, by the jackknife.
         gap_stderr: that of the gap.
         noise: what `bits_per_dim` has been raised by, so that the errors of random probes leave it a bound. It is
@@ -64,6 +66,7 @@ class ImportanceWeightedBound:
     one_draw: Tensor = field(init=False)
     gap: Tensor = field(init=False)
     remaining: Tensor = field(init=False)
+    gap_if_normal: Tensor = field(init=False)
     stderr: Tensor = field(init=False)
     gap_stderr: Tensor = field(init=False)
     noise: Tensor = field(init=False)
@@ -80,6 +83,7 @@ class ImportanceWeightedBound:
             "one_draw": -mean / unit,
             "gap": (bound - mean) / unit,
             "remaining": (draws - 1) * (bound - without.mean(0)).clamp(min=0.0) / unit,  # negative by rounding alone
+            "gap_if_normal": (0.5 * self.log_weights.var(0) - noise.mean(0)) / unit,
             "stderr": _jackknife(without) / unit,
             "gap_stderr": _jackknife(without - (draws * mean - self.log_weights) / (draws - 1)) / unit,
             "noise": (torch.logsumexp(self.log_weights, 0) - math.log(draws) - bound) / unit,
