@@ -6,14 +6,15 @@ NAME = digits-flow
 BIN = .venv/bin
 PIP = $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 INSTALL = $(PIP) --editable
+PERF = OMP_NUM_THREADS=1 $(BIN)/pytest benchmarks/perf --rootdir benchmarks/perf --benchmark-only
 # Libraries that the adapters are tested with, whose own dependencies are heavy, or contradict ours, and unused here.
 PEERS = $(PIP) --no-deps torchcfm k-diffusion
 
-.PHONY: help bench verify test slow fuzz mutants lint types perf train clean
+.PHONY: help bench verify test slow fuzz mutants lint types perf perf-likelihood train clean
 .NOTPARALLEL:  # one pip at a time
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
 
 bench: .venv/for-use  ## compare samplers: which one is best at each number of network evaluations
 	$(BIN)/fokker bench
@@ -42,7 +43,10 @@ types: .venv/for-dev  ## check the types with mypy
 	$(BIN)/mypy -p fokker
 
 perf: .venv/for-test  ## time the solvers and those of torchdiffeq in one run
-	OMP_NUM_THREADS=1 $(BIN)/pytest benchmarks/perf --benchmark-only
+	$(PERF)
+
+perf-likelihood: .venv/for-test  ## time log p(x) of networks by four ways (half an hour)
+	$(PERF) -m slow
 
 train: .venv/for-test  ## train a shipped network again: make train NAME=digits-flow
 	$(BIN)/fokker train $(NAME)

@@ -1,128 +1,111 @@
-"""log p(x) on the 64-dimensional mixture: time and error beside what tutorials do, and evaluations for 1e-3 nats."""
+"""Seconds to log p(x) with a given mean error: the usual loop, two libraries, and ours, in turn in one process.
+
+Every way has the loosest accuracy of its ladder that reaches the mean absolute error, over the samples of a cell and,
+with random numbers, three seeds. The search of a peer starts at the tolerance that was found before, and goes on from
+there if the error is not reached. Then the ways run in turn, each time with the loop.
+
+    make perf                the mixture at 64 points
+    make perf-likelihood     the others, too, half an hour
+"""
 
 from __future__ import annotations
 
-import math
+import statistics
 import time
-from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-import torch
+from likelihood_cells import CELLS, Cell, cell
+from likelihood_ways import LOOP, WAYS, Run, accuracies
 from measured import enter
-from torch import Tensor
-from torchdiffeq import odeint
 
-from fokker.benchmarks.problems import mixture64
-from fokker.generative import CondOT, log_likelihood
-from fokker.generative.likelihood.change_of_variables import even_times
-from fokker.solvers import RK4, Adaptive, ExponentialAdams, Heun, Solver
+RANDOM = "ours, error="
+SHORT = 20.0
+"""Seconds of a round of all ways; a shorter one is made three times."""
 
-ORACLE, PATH = mixture64(), CondOT()
-DENOISER = ORACLE.denoiser(PATH)
-CORRECTED = ExponentialAdams(3, corrector=True)
-TOLERANCES = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6, 1e-7)
-GRIDS = (16, 24, 32, 48, 64, 96, 128, 192, 256)
-
-
-def grid(steps: int) -> Tensor:
-    """From data to noise."""
-    return even_times(PATH, steps).flip(0)
-
-
-def by_hand(x: Tensor, tolerance: float) -> tuple[Tensor, int, int]:
-    """torchdiffeq's dopri5 on (x, log p), and for each dimension one backward pass at every evaluation."""
-    evaluations = 0
-
-    def field(t: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        nonlocal evaluations
-        evaluations += 1
-        with torch.enable_grad():
-            at = state[0].detach().requires_grad_()
-            velocity = DENOISER.predict("velocity", t.item(), at)
-            trace = torch.zeros_like(state[1])
-            for i in range(at.shape[1]):
-                trace = trace + torch.autograd.grad(velocity[:, i].sum(), at, retain_graph=True)[0][:, i]
-        return velocity.detach(), -trace
-
-    start = (x, x.new_zeros(len(x)))
-    z, change = odeint(field, start, torch.tensor([1.0, 0.0], dtype=x.dtype), rtol=tolerance, atol=tolerance)
-    normal = -0.5 * z[-1].square().sum(1) - 0.5 * x.shape[1] * math.log(2.0 * math.pi)
-    return normal - change[-1], evaluations, evaluations * x.shape[1]
-
-
-def ours(x: Tensor, times: Any, solver: Solver | None = None, **settings: Any) -> tuple[Tensor, int, int]:
-    found = log_likelihood(DENOISER, x, times, solver, **settings)
-    return found.value, round(found.nfe.per_sample.double().mean().item()), found.nfe.vjp
-
-
-def adaptive(tolerance: float) -> Adaptive:
-    return Adaptive(1.0, 0.0, rtol=tolerance, atol=tolerance)
-
-
-WAYS: dict[str, Callable[[Tensor], tuple[Tensor, int, int]]] = {
-    "autograd loop, torchdiffeq dopri5, 1e-5": lambda x: by_hand(x, 1e-5),
-    "log_likelihood, adaptive, 1e-4": lambda x: ours(x, adaptive(1e-4)),
-    "log_likelihood, adaptive, 1e-5": lambda x: ours(x, adaptive(1e-5)),
-    "log_likelihood, 32 exponential steps": lambda x: ours(x, grid(32), CORRECTED),
-    "log_likelihood, 48 exponential steps": lambda x: ours(x, grid(48), CORRECTED),
+FOUND: dict[tuple[str, float], tuple[float, float, float]] = {
+    ("mixture64-64", 0.1): (3e-4, 3e-4, 3e-4),
+    ("mixture64-64", 0.03): (1e-4, 1e-4, 1e-4),
+    ("mixture64-64", 0.003): (1e-5, 1e-5, 3e-5),
+    ("mixture64-256", 0.1): (3e-4, 3e-4, 1e-3),
+    ("mixture64-256", 0.03): (1e-4, 1e-4, 1e-4),
+    ("mixture64-256", 0.003): (3e-5, 3e-5, 3e-5),
+    ("digits-flow-32", 0.1): (3e-3, 3e-3, 1e-4),
+    ("digits-flow-32", 0.03): (3e-5, 3e-5, 1e-4),
+    ("digits-flow-32", 0.003): (1e-5, 1e-5, 1e-5),
 }
+"""The loosest tolerances of the loop, flow_matching and zuko that reach a mean error, found from 1e-1 on."""
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_exact_likelihood(benchmark: Any, way: str) -> None:
-    """The peer runs in the same test, in turn."""
-    x = ORACLE.sample(256, seed=1)
-    exact, peer = ORACLE.log_prob(x), []
+@dataclass
+class Timed:
+    """A way at the accuracy that it needs."""
 
-    def beside() -> None:
+    accuracy: float
+    run: Run
+    error: float
+    seconds: list[float] = field(default_factory=list)
+
+
+def mean_error(samples: Cell, way: str, run: Run, accuracy: float) -> float:
+    """Over the samples, and over two more seeds if there are random numbers."""
+    runs = [run]
+    if way == RANDOM:
+        runs += [WAYS[way](samples.denoiser, samples.x, accuracy, seed) for seed in (1, 2)]
+    return statistics.mean((each.value.double() - samples.truth).abs().mean().item() for each in runs)
+
+
+def reached(samples: Cell, way: str, target: float, first: float) -> Timed:
+    """The way at the loosest accuracy, from the first one on, whose mean error reaches the target."""
+    for accuracy in accuracies(way, target):
+        if accuracy > first:
+            continue
         start = time.perf_counter()
-        WAYS["autograd loop, torchdiffeq dopri5, 1e-5"](x)
-        peer.append(time.perf_counter() - start)
-
-    value, evaluations, products = benchmark.pedantic(lambda: WAYS[way](x), setup=beside, rounds=3)
-    error, seconds = value - exact, benchmark.stats.stats.median
-    enter(
-        "Exact log p of 256 points of mixture64, one thread (ours with its estimate of the error)",
-        method=way,
-        seconds=seconds,
-        times_faster=sorted(peer)[1] / seconds,
-        rms_error=f"{error.square().mean().sqrt():.1e}",
-        median_error=f"{error.abs().median():.1e}",
-        evaluations=evaluations,
-        products=products,
-    )
+        run = WAYS[way](samples.denoiser, samples.x, accuracy, 0)
+        seconds = time.perf_counter() - start
+        error = mean_error(samples, way, run, accuracy)
+        if error <= target:
+            return Timed(accuracy, run, error, [seconds])
+    pytest.fail(f"{way} does not reach {target:g} nats on {samples.name}.")
 
 
-SEARCHED: dict[str, tuple[tuple[Any, ...], Callable[[Tensor, Any], tuple[Tensor, int, int]]]] = {
-    "torchdiffeq dopri5, jointly": (TOLERANCES, by_hand),
-    "Tsit5, adaptive": (TOLERANCES, lambda x, tolerance: ours(x, adaptive(tolerance))),
-    "ExponentialAdams(3, corrector=True)": (GRIDS, lambda x, n: ours(x, grid(n), CORRECTED)),
-    "RK4()": (GRIDS, lambda x, n: ours(x, grid(n), RK4())),
-    "Heun()": (GRIDS, lambda x, n: ours(x, grid(n), Heun())),
-}
+def compared(samples: Cell, target: float, known: tuple[float, float, float] | None) -> dict[str, Timed]:
+    """Every way, with the seconds of each round."""
+    first = dict(zip(WAYS, known or (), strict=False))
+    found = {way: reached(samples, way, target, first.get(way, 1e6)) for way in WAYS}
+    if sum(each.seconds[0] for each in found.values()) < SHORT:
+        for _ in range(2):
+            for way, each in found.items():
+                start = time.perf_counter()
+                WAYS[way](samples.denoiser, samples.x, each.accuracy, 0)
+                each.seconds.append(time.perf_counter() - start)
+    return found
 
 
-@pytest.mark.parametrize("way", SEARCHED)
-def test_evaluations_for_a_thousandth_of_a_nat(benchmark: Any, way: str) -> None:
-    """The cheapest of a few tolerances or grids whose rms error over 32 points is below 1e-3."""
-    x = ORACLE.sample(32, seed=2)
-    exact, (settings, run) = ORACLE.log_prob(x), SEARCHED[way]
-
-    def search() -> tuple[Any, float, int, int]:
-        for setting in settings:
-            value, evaluations, products = run(x, setting)
-            error = (value - exact).square().mean().sqrt().item()
-            if error < 1e-3:
-                return setting, error, evaluations, products
-        return "none", math.nan, 0, 0
-
-    setting, error, evaluations, products = benchmark.pedantic(search, rounds=1)
-    enter(
-        "What 1e-3 nats take on mixture64 (rms over 32 points; ours with its estimate of the error)",
-        method=way,
-        setting=str(setting),
-        rms_error=f"{error:.1e}",
-        evaluations=evaluations,
-        products=products,
-    )
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        pytest.param(name, target, marks=() if name == "mixture64-64" else pytest.mark.slow, id=f"{name}-{target:g}")
+        for name, targets in CELLS.items()
+        for target in targets
+    ],
+)
+def test_seconds_to_a_mean_error(benchmark: Any, name: str, target: float) -> None:
+    samples = cell(name)
+    found = benchmark.pedantic(compared, (samples, target, FOUND.get((name, target))), rounds=1)
+    loop = statistics.median(found[LOOP].seconds)
+    for way, timed in found.items():
+        seconds = statistics.median(timed.seconds)
+        enter(
+            "log p(x) to a mean error, one thread",
+            samples=samples.name,
+            nats=target,
+            method=way,
+            asked=f"{timed.accuracy:.2g}",
+            seconds=f"{seconds:.2f}",
+            times_faster=f"{loop / seconds:.2f}",
+            mean_error=f"{timed.error:.1e}",
+            evaluations=f"{timed.run.evaluations:.0f}",
+            products=f"{timed.run.products:.0f}",
+        )
