@@ -76,5 +76,5 @@ def test_the_tour_lists_every_published_sampler() -> None:
 def test_the_readme_lists_every_command() -> None:
     sentence = re.search(r"lists the commands: ([^.]*)\.", README)
     assert sentence is not None
-    callbacks = [command.callback for command in app.registered_commands]
-    assert re.findall(r"`([^`]+)`", sentence[1]) == [callback.__name__ for callback in callbacks if callback]
+    names = [command.callback.__name__ for command in app.registered_commands if command.callback]
+    assert re.findall(r"`([^`]+)`", sentence[1]) == [name.replace("_", "-") for name in names]
