@@ -143,7 +143,7 @@ class _Measurement:
         scale = ROUNDING * (1.0 + first.abs())
         apart = (first - again).abs()
         if bool((apart > scale).any()):
-            said = f"two calls with one seed differ by up to {apart.max().item():.2g} nats."
+            said = f"Two calls with one seed differ by up to {apart.max().item():.2g} nats."
             return [LogProbFinding("spread", field.name, "note", f"{said} Draw all random numbers from the seed.")]
         if bool(((first - other).abs() <= scale).all()):
             self.seeds = self.seeds[:1]
@@ -174,13 +174,13 @@ class _Measurement:
         if max(each.mean(0).abs().max().item() for each in errors) <= self.tolerance:
             return []
         said = typical_fault(self.fields, values, noise)
-        return [] if said is None else [LogProbFinding("fault", "both", "fail", f"{said}.")]
+        return [] if said is None else [LogProbFinding("fault", "both", "fail", f"{said[0].upper()}{said[1:]}.")]
 
     def probes(self) -> list[LogProbFinding]:
         """The bias with several probes, and how the variance falls."""
         field = self.fields[0]
         errors = tuple(self.runs(field, probes)[0] for probes in PROBES)
-        last = bias(field.name, errors[-1], self.tolerance, "bias", f"with {PROBES[-1]} probes ")
+        last = bias(field.name, errors[-1], self.tolerance, "bias", f"With {PROBES[-1]} probes")
         return [last] if last.verdict == "fail" else [last, falling(field.name, PROBES, errors)]
 
     def batches(self) -> list[LogProbFinding]:
@@ -200,19 +200,19 @@ class _Measurement:
         return [
             change(field.name, changes, self.tolerance, what)
             for what, changes in (
-                ("alone", moved(field.x[:1], lambda value: value, slice(0, 1))),
-                ("in the reverse order", moved(field.x.flip(0), lambda value: value.flip(0), slice(None))),
-                (f"beside a sample {FAR:.0f} deviations away", moved(extreme, lambda value: value[:-1], slice(-1))),
+                ("Alone", moved(field.x[:1], lambda value: value, slice(0, 1))),
+                ("In the reverse order", moved(field.x.flip(0), lambda value: value.flip(0), slice(None))),
+                (f"Beside a sample {FAR:.0f} deviations away", moved(extreme, lambda value: value[:-1], slice(-1))),
             )
         ]
 
     def single(self) -> list[LogProbFinding]:
         """Samples in float32."""
-        return self.tried("dtype", self.shape, torch.float32, "with float32 samples ", "fail")
+        return self.tried("dtype", self.shape, torch.float32, "With float32 samples", "fail")
 
     def images(self, shape: tuple[int, ...]) -> list[LogProbFinding]:
         """Samples of another shape."""
-        return self.tried("shape", shape, torch.float64, f"with samples of the shape {shape} ", "note")
+        return self.tried("shape", shape, torch.float64, f"With samples of the shape {shape}", "note")
 
     def tried(
         self, about: str, shape: tuple[int, ...], dtype: torch.dtype, what: str, refused: str
@@ -222,7 +222,7 @@ class _Measurement:
         try:
             errors, _ = self.runs(field, shape=shape, dtype=dtype)
         except ValueError as error:
-            return [LogProbFinding(about, field.name, refused, f"{what}there is no value. {error}")]
+            return [LogProbFinding(about, field.name, refused, f"{what} there is no value. {error}")]
         return [bias(field.name, errors, self.tolerance, about, what)]
 
     @property

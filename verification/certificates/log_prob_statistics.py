@@ -54,15 +54,16 @@ def bias(law: str, errors: Tensor, tolerance: float, about: str = "bias", what: 
         errors: (S, B).
         tolerance: what is allowed, in nats.
         about: the finding.
-        what: words for the beginning of the sentence.
+        what: how the function was called, in words.
     """
+    start = f"{what}, log p" if what else "Log p"
     wrong = int((~errors.isfinite()).sum())
     if wrong:
-        return LogProbFinding(about, law, "fail", f"{what}log p is not finite {wrong} times of {errors.numel()}.")
+        return LogProbFinding(about, law, "fail", f"{start} is not finite {wrong} times of {errors.numel()}.")
     if len(errors) == 1:
         mean, largest = errors.abs().mean().item(), errors.abs().max().item()
         verdict = "fail" if largest > tolerance else "pass"
-        said = f"{what}the error is {mean:.2g} nats in the mean and at most {largest:.2g}, on {errors.numel()} samples."
+        said = f"{start} is off by {mean:.2g} nats in the mean and at most {largest:.2g}, on {errors.numel()} samples."
         return LogProbFinding(about, law, verdict, said, {"mean": mean, "largest": largest})
     found = _Mean.of(errors.mean(1))
     verdict = "fail" if abs(found.value) - found.half > tolerance else "pass"
@@ -70,7 +71,7 @@ def bias(law: str, errors: Tensor, tolerance: float, about: str = "bias", what: 
         about,
         law,
         verdict,
-        f"{what}the mean error is {found.value:+.2g} ± {found.half:.2g} nats at 99.9 %; a bias of "
+        f"{start} is off by {found.value:+.2g} ± {found.half:.2g} nats in the mean, at 99.9 %; a bias of "
         f"{tolerance + found.least:.2g} would be found.",
         {"mean": found.value, "half_width": found.half, "smallest_found": tolerance + found.least},
     )
@@ -79,7 +80,7 @@ def bias(law: str, errors: Tensor, tolerance: float, about: str = "bias", what: 
 def spread(law: str, errors: Tensor) -> LogProbFinding:
     """The standard deviation over seeds, of a sample and of the mean of all samples."""
     each, of_mean = errors.std(0).square().mean().sqrt().item(), errors.mean(1).std().item()
-    said = f"the standard deviation over seeds is {each:.2g} nats for a sample."
+    said = f"The standard deviation over seeds is {each:.2g} nats for a sample."
     return LogProbFinding("spread", law, "note", said, {"of_a_sample": each, "of_the_mean": of_mean})
 
 
@@ -100,11 +101,11 @@ def independence(law: str, errors: Tensor) -> LogProbFinding:
             "independence",
             law,
             "fail",
-            f"errors of one seed have the correlation {correlation:.2f}: samples share their probes, and the mean of "
+            f"Errors of one seed have the correlation {correlation:.2f}: samples share their probes, and the mean of "
             f"{count} has {math.sqrt(ratio):.1f} times the error of independent ones. Draw probes for each sample.",
             figures,
         )
-    said = f"errors of one seed are uncorrelated ({correlation:+.3f}); a correlation of {least:.2g} would be found."
+    said = f"Errors of one seed are uncorrelated ({correlation:+.3f}); a correlation of {least:.2g} would be found."
     return LogProbFinding("independence", law, "pass", said, figures)
 
 
@@ -128,7 +129,8 @@ def coverage(law: str, errors: Tensor, stderr: Tensor) -> LogProbFinding:
         least = min(least, float(stats.norm.ppf(0.5 * (1.0 + max(smaller, 0.0)))) / bar)
         name = f"{nominal:.0%}".replace("%", "")
         figures |= {f"share_at_{name}": share, f"low_at_{name}": interval.low, f"high_at_{name}": interval.high}
-        said.append(f"{share:.1%} within the bars of {nominal:.0%} ({interval.low:.1%} to {interval.high:.1%})")
+        found = f"{share:.1%} ({interval.low:.1%} to {interval.high:.1%})"
+        said.append(f"{found} of the errors are within the bars of {nominal:.0%}")
     figures |= {"errors_over_bars": factor, "smallest_found": least}
     if not failed:
         end = f"bars that are {least:.2g} times as long as they should be would be found."
@@ -167,7 +169,7 @@ def falling(law: str, probes: tuple[int, ...], errors: tuple[Tensor, ...]) -> Lo
     variances = [each.var(0).mean().item() for each in errors]
     steps = math.log(probes[-1] / probes[0])
     if variances[-1] < ROUNDING**2:
-        return LogProbFinding("probes", law, "pass", f"with {probes[-1]} probes a seed there is no spread.")
+        return LogProbFinding("probes", law, "pass", f"With {probes[-1]} probes there is no spread.")
     slope = math.log(variances[-1] / variances[0]) / steps
     without = torch.tensor(
         [
@@ -180,7 +182,7 @@ def falling(law: str, probes: tuple[int, ...], errors: tuple[Tensor, ...]) -> Lo
     error = ((seeds - 1) ** 2 / seeds * (without / steps).var(0).sum()).sqrt().item()
     half = float(stats.t.isf(0.5 * ALARM, seeds - 1)) * error
     figures = {"slope": slope, "half_width": half}
-    said = f"the variance falls like k^{slope:.2f} ± {half:.2f} from {probes[0]} to {probes[-1]} probes"
+    said = f"The variance falls like k^{slope:.2f} ± {half:.2f} from {probes[0]} to {probes[-1]} probes"
     if slope - half > -1.0 + SLOWER:
         return LogProbFinding(
             "probes", law, "fail", f"{said}, not like 1/k: average over probes that are drawn apart.", figures

@@ -75,4 +75,4 @@ def test_a_wrong_function_fails_with_its_fault(
     assert fokker(monkeypatch, f"{mine}:without_divergence", "--dim", "3", "--tolerance", "0.1", "--seed", "1") == 1
     out = capsys.readouterr().out
     assert out.startswith("fail  of_my_own:without_divergence in 3 dimensions: Wrong: bias, fault")
-    assert "the divergence is left out." in out
+    assert "The divergence is left out." in out

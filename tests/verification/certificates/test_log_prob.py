@@ -114,7 +114,7 @@ def test_right_probes_pass() -> None:
 
 
 FAULTS: dict[str, tuple[Callable[..., Any], str, str]] = {
-    "sign": (partial(integrated, sign=-1.0), "fault", "the divergence has the wrong sign"),
+    "sign": (partial(integrated, sign=-1.0), "fault", "The divergence has the wrong sign"),
     "sum": (partial(integrated, probes=3, divided=False), "fault", "not divided by 3"),
     "one probe again": (partial(integrated, again=True), "probes", "not like 1/k"),
     "shared": (partial(integrated, shared=True), "independence", "samples share their probes"),
@@ -133,7 +133,7 @@ def test_a_mutant_with_probes_is_found(fault: str) -> None:
 
 def test_a_sum_that_one_probe_hides_is_found_with_several() -> None:
     found = certify_log_prob(partial(integrated, divided=False), 4, name="sum", **FEW)
-    assert "with 8 probes" in sentence(found, "bias")
+    assert "With 8 probes" in sentence(found, "bias")
 
 
 def wrong(change: Callable[[Any, Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
@@ -150,12 +150,12 @@ def wrong(change: Callable[[Any, Tensor, Tensor], Tensor]) -> Callable[..., Tens
 
 CHANGES: dict[str, tuple[Callable[[Tensor, Tensor, Tensor], Tensor], str]] = {
     "normaliser": (lambda p, x, z: p + 3.0 * math.log(2.0 * math.pi), "normaliser (d/2) log 2π of the prior"),
-    "left out": (lambda p, x, z: normal(z), "the divergence is left out"),
+    "left out": (lambda p, x, z: normal(z), "The divergence is left out"),
     "half": (lambda p, x, z: 0.5 * (p + normal(z)), "divided by 2 once too often"),
     "prior at the data": (lambda p, x, z: p - normal(z) + normal(x), "evaluated at the data"),
     "another prior": (lambda p, x, z: p - normal(z) + normal(z / 2.0) - 6.0 * math.log(2.0), "deviation 2"),
     "its factor": (lambda p, x, z: p - normal(z) + normal(z / 2.0), "deviation 2, and not 1, and no factor"),
-    "minus": (lambda p, x, z: -p, "it is −log p"),
+    "minus": (lambda p, x, z: -p, "It is −log p"),
     "bits": (lambda p, x, z: p / math.log(2.0), "in bits"),
     "bits/dim": (lambda p, x, z: -p / (6.0 * math.log(2.0)), "bits per dimension"),
     "per dimension": (lambda p, x, z: p / 6.0, "divided by the dimension"),
@@ -192,14 +192,14 @@ def test_float32_and_images_are_tried() -> None:
     found = certify_log_prob(vectors, 4)
     assert verdicts(found) == {"bias": "pass", "batch": "pass", "dtype": "fail", "shape": "note"}
     assert sentence(found, "dtype") == (
-        "with float32 samples there is no value. vectors ended in RuntimeError: double vectors alone."
+        "With float32 samples there is no value. vectors ended in RuntimeError: double vectors alone."
     )
     assert certify_log_prob(lambda velocity, x, seed: exact(velocity, x, seed), 4, shape=(1, 2, 2)).passed
 
 
 def test_values_that_are_not_finite() -> None:
     found = certify_log_prob(lambda velocity, x, seed: exact(velocity, x, seed) / 0.0, 2)
-    assert sentence(found, "bias") == "log p is not finite 1024 times of 1024."
+    assert sentence(found, "bias") == "Log p is not finite 1024 times of 1024."
 
 
 def test_random_numbers_that_do_not_follow_the_seed_are_told() -> None:
@@ -209,7 +209,7 @@ def test_random_numbers_that_do_not_follow_the_seed_are_told() -> None:
         return exact(velocity, x, seed) + 0.1 * torch.randn(len(x), generator=generator, dtype=torch.float64)
 
     found = certify_log_prob(function, 2)
-    assert "two calls with one seed differ" in str(found)
+    assert "Two calls with one seed differ" in str(found)
     assert found.seeds == 32
 
 
@@ -219,7 +219,7 @@ def test_a_global_generator_follows_the_seed_and_is_put_back() -> None:
 
     state = torch.get_rng_state()
     found = certify_log_prob(function, 2)
-    assert "two calls with one seed" not in str(found)
+    assert "Two calls with one seed" not in str(found)
     assert torch.equal(torch.get_rng_state(), state)
 
 
