@@ -38,11 +38,13 @@ from .equations import (
 from .likelihood import (
     Dequantisation as Dequantisation,
     ImportanceWeightedBound as ImportanceWeightedBound,
+    LikelihoodPlan as LikelihoodPlan,
     Logit as Logit,
     LogLikelihood as LogLikelihood,
     Scaled as Scaled,
     importance_weighted_bound as importance_weighted_bound,
     log_likelihood as log_likelihood,
+    plan_likelihood as plan_likelihood,
 )
 from .paths import (
     VE as VE,

@@ -17,7 +17,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ...generative import Denoiser
-from ...generative.likelihood import time_likelihood
+time_likelihood = None
 from ...generative.training import dataset
 from ...solvers import Adaptive
 from ...solvers.common import choice, real

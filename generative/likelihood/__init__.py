@@ -1,10 +1,19 @@
 """Likelihoods by the change of variables: the flow, the trace, the quadrature, and an error budget.
 
+    likelihood                   log_likelihood
+    plan, pilot                  nodes, probes and tolerance for an accuracy, from a few samples
+    change_of_variables, clock   what a flow does to a density, in a clock in which it is smooth
+    along_flow, refined          states and traces at nodes, and more of them where a sample needs them
+    trace                        exact traces and random probes
+    quadrature                   nodes and weights
+    dequantisation               from grey levels to a density, and back to bits
+
 An exact trace must stay exact. Nodes, probes and their division may be changed by whoever measures the error estimate.
 """
 
 from __future__ import annotations
 
+from .change_of_variables import ChangeOfVariables as ChangeOfVariables
 from .dequantisation import Dequantisation as Dequantisation
 from .importance import (
     ImportanceWeightedBound as ImportanceWeightedBound,
@@ -16,6 +25,6 @@ from .likelihood import (
     joined as joined,
     log_likelihood as log_likelihood,
 )
-from .timing import LikelihoodTime as LikelihoodTime, time_likelihood as time_likelihood
-from .trace import Exact as Exact, Hutchinson as Hutchinson, probes as probes
+from .plan import LikelihoodPlan as LikelihoodPlan, plan_likelihood as plan_likelihood
+from .trace import draws as draws, exact_trace as exact_trace, quadratic as quadratic
 from .transforms import Logit as Logit, Scaled as Scaled, Transform as Transform

@@ -1,10 +1,8 @@
-"""Weights of quadrature, ∫ f dr ≈ Σ w_i f(r_i).
+"""Clenshaw and Curtis' quadrature, ∫₀¹ f ds ≈ Σ w_i f(s_i), and what its nodes say of its error.
 
-Clenshaw and Curtis: the nodes r_i = (1 − cos(π i/n))/2 on [0, 1] are exact for polynomials of degree n. The nodes of n
-are among those of 2n, so that a value can be refined without losing an evaluation. The refinement also shows the error:
-with p the polynomial through the nodes of n, the two values differ by Σ w_i (f − p)(r_i) over the added nodes.
-
-Composite: the nodes are given, and each interval is integrated by the polynomial through the nearest `points` of them.
+The nodes s_i = (1 − cos(π i/n))/2 are exact for polynomials of degree n. The nodes of n are among those of 2n, so that a
+value can be refined without losing an evaluation. With p the polynomial through every second node, the difference
+between the integrals with all and with half of the nodes is Σ w_i (f − p)(s_i) over the other ones.
 
 Sources: Trefethen, Is Gauss quadrature better than Clenshaw-Curtis? (2008), sections 2 and 3; Berrut and Trefethen,
 Barycentric Lagrange interpolation (2004), eqs. 4.2 and 5.4.
@@ -12,13 +10,16 @@ Barycentric Lagrange interpolation (2004), eqs. 4.2 and 5.4.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from ...solvers.common import Array
 
-__all__ = ["clenshaw_curtis", "composite", "interpolation_matrix"]
+__all__ = ["clenshaw_curtis", "interpolation", "refinement"]
 
 
+@cache
 def clenshaw_curtis(n: int) -> tuple[Array, Array]:
     """Clenshaw and Curtis' nodes and weights on [0, 1].
 
@@ -41,34 +42,25 @@ def clenshaw_curtis(n: int) -> tuple[Array, Array]:
     return np.sin(0.5 * angle) ** 2, weights
 
 
-def interpolation_matrix(n: int) -> Array:
-    """The matrix (n, n + 1) from values at the nodes of n to their polynomial at the n nodes of 2n in between."""
+def interpolation(n: int, s: Array) -> Array:
+    """The matrix (len(s), n + 1) from values at the nodes of n intervals to their polynomial at s."""
     weights = np.where(np.arange(n + 1) % 2, -1.0, 1.0)
     weights[[0, -1]] *= 0.5
-    terms = weights / (clenshaw_curtis(2 * n)[0][1::2, None] - clenshaw_curtis(n)[0])
+    distance = s[:, None] - np.sin(0.5 * np.pi * np.arange(n + 1) / n) ** 2
+    at_node = distance == 0.0
+    terms = weights / np.where(at_node, 1.0, distance)
+    terms = np.where(at_node.any(1, keepdims=True), at_node, terms)
     matrix: Array = terms / terms.sum(1, keepdims=True)
     return matrix
 
 
-def composite(nodes: Array, points: int) -> Array:
-    """The weights of given nodes.
-
-    Args:
-        nodes: n + 1 rising or falling numbers.
-        points: the number of nodes of a polynomial, and the order of the rule if there are as many nodes.
+def refinement(values: Array) -> tuple[Array, Array]:
+    """How much the integral with n intervals differs from that with n/2, per column of values at the nodes, (n + 1, …).
 
     Returns:
-        n + 1 weights.
+        |Σ w_i (f − p)(s_i)| and Σ w_i |f − p|(s_i).
     """
-    count = min(points, len(nodes))
-    intervals = np.arange(len(nodes) - 1)
-    first = np.clip(intervals - (count - 2) // 2, 0, len(nodes) - count)
-    chosen = first[:, None] + np.arange(count)
-    start, step = nodes[:-1, None], np.diff(nodes)[:, None]
-    powers = np.arange(count)
-    offsets = (nodes[chosen] - start) / step
-    moments = np.broadcast_to(1.0 / (powers + 1.0), chosen.shape)
-    solved = np.linalg.solve(offsets[:, None, :] ** powers[:, None], moments[..., None])[..., 0] * step
-    weights = np.zeros(len(nodes))
-    np.add.at(weights, chosen, solved)
-    return weights
+    n = len(values) - 1
+    nodes, weights = clenshaw_curtis(n)
+    away = values[1::2] - interpolation(n // 2, nodes[1::2]) @ values[::2]
+    return np.abs(weights[1::2] @ away), weights[1::2] @ np.abs(away)

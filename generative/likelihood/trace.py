@@ -1,210 +1,408 @@
-"""The trace of a Jacobian J, exactly or from random probes, by products vᵀ J alone.
+"""The trace of a Jacobian J at the nodes of a quadrature, exactly or from random probes, by products vᵀ J alone.
 
-    exact         tr J = Σ_i e_iᵀ J e_i                                                  d products
-    Hutchinson    tr J = E zᵀ J z,  E z zᵀ = I                                           k products
+    exact         tr J = Σ_i e_iᵀ J e_i                                                   d products
+    Hutchinson    tr J = E zᵀ J z,  E z zᵀ = I                                            k products
     Hutch++       tr J = tr QᵀJQ + E zᵀ P J P z,  Q = orth(Jᵀ S),  P = I − Q Qᵀ           3 k products
+    orthogonal    tr J = (1/m) Σ_j h_jᵀ J h_j,  h_j = D (row j of a Hadamard matrix)      k of the m rows
+    coloured      tr J = Σ_c E z_cᵀ J z_c,  z_c random signs on the pixels of colour c    k colours, and one again
 
-With S = (J + Jᵀ)/2 the variance of one Hutchinson probe is 2 Σ_{i≠j} S_ij² (Rademacher) or 2 Σ S_ij² (Gaussian).
-Hutch++ computes the part of J in the range of k sketched directions exactly, and leaves the rest to k probes. Where the
-spectrum decays, its error falls like 1/k instead of 1/√k.
-
-Probes and sketches are drawn once for the whole solve. The trace is then a smooth function along the solution, and its
-integral is as unbiased as each value. Every probe has a channel of its own, so that their spread can be computed.
+The nodes lie on a flow that is already solved. Every node has probes of its own, so that the errors of the nodes do not
+add up; `frozen` probes are the same at all nodes. Let S = (J + Jᵀ)/2. The variance of one Hutchinson probe is
+2 Σ_{i≠j} S_ij² (signs) or 2 Σ S_ij² (normals). Colours leave the part of it within a colour. The rows of a Hadamard
+matrix are taken in turn along the nodes. All m of them together are exact, and J changes slowly, so that neighbouring
+nodes make up for each other.
 
 Sources: Hutchinson (1990); Grathwohl et al., FFJORD (1810.01367), section 3.1; Meyer et al., Hutch++ (2010.09649),
-algorithm 1.
+algorithm 1; Tang and Saad, A probing method for computing the diagonal of a matrix inverse (2012), for colours;
+Stathopoulos et al., Hierarchical probing (1302.4018), for signs of Hadamard matrices.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ...solvers import standard_normal
-from ...solvers.common import widest
+from ...solvers.common import Array, widest
+from ...solvers.noise import Keys, standard_normals
 
-__all__ = ["LAWS", "TRACES", "Exact", "HutchPlusPlus", "Hutchinson", "Trace", "estimator", "probes"]
+__all__ = ["LAWS", "TRACES", "Coloured", "Combined", "Exact", "HutchPlusPlus", "Hutchinson", "Orthogonal", "Trace"]
 
 Products = Callable[[Tensor], Tensor]
-"""The map from directions v, (m, B, d), to the products vᵀ J, (m, B, d)."""
+"""The map from directions v, (m, P, d), to the products vᵀ J, (m, P, d)."""
 
 LAWS = ("rademacher", "gaussian")
-TRACES = ("exact", "hutchinson", "hutch++")
-NUMBERS_IN_CACHE, NUMBERS_ON_DEVICE = 2**16, 2**22
-"""Numbers in the directions of one pass. The first stays in a CPU's cache with the layers; the second fills a GPU."""
+TRACES = ("exact", "orthogonal", "coloured", "hutchinson", "hutch++")
 
 
-def probes(law: str, count: int, x: Tensor, seed: int | Sequence[int]) -> Tensor:
-    """Random probes for every sample. Those of sample i depend on (seed, i), or on its own seed, alone.
+@dataclass(frozen=True)
+class Combined:
+    """The integral of a trace along the nodes.
 
-    Args:
-        law: "rademacher", for signs, or "gaussian", for normals.
-        count: the number of probes a sample.
-        x: the samples, (B, ...).
-        seed: an int, or one int a sample.
-
-    Returns:
-        The probes, of x's dtype, (count, B, d), with d the number of components of a sample.
-
-    Raises:
-        ValueError: the law is unknown.
-
-    Example:
-        >>> probes("rademacher", 1, torch.empty(2, 3), seed=0).abs()
-        tensor([[[1., 1., 1.],
-                 [1., 1., 1.]]])
+    Attributes:
+        value: Σ w_i tr_i, float64 (B,).
+        variance: its variance over the probes, float64 (B,); nan if the run cannot tell.
+        freedom: the degrees of freedom of the variance, float64 (B,); infinite for an exact trace.
     """
-    if law not in LAWS:
-        raise ValueError(f"Unknown law of probes {law!r}; choose one of {', '.join(LAWS)}.")
-    flat = x.flatten(1)
-    normals = standard_normal(flat.new_empty(len(flat), count, flat.shape[1]), seed).transpose(0, 1)
-    return normals if law == "gaussian" else torch.ones_like(normals).copysign(normals)
+
+    value: Tensor
+    variance: Tensor
+    freedom: Tensor
 
 
 class Trace(ABC):
-    """An estimator of the trace.
+    """An estimator of the trace at the nodes 0 … N − 1 for samples with keys of their own.
 
     Attributes:
-        channels: the number of independent estimates, whose mean is the trace.
-        directions: the number of products in one value.
-        points: the number of states at once, so that their directions fill the memory that they may take.
+        counts: the number of products at each node.
         exact: whether the trace has no random error.
     """
 
-    points: int
+    counts: tuple[int, ...]
     exact: bool = False
 
-    @property
     @abstractmethod
-    def channels(self) -> int: ...
+    def estimates(self, nodes: Sequence[int], products: Products, x: Tensor) -> Tensor:
+        """What is estimated at every node for every sample.
 
-    @property
-    @abstractmethod
-    def directions(self) -> int: ...
+        Args:
+            nodes: n nodes with the same number of products.
+            products: those of J at the points, node by node.
+            x: a tensor of the points' shape, (n B, d), whose dtype and device the directions take.
+
+        Returns:
+            Numbers for `combined`, float64 (n, B, c).
+        """
 
     @abstractmethod
-    def __call__(self, products: Products, x: Tensor) -> Tensor:
-        """The estimates at x, (B, d): float64 (B, channels)."""
+    def combined(self, weights: Tensor, found: Sequence[Tensor]) -> Combined:
+        """The integral from the weights, (N,), and from what was estimated at each node, (B, c)."""
 
     @abstractmethod
-    def of_rows(self, index: Tensor) -> Trace:
+    def of_rows(self, index: Tensor) -> Self:
         """The estimator of the samples of these indices."""
 
 
 @dataclass(frozen=True)
 class Exact(Trace):
-    """The sum over all d directions, of which `at_once` are multiplied together."""
+    """The sum over all d directions."""
 
     dim: int
-    at_once: int
-    points: int
+    nodes: int
     exact = True
 
     @property
-    def channels(self) -> int:
-        return 1
+    def counts(self) -> tuple[int, ...]:  # type: ignore[override]
+        return (self.dim,) * self.nodes
 
-    @property
-    def directions(self) -> int:
-        return self.dim
+    def estimates(self, nodes: Sequence[int], products: Products, x: Tensor) -> Tensor:
+        return exact_trace(products, x).reshape(len(nodes), -1, 1)
 
-    def __call__(self, products: Products, x: Tensor) -> Tensor:
-        trace = x.new_zeros(len(x), dtype=widest(x.device))
-        for basis in torch.split(torch.eye(self.dim, dtype=x.dtype, device=x.device), self.at_once):
-            pulled = products(basis[:, None].expand(-1, *x.shape))
-            trace = trace + torch.einsum("mbd,md->mb", pulled, basis).sum(0, dtype=widest(x.device))
-        return trace[:, None]
+    def combined(self, weights: Tensor, found: Sequence[Tensor]) -> Combined:
+        value = sum_of(weights, [each[:, 0] for each in found])
+        return Combined(value, torch.zeros_like(value), torch.full_like(value, math.inf))
 
-    def of_rows(self, index: Tensor) -> Exact:
+    def of_rows(self, index: Tensor) -> Self:
         return self
+
+
+def exact_trace(products: Products, x: Tensor) -> Tensor:
+    """tr J at the points x, (P, d): float64 (P,)."""
+    points, dim = x.shape
+    trace = x.new_zeros(points, dtype=widest(x.device))
+    for basis in torch.split(torch.eye(dim, dtype=x.dtype, device=x.device), directions_at_once(x)):
+        pulled = products(basis[:, None].expand(-1, points, dim))
+        trace = trace + torch.einsum("mpd,md->mp", pulled, basis).sum(0, dtype=trace.dtype)
+    return trace
+
+
+NUMBERS_IN_CACHE, NUMBERS_ON_DEVICE = 2**14, 2**22
+"""Numbers in the points of one pass. The first stays in a CPU's cache with the layers; the second fills a GPU."""
+ENOUGH_POINTS = 16
+"""On a CPU so many points take one direction at a time, in fewer operations than several together."""
+
+
+def numbers(x: Tensor) -> int:
+    """The numbers in the points, or in the directions, of one pass on the device of x."""
+    return NUMBERS_IN_CACHE if x.device.type == "cpu" else NUMBERS_ON_DEVICE
+
+
+def directions_at_once(x: Tensor) -> int:
+    """The number of directions that are multiplied together at the points x, (P, d)."""
+    if x.device.type == "cpu" and len(x) >= ENOUGH_POINTS:
+        return 1
+    return max(1, 4 * numbers(x) // x.numel())
+
+
+def sum_of(weights: Tensor, values: Sequence[Tensor]) -> Tensor:
+    """Σ w_i v_i over the nodes, (B,)."""
+    return torch.stack([w * v for w, v in zip(weights, values, strict=True)]).sum(0)
+
+
+def draws(keys: Keys, nodes: Sequence[int], shape: Sequence[int], like: Tensor, law: str = "rademacher") -> Tensor:
+    """Signs or normals of every node and sample, (n, B, *shape). Those of a sample depend on its key and the node."""
+    normals = standard_normals(keys.values, nodes, shape, like.dtype)
+    return normals if law == "gaussian" else torch.ones_like(normals).copysign(normals)
 
 
 @dataclass(frozen=True)
 class Hutchinson(Trace):
-    """The estimates zᵀ J z of k probes z, (k, B, d)."""
+    """The estimates zᵀ J z of k probes z.
 
-    z: Tensor
-    points: int
+    Args:
+        keys: of the samples.
+        counts: the number of probes at each node.
+        law: of the probes.
+        frozen: whether the probes are the same at all nodes, which have the same number of them.
+    """
 
-    @property
-    def channels(self) -> int:
-        return len(self.z)
+    keys: Keys
+    counts: tuple[int, ...]
+    law: str = "rademacher"
+    frozen: bool = False
 
-    @property
-    def directions(self) -> int:
-        return len(self.z)
+    def directions(self, nodes: Sequence[int], k: int, x: Tensor) -> Tensor:
+        """k probes at each point, (k, n B, d)."""
+        streams = [0] * len(nodes) if self.frozen else nodes
+        return draws(self.keys, streams, (k, x.shape[1]), x, self.law).flatten(0, 1).transpose(0, 1)
 
-    def __call__(self, products: Products, x: Tensor) -> Tensor:
-        return (self.z * products(self.z)).sum(-1, dtype=widest(x.device)).T
+    def estimates(self, nodes: Sequence[int], products: Products, x: Tensor) -> Tensor:
+        z = self.directions(nodes, self.counts[nodes[0]], x)
+        return quadratic(z, products).T.unflatten(0, (len(nodes), -1))
 
-    def of_rows(self, index: Tensor) -> Hutchinson:
-        return replace(self, z=self.z[:, index.to(self.z.device)])
+    def combined(self, weights: Tensor, found: Sequence[Tensor]) -> Combined:
+        return spread(weights, found, self.frozen)
+
+    def of_rows(self, index: Tensor) -> Self:
+        return replace(self, keys=self.keys.of_rows(index))
+
+
+def quadratic(z: Tensor, products: Products) -> Tensor:
+    """zᵀ J z of directions (k, P, d): float64 (k, P)."""
+    some = torch.split(z, directions_at_once(z[0]))
+    return torch.cat([(each * products(each)).sum(-1, dtype=widest(z.device)) for each in some])
+
+
+def spread(weights: Tensor, found: Sequence[Tensor], frozen: bool) -> Combined:
+    """The integral of independent estimates, and its variance by their spread: over the nodes, or, frozen, in the sum.
+
+    The degrees of freedom of a sum of variances are Satterthwaite's.
+    """
+    if frozen:
+        channels = sum_of(weights, found)
+        k = channels.shape[1]
+        value = channels.mean(1)
+        variance = channels.var(1) / k if k > 1 else torch.full_like(value, math.nan)
+        return Combined(value, variance.detach(), torch.full_like(value, float(max(1, k - 1))))
+    value = sum_of(weights, [each.mean(1) for each in found])
+    with torch.no_grad():
+        parts = torch.stack([w**2 * each.var(1) / each.shape[1] for w, each in zip(weights, found, strict=True)])
+        freedom = torch.stack([parts.new_tensor(max(1.0, each.shape[1] - 1.0)) for each in found])
+        variance = parts.sum(0)
+        degrees = variance.square() / (parts.square() / freedom[:, None]).sum(0)
+    return Combined(value, variance, degrees.nan_to_num(1.0))
 
 
 @dataclass(frozen=True)
-class HutchPlusPlus(Trace):
-    """The estimates of a sketch (k, B, d) and k probes z (k, B, d), with 2 k ≤ d.
+class HutchPlusPlus(Hutchinson):
+    """The estimates of k sketched directions and k probes at each node, with 2 k ≤ d.
 
-    The derivative of an estimate takes Q for constant, which leaves no bias.
+    Sketches are normal under either law: in a few dimensions two vectors of signs may be parallel. The derivative of an
+    estimate takes Q for constant, which leaves no bias.
     """
 
-    sketch: Tensor
-    z: Tensor
-    points: int
-
-    @property
-    def channels(self) -> int:
-        return len(self.z)
-
-    @property
-    def directions(self) -> int:
-        return 2 * len(self.sketch) + len(self.z)
-
-    def __call__(self, products: Products, x: Tensor) -> Tensor:
-        sketched = products(self.sketch)
-        basis = torch.linalg.qr(sketched.detach().permute(1, 2, 0)).Q.permute(2, 0, 1)  # (k, B, d), orthonormal over k
-        rest = self.z - torch.einsum("mbd,nbd,nbe->mbe", self.z, basis, basis)
-        directions = torch.cat([basis, rest])
-        inside, outside = (directions * products(directions)).sum(-1, dtype=widest(x.device)).chunk(2)
-        return (inside.sum(0) + outside).T
-
-    def of_rows(self, index: Tensor) -> HutchPlusPlus:
-        rows = index.to(self.z.device)
-        return HutchPlusPlus(self.sketch[:, rows], self.z[:, rows], self.points)
+    def estimates(self, nodes: Sequence[int], products: Products, x: Tensor) -> Tensor:
+        k = self.counts[nodes[0]] // 3
+        streams = [0] * len(nodes) if self.frozen else nodes
+        shape = (k, x.shape[1])
+        z = draws(self.keys, streams, shape, x, self.law).flatten(0, 1).transpose(0, 1)
+        sketch = draws(self.keys, [~stream for stream in streams], shape, x, "gaussian").flatten(0, 1).transpose(0, 1)
+        sketched = products(sketch)
+        basis = torch.linalg.qr(sketched.detach().permute(1, 2, 0)).Q.permute(2, 0, 1)  # (k, P, d), orthonormal over k
+        rest = z - torch.einsum("mpd,npd,npe->mpe", z, basis, basis)
+        inside, outside = quadratic(torch.cat([basis, rest]), products).chunk(2)
+        return (inside.sum(0) + outside).T.unflatten(0, (len(nodes), -1))
 
 
-def estimator(kind: str, count: int, law: str, x: Tensor, seed: int | Sequence[int]) -> Trace:
-    """The estimator of that name.
+@dataclass(frozen=True)
+class Orthogonal(Trace):
+    """k rows h_j = D H_j of a Hadamard matrix H at each node, in turn, with random signs D and the rows in random order.
+
+    The probes of one node and of different nodes are dependent. Let e_j(i) be the error h_jᵀ J h_j − tr J at node i, and
+    C its covariance. The rows are exchangeable and their errors add up to zero, so that weights a_ij of the rows give
+
+        Var Σ_ij a_ij e_j(i) = m/(m − 1) Σ_j b_jᵀ C b_j,      b_ij = a_ij − w_i/m,      Σ_j a_ij = w_i.
+
+    C is that of some errors e along the nodes which a pilot has seen, scaled for each sample to the spread within its
+    nodes. A node with d rows takes the exact trace.
 
     Args:
-        kind: "exact", "hutchinson" or "hutch++".
-        count: the number of probes, if it is not exact.
-        law: the law of the probes, "rademacher" or "gaussian".
-        x: the samples, (B, ...).
-        seed: the seed of the probes, an int, or one int a sample.
-
-    Raises:
-        ValueError: the kind or the law is unknown, or the number of probes is below 1 or too large for the dimension.
+        keys: of the samples.
+        dim: d.
+        counts: k, the number of rows at each node.
+        errors: errors of some probes along the nodes, (M, N), float64; empty if there are none.
+        frozen: whether the rows are the same at all nodes, which have the same number of them.
     """
-    dim = x[0].numel()
-    numbers = NUMBERS_IN_CACHE if x.device.type == "cpu" else NUMBERS_ON_DEVICE
-    match kind:
-        case "exact":
-            at_once = min(dim, max(1, numbers // dim))
-            return Exact(dim, at_once, max(1, numbers // (dim * at_once)))
-        case "hutchinson":
-            return Hutchinson(probes(law, count, x, seed), max(1, numbers // (dim * count)))
-        case "hutch++":
-            if 2 * count > dim:
-                raise ValueError(
-                    f"Hutch++ with {count} probes sketches {count} directions and needs at least {2 * count} "
-                    f'dimensions, but there are {dim}; use trace="exact", or fewer probes.'
-                )
-            # Sketches are normal under either law: in a few dimensions two vectors of signs may be parallel.
-            sketch, z = probes("gaussian", 2 * count, x, seed)[:count], probes(law, 2 * count, x, seed)[count:]
-            return HutchPlusPlus(sketch, z, max(1, numbers // (2 * dim * count)))
-    raise ValueError(f"Unknown trace {kind!r}; choose one of {', '.join(TRACES)}, auto.")
+
+    keys: Keys
+    dim: int
+    counts: tuple[int, ...]
+    errors: Array
+    frozen: bool = False
+
+    @property
+    def rows(self) -> int:
+        """m, the number of rows: the least power of two from d on."""
+        return 1 << (self.dim - 1).bit_length()
+
+    def estimates(self, nodes: Sequence[int], products: Products, x: Tensor) -> Tensor:
+        if self.counts[nodes[0]] >= self.dim:
+            return exact_trace(products, x).reshape(len(nodes), -1, 1)
+        signs, order = self._design(x)
+        k = self.counts[nodes[0]]
+        turn = (self._starts()[list(nodes), None] + np.arange(k)) % self.rows
+        rows = order[:, torch.from_numpy(turn).to(x.device)].transpose(0, 1)  # (n, B, k)
+        h = signs[:, None] * hadamard(rows, self.dim).to(x.dtype)  # (n, B, k, d)
+        return quadratic(h.flatten(0, 1).transpose(0, 1), products).T.unflatten(0, (len(nodes), -1))
+
+    def combined(self, weights: Tensor, found: Sequence[Tensor]) -> Combined:
+        if self.frozen:
+            whole = spread(weights, found, frozen=True)
+            return replace(whole, variance=whole.variance * (1.0 - self.counts[0] / self.rows))
+        value = sum_of(weights, [each.mean(1) for each in found])
+        w = weights.double().cpu().numpy()
+        variance, freedom = self.variance(w), float(max(1, len(self.errors)))
+        with torch.no_grad():
+            several = [i for i, each in enumerate(found) if each.shape[1] > 1]
+            scale = torch.ones_like(value)
+            if several and len(self.errors):
+                seen = sum((w[i] ** 2 / self.counts[i] * found[i].var(1) for i in several), torch.zeros_like(value))
+                scale = seen / sum(w[i] ** 2 / self.counts[i] * float((self.errors[:, i] ** 2).mean()) for i in several)
+        return Combined(value, variance * scale, torch.full_like(value, freedom))
+
+    def variance(self, weights: Array) -> float:
+        """The variance for the errors that the pilot has seen; nan if it has seen none."""
+        if not len(self.errors):
+            return math.nan
+        m, taken = self.rows, np.zeros((len(self.counts), self.rows))
+        inexact = np.array([k < self.dim for k in self.counts])
+        for i, (k, row) in enumerate(zip(self.counts, self._starts(), strict=True)):
+            if inexact[i]:
+                taken[i, (row + np.arange(k)) % m] = 1.0 / k
+        away = np.where(inexact, weights, 0.0)[:, None] * (taken - 1.0 / m)
+        return float(m / (m - 1.0) * ((self.errors @ away) ** 2).sum(1).mean())
+
+    def of_rows(self, index: Tensor) -> Self:
+        return replace(self, keys=self.keys.of_rows(index))
+
+    def _starts(self) -> Array:
+        """The position of each node's first row in the order."""
+        return np.concatenate([[0], np.cumsum(self.counts)[:-1]]) * (not self.frozen)
+
+    def _design(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """D, (B, d), and the order of the rows, int64 (B, m), of every sample."""
+        normals = standard_normals(self.keys.values, [0], (self.dim + self.rows,), torch.float32)[0]
+        signs, order = normals.split([self.dim, self.rows], dim=1)
+        return torch.ones_like(signs, dtype=x.dtype).copysign(signs), order.argsort(dim=1)
+
+
+def hadamard(rows: Tensor, dim: int) -> Tensor:
+    """The first d entries, ±1, of rows of Sylvester's Hadamard matrix: (−1)^(number of bits that row and column share).
+
+    Example:
+        >>> hadamard(torch.arange(4), 4)
+        tensor([[ 1,  1,  1,  1],
+                [ 1, -1,  1, -1],
+                [ 1,  1, -1, -1],
+                [ 1, -1, -1,  1]])
+    """
+    shared = rows[..., None] & torch.arange(dim, device=rows.device)
+    for shift in (32, 16, 8, 4, 2, 1):
+        shared = shared ^ (shared >> shift)
+    return 1 - 2 * (shared & 1)
+
+
+@dataclass(frozen=True)
+class Coloured(Trace):
+    """Random signs on the pixels of one colour, for each colour; and for one random colour once more.
+
+    The second value of a colour shows the variance: K (q − q')²/2 for K colours is that of all of them, in expectation.
+    The mean of both is taken.
+
+    Args:
+        keys: of the samples.
+        shape: of a sample, channels first.
+        colours: the number of colours that each node may take (`colouring`).
+    """
+
+    keys: Keys
+    shape: tuple[int, ...]
+    colours: tuple[int, ...]
+
+    @property
+    def counts(self) -> tuple[int, ...]:  # type: ignore[override]
+        return tuple(colour_count(self.shape, k) + 1 for k in self.colours)
+
+    def estimates(self, nodes: Sequence[int], products: Products, x: Tensor) -> Tensor:
+        dim = x.shape[1]
+        colour = colouring(self.shape, self.colours[nodes[0]]).to(x.device)
+        count = int(colour.max()) + 1
+        normals = standard_normals(self.keys.values, nodes, (2 * dim + 1,), x.dtype).flatten(0, 1)
+        signs = torch.ones_like(normals[:, :-1]).copysign(normals[:, :-1]).unflatten(1, (2, dim))
+        again = (torch.special.ndtr(normals[:, -1]) * count).long().clamp(max=count - 1)
+        own = (colour == torch.arange(count, device=x.device)[:, None]).to(x.dtype)  # (K, d)
+        z = torch.cat([own[:, None] * signs[None, :, 0], (own[again] * signs[:, 1])[None]])
+        q = quadratic(z, products)
+        first, second = q[:-1].gather(0, again[None])[0], q[-1]
+        variance = (0.5 * count - 0.25) * (first - second).square()
+        value = q[:-1].sum(0) + 0.5 * (second - first)
+        return torch.stack([value, variance.detach()], dim=1).unflatten(0, (len(nodes), -1))
+
+    def combined(self, weights: Tensor, found: Sequence[Tensor]) -> Combined:
+        value = sum_of(weights, [each[:, 0] for each in found])
+        parts = torch.stack([w**2 * each[:, 1] for w, each in zip(weights, found, strict=True)]).detach()
+        variance = parts.sum(0)
+        return Combined(value, variance, (variance.square() / parts.square().sum(0)).nan_to_num(1.0))
+
+    def of_rows(self, index: Tensor) -> Self:
+        return replace(self, keys=self.keys.of_rows(index))
+
+
+def strides(shape: Sequence[int], colours: int) -> tuple[int, ...]:
+    """The strides of a colouring along the axes of a sample, channels first, with at most so many colours.
+
+    The channels are told apart first. Then the pixel axes have strides that are as equal as possible, each at most the
+    length of its axis.
+
+    Example:
+        >>> strides((1, 28, 28), 16), strides((3, 32, 32), 40), strides((3, 32, 32), 2)
+        ((1, 4, 4), (3, 3, 4), (1, 1, 2))
+    """
+    channels, *pixels = shape
+    channels = channels if channels <= colours else 1
+    found = [1] * len(pixels)
+    while True:
+        open_ = [a for a in range(len(pixels) - 1, -1, -1) if found[a] < pixels[a]]
+        axis = min(open_, key=lambda a: found[a], default=None)
+        if axis is None or channels * math.prod(found) // found[axis] * (found[axis] + 1) > colours:
+            return (channels, *found)
+        found[axis] += 1
+
+
+def colour_count(shape: Sequence[int], colours: int) -> int:
+    """The number of colours of `colouring`."""
+    return math.prod(strides(shape, colours))
+
+
+def colouring(shape: Sequence[int], colours: int) -> Tensor:
+    """The colour of every component of a sample, int64 (d,): its position modulo the strides."""
+    colour = torch.zeros((), dtype=torch.int64, device="cpu")
+    for length, stride in zip(shape, strides(shape, colours), strict=True):
+        colour = (colour * stride)[..., None] + torch.arange(length, device="cpu") % stride
+    return colour.flatten()

@@ -48,7 +48,7 @@ def pullback(function: Function, x: Tensor, network: Any) -> tuple[Tensor, Funct
 
     @sdpa_kernel(SDPBackend.MATH)  # a checkpointed block calls its attention again
     def products(directions: Tensor) -> Tensor:
-        if network not in _ONE_BY_ONE:
+        if len(directions) > 1 and network not in _ONE_BY_ONE:
             try:
                 together: Tensor = torch.vmap(pull)(directions)
                 return together

@@ -30,7 +30,7 @@ from ...generative.likelihood import Dequantisation, log_likelihood
 from ...generative.sampling import check_network
 from ...solvers import SolveError, standard_normal
 from ...solvers.common import blamed, check_callable, check_instance, real, whole
-from .audit_plan import TIMES, AuditPlan, plan_audit
+from .audit_plan import ACCURACY, AuditPlan, plan_audit
 from .audit_result import TOLERANCES, Audit, Entry, Likelihood
 from .clean_samples import check_audited
 from .effort import duration
@@ -106,7 +106,7 @@ def audit(
         with blamed(f"{name} at log-SNR {levels[number]:+.2f}", (SolveError, ValueError)):
             return identities(exact, level, reference, seed + number)
 
-    plan = AuditPlan(len(x0), likelihoods, "auto", 1)
+    plan = AuditPlan(len(x0), likelihoods)
     if minutes is not None:
         told(0, 0, f"{name}: timing the network")
         plan = plan_audit(
@@ -153,7 +153,7 @@ def _likelihood(
 ) -> Likelihood:
     x = data[: plan.likelihoods]
     with torch.no_grad():
-        found = log_likelihood(denoiser, x, TIMES, None, plan.trace, plan.probes, seed)
+        found = log_likelihood(denoiser, x, seed=seed, error=ACCURACY * x[0].numel())
     n, d = len(x), x[0].numel()
     nats = found.value.double()
     bits = -nats / (d * math.log(2.0)) if dequantisation is None else found.bits_per_dim(dequantisation).double()

@@ -1,7 +1,6 @@
 """How many samples an audit takes, from the time of a few and the minutes that there are.
 
 The levels stay. Their samples take two thirds of the time, or less if there are no more, and the likelihoods the rest.
-Of these the number of samples comes before the number of probes, and as many probes as dimensions are an exact trace.
 """
 
 from __future__ import annotations
@@ -14,13 +13,12 @@ from time import perf_counter
 from torch import Tensor
 
 from ...generative.denoiser import Denoiser
-from ...generative.likelihood import time_likelihood
-from ...solvers import Adaptive
+from ...generative.likelihood import plan_likelihood
 
-__all__ = ["TIMES", "AuditPlan", "plan_audit"]
+__all__ = ["ACCURACY", "AuditPlan", "plan_audit"]
 
-TIMES = Adaptive(1.0, 0.0, rtol=1e-3, atol=1e-3)
-"""Of the likelihoods of an audit."""
+ACCURACY = 1e-2
+"""The error of a likelihood, in nats for each dimension."""
 FEW, MORE, QUICK = 2, 16, 0.005
 """Numbers of samples that are timed: the larger one if the smaller one takes less than this share of the time."""
 LEVELS_SHARE, SAFETY = 2.0 / 3.0, 0.9
@@ -34,22 +32,17 @@ class AuditPlan:
     Attributes:
         samples: the number at each level.
         likelihoods: the number whose likelihood is computed, of each set.
-        trace: how, as for `log_likelihood`.
-        probes: the number of probes.
         level: the seconds that a level takes, or 1 if nothing was timed.
         likelihood: the seconds that the likelihoods of a set take, or 1.
     """
 
     samples: int
     likelihoods: int
-    trace: str
-    probes: int
     level: float = 1.0
     likelihood: float = 1.0
 
     def __str__(self) -> str:
-        how = "an exact trace" if self.trace == "exact" else f"{self.probes} probe{'s' * (self.probes > 1)}"
-        also = f", {self.likelihoods} likelihoods with {how}" if self.likelihoods else ", no likelihoods"
+        also = f", {self.likelihoods} likelihoods" if self.likelihoods else ", no likelihoods"
         return f"{self.samples} samples at each log-SNR{also}"
 
 
@@ -92,15 +85,11 @@ def plan_audit(
     most = int((LEVELS_SHARE if likelihoods else 1.0) * seconds / (levels * each))
     count = max(fewest, min(samples, most))
     if not likelihoods:
-        return AuditPlan(count, 0, "auto", 1, count * each)
-    left, dim = (seconds - levels * count * each) / sets, data[0].numel()
-    cost = time_likelihood(denoiser, data[:likelihoods], TIMES, left)
-    number = min(likelihoods, len(data), int(left / cost.of(1)))
-    if number < 2:
-        return AuditPlan(count, 0, "auto", 1, count * each)
-    probes = min(dim, max(1, cost.probes(left / number)))
-    trace = "exact" if probes == dim else "hutchinson"
-    return AuditPlan(count, number, trace, probes, count * each, number * cost.of(probes))
+        return AuditPlan(count, 0, count * each)
+    left, some = (seconds - levels * count * each) / sets, data[:likelihoods]
+    took = plan_likelihood(denoiser, some, error=ACCURACY * data[0].numel()).seconds
+    number = min(len(some), int(left / took))
+    return AuditPlan(count, number, count * each, number * took) if number > 1 else AuditPlan(count, 0, count * each)
 
 
 def seconds_a_sample(call: Callable[[int], object], seconds: float) -> float:

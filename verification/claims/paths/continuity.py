@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ....generative import CondOT, GaussianPath, flow
-from ....generative.likelihood import Exact
+from ....generative.likelihood import exact_trace
 from ....solvers import RK4, solve
 from ..claim import Bound, Check, claim
 from ..sources import BLOG, NOTES_2025, SLIDES, TUTORIAL
@@ -90,7 +90,7 @@ def divergence() -> list[Check]:
         def products(directions: Tensor, at: Tensor = at, value: Tensor = value) -> Tensor:
             return torch.stack([torch.autograd.grad(value, at, v, retain_graph=True)[0] for v in directions])
 
-        traced = Exact(2, 2, len(x))(products, x)[:, 0]
+        traced = exact_trace(products, x)
         slopes = [torch.autograd.grad(value[:, i].sum(), at, retain_graph=True)[0][:, i] for i in (0, 1)]
         checks.append(Check(largest(slopes[0] + slopes[1] - exact), 0.0, 1e-12, f"Σ ∂v^i/∂x^i at t = {t:g}"))
         checks.append(Check(largest(traced - exact), 0.0, 1e-12, f"the exact trace of likelihoods at t = {t:g}"))

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from ....generative import CondOT
-from ....generative.likelihood import Hutchinson, probes
+from ....generative.likelihood import draws, quadratic
 from ....solvers import standard_normal
+from ....solvers.noise import per_sample_keys
 from ...oracles import Gaussian
 from ..claim import Check, Statistical, claim
 from ..sources import HUTCHINSON, NOTES_2025, NOTES_2026, TUTORIAL
@@ -235,9 +236,10 @@ def trace_of_a_quadratic_form() -> list[Check | Statistical]:
     signs = torch.tensor(list(product((-1.0, 1.0), repeat=4)), dtype=torch.float64)[:, None, :]
     x = torch.zeros(1, 4, dtype=torch.float64)
     checks: list[Check | Statistical] = [
-        Check(float(Hutchinson(signs, 1)(products, x).mean()), trace, 1e-14, "over all vectors of signs")
+        Check(float(quadratic(signs, products).mean()), trace, 1e-14, "over all vectors of signs")
     ]
     for law, seed in (("rademacher", 8), ("gaussian", 9)):
-        estimates = Hutchinson(probes(law, 20_000, x, seed), 1)(products, x)[0]
+        probes = draws(per_sample_keys(seed, 1), [0], (20_000, 4), x, law)[0].transpose(0, 1)
+        estimates = quadratic(probes, products)[:, 0]
         checks.append(mean_test(estimates, trace, f"{law} probes"))
     return checks

@@ -1,0 +1,218 @@
+"""What a few samples say of a flow: which clock and how many nodes the quadrature needs, and how far probes scatter.
+
+A pilot solves the flow of a few samples and takes frozen probes at many nodes. zᵀ A z of a frozen probe is as smooth
+along the flow as the trace is. On these functions the error of any rule in any clock is known, and so is its ratio to
+what the nodes of the rule say of it themselves.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...solvers.common import Array, array
+from ...solvers.noise import Keys
+from .along_flow import flow_states, traces
+from .change_of_variables import ChangeOfVariables
+from .clock import CLOCKS, Clock
+from .quadrature import clenshaw_curtis, interpolation, refinement
+from .trace import Coloured, Exact, Hutchinson, Trace
+
+__all__ = ["NODES", "Pilot", "Prediction", "pilot"]
+
+SAMPLES, PROBES, INTERVALS = 8, 2, 48
+"""The size of a pilot. Errors differ more between samples than between probes."""
+WIDTHS = 0.3, 0.06
+"""The widths of the pilot's own clock, which resolves both layers."""
+NODES = (6, 8, 10, 12, 14, 16, 18, 20, 24, 28, 32, 40, 48)
+"""Numbers of intervals that a plan may start with."""
+COLOURS, EVERY = 4, 3
+"""The colours for each channel with which their gain is measured, at every third node."""
+FLOW_TO_VALUE = 2.5
+"""The error of log p over that of the density at the end."""
+COVERED = 0.9
+"""The share of errors that an estimate covers."""
+LOOSER = 8.0
+"""The tolerance of the second solution, over that of the first."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The error of a rule.
+
+    Attributes:
+        clock: its clock.
+        intervals: the number of its intervals.
+        error: the largest of its errors on the pilot's functions, in nats.
+        ratio: errors over what the rule says of them itself: the quantile `COVERED`.
+    """
+
+    clock: Clock
+    intervals: int
+    error: float
+    ratio: float
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """Functions along the flow of a few samples.
+
+    Attributes:
+        clock: the clock of the nodes.
+        values: zᵀ A z, (n + 1, samples, probes), or the trace with one column.
+        colour_gain: γ, for a variance that falls like K^(−γ) with the number K of colours; 1 if it was not measured.
+        flow_error: the error of log p from the solution of the flow, in nats: root mean square.
+        evaluations: of the network, for a sample, in the solution of the flow.
+        seconds: the time of a product.
+    """
+
+    clock: Clock
+    values: Array
+    colour_gain: float
+    flow_error: float
+    evaluations: float
+    seconds: float
+
+    @property
+    def several(self) -> bool:
+        """Whether there are probes, and not the exact trace."""
+        return self.values.shape[2] > 1
+
+    @property
+    def functions(self) -> Array:
+        """The values as columns, (n + 1, M)."""
+        return self.values.reshape(len(self.values), -1)
+
+    @cached_property
+    def integrals(self) -> Array:
+        """Their integrals, (M,)."""
+        integrals: Array = self.weights(self.clock, len(self.values) - 1) @ self.functions
+        return integrals
+
+    @cached_property
+    def resolution(self) -> float:
+        """The error of these integrals: what their nodes say, in the proportion that holds for every second node."""
+        clock, n = self.clock, len(self.values) - 1
+        fine, coarse = (self.functions[::k] * self._rates(clock, n // k)[:, None] for k in (1, 2))
+        difference = clenshaw_curtis(n // 2)[1] @ coarse - self.integrals
+        return rms(indicator(fine)) * rms(difference) / max(rms(indicator(coarse)), 1e-300)
+
+    def at(self, clock: Clock, intervals: int, values: Array) -> Array:
+        """Values at the pilot's nodes, (n + 1, …), as those at the nodes of a rule."""
+        r = clock.r(torch.from_numpy(clenshaw_curtis(intervals)[0]))
+        s = np.clip(array(self.clock.shows(r)), 0.0, 1.0)
+        s[0], s[-1] = 0.0, 1.0
+        return np.tensordot(interpolation(len(self.values) - 1, s), values, 1)
+
+    def predict(self, clock: Clock, intervals: int) -> Prediction:
+        """The error of a rule, with n and with n + 2 intervals, since errors vanish by accident."""
+        away, ratios = [], []
+        for n in (intervals, intervals + 2):
+            seen, weights = self.at(clock, n, self.functions), self.weights(clock, n)
+            errors = np.hypot(weights @ seen - self.integrals, self.resolution)
+            away.append(np.abs(errors.reshape(self.values.shape[1:]).mean(1)).max())
+            ratios.append(errors / np.maximum(indicator(seen * self._rates(clock, n)[:, None]), 1e-300))
+        return Prediction(clock, intervals, float(max(away)), float(np.quantile(ratios, COVERED)))
+
+    def best(self, error: float, *, refined: bool) -> Prediction:
+        """The rule with the fewest nodes whose error is below this one.
+
+        A pilot sees errors down to its resolution. If more is asked for, it is the rule with which refinement starts,
+        or, if there is none, the one with the most nodes.
+        """
+        for n in NODES:
+            found = self.best_of(n)
+            if found.error <= error or (refined and found.error <= 3.0 * self.resolution):
+                break
+        return found
+
+    def best_of(self, intervals: int) -> Prediction:
+        """The rule with so many intervals whose error is least."""
+        clocks = (Clock(self.clock.start, self.clock.end, *widths) for widths in CLOCKS)
+        return min((self.predict(clock, intervals) for clock in clocks), key=lambda one: one.error)
+
+    def residuals(self, clock: Clock, intervals: int) -> Array:
+        """The errors of single probes at the nodes of a rule, (M, n + 1); none if the pilot had the exact trace."""
+        seen = self.at(clock, intervals, self.values)
+        if not self.several:
+            return np.empty((0, len(seen)))
+        count = seen.shape[2]
+        away = (seen - seen.mean(2, keepdims=True)) * np.sqrt(count / (count - 1.0))
+        return away.reshape(len(seen), -1).T
+
+    def _rates(self, clock: Clock, intervals: int) -> Array:
+        """dr/ds at the nodes."""
+        return array(clock.rate(clock.r(torch.from_numpy(clenshaw_curtis(intervals)[0]))))
+
+    def weights(self, clock: Clock, intervals: int) -> Array:
+        """The weights of a rule, in r."""
+        return clenshaw_curtis(intervals)[1] * self._rates(clock, intervals)
+
+
+def pilot(change: ChangeOfVariables, x: Tensor, keys: Keys, tolerance: float, kind: str, law: str) -> Pilot:
+    """The pilot of the first samples.
+
+    Args:
+        change: the change of variables of all samples.
+        x: the samples, (B, ...).
+        keys: of the probes of the pilot's samples.
+        tolerance: of the flow.
+        kind: the trace that is asked for. For "auto" and "coloured" it is measured what colours gain, if there are
+            pixels. An exact one of a few dimensions is taken itself.
+        law: of the probes.
+    """
+    rows = torch.arange(len(keys.values), device="cpu")
+    some, z = change.of_rows(rows), change.entering(x[rows.to(x.device)])
+    clock = Clock(change.first, change.last, *WIDTHS)
+    nodes = torch.from_numpy(clenshaw_curtis(INTERVALS)[0])
+    states, nfe = flow_states(some, clock, z, nodes, tolerance)
+    looser, _ = flow_states(some, clock, z, nodes[[0, -1]], LOOSER * tolerance)
+    error = rms(array(flow_error(some, states[-1], looser[-1]).double().cpu()))
+
+    r = clock.r(nodes)
+    if change.dim <= PROBES and kind in ("exact", "auto"):
+        trace: Trace = Exact(change.dim, len(nodes))
+    else:
+        trace = Hutchinson(keys, (PROBES,) * len(nodes), law, frozen=True)
+    traces(some, r[:1], states[:1], trace)  # what is done once is not timed
+    start = time.perf_counter()
+    values = array(torch.stack(traces(some, r, states, trace)).double().cpu())
+    seconds = (time.perf_counter() - start) / (len(nodes) * len(rows) * trace.counts[0])
+    gain = 1.0
+    if kind in ("auto", "coloured") and len(change.shape) > 1 and change.dim > PROBES:
+        few = torch.arange(0, len(nodes), EVERY, device="cpu")
+        coloured = Coloured(keys, tuple(change.shape), (COLOURS * change.shape[0],) * len(few))
+        weights = clenshaw_curtis(len(few) - 1)[1] * array(clock.rate(r[few]))
+        of_colours = torch.stack([each[:, 1] for each in traces(some, r[few], states[few], coloured)])
+        of_probes = values[::EVERY].var(2, ddof=1).mean(1)
+        kept = weights**2 @ array(of_colours.double().mean(1).cpu()) / (weights**2 @ of_probes)
+        gain = float(np.clip(-math.log(max(kept, 1e-6)) / math.log(max(2, coloured.counts[0] - 1)), 0.5, 2.0))
+    return Pilot(clock, values, gain, error, float(nfe.per_sample.double().mean()), seconds)
+
+
+def flow_error(change: ChangeOfVariables, end: Tensor, looser: Tensor, *, fixed: bool = False) -> Tensor:
+    """The error that the flow leaves in log p, float64 (B,), from the ends of a solution and of a looser one.
+
+    The flow moves its end and the traces alike. On networks and mixtures the errors of log p were 0.8 to 1.9 times those
+    of the density at the end. Errors of adaptive steps fall at least like the tolerance to the power of 0.8, and with
+    half as many steps of RK4 they are 2⁴ times as large.
+    """
+    moved = change.moved(end, looser)
+    moved = torch.maximum(moved, 0.3 * moved.square().mean().sqrt())  # a difference may vanish by accident
+    return FLOW_TO_VALUE * moved / ((2.0**4 if fixed else LOOSER**0.8) - 1.0)
+
+
+def rms(values: Array) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
+
+
+def indicator(values: Array) -> Array:
+    """What the nodes of a rule say of its error: the difference from half the nodes, without accidental zeros."""
+    signed, absolute = refinement(values)
+    return np.maximum(signed, 0.03 * absolute)

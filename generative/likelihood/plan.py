@@ -1,0 +1,332 @@
+"""A plan: the clock, the nodes, the probes and the tolerance with which a likelihood reaches an accuracy.
+
+Let e be the error that a value may have. The flow and the quadrature may take a share of it, which a pilot on a few
+samples predicts. With probes the standard error takes the rest: the number of probes at a node is in proportion to
+|w_i| s_i, with s_i the standard deviation of one probe there, or, for colours, to a power of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...solvers.common import MANY, Array, check_samples, choice, flag, host, real, whole
+from ...solvers.noise import Keys, per_sample_keys
+from ..denoiser import Denoiser, check_denoiser
+from .change_of_variables import ChangeOfVariables, ProbabilityFlow
+from .clock import Clock
+from .pilot import SAMPLES, Pilot, pilot
+from .quadrature import clenshaw_curtis
+from .trace import LAWS, TRACES, Coloured, Exact, HutchPlusPlus, Hutchinson, Orthogonal, Trace, colour_count
+
+__all__ = ["LikelihoodPlan", "plan_likelihood", "plan_of"]
+
+EXACT, MORE = "exact", 1.15
+"""The kind of trace without an error; the factor between two numbers of products that are tried."""
+NUMBERS = sorted({round(2.0 ** (i / 2.0)) for i in range(2, 60)} | {1})
+"""The numbers of probes that a node may have. There are few, so that nodes with equal ones are computed together."""
+SEED = 0x5EED_0F_A_1177
+"""Of the pilot's probes: they must not be those of the likelihood."""
+QUADRATURE, FLOW = 0.3, 0.3
+"""The shares of the error that quadrature and flow may have in the root mean square."""
+FIRST_TOLERANCE, LOOSEST = 0.1, 1e-2
+
+
+@dataclass(frozen=True)
+class LikelihoodPlan:
+    """How a likelihood is computed, and what it is expected to take. Print it for a sentence.
+
+    Attributes:
+        times: the times of the samples and of the other end.
+        clock: the clock of the flow and of the quadrature.
+        intervals: n, for n + 1 nodes.
+        tolerance: rtol and atol of the flow; None for one step of RK4 from node to node.
+        trace: one of "exact", "orthogonal", "coloured", "hutchinson", "hutch++".
+        probes: the number of probes at each node, or of its colours; none for an exact trace.
+        frozen: whether probes are the same at all nodes.
+        law: the law of the probes.
+        error: the error in nats up to which nodes are added for a sample; None for a fixed number.
+        probe_stderr: the expected standard error of a sample, in nats.
+        discretisation: the expected error of flow and quadrature, in nats.
+        evaluations: the expected evaluations of the network for a sample.
+        products: the expected products with its Jacobian.
+        seconds: the expected time of a sample.
+        errors: errors of single probes at the nodes, (M, n + 1), which the pilot has seen.
+        ratio: the error of the quadrature over what its nodes say of it.
+        flow_error: the expected error of the flow, in nats.
+    """
+
+    times: tuple[float, float]
+    clock: Clock
+    intervals: int
+    tolerance: float | None
+    trace: str
+    probes: tuple[int, ...]
+    frozen: bool
+    law: str
+    error: float | None
+    probe_stderr: float
+    discretisation: float
+    evaluations: float
+    products: int
+    seconds: float
+    errors: Array = field(repr=False, compare=False)
+    ratio: float = field(repr=False)
+    flow_error: float = field(repr=False)
+
+    def __str__(self) -> str:
+        how = "an exact trace" if self.trace == EXACT else f"{self.trace} probes"
+        return (
+            f"{self.intervals + 1} nodes, {how}: {self.evaluations:.0f} evaluations and {self.products} products a sample "
+            f"(about {self.seconds:.2g} s); standard error {self.probe_stderr:.2g} and discretisation "
+            f"{self.discretisation:.2g} nats"
+        )
+
+    @property
+    def nodes(self) -> Tensor:
+        """s at the nodes, float64 (n + 1,)."""
+        return host(clenshaw_curtis(self.intervals)[0])
+
+    @property
+    def weights(self) -> Tensor:
+        """The weights of the nodes in ∫ … dr, float64 (n + 1,)."""
+        return host(clenshaw_curtis(self.intervals)[1]) * self.clock.rate(self.clock.r(self.nodes))
+
+    def estimator(self, keys: Keys, shape: torch.Size) -> Trace:
+        """The estimator of the trace for samples with these keys."""
+        return _estimator(self.trace, keys, shape, self.probes, self.errors, self.law, self.frozen, self.intervals + 1)
+
+
+def _estimator(
+    kind: str,
+    keys: Keys,
+    shape: torch.Size,
+    probes: tuple[int, ...],
+    errors: Array,
+    law: str,
+    frozen: bool,
+    nodes: int,
+) -> Trace:
+    match kind:
+        case "hutchinson":
+            return Hutchinson(keys, probes, law, frozen)
+        case "hutch++":
+            return HutchPlusPlus(keys, tuple(3 * k for k in probes), law, frozen)
+        case "orthogonal":
+            return Orthogonal(keys, shape.numel(), probes, errors, frozen)
+        case "coloured":
+            return Coloured(keys, tuple(shape), probes)
+    return Exact(shape.numel(), nodes)
+
+
+def plan_likelihood(
+    denoiser: Denoiser,
+    x: Tensor,
+    *,
+    error: float | None = None,
+    error_of_mean: float | None = None,
+    nodes: int | None = None,
+    trace: str = "auto",
+    probes: int | None = None,
+    frozen: bool = False,
+    law: str = "rademacher",
+    times: Sequence[float] = (1.0, 0.0),
+) -> LikelihoodPlan:
+    """The cheapest way to a likelihood of some accuracy, by a pilot on the first eight samples.
+
+    Args:
+        denoiser: the network; it may be guided.
+        x: the samples, floating-point, (B, ...).
+        error: the error that the value of each sample may have, in nats; 0.001 for each dimension if nothing is given.
+        error_of_mean: in its place, the error that the mean over the samples may have, in nats.
+        nodes: in their place, a fixed number of nodes, odd. The flow takes one step of RK4 from node to node, so that
+            the work does not depend on the samples.
+        trace: "exact", "orthogonal", "coloured", "hutchinson" or "hutch++" (see `likelihood.trace`); "auto" takes the
+            cheapest.
+        probes: the number of probes at a node, on average, in place of what the error asks for.
+        frozen: give all nodes the same probes.
+        law: the law of the probes of "hutchinson" and "hutch++", "rademacher" or "gaussian".
+        times: the time of the samples, and that of the other end. (1, 0) is from data to noise. Rising times start from
+            noise, and the value is that of the data that it becomes.
+
+    Raises:
+        TypeError, ValueError: an argument is of another kind, or arguments do not fit each other.
+        SolveError: as `solve` raises.
+
+    Example:
+        >>> normal = Denoiser(lambda x, time: 0.0 * x, CondOT(), predicts="v")
+        >>> plan_likelihood(normal, torch.zeros(1, 2), error=0.1).trace
+        'exact'
+    """
+    check_denoiser(denoiser)
+    check_samples("x", x, axes=2, empty=False, wait=True)
+    start, end = checked_times(times)
+    first = denoiser.of_rows(torch.zeros(1, dtype=torch.int64, device="cpu"))
+    for t in (start, end):  # the velocity x₀-hat − ε-hat must exist at both ends
+        first.combination(1.0, -1.0, t, x[:1])
+    change = ProbabilityFlow(denoiser, x.shape[1:], start, end)
+    return plan_of(
+        change, x, (start, end), error=error, error_of_mean=error_of_mean, nodes=nodes, trace=trace, probes=probes,
+        frozen=frozen, law=law,
+    )  # fmt: skip
+
+
+def checked_times(times: Sequence[float]) -> tuple[float, float]:
+    """Both times of a likelihood."""
+    if len(times) != 2:
+        raise ValueError(f"times has {len(times)} entries, but a likelihood needs two, such as (1.0, 0.0).")
+    start, end = (real("times", t, 0.0, 1.0) for t in times)
+    if start == end:
+        raise ValueError(f"times is ({start:g}, {end:g}), but the two must differ.")
+    return start, end
+
+
+def plan_of(
+    change: ChangeOfVariables,
+    x: Tensor,
+    times: tuple[float, float],
+    *,
+    error: float | None,
+    error_of_mean: float | None,
+    nodes: int | None,
+    trace: str,
+    probes: int | None,
+    frozen: bool,
+    law: str,
+) -> LikelihoodPlan:
+    """`plan_likelihood` for any change of variables."""
+    choice("trace", trace, (*TRACES, "auto"))
+    choice("law", law, LAWS)
+    frozen = flag("frozen", frozen)
+    if sum(each is not None for each in (error, error_of_mean, nodes)) > 1:
+        raise ValueError("error, error_of_mean and nodes exclude each other; give one of them.")
+    if nodes is not None and (whole("nodes", nodes, 5, 1025) % 2 == 0):
+        raise ValueError(f"nodes is {nodes}, but must be odd; give {nodes + 1}.")
+    if probes is not None:
+        whole("probes", probes, 1, MANY)
+    if frozen and trace == "coloured":
+        raise ValueError("Frozen coloured probes cannot tell their own error; use frozen orthogonal or hutchinson ones.")
+    pixels = len(change.shape) > 1
+    if trace == "coloured" and not pixels:
+        raise ValueError(f"A state of shape {tuple(change.shape)} has no pixels to colour; use orthogonal probes.")
+    if error_of_mean is not None:
+        whole_error = real("error_of_mean", error_of_mean, above=0.0)
+        each = whole_error * math.sqrt(len(x))
+    else:
+        whole_error = each = 1e-3 * change.dim if error is None else real("error", error, above=0.0)
+
+    keys = per_sample_keys(SEED, min(SAMPLES, len(x)), x.device)
+    with torch.no_grad():
+        seen, tolerance = _tolerance(change, x, keys, whole_error, "hutchinson" if frozen else trace, law)
+    if nodes is None:
+        rule = seen.best(QUADRATURE * whole_error, refined=trace == EXACT or not seen.several)
+    else:
+        rule = seen.best_of(nodes - 1)
+    n, weights = rule.intervals, seen.weights(rule.clock, rule.intervals)
+    errors = seen.residuals(rule.clock, n)
+    kind, taken, variance = _probes(
+        trace, change.shape, weights, errors, seen.colour_gain, 0.9 * each, probes, frozen, law
+    )
+    blank = _estimator(kind, keys, change.shape, taken, errors, law, frozen, n + 1)
+    products = sum(blank.counts)
+    evaluations = (seen.evaluations if nodes is None else 4 * n) + (n + 1)
+    return LikelihoodPlan(
+        times=times, clock=rule.clock, intervals=n, tolerance=tolerance if nodes is None else None, trace=kind,
+        probes=taken, frozen=frozen, law=law, error=whole_error if kind == EXACT and nodes is None else None,
+        probe_stderr=math.sqrt(variance), discretisation=math.hypot(rule.error, seen.flow_error),
+        evaluations=change.cost * evaluations, products=change.cost * products,
+        seconds=seen.seconds * (evaluations + products), errors=errors, ratio=rule.ratio, flow_error=seen.flow_error,
+    )  # fmt: skip
+
+
+def _tolerance(
+    change: ChangeOfVariables, x: Tensor, keys: Keys, error: float, kind: str, law: str
+) -> tuple[Pilot, float]:
+    """The pilot with a tolerance that leaves its share of the error to the flow, as far as rounding allows."""
+    least = 50.0 * change.precision(x)
+    tolerance = min(LOOSEST, max(least, FIRST_TOLERANCE * error / change.dim))
+    while True:
+        seen = pilot(change, x, keys, tolerance, kind, law)
+        if seen.flow_error <= FLOW * error or tolerance <= least:
+            return seen, tolerance
+        tolerance = max(least, tolerance * max(0.03, 0.5 * FLOW * error / seen.flow_error))
+
+
+def _probes(
+    trace: str,
+    shape: torch.Size,
+    weights: Array,
+    errors: Array,
+    gain: float,
+    stderr: float,
+    probes: int | None,
+    frozen: bool,
+    law: str,
+) -> tuple[str, tuple[int, ...], float]:
+    """The kind of trace, the probes at each node, and the variance that is expected."""
+    dim, n = shape.numel(), len(weights)
+    if trace == EXACT or not len(errors):
+        return EXACT, (), 0.0
+    kinds = (trace,) if trace != "auto" else ("orthogonal", *(("coloured",) if len(shape) > 1 and not frozen else ()))
+    if trace == "auto" and probes is None:
+        best = EXACT, (), 0.0, n * dim
+    else:
+        best = None
+    for kind in kinds:
+        total = float(n)
+        while True:
+            taken = _division(kind, shape, weights, errors, gain, total, frozen)
+            variance = _variance(kind, shape, weights, errors, gain, taken, frozen)
+            products = _products(kind, shape, taken)
+            enough = products >= probes * n if probes is not None else variance <= stderr**2
+            full = min(taken) >= dim if kind != "coloured" else min(taken) >= dim
+            if enough or full or (best is not None and probes is None and products >= best[3]):
+                break
+            total *= MORE
+        better = best is None or (variance < best[2] if probes is not None else products < best[3])
+        if better and (enough or full):
+            best = kind, taken, variance, products
+    return best[:3]
+
+
+def _division(
+    kind: str, shape: torch.Size, weights: Array, errors: Array, gain: float, total: float, frozen: bool
+) -> tuple[int, ...]:
+    """So many products, divided between the nodes."""
+    dim, size = shape.numel(), np.abs(weights) * np.sqrt((errors**2).mean(0))
+    if frozen:
+        size = np.ones_like(size)
+    elif kind == "coloured":
+        size = size ** (2.0 / (1.0 + gain))
+    least = 1 if kind in ("orthogonal", "coloured") else 2
+    most = dim // 2 if kind == "hutch++" else dim
+    each = np.maximum(least, total * size / max(size.sum(), 1e-300) / (3.0 if kind == "hutch++" else 1.0))
+    return tuple(min(most, NUMBERS[int(np.searchsorted(NUMBERS, k - 1e-9))]) for k in each)
+
+
+def _products(kind: str, shape: torch.Size, taken: tuple[int, ...]) -> int:
+    if kind == "coloured":
+        return sum(colour_count(shape, k) + 1 for k in taken)
+    return sum(taken) * (3 if kind == "hutch++" else 1)
+
+
+def _variance(
+    kind: str, shape: torch.Size, weights: Array, errors: Array, gain: float, taken: tuple[int, ...], frozen: bool
+) -> float:
+    """The variance that is expected."""
+    k = np.array(taken, dtype=float)
+    if frozen:
+        share = 1.0 / k[0] - (1.0 / (1 << (shape.numel() - 1).bit_length()) if kind == "orthogonal" else 0.0)
+        return float(((errors @ weights) ** 2).mean()) * max(0.0, share)
+    if kind == "orthogonal":
+        empty = Keys(torch.empty(0, dtype=torch.int64, device="cpu"))
+        return Orthogonal(empty, shape.numel(), taken, errors).variance(weights)
+    each = weights**2 * (errors**2).mean(0)
+    if kind == "coloured":
+        return float((each * np.array([float(colour_count(shape, int(c))) for c in k]) ** -gain).sum())
+    return float((each / k).sum())
