@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from ...solvers import NFE, RK4, Adaptive, Tsit5, solve
-from ...solvers.common import host
 from .change_of_variables import ChangeOfVariables
 from .clock import Clock
 from .trace import Trace, numbers

@@ -105,10 +105,12 @@ class ChangeOfVariables(ABC):
         return noise.new_zeros(len(noise), dtype=widest(noise.device)), 0
 
     def moved(self, end: Tensor, other: Tensor) -> Tensor:
-        """How much log p moves, float64 (B,), if the flow ends in another z. At a data end the score is taken for √d."""
+        """How much log p moves if the flow ends in another z: float64 (B,). At a data end the score is taken for √d."""
         if self.to_noise:
             return (self.log_density(self.leaving(end)) - self.log_density(self.leaving(other))).abs()
-        return math.sqrt(self.dim) * (end - other).flatten(1).to(widest(end.device)).norm(dim=1)
+        apart = (end - other).flatten(1).to(widest(end.device))
+        distance: Tensor = torch.linalg.vector_norm(apart, dim=1)
+        return math.sqrt(self.dim) * distance
 
     def precision(self, x: Tensor) -> float:
         """The relative rounding error of the field for samples of x's dtype."""
@@ -149,8 +151,8 @@ class ProbabilityFlow(ChangeOfVariables):
 
         N = x₀-hat − ε-hat,      n = (α − σ)/v,      v = α² + σ²,      reference = (d/2) log(v_last/v_first)
 
-    v and n belong to the flow of N(0, I), whose divergence is integrated in closed form. The remaining trace of an exact
-    network vanishes at the noise end, whatever the data are. z, N and A are finite at both ends of every path.
+    v and n belong to the flow of N(0, I), whose divergence is integrated in closed form. The remaining trace of an
+    exact network vanishes at the noise end, whatever the data are. z, N and A are finite at both ends of every path.
 
     The products vᵀ ∂N/∂x are computed in reverse mode, many at once. On the shipped networks they take little more than
     half the time of as many products ∂N/∂x · v in forward mode. The network is evaluated once for all of them, and

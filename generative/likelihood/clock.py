@@ -10,8 +10,8 @@ small, and where α is small if the network predicts the noise.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -55,11 +55,10 @@ class Clock:
     def r(self, s: Real) -> Real:
         """r at s, exactly so at both ends."""
         e = exp(self._log(self.start) + s * self.length)
-        r = (e * (1.0 + self.data) - self.noise) / (1.0 + e)
+        r: Any = (e * (1.0 + self.data) - self.noise) / (1.0 + e)
         low, high = min(self.start, self.end), max(self.start, self.end)
-        if isinstance(r, Tensor):
-            r = r.clamp(low, high)
-            return torch.where(s == 0.0, self.start, torch.where(s == 1.0, self.end, r))
+        if isinstance(s, Tensor):
+            return torch.where(s == 0.0, self.start, torch.where(s == 1.0, self.end, r.clamp(low, high)))
         return self.start if s == 0.0 else self.end if s == 1.0 else min(max(r, low), high)
 
     def rate(self, r: Real) -> Real:

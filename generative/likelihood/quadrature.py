@@ -1,7 +1,7 @@
 """Clenshaw and Curtis' quadrature, ∫₀¹ f ds ≈ Σ w_i f(s_i), and what its nodes say of its error.
 
-The nodes s_i = (1 − cos(π i/n))/2 are exact for polynomials of degree n. The nodes of n are among those of 2n, so that a
-value can be refined without losing an evaluation. With p the polynomial through every second node, the difference
+The nodes s_i = (1 − cos(π i/n))/2 are exact for polynomials of degree n. The nodes of n are among those of 2n, so that
+a value can be refined without losing an evaluation. With p the polynomial through every second node, the difference
 between the integrals with all and with half of the nodes is Σ w_i (f − p)(s_i) over the other ones.
 
 Sources: Trefethen, Is Gauss quadrature better than Clenshaw-Curtis? (2008), sections 2 and 3; Berrut and Trefethen,
