@@ -18,6 +18,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
+from inspect import signature
+from typing import Any
 
 import torch
 from scipy.stats import t as student
@@ -145,19 +147,33 @@ def log_likelihood(
     check_samples("x", x, axes=2, empty=False, wait=True)
     progress = flag("progress", progress)
     keys = per_sample_keys(seed, len(x), x.device)
+    asked: dict[str, Any] = {
+        "error": error, "error_of_mean": error_of_mean, "nodes": nodes, "trace": trace, "probes": probes,
+        "frozen": frozen, "law": law, "times": times,
+    }  # fmt: skip
     if plan is None:
-        plan = plan_likelihood(
-            denoiser, x, error=error, error_of_mean=error_of_mean, nodes=nodes, trace=trace, probes=probes,
-            frozen=frozen, law=law, times=times,
-        )  # fmt: skip
-    check_instance("plan", plan, LikelihoodPlan, "plan_likelihood(denoiser, x)")
+        plan = plan_likelihood(denoiser, x, **asked)
+    else:
+        check_instance("plan", plan, LikelihoodPlan, "plan_likelihood(denoiser, x)")
+        extra = [name for name, value in asked.items() if value != signature(log_likelihood).parameters[name].default]
+        if extra:
+            raise ValueError(f"A plan says everything, but {extra[0]} was given, too; leave it or the plan out.")
     return likelihood_of(ProbabilityFlow(denoiser, x.shape[1:], *plan.times), x, plan, keys, progress)
 
 
 def likelihood_of(
     change: ChangeOfVariables, x: Tensor, plan: LikelihoodPlan, keys: Keys, progress: bool
 ) -> LogLikelihood:
-    """The likelihood of samples by a change of variables, block by block."""
+    """The likelihood of samples by a change of variables, block by block.
+
+    Raises:
+        ValueError: the plan is one for other times, or for a path with other ends.
+    """
+    if (plan.clock.start, plan.clock.end) != (change.first, change.last):
+        raise ValueError(
+            f"The plan runs from r = {plan.clock.start:g} to {plan.clock.end:g}, but the flow from {change.first:g} to "
+            f"{change.last:g}; make a plan for this path and these times."
+        )
     parts = []
     with Progress(0.0, len(x), progress) as bar:
         for rows in torch.split(torch.arange(len(x), device="cpu"), block_size(x)):
