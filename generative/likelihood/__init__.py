@@ -26,5 +26,11 @@ from .likelihood import (
     log_likelihood as log_likelihood,
 )
 from .plan import LikelihoodPlan as LikelihoodPlan, plan_likelihood as plan_likelihood
-from .trace import draws as draws, exact_trace as exact_trace, quadratic as quadratic
+from .trace import (
+    colouring as colouring,
+    draws as draws,
+    exact_trace as exact_trace,
+    hadamard as hadamard,
+    quadratic as quadratic,
+)
 from .transforms import Logit as Logit, Scaled as Scaled, Transform as Transform

@@ -134,6 +134,27 @@ SIMPLE_DIFFUSION = Source(
     "2023",
     "https://arxiv.org/abs/2301.11093",
 )
+TANG_SAAD = Source(
+    "Tang and Saad 2012",
+    "Jok M. Tang and Yousef Saad",
+    "A probing method for computing the diagonal of a matrix inverse",
+    "Numerical Linear Algebra with Applications 19, 2012",
+    "https://doi.org/10.1002/nla.779",
+)
+STATHOPOULOS = Source(
+    "Stathopoulos et al. 2013",
+    "Andreas Stathopoulos, Jesse Laeuchli and Kostas Orginos",
+    "Hierarchical probing for estimating the trace of the matrix inverse on toroidal lattices",
+    "2013",
+    "https://arxiv.org/abs/1302.4018",
+)
+BURDA = Source(
+    "Burda et al. 2016",
+    "Yuri Burda, Roger Grosse and Ruslan Salakhutdinov",
+    "Importance Weighted Autoencoders",
+    "2016",
+    "https://arxiv.org/abs/1509.00519",
+)
 FOKKER = Source(
     "derived here",
     "the authors of Fokker",
@@ -143,6 +164,7 @@ FOKKER = Source(
 )
 
 BIBLIOGRAPHY = (
-    NOTES_2025, NOTES_2026, TUTORIAL, SLIDES, BLOG, ANDERSON, HUTCHINSON, VINCENT, VDM, SIMPLE_DIFFUSION, FOKKER,
+    NOTES_2025, NOTES_2026, TUTORIAL, SLIDES, BLOG, ANDERSON, HUTCHINSON, VINCENT, VDM, SIMPLE_DIFFUSION, TANG_SAAD,
+    STATHOPOULOS, BURDA, FOKKER,
 )  # fmt: skip
 """Every source, in the order in which the report prints them."""

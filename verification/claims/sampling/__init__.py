@@ -11,5 +11,6 @@ from . import (
     language_models as language_models,
     likelihood as likelihood,
     noisy_ddim as noisy_ddim,
+    probes as probes,
     score_sampling as score_sampling,
 )
