@@ -16,24 +16,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...solvers.common import Array, array
+from ...solvers.common import Array, array, host
 from ...solvers.noise import Keys
 from .along_flow import flow_states, traces
 from .change_of_variables import ChangeOfVariables
 from .clock import CLOCKS, Clock
 from .quadrature import clenshaw_curtis, interpolation, refinement
-from .trace import Coloured, Exact, Hutchinson, Trace
+from .trace import Coloured, Exact, Hutchinson, HutchPlusPlus, Trace
 
 __all__ = ["NODES", "Pilot", "Prediction", "pilot"]
 
 SAMPLES, PROBES, INTERVALS = 8, 2, 48
-"""The size of a pilot. Errors differ more between samples than between probes."""
+"""The size of a pilot. Errors differ more between samples than between probes. Fewer samples have more probes."""
 WIDTHS = 0.3, 0.06
 """The widths of the pilot's own clock, which resolves both layers."""
 NODES = (6, 8, 10, 12, 14, 16, 18, 20, 24, 28, 32, 40, 48)
 """Numbers of intervals that a plan may start with."""
 COLOURS, EVERY = 4, 3
-"""The colours for each channel with which their gain is measured, at every third node."""
+"""The colours for each channel, or the sketched directions, whose gain is measured at every third node."""
+GAINS = 0.25, 2.0
+"""The least and the largest gain that is believed."""
 FLOW_TO_VALUE = 2.5
 """The error of log p over that of the density at the end."""
 COVERED = 0.9
@@ -65,8 +67,9 @@ class Pilot:
 
     Attributes:
         clock: the clock of the nodes.
-        values: zᵀ A z, (n + 1, samples, probes), or the trace with one column.
-        colour_gain: γ, for a variance that falls like K^(−γ) with the number K of colours; 1 if it was not measured.
+        values: zᵀ A z, (n + 1, samples, probes) with an even number of probes, or the trace with one column.
+        gain: γ, for a variance that falls like K^(−γ) with the number K of colours, or of sketched directions; 1 if it
+            was not measured.
         flow_error: the error of log p from the solution of the flow, in nats: root mean square.
         evaluations: of the network, for a sample, in the solution of the flow.
         seconds: the time of a product.
@@ -74,7 +77,7 @@ class Pilot:
 
     clock: Clock
     values: Array
-    colour_gain: float
+    gain: float
     flow_error: float
     evaluations: float
     seconds: float
@@ -137,14 +140,15 @@ class Pilot:
         clocks = (Clock(self.clock.start, self.clock.end, *widths) for widths in CLOCKS)
         return min((self.predict(clock, intervals) for clock in clocks), key=lambda one: one.error)
 
-    def residuals(self, clock: Clock, intervals: int) -> Array:
-        """The errors of single probes at the nodes of a rule, (M, n + 1); none if the pilot had the exact trace."""
+    def errors(self, clock: Clock, intervals: int) -> Array:
+        """Errors of single probes at the nodes of a rule, (M, n + 1): half the differences of pairs, times √2.
+
+        There are none if the pilot had the exact trace.
+        """
         seen = self.at(clock, intervals, self.values)
         if not self.several:
             return np.empty((0, len(seen)))
-        count = seen.shape[2]
-        away = (seen - seen.mean(2, keepdims=True)) * np.sqrt(count / (count - 1.0))
-        return away.reshape(len(seen), -1).T
+        return ((seen[..., ::2] - seen[..., 1::2]) / math.sqrt(2.0)).reshape(len(seen), -1).T
 
     def _rates(self, clock: Clock, intervals: int) -> Array:
         """dr/ds at the nodes."""
@@ -164,7 +168,7 @@ def pilot(change: ChangeOfVariables, x: Tensor, keys: Keys, tolerance: float, ki
         keys: of the probes of the pilot's samples.
         tolerance: of the flow.
         kind: the trace that is asked for. For "auto" and "coloured" it is measured what colours gain, if there are
-            pixels. An exact one of a few dimensions is taken itself.
+            pixels, and for "hutch++" what a sketch does. An exact one of a few dimensions is taken itself.
         law: of the probes.
     """
     rows = torch.arange(len(keys.values), device="cpu")
@@ -179,20 +183,24 @@ def pilot(change: ChangeOfVariables, x: Tensor, keys: Keys, tolerance: float, ki
     if change.dim <= PROBES and kind in ("exact", "auto"):
         trace: Trace = Exact(change.dim, len(nodes))
     else:
-        trace = Hutchinson(keys, (PROBES,) * len(nodes), law, frozen=True)
+        count = PROBES if kind == "exact" else PROBES * math.ceil(SAMPLES / len(rows))
+        trace = Hutchinson(keys, (count,) * len(nodes), law, frozen=True)
     traces(some, r[:1], states[:1], trace)  # what is done once is not timed
     start = time.perf_counter()
     values = array(torch.stack(traces(some, r, states, trace)).double().cpu())
     seconds = (time.perf_counter() - start) / (len(nodes) * len(rows) * trace.counts[0])
-    gain = 1.0
+    few, gain = torch.arange(0, len(nodes), EVERY, device="cpu"), 1.0
+    other: Trace | None = None
     if kind in ("auto", "coloured") and len(change.shape) > 1 and change.dim > PROBES:
-        few = torch.arange(0, len(nodes), EVERY, device="cpu")
-        coloured = Coloured(keys, tuple(change.shape), (COLOURS * change.shape[0],) * len(few))
-        weights = clenshaw_curtis(len(few) - 1)[1] * array(clock.rate(r[few]))
-        of_colours = torch.stack([each[:, 1] for each in traces(some, r[few], states[few], coloured)])
-        of_probes = values[::EVERY].var(2, ddof=1).mean(1)
-        kept = weights**2 @ array(of_colours.double().mean(1).cpu()) / (weights**2 @ of_probes)
-        gain = float(np.clip(-math.log(max(kept, 1e-6)) / math.log(max(2, coloured.counts[0] - 1)), 0.5, 2.0))
+        other = Coloured(keys, tuple(change.shape), (COLOURS * change.shape[0],) * len(few))
+        number = other.counts[0] - 1
+    elif kind == "hutch++" and change.dim >= 2 * COLOURS:
+        other, number = HutchPlusPlus(keys, (3 * COLOURS,) * len(few), law), COLOURS
+    if other is not None:
+        weights = host(clenshaw_curtis(len(few) - 1)[1]) * clock.rate(r[few])
+        kept = other.combined(weights, traces(some, r[few], states[few], other)).variance.double().mean().item()
+        alone = array(weights) ** 2 @ values[::EVERY].var(2, ddof=1).mean(1)
+        gain = float(np.clip(-math.log(max(kept / max(alone, 1e-300), 1e-6)) / math.log(max(2, number)), *GAINS))
     return Pilot(clock, values, gain, error, float(nfe.per_sample.double().mean()), seconds)
 
 

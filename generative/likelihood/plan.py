@@ -1,8 +1,8 @@
 """A plan: the clock, the nodes, the probes and the tolerance with which a likelihood reaches an accuracy.
 
 Let e be the error that a value may have. The flow and the quadrature may take a share of it, which a pilot on a few
-samples predicts. With probes the standard error takes the rest: the number of probes at a node is in proportion to
-|w_i| s_i, with s_i the standard deviation of one probe there, or, for colours, to a power of it.
+samples predicts. With probes the standard error takes the rest. If the variance at a node falls like k^(−γ), the best
+number k of probes there is in proportion to (|w_i| s_i)^(2/(1 + γ)), with s_i the standard deviation of one probe.
 """
 
 from __future__ import annotations
@@ -22,14 +22,18 @@ from .change_of_variables import ChangeOfVariables, ProbabilityFlow
 from .clock import Clock
 from .pilot import SAMPLES, Pilot, pilot
 from .quadrature import clenshaw_curtis
-from .trace import LAWS, TRACES, Coloured, Exact, HutchPlusPlus, Hutchinson, Orthogonal, Trace, colour_count
+from .trace import LAWS, TRACES, Coloured, Exact, Hutchinson, HutchPlusPlus, Orthogonal, Trace
 
 __all__ = ["LikelihoodPlan", "plan_likelihood", "plan_of"]
 
 EXACT, MORE = "exact", 1.15
 """The kind of trace without an error; the factor between two numbers of products that are tried."""
-NUMBERS = sorted({round(2.0 ** (i / 2.0)) for i in range(2, 60)} | {1})
+NUMBERS = np.array(sorted({round(2.0 ** (i / 4.0)) for i in range(120)}))
 """The numbers of probes that a node may have. There are few, so that nodes with equal ones are computed together."""
+FALLS = {"hutchinson": 1.0, "orthogonal": 3.0}
+"""γ. Rows that are taken in turn make up for each other; 3 was the best for networks and mixtures."""
+LEAST_SHARE = 1e-4
+"""Of the products, at a node where a pilot saw no error."""
 SEED = 0x5EED_0F_A_1177
 """Of the pilot's probes: they must not be those of the likelihood."""
 QUADRATURE, FLOW = 0.3, 0.3
@@ -82,8 +86,8 @@ class LikelihoodPlan:
     def __str__(self) -> str:
         how = "an exact trace" if self.trace == EXACT else f"{self.trace} probes"
         return (
-            f"{self.intervals + 1} nodes, {how}: {self.evaluations:.0f} evaluations and {self.products} products a sample "
-            f"(about {self.seconds:.2g} s); standard error {self.probe_stderr:.2g} and discretisation "
+            f"{self.intervals + 1} nodes, {how}: {self.evaluations:.0f} evaluations and {self.products} products a "
+            f"sample (about {self.seconds:.2g} s); standard error {self.probe_stderr:.2g} and discretisation "
             f"{self.discretisation:.2g} nats"
         )
 
@@ -99,29 +103,22 @@ class LikelihoodPlan:
 
     def estimator(self, keys: Keys, shape: torch.Size) -> Trace:
         """The estimator of the trace for samples with these keys."""
-        return _estimator(self.trace, keys, shape, self.probes, self.errors, self.law, self.frozen, self.intervals + 1)
+        if self.trace == EXACT:
+            return Exact(shape.numel(), self.intervals + 1)
+        return _estimator(self.trace, keys, shape, self.probes, self.errors, self.law, self.frozen)
 
 
 def _estimator(
-    kind: str,
-    keys: Keys,
-    shape: torch.Size,
-    probes: tuple[int, ...],
-    errors: Array,
-    law: str,
-    frozen: bool,
-    nodes: int,
+    kind: str, keys: Keys, shape: torch.Size, probes: tuple[int, ...], errors: Array, law: str, frozen: bool
 ) -> Trace:
-    match kind:
-        case "hutchinson":
-            return Hutchinson(keys, probes, law, frozen)
-        case "hutch++":
-            return HutchPlusPlus(keys, tuple(3 * k for k in probes), law, frozen)
-        case "orthogonal":
-            return Orthogonal(keys, shape.numel(), probes, errors, frozen)
-        case "coloured":
-            return Coloured(keys, tuple(shape), probes)
-    return Exact(shape.numel(), nodes)
+    """A random estimator with so many probes at each node."""
+    if kind == "hutchinson":
+        return Hutchinson(keys, probes, law, frozen)
+    if kind == "hutch++":
+        return HutchPlusPlus(keys, tuple(3 * k for k in probes), law, frozen)
+    if kind == "orthogonal":
+        return Orthogonal(keys, shape.numel(), probes, errors, frozen)
+    return Coloured(keys, tuple(shape), probes)
 
 
 def plan_likelihood(
@@ -210,15 +207,15 @@ def plan_of(
     if probes is not None:
         whole("probes", probes, 1, MANY)
     if frozen and trace == "coloured":
-        raise ValueError("Frozen coloured probes cannot tell their own error; use frozen orthogonal or hutchinson ones.")
+        raise ValueError("Frozen coloured probes cannot tell their error; use frozen orthogonal or hutchinson ones.")
     pixels = len(change.shape) > 1
     if trace == "coloured" and not pixels:
         raise ValueError(f"A state of shape {tuple(change.shape)} has no pixels to colour; use orthogonal probes.")
     if error_of_mean is not None:
         whole_error = real("error_of_mean", error_of_mean, above=0.0)
-        each = whole_error * math.sqrt(len(x))
+        error_of_each = whole_error * math.sqrt(len(x))
     else:
-        whole_error = each = 1e-3 * change.dim if error is None else real("error", error, above=0.0)
+        whole_error = error_of_each = 1e-3 * change.dim if error is None else real("error", error, above=0.0)
 
     keys = per_sample_keys(SEED, min(SAMPLES, len(x)), x.device)
     with torch.no_grad():
@@ -228,17 +225,27 @@ def plan_of(
     else:
         rule = seen.best_of(nodes - 1)
     n, weights = rule.intervals, seen.weights(rule.clock, rule.intervals)
-    errors = seen.residuals(rule.clock, n)
-    kind, taken, variance = _probes(
-        trace, change.shape, weights, errors, seen.colour_gain, 0.9 * each, probes, frozen, law
-    )
-    blank = _estimator(kind, keys, change.shape, taken, errors, law, frozen, n + 1)
-    products = sum(blank.counts)
+    errors, kinds = seen.errors(rule.clock, n), [trace]
+    if trace == "auto":
+        kinds = ["orthogonal", "coloured"] if pixels and not frozen else ["orthogonal"]
+    exact = _Choice(EXACT, (), 0.0, (n + 1) * change.dim)
+    if trace == EXACT or not len(errors):
+        chosen = exact
+    else:
+        choices = [
+            _choice(each, change.shape, weights, errors, seen.gain, 0.9 * error_of_each, probes, frozen, law)
+            for each in kinds
+        ]
+        if probes is None:
+            chosen = min([exact, *choices] if trace == "auto" else choices, key=lambda one: one.products)
+        else:
+            chosen = min(choices, key=lambda one: one.variance)
+    kind, products = chosen.kind, chosen.products
     evaluations = (seen.evaluations if nodes is None else 4 * n) + (n + 1)
     return LikelihoodPlan(
         times=times, clock=rule.clock, intervals=n, tolerance=tolerance if nodes is None else None, trace=kind,
-        probes=taken, frozen=frozen, law=law, error=whole_error if kind == EXACT and nodes is None else None,
-        probe_stderr=math.sqrt(variance), discretisation=math.hypot(rule.error, seen.flow_error),
+        probes=chosen.probes, frozen=frozen, law=law, error=whole_error if kind == EXACT and nodes is None else None,
+        probe_stderr=math.sqrt(chosen.variance), discretisation=math.hypot(rule.error, seen.flow_error),
         evaluations=change.cost * evaluations, products=change.cost * products,
         seconds=seen.seconds * (evaluations + products), errors=errors, ratio=rule.ratio, flow_error=seen.flow_error,
     )  # fmt: skip
@@ -257,8 +264,18 @@ def _tolerance(
         tolerance = max(least, tolerance * max(0.03, 0.5 * FLOW * error / seen.flow_error))
 
 
-def _probes(
-    trace: str,
+@dataclass(frozen=True)
+class _Choice:
+    """A kind of trace, the probes at each node, the variance of the integral, and the products that it takes."""
+
+    kind: str
+    probes: tuple[int, ...]
+    variance: float
+    products: int
+
+
+def _choice(
+    kind: str,
     shape: torch.Size,
     weights: Array,
     errors: Array,
@@ -267,66 +284,19 @@ def _probes(
     probes: int | None,
     frozen: bool,
     law: str,
-) -> tuple[str, tuple[int, ...], float]:
-    """The kind of trace, the probes at each node, and the variance that is expected."""
-    dim, n = shape.numel(), len(weights)
-    if trace == EXACT or not len(errors):
-        return EXACT, (), 0.0
-    kinds = (trace,) if trace != "auto" else ("orthogonal", *(("coloured",) if len(shape) > 1 and not frozen else ()))
-    if trace == "auto" and probes is None:
-        best = EXACT, (), 0.0, n * dim
-    else:
-        best = None
-    for kind in kinds:
-        total = float(n)
-        while True:
-            taken = _division(kind, shape, weights, errors, gain, total, frozen)
-            variance = _variance(kind, shape, weights, errors, gain, taken, frozen)
-            products = _products(kind, shape, taken)
-            enough = products >= probes * n if probes is not None else variance <= stderr**2
-            full = min(taken) >= dim if kind != "coloured" else min(taken) >= dim
-            if enough or full or (best is not None and probes is None and products >= best[3]):
-                break
-            total *= MORE
-        better = best is None or (variance < best[2] if probes is not None else products < best[3])
-        if better and (enough or full):
-            best = kind, taken, variance, products
-    return best[:3]
-
-
-def _division(
-    kind: str, shape: torch.Size, weights: Array, errors: Array, gain: float, total: float, frozen: bool
-) -> tuple[int, ...]:
-    """So many products, divided between the nodes."""
-    dim, size = shape.numel(), np.abs(weights) * np.sqrt((errors**2).mean(0))
-    if frozen:
-        size = np.ones_like(size)
-    elif kind == "coloured":
-        size = size ** (2.0 / (1.0 + gain))
-    least = 1 if kind in ("orthogonal", "coloured") else 2
+) -> _Choice:
+    """The fewest probes with this standard error, or with so many products at a node, or all that there are."""
+    dim, total = shape.numel(), float(len(weights))
+    no_keys = Keys(torch.empty(0, dtype=torch.int64, device="cpu"))
     most = dim // 2 if kind == "hutch++" else dim
-    each = np.maximum(least, total * size / max(size.sum(), 1e-300) / (3.0 if kind == "hutch++" else 1.0))
-    return tuple(min(most, NUMBERS[int(np.searchsorted(NUMBERS, k - 1e-9))]) for k in each)
-
-
-def _products(kind: str, shape: torch.Size, taken: tuple[int, ...]) -> int:
-    if kind == "coloured":
-        return sum(colour_count(shape, k) + 1 for k in taken)
-    return sum(taken) * (3 if kind == "hutch++" else 1)
-
-
-def _variance(
-    kind: str, shape: torch.Size, weights: Array, errors: Array, gain: float, taken: tuple[int, ...], frozen: bool
-) -> float:
-    """The variance that is expected."""
-    k = np.array(taken, dtype=float)
-    if frozen:
-        share = 1.0 / k[0] - (1.0 / (1 << (shape.numel() - 1).bit_length()) if kind == "orthogonal" else 0.0)
-        return float(((errors @ weights) ** 2).mean()) * max(0.0, share)
-    if kind == "orthogonal":
-        empty = Keys(torch.empty(0, dtype=torch.int64, device="cpu"))
-        return Orthogonal(empty, shape.numel(), taken, errors).variance(weights)
-    each = weights**2 * (errors**2).mean(0)
-    if kind == "coloured":
-        return float((each * np.array([float(colour_count(shape, int(c))) for c in k]) ** -gain).sum())
-    return float((each / k).sum())
+    size = (np.abs(weights) * np.sqrt((errors**2).mean(0))) ** (2.0 / (1.0 + FALLS.get(kind, gain)))
+    share = np.ones_like(size) / len(size) if frozen else np.maximum(size / max(size.sum(), 1e-300), LEAST_SHARE)
+    while True:
+        number = NUMBERS[np.abs(np.log(NUMBERS) - np.log(np.maximum(1.0, total * share))[:, None]).argmin(1)]
+        taken = tuple(int(k) for k in np.clip(number, 1 if kind in ("orthogonal", "coloured") else 2, most))
+        trace = _estimator(kind, no_keys, shape, taken, errors, law, frozen)
+        found = _Choice(kind, taken, trace.expected(weights, errors, gain), sum(trace.counts))
+        enough = found.variance <= stderr**2 if probes is None else found.products >= probes * len(weights)
+        if enough or min(taken) == most:
+            return found
+        total *= MORE

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from ...solvers.common import Array, array, host
+from ...solvers.common import array, host
 from .along_flow import evaluations, flow_states, traces
 from .change_of_variables import ChangeOfVariables
 from .pilot import LOOSER, flow_error, indicator

@@ -85,6 +85,16 @@ class Trace(ABC):
         """The integral from the weights, (N,), and from what was estimated at each node, (B, c)."""
 
     @abstractmethod
+    def expected(self, weights: Array, errors: Array, gain: float) -> float:
+        """The variance of the integral that is expected.
+
+        Args:
+            weights: of the nodes, (N,).
+            errors: those of single probes along the nodes, (M, N), which a pilot has seen.
+            gain: γ, for a variance that falls like the number of products to the power of −γ, where that is not known.
+        """
+
+    @abstractmethod
     def of_rows(self, index: Tensor) -> Self:
         """The estimator of the samples of these indices."""
 
@@ -107,6 +117,9 @@ class Exact(Trace):
     def combined(self, weights: Tensor, found: Sequence[Tensor]) -> Combined:
         value = sum_of(weights, [each[:, 0] for each in found])
         return Combined(value, torch.zeros_like(value), torch.full_like(value, math.inf))
+
+    def expected(self, weights: Array, errors: Array, gain: float) -> float:
+        return 0.0
 
     def of_rows(self, index: Tensor) -> Self:
         return self
@@ -179,6 +192,15 @@ class Hutchinson(Trace):
     def combined(self, weights: Tensor, found: Sequence[Tensor]) -> Combined:
         return spread(weights, found, self.frozen)
 
+    def expected(self, weights: Array, errors: Array, gain: float) -> float:
+        return self._of_all(self.counts, weights, errors)
+
+    def _of_all(self, numbers: Sequence[int], weights: Array, errors: Array, gain: float = 1.0) -> float:
+        """The variance with these numbers of probes."""
+        if self.frozen:
+            return float(((errors @ weights) ** 2).mean()) * numbers[0] ** -gain
+        return float(weights**2 * (errors**2).mean(0) @ np.array(numbers, dtype=float) ** -gain)
+
     def of_rows(self, index: Tensor) -> Self:
         return replace(self, keys=self.keys.of_rows(index))
 
@@ -229,18 +251,22 @@ class HutchPlusPlus(Hutchinson):
         inside, outside = quadratic(torch.cat([basis, rest]), products).chunk(2)
         return (inside.sum(0) + outside).T.unflatten(0, (len(nodes), -1))
 
+    def expected(self, weights: Array, errors: Array, gain: float) -> float:
+        return self._of_all([count // 3 for count in self.counts], weights, errors, gain)
+
 
 @dataclass(frozen=True)
 class Orthogonal(Trace):
-    """k rows h_j = D H_j of a Hadamard matrix H at each node, in turn, with random signs D and the rows in random order.
+    """k rows h_j = D H_j of a Hadamard matrix H at each node, in turn, with random signs D and a random order of rows.
 
-    The probes of one node and of different nodes are dependent. Let e_j(i) be the error h_jᵀ J h_j − tr J at node i, and
-    C its covariance. The rows are exchangeable and their errors add up to zero, so that weights a_ij of the rows give
+    The probes of one node and of different nodes are dependent. Let e_j(i) be the error h_jᵀ J h_j − tr J at node i,
+    and C its covariance. The rows are exchangeable and their errors add up to zero, so that weights a_ij of them give
 
         Var Σ_ij a_ij e_j(i) = m/(m − 1) Σ_j b_jᵀ C b_j,      b_ij = a_ij − w_i/m,      Σ_j a_ij = w_i.
 
-    C is that of some errors e along the nodes which a pilot has seen, scaled for each sample to the spread within its
-    nodes. A node with d rows takes the exact trace.
+    C is that of errors along the nodes which a pilot has seen. For each sample it is scaled by the geometric mean of
+    two ratios of what the run sees to what the pilot expects of it: the spread of the rows within the nodes, and the
+    sums of each row over its nodes with alternating signs. A node with d rows takes the exact trace.
 
     Args:
         keys: of the samples.
@@ -265,45 +291,63 @@ class Orthogonal(Trace):
         if self.counts[nodes[0]] >= self.dim:
             return exact_trace(products, x).reshape(len(nodes), -1, 1)
         signs, order = self._design(x)
-        k = self.counts[nodes[0]]
-        turn = (self._starts()[list(nodes), None] + np.arange(k)) % self.rows
-        rows = order[:, torch.from_numpy(turn).to(x.device)].transpose(0, 1)  # (n, B, k)
+        positions = self._positions()
+        turn = torch.from_numpy(np.stack([positions[i] for i in nodes]) % self.rows)
+        rows = order[:, turn.to(x.device)].transpose(0, 1)  # (n, B, k)
         h = signs[:, None] * hadamard(rows, self.dim).to(x.dtype)  # (n, B, k, d)
         return quadratic(h.flatten(0, 1).transpose(0, 1), products).T.unflatten(0, (len(nodes), -1))
 
     def combined(self, weights: Tensor, found: Sequence[Tensor]) -> Combined:
-        if self.frozen:
+        if self.frozen and self.counts[0] < self.dim:
             whole = spread(weights, found, frozen=True)
             return replace(whole, variance=whole.variance * (1.0 - self.counts[0] / self.rows))
         value = sum_of(weights, [each.mean(1) for each in found])
-        w = weights.double().cpu().numpy()
-        variance, freedom = self.variance(w), float(max(1, len(self.errors)))
-        with torch.no_grad():
-            several = [i for i, each in enumerate(found) if each.shape[1] > 1]
-            scale = torch.ones_like(value)
-            if several and len(self.errors):
-                seen = sum((w[i] ** 2 / self.counts[i] * found[i].var(1) for i in several), torch.zeros_like(value))
-                scale = seen / sum(w[i] ** 2 / self.counts[i] * float((self.errors[:, i] ** 2).mean()) for i in several)
-        return Combined(value, variance * scale, torch.full_like(value, freedom))
+        variance, freedom = torch.full_like(value, math.nan), torch.full_like(value, max(1.0, len(self.errors)))
+        if len(self.errors):
+            w = weights.double().cpu().numpy()
+            variance = self.variance(w) * self._scale(w, [each.detach() for each in found])
+        return Combined(value, variance, freedom)
+
+    def expected(self, weights: Array, errors: Array, gain: float) -> float:
+        if self.frozen:
+            share = 0.0 if self.counts[0] >= self.dim else (self.rows / self.counts[0] - 1.0) / (self.rows - 1.0)
+            return share * float(((errors @ weights) ** 2).mean())
+        return self.variance(weights)
 
     def variance(self, weights: Array) -> float:
-        """The variance for the errors that the pilot has seen; nan if it has seen none."""
-        if not len(self.errors):
-            return math.nan
-        m, taken = self.rows, np.zeros((len(self.counts), self.rows))
-        inexact = np.array([k < self.dim for k in self.counts])
-        for i, (k, row) in enumerate(zip(self.counts, self._starts(), strict=True)):
-            if inexact[i]:
-                taken[i, (row + np.arange(k)) % m] = 1.0 / k
-        away = np.where(inexact, weights, 0.0)[:, None] * (taken - 1.0 / m)
-        return float(m / (m - 1.0) * ((self.errors @ away) ** 2).sum(1).mean())
+        """The variance for the errors that the pilot has seen."""
+        m, away = self.rows, np.zeros((len(self.counts), self.rows))
+        for i, (k, positions) in enumerate(zip(self.counts, self._positions(), strict=True)):
+            if k < self.dim:
+                away[i] = -weights[i] / m
+                away[i, positions % m] += weights[i] / k
+        return float(m / max(1, m - 1) * ((self.errors @ away) ** 2).sum(1).mean())
+
+    def _scale(self, weights: Array, found: Sequence[Tensor]) -> Tensor:
+        """The variance of each sample over that of the pilot's errors, float64 (B,)."""
+        m, signed = self.rows, np.zeros((len(self.counts), self.rows))
+        spread = found[0].new_zeros(len(found[0]))
+        sums = spread[:, None].repeat(1, m)
+        for i, (k, positions) in enumerate(zip(self.counts, self._positions(), strict=True)):
+            if 1 < k < self.dim:
+                signed[i, positions % m] = weights[i] / k * (-1.0) ** (positions // m)
+                away = math.sqrt(k / (k - 1.0)) * (found[i] - found[i].mean(1, keepdim=True))  # the trace is unknown
+                away = torch.from_numpy(signed[i, positions % m]).to(away) * away
+                spread = spread + away.square().sum(1)
+                sums[:, torch.from_numpy(positions % m).to(sums.device)] += away
+        expected_spread = m / (m - 1.0) * float((self.errors**2 @ (signed**2).sum(1)).mean())
+        expected_sums = m / (m - 1.0) * float(((self.errors @ signed) ** 2).sum(1).mean())
+        if min(expected_spread, expected_sums) == 0.0:
+            return torch.ones_like(spread)
+        return (spread / expected_spread * (sums.square().sum(1) / expected_sums)).sqrt()
 
     def of_rows(self, index: Tensor) -> Self:
         return replace(self, keys=self.keys.of_rows(index))
 
-    def _starts(self) -> Array:
-        """The position of each node's first row in the order."""
-        return np.concatenate([[0], np.cumsum(self.counts)[:-1]]) * (not self.frozen)
+    def _positions(self) -> list[Array]:
+        """The positions of each node's rows in the order, which is taken again and again."""
+        starts = np.concatenate([[0], np.cumsum(self.counts)[:-1]]) * (not self.frozen)
+        return [start + np.arange(k) for start, k in zip(starts, self.counts, strict=True)]
 
     def _design(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """D, (B, d), and the order of the rows, int64 (B, m), of every sample."""
@@ -369,6 +413,10 @@ class Coloured(Trace):
         parts = torch.stack([w**2 * each[:, 1] for w, each in zip(weights, found, strict=True)]).detach()
         variance = parts.sum(0)
         return Combined(value, variance, (variance.square() / parts.square().sum(0)).nan_to_num(1.0))
+
+    def expected(self, weights: Array, errors: Array, gain: float) -> float:
+        numbers = np.array(self.counts) - 1.0
+        return float(weights**2 * (errors**2).mean(0) @ numbers**-gain)
 
     def of_rows(self, index: Tensor) -> Self:
         return replace(self, keys=self.keys.of_rows(index))
