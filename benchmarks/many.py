@@ -17,9 +17,8 @@ from torch import Tensor
 
 from ..generative import Denoiser
 from ..generative.denoiser import Condition, Label, check_denoiser
-from ..generative.likelihood import LogLikelihood, block_size, joined, log_likelihood
+from ..generative.likelihood import LikelihoodPlan, LogLikelihood, block_size, joined, log_likelihood, plan_likelihood
 from ..generative.sampling import AnySampler, chunk_size, conditioned, sample_chunks
-from ..solvers import Adaptive, Solver
 from ..solvers.common import Progress, check_instance, check_memory, check_samples, flag, whole, wholes
 from ..solvers.noise import Keys, per_sample_keys
 from .engine import Engine
@@ -122,40 +121,44 @@ class Block:
 
 @dataclass(frozen=True)
 class Densities:
-    """Likelihoods under a denoiser.
+    """Likelihoods under a denoiser by a plan.
 
     Args:
         denoiser: with a row a sample.
+        plan: of all samples.
         keys: of the probes of all samples.
-        options: what else `log_likelihood` takes.
     """
 
     denoiser: Denoiser
+    plan: LikelihoodPlan
     keys: Keys
-    options: dict[str, Any]
 
     def of(self, block: Block) -> LogLikelihood:
         index = torch.arange(block.first, block.first + len(block.x), device="cpu")
         denoiser, seed = self.denoiser.of_rows(index), cast(Any, self.keys.of_rows(index))
         with torch.no_grad():
-            return log_likelihood(denoiser, block.x, seed=seed, **self.options)
+            return log_likelihood(denoiser, block.x, self.plan, seed)
 
 
 def log_likelihood_many(
     denoiser: Denoiser,
     x: Tensor,
-    times: Adaptive | Tensor | Sequence[float] | None = None,
-    solver: Solver | None = None,
-    trace: str = "auto",
-    probes: int = 1,
+    plan: LikelihoodPlan | None = None,
     seed: int | Sequence[int] = 0,
     *,
     engine: Engine,
+    error: float | None = None,
+    error_of_mean: float | None = None,
+    nodes: int | None = None,
+    trace: str = "auto",
+    probes: int | None = None,
+    frozen: bool = False,
     law: str = "rademacher",
+    times: Sequence[float] = (1.0, 0.0),
     chunk: int | None = None,
     progress: bool = False,
 ) -> LogLikelihood:
-    """The result of `log_likelihood`, computed on an engine, without derivatives.
+    """The result of `log_likelihood`, computed on an engine, without derivatives. All chunks have one plan.
 
     Args:
         denoiser: the network, and so the other arguments: as for `log_likelihood`.
@@ -177,8 +180,14 @@ def log_likelihood_many(
     check_samples("x", x, axes=2, empty=False, wait=True)
     progress = flag("progress", progress)
     size = block_size(x) if chunk is None else whole("chunk", chunk, 1)
-    options: dict[str, Any] = {"times": times, "solver": solver, "trace": trace, "probes": probes, "law": law}
-    densities = Densities(denoiser, per_sample_keys(seed, len(x), x.device), options)
+    keys = per_sample_keys(seed, len(x), x.device)
+    if plan is None:
+        plan = plan_likelihood(
+            denoiser, x, error=error, error_of_mean=error_of_mean, nodes=nodes, trace=trace, probes=probes,
+            frozen=frozen, law=law, times=times,
+        )  # fmt: skip
+    check_instance("plan", plan, LikelihoodPlan, "plan_likelihood(denoiser, x)")
+    densities = Densities(denoiser, plan, keys)
     blocks = [Block(first, x.detach()[first:last]) for first, last in _chunks(len(x), size)]
     parts: dict[int, LogLikelihood] = {}
     done = 0

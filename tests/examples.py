@@ -353,8 +353,8 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     f"{G}.named": lambda: generative.named("dpm++2m"),
     f"{G}.annealed_langevin": lambda: generative.annealed_langevin(exact(), 5.0, 0.5, 3, 2, 0.01),
     f"{G}.round_trip": lambda: generative.round_trip(exact(), X, (4, 8)),
-    f"{G}.LogLikelihood": lambda: generative.log_likelihood(exact(), X, [1.0, 0.5, 0.0]),
-    f"{G}.log_likelihood": lambda: generative.log_likelihood(exact(), X, [1.0, 0.5, 0.0], trace="hutchinson"),
+    f"{G}.LogLikelihood": lambda: generative.log_likelihood(exact(), X, nodes=5),
+    f"{G}.log_likelihood": lambda: generative.log_likelihood(exact(), X, nodes=5, trace="hutchinson"),
     f"{G}.Dequantisation": lambda: generative.Dequantisation(4, spread=0.1),
     f"{G}.ImportanceWeightedBound": lambda: generative.importance_weighted_bound(
         exact(), torch.ones_like(X).long(), generative.Dequantisation(4), 2, dtype=torch.float64

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from toy import MIXTURE
 
 from fokker.benchmarks.problems import problem_of, seconds_of_a_call
-from fokker.generative import CFG, VP, CondOT, Denoiser, ancestral, flow, load, log_likelihood, reverse_sde, sample
+from fokker.generative import CFG, VP, CondOT, Denoiser, ancestral, flow, load, log_likelihood, plan_likelihood, reverse_sde, sample
 from fokker.generative.equations import grids
 from fokker.solvers import (
     RK4,
@@ -135,13 +135,11 @@ def test_ancestral_steps() -> None:
     torch.testing.assert_close(run("cpu"), run(CUDA), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("trace", ["exact", "hutchinson", "hutch++"])
+@pytest.mark.parametrize("trace", ["exact", "orthogonal", "coloured", "hutchinson", "hutch++"])
 def test_log_likelihood(trace: str) -> None:
     x = noise("cpu", 6 * 32).reshape(6, 1, 8, 8)
-    times = Adaptive(1.0, 0.0, rtol=1e-4, atol=1e-4)
-    found = [
-        log_likelihood(network(device), x.to(device), times, trace=trace, probes=2) for device in ("cpu", CUDA)
-    ]
+    plan = plan_likelihood(network("cpu"), x, error=0.1 if trace == "exact" else 1.0, trace=trace)
+    found = [log_likelihood(network(device), x.to(device), plan) for device in ("cpu", CUDA)]
     torch.testing.assert_close(found[0].value, found[1].value.cpu(), rtol=1e-7, atol=1e-6)
     assert found[0].nfe == found[1].nfe
 

@@ -171,11 +171,16 @@ JOBS: dict[str, Callable[[On], Any]] = {
     "interpolate": lambda on: interpolate(on.model(), on.x, on.x.flip(0), 3, nfe=8),
     **{
         f"log_likelihood {trace}": lambda on, trace=trace: log_likelihood(
-            on.model("v"), on.x, [1.0, 0.5, 0.0], trace=trace
+            on.model("v"), on.x, nodes=9, trace=trace, **({} if trace == "exact" else {"probes": 2})
         ).value
-        for trace in ("exact", "hutchinson", "hutch++")
+        for trace in ("exact", "orthogonal", "hutchinson", "hutch++")
     },
-    "log_likelihood adaptive": lambda on: log_likelihood(on.model("v"), on.x).bits_per_dim(Dequantisation(4)),
+    "log_likelihood coloured": lambda on: log_likelihood(
+        on.model("v"), on.x[..., None], nodes=9, trace="coloured", probes=2
+    ).value,
+    "log_likelihood to an error": lambda on: log_likelihood(on.model("v"), on.x, error=0.1, trace="exact").bits_per_dim(
+        Dequantisation(4)
+    ),
     "bound": lambda on: variational_bound(on.model(), on.x, on.tree, TIMES, variance=0.5).total,
     "bound on levels": lambda on: variational_bound(
         on.model("eps", TABLE, time="index"), torch.ones_like(on.x), WhiteNoise(0), variance=0.5, levels=4

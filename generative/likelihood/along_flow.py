@@ -69,7 +69,7 @@ def traces(
             together = max(1, points // len(some))
             for first in range(0, len(chosen), together):
                 here = chosen[first : first + together]
-                at = z[here][:, some.to(z.device)].flatten(0, 1)
+                at = torch.cat([z[i][some.to(z.device)] for i in here])
                 products = part.of_rows(torch.arange(len(some)).repeat(len(here))).products(
                     r[here].repeat_interleave(len(some)), at
                 )

@@ -277,7 +277,6 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     "interpolated.at": lambda: 0,
     "interpolated.nodes": lambda: {0: 0.0, 1: 0.5},
     "load.name_or_path": lambda: "digits-flow",
-    "log_likelihood.nfe": lambda: 64,
     "named.name": lambda: "ddim",
     "noise_level.safe_interval.step": lambda: 0.01,
     "posterior.s": lambda: 0.25,

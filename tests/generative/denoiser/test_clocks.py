@@ -99,8 +99,8 @@ def test_an_embedding_of_time_goes_through_everything(written: str) -> None:
         assert torch.equal(solve(flow(denoiser), X, steps, solver).x, expected)
     for way in (encode, decode):
         assert torch.equal(way(denoiser, X, times=times), way(plain, X, times=times))
-    fall = times.flip(0)
-    assert torch.equal(log_likelihood(denoiser, X, fall).value, log_likelihood(plain, X, fall).value)
+    back: dict[str, Any] = {"times": (0.93, 0.03), "nodes": 9}
+    assert torch.equal(log_likelihood(denoiser, X, **back).value, log_likelihood(plain, X, **back).value)
 
 
 @pytest.mark.parametrize("written", LEVELS)

@@ -13,7 +13,7 @@ from fokker.generative import VP, CondOT, Denoiser, flow, sample
 from fokker.generative.denoiser import EDM, KINDS
 from fokker.generative.denoiser.precision import own_dtype
 from fokker.generative.equations import Interpolant
-from fokker.generative.likelihood import log_likelihood
+from fokker.generative.likelihood import log_likelihood, plan_likelihood
 from fokker.generative.paths import Table, linear_betas
 from fokker.solvers import Adaptive, Dopri5, ExponentialAdams, Heun, solve
 
@@ -136,9 +136,9 @@ def test_the_frame_of_edm_is_computed_in_the_dtype_of_the_state(own: torch.dtype
 
 def test_the_likelihood_of_a_network_in_another_dtype() -> None:
     """A network of float32 in a state of float64, against the same weights in float64, in nats."""
-    times = torch.linspace(1.0, 0.0, 9, dtype=torch.float64)
     nets = [Denoiser(network(own), CondOT(), predicts="velocity") for own in (torch.float32, torch.float64)]
-    found, exact = (log_likelihood(each, X, times) for each in nets)
+    plan = plan_likelihood(nets[1], X, nodes=9)
+    found, exact = (log_likelihood(each, X, plan) for each in nets)
     assert found.value.dtype == found.data.dtype == torch.float64
     torch.testing.assert_close(found.value, exact.value, rtol=0.0, atol=1e-5)
 

@@ -26,7 +26,6 @@ DRAW = torch.Generator().manual_seed(0)
 WEIGHT = 0.4 * torch.randn(4, 4, generator=DRAW, dtype=torch.float64)
 X, V = torch.randn(2, 3, 4, generator=DRAW, dtype=torch.float64)
 EYE = torch.eye(4, dtype=torch.float64)[:, None].expand(4, 3, 4)
-TIMES = torch.linspace(1.0, 0.0, 9, dtype=torch.float64)
 
 
 class Sine(torch.autograd.Function):
@@ -195,7 +194,7 @@ def test_reentrant_checkpoints_are_refused_with_the_way_out() -> None:
         pytest.warns(RuntimeWarning, match=TOLD),
         pytest.raises(ValueError, match=r"use_reentrant=True, which has no gradient.*; give use_reentrant=False"),
     ):
-        log_likelihood(denoiser, X, TIMES)
+        log_likelihood(denoiser, X)
 
 
 # Where they are used.
@@ -210,23 +209,41 @@ def plainly(kind: str) -> Callable[[Tensor, Tensor], Tensor]:
     return lambda x, time: PLAIN[kind](x + 0.1 * time[:, None])
 
 
+def image(inner: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    return lambda x, time: inner(x.flatten(1), time).reshape(x.shape)
+
+
 @each_kind
-@pytest.mark.parametrize("trace", ["exact", "hutchinson", "hutch++"])
+@pytest.mark.parametrize("trace", ["exact", "orthogonal", "coloured", "hutchinson", "hutch++"])
 def test_the_likelihood(kind: str, trace: str) -> None:
-    """Values, gradients and the account: evaluations and products of the plain network."""
-    given: Any = {"times": TIMES, "trace": trace, "probes": 2}
-    expected = log_likelihood(Denoiser(plainly(kind), CondOT(), predicts="velocity"), X, **given)
-    denoiser = Denoiser(timed(kind), CondOT(), predicts="velocity")
+    """Values, gradients and the account: evaluations and products of the plain network, of states that are images."""
+    x = X.reshape(3, 1, 2, 2)
+    plain = Denoiser(image(plainly(kind)), CondOT(), predicts="velocity")
+    given: Any = {"nodes": 9, "trace": trace, **({} if trace == "exact" else {"probes": 2})}
+    expected = log_likelihood(plain, x, **given)
+    denoiser = Denoiser(image(timed(kind)), CondOT(), predicts="velocity")
     with torch.no_grad(), told(kind):
-        found = log_likelihood(denoiser, X, **given)
+        found = log_likelihood(denoiser, x, **given)
     torch.testing.assert_close(found.value, expected.value, rtol=1e-12, atol=1e-12)
     assert (found.nfe.forward, found.nfe.vjp) == (expected.nfe.forward, expected.nfe.vjp)
-    if kind != "once" and trace == "exact":
-        x, y = X.clone().requires_grad_(), X.clone().requires_grad_()
+    if kind != "once":
+        at, there = x.clone().requires_grad_(), x.clone().requires_grad_()
         with sdpa_kernel(SDPBackend.MATH):  # checkpointed attention is called again here
-            log_likelihood(denoiser, x, **given).value.sum().backward()
-        log_likelihood(Denoiser(plainly(kind), CondOT(), predicts="velocity"), y, **given).value.sum().backward()
-        torch.testing.assert_close(x.grad, y.grad, rtol=1e-10, atol=1e-10)
+            log_likelihood(denoiser, at, **given).value.sum().backward()
+        log_likelihood(plain, there, **given).value.sum().backward()
+        torch.testing.assert_close(at.grad, there.grad, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("kind", ["function", "once", "operator"])
+def test_a_likelihood_to_an_error(kind: str) -> None:
+    """With nodes added where a sample needs them, and a trace that the error chooses; the warning comes once."""
+    plain = Denoiser(plainly(kind), CondOT(), predicts="velocity")
+    denoiser = Denoiser(timed(kind), CondOT(), predicts="velocity")
+    for given in ({"error": 1e-6, "trace": "exact"}, {"error": 0.3}):
+        expected = log_likelihood(plain, X, **given)
+        with warnings.catch_warnings() if "trace" not in given else told(kind):
+            found = log_likelihood(denoiser, X, **given)
+        torch.testing.assert_close(found.value, expected.value, rtol=1e-10, atol=1e-10)
 
 
 @each_kind

@@ -69,7 +69,7 @@ def test_a_network_that_changes_its_state_is_named(change: Callable[[Tensor], Te
     with pytest.raises(ValueError, match="network changed its state in place"):
         solve(flow(denoiser), START.clone(), [0.0, 0.5], ExponentialAdams(1))
     with pytest.raises(ValueError, match="network changed its state in place"):
-        log_likelihood(denoiser, START.clone(), [0.9, 0.1])
+        log_likelihood(denoiser, START.clone(), times=(0.9, 0.1))
     with pytest.raises(ValueError, match="network changed its state in place"):
         sample(CFG(labelled, 2.0, null=0), (2, 3), nfe=4)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ....generative import VP, CondOT, Cosine, GaussianPath, flow, log_likelihood
-from ....solvers import RK4, Adaptive, Dopri5, solve
+from ....solvers import RK4, Dopri5, solve
 from ...statistics import rms
 from ..claim import Check, claim
 from ..sources import TUTORIAL
@@ -178,7 +178,7 @@ def what_the_prior_costs() -> list[Check]:
     left = 1.0 / (1.0 + math.exp(2.0))
     kept = left * DEVIATION**2 + 1.0 - left
     mean, deviation = response(RK4(), flow(data.denoiser(path)), grid(100)).law()
-    model = log_likelihood(data.denoiser(path), x, Adaptive(1.0, 0.0, rtol=1e-6, atol=1e-6)).value
+    model = log_likelihood(data.denoiser(path), x, error=1e-6).value
     return [
         Check(
             _divergence(MEAN, DEVIATION**2, mean, deviation**2),

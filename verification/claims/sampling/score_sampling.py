@@ -8,8 +8,8 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from ....generative import VE, CondOT, Table, linear_betas, log_likelihood, posterior, round_trip
-from ....solvers import RK4, Adaptive, Euler, Heun, Noise, Solver
+from ....generative import VE, CondOT, Table, linear_betas, log_likelihood, plan_likelihood, posterior, round_trip
+from ....solvers import RK4, Euler, Heun, Noise, Solver
 from ...statistics import rms
 from ..claim import Bound, Check, Statistical, claim
 from ..sources import HUTCHINSON, SLIDES
@@ -116,7 +116,7 @@ def likelihood_by_the_flow() -> list[Check | Bound]:
     """
     x0 = column([-1.4, -0.2, 0.6, 1.9])
     truth = MIXTURE.log_prob(x0)
-    wide = log_likelihood(MIXTURE.denoiser(VE(200.0)), x0, Adaptive(1.0, 0.0, rtol=1e-7, atol=1e-7))
+    wide = log_likelihood(MIXTURE.denoiser(VE(200.0)), x0, error=1e-7)
     other = (printed_log_density(x0, 1.0) - truth).abs()
     return [
         Check(largest(printed_log_density(x0, -1.0) - truth), 0.0, 1e-8, "error of log p_0, largest of 4 points"),
@@ -147,9 +147,9 @@ def divergence_by_random_probes() -> list[Check | Statistical]:
     for z in probes:
         pushed = torch.func.jvp(lambda y: denoiser.predict("velocity", t, y), (x,), (z.expand_as(x),))[1]
         quadratic += (pushed * z).sum(1) / len(probes)
-    steps = Adaptive(1.0, 0.0, rtol=1e-5, atol=1e-5)
-    exact = log_likelihood(denoiser, x, steps, trace="exact").value
-    random = [log_likelihood(denoiser, x, steps, trace="hutchinson", probes=4, seed=seed) for seed in range(32)]
+    exact = log_likelihood(denoiser, x, error=1e-5, trace="exact").value
+    plan = plan_likelihood(denoiser, x, error=1e-3, trace="hutchinson", probes=4)
+    random = [log_likelihood(denoiser, x, plan, seed) for seed in range(32)]
     errors = torch.stack([(found.value - exact).mean() for found in random])
     told = torch.stack([found.probe_stderr.square().sum() for found in random]).mean() / len(x) ** 2
     return [
