@@ -11,7 +11,19 @@ from torch import Tensor, nn
 from toy import MIXTURE
 
 from fokker.benchmarks.problems import problem_of, seconds_of_a_call
-from fokker.generative import CFG, VP, CondOT, Denoiser, ancestral, flow, load, log_likelihood, plan_likelihood, reverse_sde, sample
+from fokker.generative import (
+    CFG,
+    VP,
+    CondOT,
+    Denoiser,
+    ancestral,
+    flow,
+    load,
+    log_likelihood,
+    plan_likelihood,
+    reverse_sde,
+    sample,
+)
 from fokker.generative.equations import grids
 from fokker.solvers import (
     RK4,

@@ -176,7 +176,8 @@ JOBS: dict[str, Callable[[On], Any]] = {
         for trace in ("exact", "orthogonal", "hutchinson", "hutch++")
     },
     "log_likelihood coloured": lambda on: log_likelihood(
-        on.model("v"), on.x[..., None], nodes=9, trace="coloured", probes=2
+        Denoiser(lambda x, time: on.net(x.flatten(1), time)[:, None], PATH, predicts="velocity"), on.x[:, None],
+        nodes=9, trace="coloured", probes=2,
     ).value,
     "log_likelihood to an error": lambda on: log_likelihood(on.model("v"), on.x, error=0.1, trace="exact").bits_per_dim(
         Dequantisation(4)

@@ -26,7 +26,7 @@ from scipy.stats import t as student
 from torch import Tensor
 
 from ...solvers import NFE
-from ...solvers.common import Progress, check_instance, check_samples, flag, host, real
+from ...solvers.common import Progress, check_instance, check_samples, flag, host, matching, real
 from ...solvers.noise import Keys, per_sample_keys
 from ..denoiser import Denoiser, check_denoiser
 from .along_flow import evaluations, flow_states, traces
@@ -78,7 +78,7 @@ class LogLikelihood:
             Its lower and upper ends, float64 (2, B).
         """
         level = real("level", level, 0.0, 1.0)
-        quantile = host(student.ppf(0.5 + 0.5 * level, self.freedom.cpu().numpy())).to(self.value)
+        quantile = matching(host(student.ppf(0.5 + 0.5 * level, self.freedom.cpu().numpy())), self.value)
         width = quantile * self.probe_stderr
         return torch.stack([self.value - width, self.value + width])
 

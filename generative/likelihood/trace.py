@@ -220,15 +220,21 @@ def spread(weights: Tensor, found: Sequence[Tensor], frozen: bool) -> Combined:
         channels = sum_of(weights, found)
         k = channels.shape[1]
         value = channels.mean(1)
-        variance = channels.var(1) / k if k > 1 else torch.full_like(value, math.nan)
+        variance = spread_of(channels) / k
         return Combined(value, variance.detach(), torch.full_like(value, float(max(1, k - 1))))
     value = sum_of(weights, [each.mean(1) for each in found])
     with torch.no_grad():
-        parts = torch.stack([w**2 * each.var(1) / each.shape[1] for w, each in zip(weights, found, strict=True)])
-        freedom = torch.stack([parts.new_tensor(max(1.0, each.shape[1] - 1.0)) for each in found])
+        parts = torch.stack([w**2 * spread_of(each) / each.shape[1] for w, each in zip(weights, found, strict=True)])
         variance = parts.sum(0)
-        degrees = variance.square() / (parts.square() / freedom[:, None]).sum(0)
+        squares = [part.square() / max(1, each.shape[1] - 1) for part, each in zip(parts, found, strict=True)]
+        degrees = variance.square() / torch.stack(squares).sum(0)
     return Combined(value, variance, degrees.nan_to_num(1.0))
+
+
+def spread_of(estimates: Tensor) -> Tensor:
+    """The variance of the estimates of each sample, (B, k); nan for one."""
+    one = estimates.shape[1] == 1
+    return torch.full_like(estimates[:, 0], math.nan) if one else estimates.var(1)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class Timed:
 @pytest.fixture
 def net(monkeypatch: pytest.MonkeyPatch) -> Timed:
     made = Timed()
-    for module in ("fokker.verification.networks.audit_plan", "fokker.generative.likelihood.timing"):
+    for module in ("fokker.verification.networks.audit_plan", "fokker.generative.likelihood.pilot"):
         monkeypatch.setattr(f"{module}.perf_counter", made.now)
     return made
 
