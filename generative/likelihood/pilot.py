@@ -8,9 +8,9 @@ what the nodes of the rule say of it themselves.
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from functools import cached_property
+from time import perf_counter
 
 import numpy as np
 import torch
@@ -177,7 +177,7 @@ def pilot(change: ChangeOfVariables, x: Tensor, keys: Keys, tolerance: float, ki
     nodes = torch.from_numpy(clenshaw_curtis(INTERVALS)[0])
     states, nfe = flow_states(some, clock, z, nodes, tolerance)
     looser, _ = flow_states(some, clock, z, nodes[[0, -1]], LOOSER * tolerance)
-    error = rms(array(flow_error(some, states[-1], looser[-1]).double().cpu()))
+    error = rms(array(host(flow_error(some, states[-1], looser[-1]))))
 
     r = clock.r(nodes)
     if change.dim <= PROBES and kind in ("exact", "auto"):
@@ -186,9 +186,9 @@ def pilot(change: ChangeOfVariables, x: Tensor, keys: Keys, tolerance: float, ki
         count = PROBES if kind == "exact" else PROBES * math.ceil(SAMPLES / len(rows))
         trace = Hutchinson(keys, (count,) * len(nodes), law, frozen=True)
     traces(some, r[:1], states[:1], trace)  # what is done once is not timed
-    start = time.perf_counter()
-    values = array(torch.stack(traces(some, r, states, trace)).double().cpu())
-    seconds = (time.perf_counter() - start) / (len(nodes) * len(rows) * trace.counts[0])
+    start = perf_counter()
+    values = array(host(torch.stack(traces(some, r, states, trace))))
+    seconds = (perf_counter() - start) / (len(nodes) * len(rows) * trace.counts[0])
     few, gain = torch.arange(0, len(nodes), EVERY, device="cpu"), 1.0
     other: Trace | None = None
     if kind in ("auto", "coloured") and len(change.shape) > 1 and change.dim > PROBES:
@@ -198,7 +198,7 @@ def pilot(change: ChangeOfVariables, x: Tensor, keys: Keys, tolerance: float, ki
         other, number = HutchPlusPlus(keys, (3 * COLOURS,) * len(few), law), COLOURS
     if other is not None:
         weights = host(clenshaw_curtis(len(few) - 1)[1]) * clock.rate(r[few])
-        kept = other.combined(weights, traces(some, r[few], states[few], other)).variance.double().mean().item()
+        kept = other.combined(weights, traces(some, r[few], states[few], other)).variance.mean().item()
         alone = array(weights) ** 2 @ values[::EVERY].var(2, ddof=1).mean(1)
         gain = float(np.clip(-math.log(max(kept / max(alone, 1e-300), 1e-6)) / math.log(max(2, number)), *GAINS))
     return Pilot(clock, values, gain, error, float(nfe.per_sample.double().mean()), seconds)

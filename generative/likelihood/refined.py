@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from ...solvers.common import array, host
+from ...solvers.common import array, host, matching
 from .along_flow import evaluations, flow_states, traces
 from .change_of_variables import ChangeOfVariables
 from .pilot import LOOSER, flow_error, indicator
@@ -47,7 +47,7 @@ class Refined:
 
     def __init__(self, change: ChangeOfVariables, z: Tensor, plan: LikelihoodPlan, traces: Tensor) -> None:
         self.change, self.z, self.plan = change, z, plan
-        self.value = torch.einsum("n,nb->b", plan.weights.to(traces), traces)
+        self.value = torch.einsum("n,nb->b", matching(plan.weights, traces), traces)
         self.error = self._estimate(traces)
         self.spent, self.products = torch.zeros(2, len(z), dtype=torch.int64, device="cpu")
         rows, n, before = torch.arange(len(z), device="cpu"), plan.intervals, torch.full_like(self.error, torch.inf)
@@ -68,7 +68,7 @@ class Refined:
         added = torch.stack(traces(some, between, states[:-1], Exact(some.dim, n // 2)))[..., 0]
         found = torch.cat([torch.stack([known[:-1], added], dim=1).flatten(0, 1), known[-1:]])
         weights = host(clenshaw_curtis(n)[1]) * self.plan.clock.rate(self.plan.clock.r(nodes))
-        self.value = self.value.index_copy(0, there, torch.einsum("n,nb->b", weights.to(found), found))
+        self.value = self.value.index_copy(0, there, torch.einsum("n,nb->b", matching(weights, found), found))
         self.error = self.error.index_copy(0, there, torch.minimum(self.error[there], self._estimate(found)))
         self.spent[rows] += nfe.per_sample + evaluations(some, between, len(rows))
         self.products[rows] += some.cost * n // 2 * some.dim
@@ -82,7 +82,7 @@ class Refined:
         integrand = array((found.detach().cpu() * rates[:, None]).double())
         rounding = ROUNDING * self.change.precision(self.z) * (weights @ abs(integrand))
         ratio = self.plan.ratio * FALLING ** math.log2(n / self.plan.intervals)
-        return host(SAFETY * ratio * indicator(integrand) + rounding).to(found)
+        return matching(host(SAFETY * ratio * indicator(integrand) + rounding), found)
 
     def flow_error(self, end: Tensor) -> Tensor:
         """The error that the flow leaves in log p, float64 (B,), from a looser solution beside the end z of this one."""

@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...solvers.common import Array, widest
+from ...solvers.common import Array, array, host, matching, widest
 from ...solvers.noise import Keys, standard_normals
 
 __all__ = ["LAWS", "TRACES", "Coloured", "Combined", "Exact", "HutchPlusPlus", "Hutchinson", "Orthogonal", "Trace"]
@@ -310,7 +310,7 @@ class Orthogonal(Trace):
         value = sum_of(weights, [each.mean(1) for each in found])
         variance, freedom = torch.full_like(value, math.nan), torch.full_like(value, max(1.0, len(self.errors)))
         if len(self.errors):
-            w = weights.double().cpu().numpy()
+            w = array(host(weights))
             variance = self.variance(w) * self._scale(w, [each.detach() for each in found])
         return Combined(value, variance, freedom)
 
@@ -338,9 +338,9 @@ class Orthogonal(Trace):
             if 1 < k < self.dim:
                 signed[i, positions % m] = weights[i] / k * (-1.0) ** (positions // m)
                 away = math.sqrt(k / (k - 1.0)) * (found[i] - found[i].mean(1, keepdim=True))  # the trace is unknown
-                away = torch.from_numpy(signed[i, positions % m]).to(away) * away
+                away = matching(torch.from_numpy(signed[i, positions % m]), away) * away
                 spread = spread + away.square().sum(1)
-                sums[:, torch.from_numpy(positions % m).to(sums.device)] += away
+                sums.index_add_(1, torch.from_numpy(positions % m).to(sums.device), away)
         expected_spread = m / (m - 1.0) * float((self.errors**2 @ (signed**2).sum(1)).mean())
         expected_sums = m / (m - 1.0) * float(((self.errors @ signed) ** 2).sum(1).mean())
         if min(expected_spread, expected_sums) == 0.0:

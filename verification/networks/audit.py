@@ -26,11 +26,11 @@ from scipy import stats
 from torch import Tensor, nn
 
 from ...generative.denoiser import Denoiser, check_denoiser
-from ...generative.likelihood import Dequantisation, log_likelihood
+from ...generative.likelihood import Dequantisation, LikelihoodPlan, log_likelihood
 from ...generative.sampling import check_network
 from ...solvers import SolveError, standard_normal
 from ...solvers.common import blamed, check_callable, check_instance, real, whole
-from .audit_plan import ACCURACY, AuditPlan, plan_audit
+from .audit_plan import AuditPlan, plan_audit, plan_of_likelihoods
 from .audit_result import TOLERANCES, Audit, Entry, Likelihood
 from .clean_samples import check_audited
 from .effort import duration
@@ -121,6 +121,7 @@ def audit(
             minutes=minutes,
         )
     sets = sets if plan.likelihoods else {}
+    how = plan.how
     total = len(levels) * plan.level + len(sets) * plan.likelihood
     if minutes is not None:
         told(0, max(1, round(total)), f"{name}: {plan}, about {duration(total)}")
@@ -135,7 +136,8 @@ def audit(
         done = len(levels) * plan.level + number * plan.likelihood
         told(round(done), round(total), f"{name}, likelihood of data {what}")
         with blamed(f"{name}, in the likelihood of data {what},", (SolveError, ValueError)):
-            likely.append(_likelihood(denoiser, samples, what, plan, dequantisation, seed))
+            how = plan_of_likelihoods(denoiser, data) if how is None else how
+            likely.append(_likelihood(denoiser, samples[: plan.likelihoods], what, how, dequantisation, seed))
     return Audit(name, plan.samples, tuple(found), tuple(likely))
 
 
@@ -149,11 +151,10 @@ def _in_double(denoiser: Denoiser) -> Denoiser:
 
 
 def _likelihood(
-    denoiser: Denoiser, data: Tensor, what: str, plan: AuditPlan, dequantisation: Dequantisation | None, seed: int
+    denoiser: Denoiser, x: Tensor, what: str, how: LikelihoodPlan, dequantisation: Dequantisation | None, seed: int
 ) -> Likelihood:
-    x = data[: plan.likelihoods]
     with torch.no_grad():
-        found = log_likelihood(denoiser, x, seed=seed, error=ACCURACY * x[0].numel())
+        found = log_likelihood(denoiser, x, how, seed)
     n, d = len(x), x[0].numel()
     nats = found.value.double()
     bits = -nats / (d * math.log(2.0)) if dequantisation is None else found.bits_per_dim(dequantisation).double()

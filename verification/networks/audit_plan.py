@@ -13,9 +13,9 @@ from time import perf_counter
 from torch import Tensor
 
 from ...generative.denoiser import Denoiser
-from ...generative.likelihood import plan_likelihood
+from ...generative.likelihood import LikelihoodPlan, plan_likelihood
 
-__all__ = ["ACCURACY", "AuditPlan", "plan_audit"]
+__all__ = ["AuditPlan", "plan_audit", "plan_of_likelihoods"]
 
 ACCURACY = 1e-2
 """The error of a likelihood, in nats for each dimension."""
@@ -23,6 +23,8 @@ FEW, MORE, QUICK = 2, 16, 0.005
 """Numbers of samples that are timed: the larger one if the smaller one takes less than this share of the time."""
 LEVELS_SHARE, SAFETY = 2.0 / 3.0, 0.9
 """The share of the time for the levels if there are likelihoods, and the share of the minutes that is planned with."""
+PILOT, MARGIN = 4, 2.0
+"""The samples by which likelihoods are planned, and their time over that of the plan: samples may need more nodes."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,14 @@ class AuditPlan:
         likelihoods: the number whose likelihood is computed, of each set.
         level: the seconds that a level takes, or 1 if nothing was timed.
         likelihood: the seconds that the likelihoods of a set take, or 1.
+        how: how likelihoods are computed; None if there are none.
     """
 
     samples: int
     likelihoods: int
     level: float = 1.0
     likelihood: float = 1.0
+    how: LikelihoodPlan | None = None
 
     def __str__(self) -> str:
         also = f", {self.likelihoods} likelihoods" if self.likelihoods else ", no likelihoods"
@@ -82,14 +86,25 @@ def plan_audit(
             f"minutes is {minutes:g}, but the least audit, of {fewest} samples at each log-SNR, takes longer; give at "
             f"least {math.ceil(least / SAFETY / 6.0) / 10.0:g}."
         )
+    how = None
+    if likelihoods:
+        start = perf_counter()
+        how = plan_of_likelihoods(denoiser, data)
+        seconds -= perf_counter() - start
     most = int((LEVELS_SHARE if likelihoods else 1.0) * seconds / (levels * each))
     count = max(fewest, min(samples, most))
-    if not likelihoods:
+    if how is None:
         return AuditPlan(count, 0, count * each)
-    left, some = (seconds - levels * count * each) / sets, data[:likelihoods]
-    took = plan_likelihood(denoiser, some, error=ACCURACY * data[0].numel()).seconds
-    number = min(len(some), int(left / took))
-    return AuditPlan(count, number, count * each, number * took) if number > 1 else AuditPlan(count, 0, count * each)
+    took = MARGIN * how.seconds
+    number = min(likelihoods, len(data), int((seconds - levels * count * each) / sets / took))
+    if number < 2:
+        return AuditPlan(count, 0, count * each)
+    return AuditPlan(count, number, count * each, number * took, how)
+
+
+def plan_of_likelihoods(denoiser: Denoiser, data: Tensor) -> LikelihoodPlan:
+    """How the likelihoods of an audit are computed."""
+    return plan_likelihood(denoiser, data[:PILOT], error=ACCURACY * data[0].numel())
 
 
 def seconds_a_sample(call: Callable[[int], object], seconds: float) -> float:

@@ -202,7 +202,7 @@ def test_an_audit_in_minutes_says_its_plan_first(
     assert fokker("verify", "--model", "exact:denoiser", "--data", "data.npy", "--minutes", "60") == 0
     sys.modules.pop("exact", None)
     out, err = capsys.readouterr()
-    plan = "64 samples at each log-SNR, 16 likelihoods with an exact trace, about "
+    plan = "64 samples at each log-SNR, 16 likelihoods, about "
     assert err.startswith(f"fokker: exact:denoiser: {plan}")
     assert "exact:denoiser, 64 samples at each log-SNR" in out
 

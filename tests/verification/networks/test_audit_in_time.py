@@ -49,7 +49,7 @@ def test_an_audit_keeps_its_minutes_and_all_levels(net: Timed, minutes: float) -
     done, total, plan = seen[1]
     assert done == 0
     assert plan.startswith(f"network: {found.samples} samples at each log-SNR, ")
-    assert "likelihoods with" in plan
+    assert " likelihoods, " in plan
     assert "about " in plan
     assert 0.5 * net.now() < total < 60.0 * minutes
     assert [each[0] for each in seen] == sorted(each[0] for each in seen)
