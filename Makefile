@@ -45,7 +45,7 @@ types: .venv/for-dev  ## check the types with mypy
 perf: .venv/for-test  ## time the solvers and those of torchdiffeq in one run
 	$(PERF)
 
-perf-likelihood: .venv/for-test  ## time log p(x) of networks by four ways (half an hour)
+perf-likelihood: .venv/for-test  ## time log p(x) of networks by four ways (an hour)
 	$(PERF) -m slow
 
 train: .venv/for-test  ## train a shipped network again: make train NAME=digits-flow

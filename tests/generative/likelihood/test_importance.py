@@ -22,8 +22,8 @@ from fokker.generative import (
     importance_weighted_bound,
     log_likelihood,
 )
-from fokker.generative.likelihood import probes
 from fokker.solvers import standard_normal
+from fokker.solvers.noise import standard_normals
 from fokker.verification import GaussianClasses, GaussianMixture
 
 LAW = GaussianMixture(
@@ -169,40 +169,45 @@ def test_bits_of_a_model() -> None:
     assert found.log_weights.shape == (256, 4)
     x = found.likelihood.data
     expected = (law.log_prob(x) - CELLS.log_density(x)).reshape(256, 4)
-    torch.testing.assert_close(found.log_weights, expected, rtol=0.0, atol=1e-3)
+    torch.testing.assert_close(found.log_weights, expected, rtol=0.0, atol=5e-3)
     mass = torch.special.ndtr(torch.tensor([-2.0, -1.0, 0.0, 1.0, 2.0], dtype=torch.float64)).diff()
     error = found.bits_per_dim - found.remaining + mass.log2()
-    assert bool((error.abs() < 4.0 * found.stderr + 2e-3).all())
+    assert bool((error.abs() < 4.0 * found.stderr + 1e-2).all())
     assert bool((found.gap > 10.0 * found.remaining).all())
     assert torch.equal(CELLS.level(x).reshape(256, 4), torch.arange(4).expand(256, 4))
 
 
 def test_a_draw_depends_on_seed_image_and_number_alone() -> None:
-    options: dict[str, Any] = {"dtype": torch.float64, "trace": "hutchinson", "probes": 2}
+
+    def watched(denoiser: Denoiser, x: Tensor, seed: Any, **options: Any) -> LogLikelihood:
+        probe = standard_normals(seed.values, [0], (), torch.float64)[0]
+        return likelihood(x[:, 0] + 10.0 * probe, 0.0 * probe)
+
+    options: dict[str, Any] = {"dtype": torch.float64, "likelihood": watched}
     four = importance_weighted_bound(NET, LEVELS, CELLS, 4, seed=7, **options)
     two = importance_weighted_bound(NET, LEVELS[:2], CELLS, 2, seed=7, **options)
-    torch.testing.assert_close(two.log_weights, four.log_weights[:2, :2], rtol=0.0, atol=1e-12)
-    assert len(set(four.likelihood.data.flatten().tolist())) == 16
+    assert torch.equal(two.log_weights, four.log_weights[:2, :2])
+    assert len(set(four.log_weights.flatten().tolist())) == 16
     own = importance_weighted_bound(NET, LEVELS, CELLS, 3, seed=[4, 5, 6, 7], **options)
     last = importance_weighted_bound(NET, LEVELS[3:], CELLS, 3, seed=[7], **options)
-    torch.testing.assert_close(last.log_weights, own.log_weights[:, 3:], rtol=0.0, atol=1e-12)
+    assert torch.equal(last.log_weights, own.log_weights[:, 3:])
     other = importance_weighted_bound(NET, LEVELS, CELLS, 4, seed=8, **options)
-    assert not bool((other.likelihood.data == four.likelihood.data).any())
+    assert not bool((other.log_weights == four.log_weights).any())
 
 
 def test_draws_and_probes_are_independent() -> None:
-    """Signs of the probes and of the noise within the cell agree half the time: 4096 pairs, 5 standard deviations."""
+    """Signs of the probes and of the noise within the cell agree half the time: 16384 pairs, 5 standard deviations."""
     seeds = []
 
-    def watched(denoiser: Denoiser, x: Tensor, seed: Any) -> LogLikelihood:
+    def watched(denoiser: Denoiser, x: Tensor, seed: Any, **options: Any) -> LogLikelihood:
         seeds.append((x, seed))
         return likelihood(x[:, 0], 0.0 * x[:, 0])
 
     importance_weighted_bound(NET, LEVELS, CELLS, 1024, dtype=torch.float64, likelihood=watched)
     ((x, seed),) = seeds
-    signs = probes("rademacher", 1, x, seed)[0]
+    signs = standard_normals(seed.values, [-1, 0, 1, 2], (1,), torch.float64).sign().flatten(0, 1)
     noise = (x - CELLS.centre(CELLS.level(x))).sign()
-    assert abs(float((signs * noise).mean())) < 5.0 / 64.0
+    assert abs(float((signs * noise.repeat(4, 1)).mean())) < 5.0 / 128.0
     assert abs(float((noise[:2048] * noise[2048:]).mean())) < 5.0 / math.sqrt(2048.0)
 
 
@@ -236,6 +241,10 @@ def test_levels_of_logits() -> None:
     assert int(known.sum()) >= 2
 
 
+def without_spread(denoiser: Denoiser, x: Tensor, **options: Any) -> LogLikelihood:
+    return likelihood(x[:, 0], x[:, 0] * math.nan)
+
+
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
@@ -245,7 +254,7 @@ def test_levels_of_logits() -> None:
         (lambda: importance_weighted_bound(NET, LEVELS[:, 0], CELLS), r"levels has shape \(4,\), but must hold images"),
         (lambda: importance_weighted_bound(NET, LEVELS[:0], CELLS), "levels has shape"),
         (
-            lambda: importance_weighted_bound(NET, LEVELS, CELLS, dtype=torch.float64, trace="hutchinson"),
+            lambda: importance_weighted_bound(NET, LEVELS, CELLS, 2, likelihood=without_spread),
             "A single probe has no standard error",
         ),
     ],
