@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from ....generative.likelihood import colouring, hadamard, quadratic
-from ...statistics.slopes import slope
 from ..claim import Check, claim
 from ..sources import BURDA, FOKKER, STATHOPOULOS, TANG_SAAD
+from ..tools.errors import order
 
 
 def matrix(dim: int) -> Tensor:
@@ -113,5 +113,5 @@ def importance_weighted_bound() -> list[Check]:
     return [
         Check(sum(step > 0.0 for step in steps), len(steps), 0.0, "steps from K to K + 1 that raise the bound"),
         Check(float(min(gaps) > 0.0), 1.0, 0.0, "whether every bound is below log E w"),
-        Check(slope(sizes, remainders), 2.0, 1.0 / 64.0, "the order of what the first term leaves"),
+        Check(order(sizes, remainders), 2.0, 1.0 / 64.0, "the order of what the first term leaves"),
     ]
