@@ -218,23 +218,21 @@ def spread(weights: Tensor, found: Sequence[Tensor], frozen: bool) -> Combined:
     """
     if frozen:
         channels = sum_of(weights, found)
-        k = channels.shape[1]
-        value = channels.mean(1)
-        variance = spread_of(channels) / k
-        return Combined(value, variance.detach(), torch.full_like(value, float(max(1, k - 1))))
+        freedom = torch.full_like(channels[:, 0], max(1.0, channels.shape[1] - 1.0))
+        return Combined(channels.mean(1), of_mean(channels.detach()), freedom)
     value = sum_of(weights, [each.mean(1) for each in found])
     with torch.no_grad():
-        parts = torch.stack([w**2 * spread_of(each) / each.shape[1] for w, each in zip(weights, found, strict=True)])
+        parts = torch.stack([w**2 * of_mean(each) for w, each in zip(weights, found, strict=True)])
         variance = parts.sum(0)
         squares = [part.square() / max(1, each.shape[1] - 1) for part, each in zip(parts, found, strict=True)]
         degrees = variance.square() / torch.stack(squares).sum(0)
     return Combined(value, variance, degrees.nan_to_num(1.0))
 
 
-def spread_of(estimates: Tensor) -> Tensor:
-    """The variance of the estimates of each sample, (B, k); nan for one."""
-    one = estimates.shape[1] == 1
-    return torch.full_like(estimates[:, 0], math.nan) if one else estimates.var(1)
+def of_mean(values: Tensor) -> Tensor:
+    """The variance of the mean of k values, (B, k), by their spread; nan for a single one."""
+    k = values.shape[1]
+    return values.var(1) / k if k > 1 else torch.full_like(values[:, 0], math.nan)
 
 
 @dataclass(frozen=True)
@@ -293,6 +291,11 @@ class Orthogonal(Trace):
         """m, the number of rows: the least power of two from d on."""
         return 1 << (self.dim - 1).bit_length()
 
+    @property
+    def _shared(self) -> float:
+        """m/(m − 1), since the errors of the rows add up to zero."""
+        return self.rows / max(1.0, self.rows - 1.0)
+
     def estimates(self, nodes: Sequence[int], products: Products, x: Tensor) -> Tensor:
         if self.counts[nodes[0]] >= self.dim:
             return exact_trace(products, x).reshape(len(nodes), -1, 1)
@@ -327,7 +330,7 @@ class Orthogonal(Trace):
             if k < self.dim:
                 away[i] = -weights[i] / m
                 away[i, positions % m] += weights[i] / k
-        return float(m / max(1, m - 1) * ((self.errors @ away) ** 2).sum(1).mean())
+        return self._shared * float(((self.errors @ away) ** 2).sum(1).mean())
 
     def _scale(self, weights: Array, found: Sequence[Tensor]) -> Tensor:
         """The variance of each sample over that of the pilot's errors, float64 (B,)."""
@@ -341,8 +344,8 @@ class Orthogonal(Trace):
                 away = matching(torch.from_numpy(signed[i, positions % m]), away) * away
                 spread = spread + away.square().sum(1)
                 sums.index_add_(1, torch.from_numpy(positions % m).to(sums.device), away)
-        expected_spread = m / (m - 1.0) * float((self.errors**2 @ (signed**2).sum(1)).mean())
-        expected_sums = m / (m - 1.0) * float(((self.errors @ signed) ** 2).sum(1).mean())
+        expected_spread = self._shared * float((self.errors**2 @ (signed**2).sum(1)).mean())
+        expected_sums = self._shared * float(((self.errors @ signed) ** 2).sum(1).mean())
         if min(expected_spread, expected_sums) == 0.0:
             return torch.ones_like(spread)
         return (spread / expected_spread * (sums.square().sum(1) / expected_sums)).sqrt()

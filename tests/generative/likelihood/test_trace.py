@@ -1,208 +1,207 @@
-"""Estimators of a trace on matrices: their expectations and variances over all draws there are, without Monte Carlo."""
+"""Exact traces, Hutchinson's probes and Hutch++, over all draws there are."""
 
 from __future__ import annotations
 
 import itertools
-from typing import Any
+import math
 
 import numpy as np
 import pytest
 import torch
+from matrices import (
+    Counted,
+    along_nodes,
+    errors_of,
+    found,
+    given,
+    keys,
+    normals,
+    off_diagonal,
+    products_of,
+    signs,
+    trace_of,
+    tuples,
+)
 from torch import Tensor
 
-from fokker.generative.likelihood import Exact, Hutchinson, probes, trace as module
-from fokker.generative.likelihood.trace import HutchPlusPlus, Products, estimator
-from fokker.solvers import standard_normal
+from fokker.generative.likelihood import draws, exact_trace, trace as module
+from fokker.generative.likelihood.trace import Coloured, Exact, Hutchinson, HutchPlusPlus, Orthogonal, Trace
+from fokker.solvers.noise import Keys, per_sample_keys
 
-GENERATOR = torch.Generator().manual_seed(0)
-
-
-def normals(*shape: int) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=GENERATOR)
+WEIGHTS = torch.tensor([0.3, -1.1, 0.7], dtype=torch.float64)
 
 
-def signs(dim: int) -> Tensor:
-    """All sign vectors, (2^d, d)."""
-    return torch.tensor(list(itertools.product((-1.0, 1.0), repeat=dim)), dtype=torch.float64)
+@pytest.mark.parametrize("points", [1, 3, 20])
+@pytest.mark.parametrize("numbers", [1, 8, 2**14])
+def test_the_exact_trace(points: int, numbers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With few directions at once, and one after the other where there are many points."""
+    monkeypatch.setattr(module, "NUMBERS_IN_CACHE", numbers)
+    matrices = normals(points, 5, 5)
+    value = exact_trace(products_of(matrices), normals(points, 5))
+    torch.testing.assert_close(value, trace_of(matrices), rtol=0.0, atol=1e-14)
 
 
-def products_of(matrices: Tensor) -> Products:
-    """v -> vᵀ J with matrices (B, d, d)."""
-    return lambda directions: torch.einsum("bij,mbi->mbj", matrices, directions)
+def test_the_exact_trace_along_nodes() -> None:
+    matrices, trace = along_nodes(3, 5), Exact(5, 3)
+    integral = trace.combined(WEIGHTS, found(trace, matrices, 2))
+    torch.testing.assert_close(integral.value, (WEIGHTS @ trace_of(matrices)).expand(2), rtol=0.0, atol=1e-13)
+    assert integral.variance.tolist() == [0.0, 0.0]
+    assert integral.freedom.tolist() == [math.inf, math.inf]
+    assert trace.expected(WEIGHTS.numpy(), errors_of(matrices), 1.0) == 0.0
 
 
-def traces(matrices: Tensor) -> Tensor:
-    return matrices.diagonal(dim1=-2, dim2=-1).sum(-1)
+def test_hutchinson_over_all_sign_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mean and variance of one probe are exact averages over 2^d of them."""
+    matrices, z = along_nodes(3, 6), signs(6)
+    trace = Hutchinson(given(monkeypatch, z), (1,) * 3)
+    for each, matrix in zip(found(trace, matrices, 64), matrices, strict=True):
+        torch.testing.assert_close(each.mean(), trace_of(matrix), rtol=0.0, atol=1e-13)
+        torch.testing.assert_close(each.var(correction=0), off_diagonal(matrix), rtol=1e-12, atol=0.0)
 
 
-def off_diagonal(matrices: Tensor) -> Tensor:
-    """2 Σ_{i≠j} S_ij², (B,)."""
-    part = 0.5 * (matrices + matrices.mT)
-    return 2.0 * (part - torch.diag_embed(part.diagonal(dim1=-2, dim2=-1))).square().sum((1, 2))
-
-
-class Counted:
-    """Products that count their directions, and how often they are asked."""
-
-    def __init__(self, matrices: Tensor) -> None:
-        self.products, self.directions, self.most, self.calls = products_of(matrices), 0, 0, 0
-
-    def __call__(self, directions: Tensor) -> Tensor:
-        self.calls += 1
-        self.directions += len(directions)
-        self.most = max(self.most, directions.numel())
-        return self.products(directions)
-
-
-@pytest.mark.parametrize("at_once", [1, 2, 5])
-def test_the_exact_trace(at_once: int) -> None:
-    matrices = normals(3, 5, 5)
-    found = Exact(5, at_once, 1)(products_of(matrices), normals(3, 5))
-    torch.testing.assert_close(found, traces(matrices)[:, None], rtol=0.0, atol=1e-14)
-
-
-def test_hutchinson_over_all_sign_vectors() -> None:
-    """Mean and variance of one Rademacher probe are exact averages over 2^d of them."""
-    matrices = normals(3, 6, 6)
-    z = signs(6)[:, None].expand(-1, 3, -1)
-    found = Hutchinson(z, 1)(products_of(matrices), normals(3, 6))
-    assert found.shape == (3, 64)
-    torch.testing.assert_close(found.mean(1), traces(matrices), rtol=0.0, atol=1e-13)
-    torch.testing.assert_close(found.var(1, correction=0), off_diagonal(matrices), rtol=1e-12, atol=0.0)
-
-
-def test_hutchinson_with_normal_probes() -> None:
-    """Of the estimate, a polynomial of degree 2 in each component, three Gauss-Hermite nodes give both moments exactly.
-    """
+def test_hutchinson_with_normal_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three Gauss-Hermite nodes a component give both moments exactly: the estimate is a polynomial of degree 2."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(3)
     grid = torch.tensor(list(itertools.product(nodes, repeat=4)))
     share = torch.tensor(list(itertools.product(weights / weights.sum(), repeat=4))).prod(1)
-    matrices = normals(3, 4, 4)
-    found = Hutchinson(grid[:, None].expand(-1, 3, -1), 1)(products_of(matrices), normals(3, 4))
-    mean = found @ share
-    part = 0.5 * (matrices + matrices.mT)
-    torch.testing.assert_close(mean, traces(matrices), rtol=0.0, atol=1e-12)
-    variance = (found - mean[:, None]).square() @ share
-    torch.testing.assert_close(variance, 2.0 * part.square().sum((1, 2)), rtol=1e-12, atol=0.0)
+    matrix = normals(1, 4, 4)
+    (each,) = found(Hutchinson(given(monkeypatch, grid), (1,), "gaussian"), matrix, len(grid))
+    mean = each[:, 0] @ share
+    torch.testing.assert_close(mean, trace_of(matrix)[0], rtol=0.0, atol=1e-12)
+    variance = (each[:, 0] - mean).square() @ share
+    torch.testing.assert_close(variance, 0.5 * (matrix + matrix.mT).square().sum(), rtol=1e-12, atol=0.0)
 
 
-def test_the_variance_of_a_mean_falls_like_one_over_k() -> None:
-    """Over all triples of probes in three dimensions, one triple a sample."""
-    triples = torch.tensor(list(itertools.product(range(8), repeat=3)))
-    z = signs(3)[triples].transpose(0, 1)  # (3, 512, 3)
-    matrices = normals(1, 3, 3).expand(512, 3, 3)
-    found = Hutchinson(z, 1)(products_of(matrices), normals(512, 3))
-    torch.testing.assert_close(found.mean(1).var(correction=0), off_diagonal(matrices)[0] / 3.0)
+def independent(z: Tensor, nodes: int) -> Tensor:
+    """All ways to draw the rows of z at the nodes, (nodes, B, …)."""
+    return tuples(z, nodes).transpose(0, 1).flatten(2)
 
 
-def test_each_channel_knows_its_own_probe_alone() -> None:
-    matrices, z = normals(2, 5, 5), normals(4, 2, 5)
-    together = Hutchinson(z, 1)(products_of(matrices), normals(2, 5))
-    for k in range(4):
-        alone = Hutchinson(z[k : k + 1], 1)(products_of(matrices), normals(2, 5))
-        torch.testing.assert_close(together[:, k : k + 1], alone)
+def check_unbiased(trace: Trace, matrices: Tensor, samples: int, gain: float = 1.0) -> None:
+    """The value, its variance and what is expected of it, if the samples are all draws there are."""
+    w = WEIGHTS[: len(matrices)]
+    integral = trace.combined(w, found(trace, matrices, samples))
+    truth = w @ trace_of(matrices)
+    torch.testing.assert_close(integral.value.mean(), truth, rtol=0.0, atol=1e-12)
+    variance = (integral.value - truth).square().mean()
+    torch.testing.assert_close(integral.variance.mean(), variance, rtol=1e-11, atol=0.0)
+    assert trace.expected(w.numpy(), errors_of(matrices), gain) == pytest.approx(float(variance), rel=1e-11)
+
+
+def test_probes_of_their_own_at_every_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variance of the integral from the spread within the nodes: all 8⁴ pairs of probes at two nodes."""
+    z = independent(tuples(signs(3), 2), 2)
+    check_unbiased(Hutchinson(given(monkeypatch, z), (2, 2)), along_nodes(2, 3), 8**4)
+
+
+def test_other_numbers_of_probes_at_every_node() -> None:
+    """The formula, with a covariance that is exact."""
+    matrices, counts = along_nodes(3, 4), (2, 5, 9)
+    expected = float((WEIGHTS.square() * off_diagonal(matrices) / torch.tensor(counts)).sum())
+    assert Hutchinson(keys(0), counts).expected(WEIGHTS.numpy(), errors_of(matrices), 1.0) == pytest.approx(expected)
+
+
+def test_frozen_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two probes that are the same at three nodes: the variance of the sum, which is that of the summed matrix."""
+    matrices = along_nodes(3, 4)
+    z = tuples(signs(4), 2).flatten(1)
+    trace = Hutchinson(given(monkeypatch, z), (2,) * 3, frozen=True)
+    check_unbiased(trace, matrices, 16**2)
+    summed = torch.einsum("n,nij->ij", WEIGHTS, matrices)
+    expected = trace.expected(WEIGHTS.numpy(), errors_of(matrices), 1.0)
+    assert expected == pytest.approx(float(off_diagonal(summed)) / 2.0)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_one_probe_has_no_spread(frozen: bool) -> None:
+    trace = Hutchinson(keys(4), (1,) * 3, frozen=frozen)
+    integral = trace.combined(WEIGHTS, found(trace, along_nodes(3, 4), 4))
+    assert bool(integral.variance.isnan().all())
+    assert integral.freedom.tolist() == [1.0] * 4
 
 
 @pytest.mark.parametrize("rank", [0, 1, 2])
 def test_hutch_plus_plus_is_exact_for_low_ranks(rank: int) -> None:
-    matrices = normals(3, 7, rank) @ normals(3, rank, 7)
-    found = HutchPlusPlus(normals(2, 3, 7), normals(2, 3, 7), 1)(products_of(matrices), normals(3, 7))
-    torch.testing.assert_close(found, traces(matrices)[:, None].expand(-1, 2), rtol=0.0, atol=1e-12)
+    matrices = normals(1, 7, rank) @ normals(1, rank, 7)
+    (each,) = found(HutchPlusPlus(keys(3), (6,)), matrices, 3)
+    torch.testing.assert_close(each, trace_of(matrices).expand(3, 2), rtol=0.0, atol=1e-12)
 
 
-def test_hutch_plus_plus_over_all_sign_vectors() -> None:
+def test_hutch_plus_plus_over_all_sign_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
     """For any fixed sketch the mean is the trace, and the variance that of a probe of P J P.
 
     A range finder of another kind, singular vectors of Jᵀ S, gives P.
     """
-    dim, count = 6, 2
-    matrices, sketch = normals(3, dim, dim), normals(count, 3, dim)
-    basis = torch.linalg.svd(products_of(matrices)(sketch).permute(1, 2, 0), full_matrices=False).U  # (B, d, k)
+    dim, count, matrix = 6, 2, normals(1, 6, 6)
+    z, sketch = tuples(signs(dim), count).flatten(1), normals(1, count * dim)
+    monkeypatch.setattr(
+        module,
+        "draws",
+        lambda *arguments: (z if arguments[-1] == "rademacher" else sketch.expand(len(z), -1)).reshape(
+            1, -1, count, dim
+        ),
+    )
+    (each,) = found(HutchPlusPlus(keys(len(z)), (3 * count,)), matrix, len(z))
+    basis = torch.linalg.svd(products_of(matrix)(sketch.reshape(count, 1, dim))[:, 0].T, full_matrices=False).U
     rest = torch.eye(dim, dtype=torch.float64) - basis @ basis.mT
-    estimators = [HutchPlusPlus(sketch, z[:, None].expand(-1, 3, -1), 1) for z in signs(dim).split(count)]
-    every = torch.cat([made(products_of(matrices), normals(3, dim)) for made in estimators], dim=1)
-    assert every.shape == (3, 64)
-    torch.testing.assert_close(every.mean(1), traces(matrices), rtol=0.0, atol=1e-13)
-    torch.testing.assert_close(every.var(1, correction=0), off_diagonal(rest @ matrices @ rest), rtol=1e-11, atol=0.0)
+    torch.testing.assert_close(each.mean(0), trace_of(matrix).expand(count), rtol=0.0, atol=1e-13)
+    expected = off_diagonal(rest @ matrix[0] @ rest)
+    torch.testing.assert_close(each.var(0, correction=0), expected.expand(count), rtol=1e-11, atol=0.0)
 
 
-@pytest.mark.parametrize("scale", [0.0, 1.0])
-def test_hutch_plus_plus_is_differentiable_where_the_jacobian_vanishes_too(scale: float) -> None:
-    """The gradient is that of an estimate with a fixed Q: averaged over all sign vectors that of the trace, I."""
-    matrices, sketch = (scale * normals(1, 4, 4)).requires_grad_(), normals(1, 1, 4)
-    total = torch.zeros((), dtype=torch.float64)
-    for z in signs(4)[:, None, None]:
-        total = total + HutchPlusPlus(sketch, z, 1)(products_of(matrices), normals(1, 4)).sum() / 16.0
-    (gradient,) = torch.autograd.grad(total, matrices)
-    torch.testing.assert_close(gradient[0], torch.eye(4, dtype=torch.float64), rtol=0.0, atol=1e-13)
-
-
-def test_sketches_are_in_general_position() -> None:
-    """In two dimensions every second pair of sign vectors is parallel, and Q then a matter of rounding."""
-    made = estimator("hutch++", 2, "rademacher", normals(200, 4), 0)
-    assert isinstance(made, HutchPlusPlus)
-    assert float(torch.linalg.svdvals(made.sketch.transpose(0, 1))[:, -1].min()) > 1e-3
-
-
-@pytest.mark.parametrize(("kind", "count"), [("exact", 1), ("hutchinson", 1), ("hutchinson", 3), ("hutch++", 2)])
-def test_estimators_say_what_they_take(kind: str, count: int) -> None:
-    dim = 8
-    x, matrices = normals(3, dim), normals(3, dim, dim)
-    made = estimator(kind, count, "rademacher", x, 0)
-    products = Counted(matrices)
-    found = made(products, x)
-    assert found.shape == (3, made.channels)
-    assert products.directions == made.directions
-    assert products.calls == (2 if kind == "hutch++" else 1)  # the second needs what the first has found
-    assert made.directions == {"exact": dim, "hutchinson": count, "hutch++": 3 * count}[kind]
-    assert made.channels == (1 if kind == "exact" else count)
-    assert made.exact == (kind == "exact")
-
-
-@pytest.mark.parametrize(("kind", "count"), [("exact", 1), ("hutchinson", 3), ("hutch++", 2)])
-def test_directions_fit_the_memory_that_they_may_take(kind: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = estimator(kind, count, "rademacher", normals(16, 8), 0)
-    x, matrices = normals(16, 8), normals(16, 8, 8)
-    expected = whole(products_of(matrices), x)
-    for numbers in (32, 200):
-        monkeypatch.setattr(module, "NUMBERS_IN_CACHE", numbers)
-        small = estimator(kind, count, "rademacher", x, 0)
-        most = []
-        for rows in torch.arange(16).split(small.points):
-            products = Counted(matrices[rows])
-            found = small.of_rows(rows)(products, x[rows])
-            most.append(products.most)
-            torch.testing.assert_close(found, expected[rows], rtol=0.0, atol=1e-13)
-        assert numbers // 2 < max(most) <= numbers
+@pytest.mark.parametrize(
+    "trace",
+    [
+        Exact(8, 1),
+        Hutchinson(keys(3), (3,)),
+        HutchPlusPlus(keys(3), (6,)),
+        Orthogonal(keys(3), 8, (5,), np.empty((0, 1))),
+        Orthogonal(keys(3), 8, (9,), np.empty((0, 1))),
+        Coloured(keys(3), (2, 2, 2), (4,)),
+    ],
+    ids=lambda trace: f"{type(trace).__name__}-{trace.counts[0]}",
+)
+def test_estimators_take_what_they_say(trace: Trace) -> None:
+    products = Counted(normals(3, 8, 8))
+    trace.estimates([0], products, normals(3, 8))
+    assert products.directions == min(trace.counts[0], 8)
 
 
 @pytest.mark.parametrize("law", ["rademacher", "gaussian"])
-def test_a_samples_probes_depend_on_seed_and_position_alone(law: str) -> None:
-    x = normals(5, 2, 3)
-    z = probes(law, 4, x, 7)
-    assert z.shape == (4, 5, 6)
+def test_draws_depend_on_seed_sample_and_node_alone(law: str) -> None:
+    x, of = normals(5, 6), per_sample_keys(7, 5, torch.device("cpu"))
+    z = draws(of, [0, 3], (4, 6), x, law)
+    assert z.shape == (2, 5, 4, 6)
     assert z.dtype == x.dtype
-    torch.testing.assert_close(probes(law, 4, x[:3], 7), z[:, :3], rtol=0.0, atol=0.0)
-    torch.testing.assert_close(probes(law, 2, x, 7), z[:2], rtol=0.0, atol=0.0)
-    assert not torch.equal(probes(law, 4, x, 8), z)
-    assert len({tuple(row) for row in z.transpose(0, 1).flatten(1).tolist()}) == 5
-    own = probes(law, 4, x, [3, 1, 4, 1, 5])
-    torch.testing.assert_close(own[:, 1], own[:, 3], rtol=0.0, atol=0.0)
-    torch.testing.assert_close(probes(law, 4, x[2:3], [4]), own[:, 2:3], rtol=0.0, atol=0.0)
-    made = estimator("hutchinson", 4, law, x, 7)
-    assert isinstance(made, Hutchinson)
-    torch.testing.assert_close(made.z, z, rtol=0.0, atol=0.0)
-    picked = made.of_rows(torch.tensor([4, 0, 4]))
-    assert isinstance(picked, Hutchinson)
-    torch.testing.assert_close(picked.z, z[:, [4, 0, 4]], rtol=0.0, atol=0.0)
-    sketched = estimator("hutch++", 2, law, x, 7)
-    assert isinstance(sketched, HutchPlusPlus)
-    torch.testing.assert_close(sketched.sketch, probes("gaussian", 2, x, 7), rtol=0.0, atol=0.0)
-    torch.testing.assert_close(sketched.z, z[2:], rtol=0.0, atol=0.0)
-    rows = sketched.of_rows(torch.tensor([2]))
-    assert isinstance(rows, HutchPlusPlus)
-    torch.testing.assert_close(rows.sketch, sketched.sketch[:, 2:3], rtol=0.0, atol=0.0)
-    torch.testing.assert_close(rows.z, z[2:, 2:3], rtol=0.0, atol=0.0)
+    torch.testing.assert_close(draws(of.of_rows(torch.tensor([4, 1])), [3], (4, 6), x, law)[0], z[1, [4, 1]])
+    torch.testing.assert_close(draws(of, [0, 3], (2, 6), x, law), z[:, :, :2])
+    assert not torch.equal(draws(per_sample_keys(8, 5, torch.device("cpu")), [0, 3], (4, 6), x, law), z)
+    assert len({tuple(row) for row in z.flatten(0, 1).flatten(1).tolist()}) == 10
+
+
+@pytest.mark.parametrize("kind", ["hutchinson", "hutch++", "orthogonal", "coloured"])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_sample_and_a_node_have_their_own_estimate(kind: str, frozen: bool) -> None:
+    """It does not matter which nodes and samples are computed together. Frozen probes are the same at all nodes."""
+    if frozen and kind == "coloured":
+        return
+    of, matrices = per_sample_keys(1, 4, torch.device("cpu")), normals(3, 4, 8, 8)
+
+    def made(of: Keys) -> Trace:
+        if kind == "orthogonal":
+            return Orthogonal(of, 8, (3,) * 3, np.empty((0, 3)), frozen)
+        if kind == "coloured":
+            return Coloured(of, (1, 2, 4), (4,) * 3)
+        if kind == "hutch++":
+            return HutchPlusPlus(of, (6,) * 3, frozen=frozen)
+        return Hutchinson(of, (3,) * 3, frozen=frozen)
+
+    together = made(of).estimates([0, 1, 2], products_of(matrices.flatten(0, 1)), normals(12, 8))
+    rows = torch.tensor([3, 1])
+    alone = made(of).of_rows(rows).estimates([2], products_of(matrices[2, rows]), normals(2, 8))
+    torch.testing.assert_close(alone[0], together[2, rows], rtol=0.0, atol=1e-12)
+    same = made(of).estimates([0, 1], products_of(matrices[:1].expand(2, -1, -1, -1).flatten(0, 1)), normals(8, 8))
+    assert torch.allclose(same[0], same[1]) == frozen
 
 
 def test_the_laws() -> None:
@@ -210,26 +209,11 @@ def test_the_laws() -> None:
     and a variance off by 0.05 are seen).
     """
     n = 2**16
-    x = normals(n, 4)
-    rademacher, gaussian = (probes(law, 1, x, 3)[0] for law in ("rademacher", "gaussian"))
+    of = per_sample_keys(3, n, torch.device("cpu"))
+    rademacher, gaussian = (draws(of, [0], (4,), normals(1, 4), law)[0] for law in ("rademacher", "gaussian"))
     assert bool((rademacher.abs() == 1.0).all())
-    torch.testing.assert_close(gaussian, standard_normal(x, 3), rtol=0.0, atol=0.0)
     torch.testing.assert_close(rademacher, gaussian.sign(), rtol=0.0, atol=0.0)
     for z in (rademacher, gaussian):
         bound = 5.5 * (2.0 / n) ** 0.5
         assert float((z.T @ z / n - torch.eye(4, dtype=torch.float64)).abs().max()) < bound
         assert float(z.mean(0).abs().max()) < 5.5 / n**0.5
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (("hutchinson", 1, "uniform"), "Unknown law of probes 'uniform'; choose one of rademacher, gaussian"),
-        (("hutch++", 2, "rademacher"), "sketches 2 directions and needs at least 4 dimensions, but there are 3"),
-        (("xtrace", 1, "rademacher"), "Unknown trace 'xtrace'; choose one of exact, hutchinson, hutch\\+\\+, auto"),
-    ],
-)
-def test_what_does_not_fit_is_refused(arguments: Any, sentence: str) -> None:
-    kind, count, law = arguments
-    with pytest.raises(ValueError, match=sentence):
-        estimator(kind, count, law, normals(2, 3), 0)
