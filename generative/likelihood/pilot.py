@@ -85,7 +85,7 @@ class Pilot:
     @property
     def several(self) -> bool:
         """Whether there are probes, and not the exact trace."""
-        return self.values.shape[2] > 1
+        return bool(self.values.shape[2] > 1)
 
     @property
     def functions(self) -> Array:
@@ -207,9 +207,9 @@ def pilot(change: ChangeOfVariables, x: Tensor, keys: Keys, tolerance: float, ki
 def flow_error(change: ChangeOfVariables, end: Tensor, looser: Tensor, *, fixed: bool = False) -> Tensor:
     """The error that the flow leaves in log p, float64 (B,), from the ends of a solution and of a looser one.
 
-    The flow moves its end and the traces alike. On networks and mixtures the errors of log p were 0.8 to 1.9 times those
-    of the density at the end. Errors of adaptive steps fall at least like the tolerance to the power of 0.8, and with
-    half as many steps of RK4 they are 2⁴ times as large.
+    The flow moves its end and the traces alike. On networks and mixtures the errors of log p were 0.8 to 1.9 times
+    those of the density at the end. Errors of adaptive steps fall at least like the tolerance to the power of 0.8, and
+    with half as many steps of RK4 they are 2⁴ times as large.
     """
     moved = change.moved(end, looser)
     moved = torch.maximum(moved, 0.3 * moved.square().mean().sqrt())  # a difference may vanish by accident

@@ -85,7 +85,7 @@ class Refined:
         return matching(host(SAFETY * ratio * indicator(integrand) + rounding), found)
 
     def flow_error(self, end: Tensor) -> Tensor:
-        """The error that the flow leaves in log p, float64 (B,), from a looser solution beside the end z of this one."""
+        """The error that the flow leaves in log p, float64 (B,), from a looser solution beside this end z."""
         nodes, tolerance = self.plan.nodes, self.plan.tolerance
         if tolerance is None:
             looser, nfe = flow_states(self.change, self.plan.clock, self.z, nodes[::2], None)

@@ -187,7 +187,7 @@ class Hutchinson(Trace):
 
     def estimates(self, nodes: Sequence[int], products: Products, x: Tensor) -> Tensor:
         z = self.directions(nodes, self.counts[nodes[0]], x)
-        return quadratic(z, products).T.unflatten(0, (len(nodes), -1))
+        return by_node(quadratic(z, products), nodes)
 
     def combined(self, weights: Tensor, found: Sequence[Tensor]) -> Combined:
         return spread(weights, found, self.frozen)
@@ -198,11 +198,16 @@ class Hutchinson(Trace):
     def _of_all(self, numbers: Sequence[int], weights: Array, errors: Array, gain: float = 1.0) -> float:
         """The variance with these numbers of probes."""
         if self.frozen:
-            return float(((errors @ weights) ** 2).mean()) * numbers[0] ** -gain
+            return float(((errors @ weights) ** 2).mean() / numbers[0] ** gain)
         return float(weights**2 * (errors**2).mean(0) @ np.array(numbers, dtype=float) ** -gain)
 
     def of_rows(self, index: Tensor) -> Self:
         return replace(self, keys=self.keys.of_rows(index))
+
+
+def by_node(values: Tensor, nodes: Sequence[int]) -> Tensor:
+    """Values (c, n B) as (n, B, c)."""
+    return values.T.reshape(len(nodes), -1, len(values))
 
 
 def quadratic(z: Tensor, products: Products) -> Tensor:
@@ -253,7 +258,7 @@ class HutchPlusPlus(Hutchinson):
         basis = torch.linalg.qr(sketched.detach().permute(1, 2, 0)).Q.permute(2, 0, 1)  # (k, P, d), orthonormal over k
         rest = z - torch.einsum("mpd,npd,npe->mpe", z, basis, basis)
         inside, outside = quadratic(torch.cat([basis, rest]), products).chunk(2)
-        return (inside.sum(0) + outside).T.unflatten(0, (len(nodes), -1))
+        return by_node(inside.sum(0) + outside, nodes)
 
     def expected(self, weights: Array, errors: Array, gain: float) -> float:
         return self._of_all([count // 3 for count in self.counts], weights, errors, gain)
@@ -304,7 +309,7 @@ class Orthogonal(Trace):
         turn = torch.from_numpy(np.stack([positions[i] for i in nodes]) % self.rows)
         rows = order[:, turn.to(x.device)].transpose(0, 1)  # (n, B, k)
         h = signs[:, None] * hadamard(rows, self.dim).to(x.dtype)  # (n, B, k, d)
-        return quadratic(h.flatten(0, 1).transpose(0, 1), products).T.unflatten(0, (len(nodes), -1))
+        return by_node(quadratic(h.flatten(0, 1).transpose(0, 1), products), nodes)
 
     def combined(self, weights: Tensor, found: Sequence[Tensor]) -> Combined:
         if self.frozen and self.counts[0] < self.dim:
@@ -361,7 +366,7 @@ class Orthogonal(Trace):
     def _design(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """D, (B, d), and the order of the rows, int64 (B, m), of every sample."""
         normals = standard_normals(self.keys.values, [0], (self.dim + self.rows,), torch.float32)[0]
-        signs, order = normals.split([self.dim, self.rows], dim=1)
+        signs, order = torch.split(normals, [self.dim, self.rows], dim=1)
         return torch.ones_like(signs, dtype=x.dtype).copysign(signs), order.argsort(dim=1)
 
 
@@ -407,7 +412,7 @@ class Coloured(Trace):
         colour = colouring(self.shape, self.colours[nodes[0]]).to(x.device)
         count = int(colour.max()) + 1
         normals = standard_normals(self.keys.values, nodes, (2 * dim + 1,), x.dtype).flatten(0, 1)
-        signs = torch.ones_like(normals[:, :-1]).copysign(normals[:, :-1]).unflatten(1, (2, dim))
+        signs = torch.ones_like(normals[:, :-1]).copysign(normals[:, :-1]).reshape(-1, 2, dim)
         again = (torch.special.ndtr(normals[:, -1]) * count).long().clamp(max=count - 1)
         own = (colour == torch.arange(count, device=x.device)[:, None]).to(x.dtype)  # (K, d)
         z = torch.cat([own[:, None] * signs[None, :, 0], (own[again] * signs[:, 1])[None]])
@@ -415,7 +420,7 @@ class Coloured(Trace):
         first, second = q[:-1].gather(0, again[None])[0], q[-1]
         variance = (0.5 * count - 0.25) * (first - second).square()
         value = q[:-1].sum(0) + 0.5 * (second - first)
-        return torch.stack([value, variance.detach()], dim=1).unflatten(0, (len(nodes), -1))
+        return by_node(torch.stack([value, variance.detach()]), nodes)
 
     def combined(self, weights: Tensor, found: Sequence[Tensor]) -> Combined:
         value = sum_of(weights, [each[:, 0] for each in found])
