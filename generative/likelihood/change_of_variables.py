@@ -39,10 +39,12 @@ class ChangeOfVariables(ABC):
         first: r where the samples are given.
         last: r at the other end.
         cost: the network evaluations in one call, at most.
+        has_score: whether the score of the flow is known.
     """
 
     shape: torch.Size
     cost: int = 1
+    has_score: bool = False
 
     @property
     def dim(self) -> int:
@@ -69,6 +71,10 @@ class ChangeOfVariables(ABC):
     @abstractmethod
     def field(self) -> Field:
         """N(r, z), for r a float or (B,) and z of shape (B, …)."""
+
+    def score(self, r: Tensor, z: Tensor) -> Tensor:
+        """The gradient in z of the flow's log density at the points r, (P,), and z, (P, …), by one call of the network."""
+        raise NotImplementedError
 
     @abstractmethod
     def products(self, r: Tensor, z: Tensor) -> Products:
@@ -169,6 +175,7 @@ class ProbabilityFlow(ChangeOfVariables):
     shape: torch.Size
     start: float
     end: float
+    has_score = True
 
     @property
     def cost(self) -> int:  # type: ignore[override]
@@ -192,6 +199,11 @@ class ProbabilityFlow(ChangeOfVariables):
     @property
     def field(self) -> Field:
         return _Net(self.denoiser)
+
+    def score(self, r: Tensor, z: Tensor) -> Tensor:
+        """−S ε-hat/σ with ε-hat = z − r N."""
+        some = per_sample(r.to(z), z)
+        return (some * self.field(r, z) - z) / (1.0 - some)
 
     def products(self, r: Tensor, z: Tensor) -> Products:
         t = time_of(self.path, r)

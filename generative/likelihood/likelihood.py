@@ -201,7 +201,7 @@ def _block(change: ChangeOfVariables, x: Tensor, plan: LikelihoodPlan, keys: Key
     if trace.exact:
         rule = Refined(change, z, plan, torch.stack(found)[..., 0])
         integral = replace(integral, value=rule.value)
-        discretisation = torch.hypot(rule.error, rule.flow_error(states[-1]))
+        discretisation = torch.hypot(rule.error, rule.flow_error(states))
         spent, products = spent + rule.spent, products + rule.products
     else:
         discretisation = torch.full_like(integral.value, SAFETY * plan.discretisation)

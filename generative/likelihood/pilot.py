@@ -21,7 +21,7 @@ from ...solvers.noise import Keys
 from .along_flow import flow_states, traces
 from .change_of_variables import ChangeOfVariables
 from .clock import CLOCKS, Clock
-from .quadrature import clenshaw_curtis, interpolation, refinement
+from .quadrature import clenshaw_curtis, expected_error, interpolation
 from .trace import Coloured, Exact, Hutchinson, HutchPlusPlus, Trace
 
 __all__ = ["NODES", "Pilot", "Prediction", "pilot"]
@@ -36,12 +36,10 @@ COLOURS, EVERY = 4, 3
 """The colours for each channel, or the sketched directions, whose gain is measured at every third node."""
 GAINS = 0.25, 2.0
 """The least and the largest gain that is believed."""
-FLOW_TO_VALUE = 2.5
-"""The error of log p over that of the density at the end."""
+RATIOS = 2.5, 30.0
+"""The least and the largest one of errors over what the nodes say of them."""
 COVERED = 0.9
 """The share of errors that an estimate covers."""
-LOOSER = 8.0
-"""The tolerance of the second solution, over that of the first."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +49,18 @@ class Prediction:
     Attributes:
         clock: its clock.
         intervals: the number of its intervals.
-        error: the largest of its errors on the pilot's functions, in nats.
+        error: the largest of its errors on the pilot's functions, in nats, with the pilot's own.
+        difference: the same without the pilot's own.
         ratio: errors over what the rule says of them itself: the quantile `COVERED`.
+        said: what the rule says, root mean square. Where the pilot sees no error, the rules differ by it.
     """
 
     clock: Clock
     intervals: int
     error: float
+    difference: float
     ratio: float
+    said: float
 
 
 @dataclass(frozen=True)
@@ -70,16 +72,12 @@ class Pilot:
         values: zᵀ A z, (n + 1, samples, probes) with an even number of probes, or the trace with one column.
         gain: γ, for a variance that falls like K^(−γ) with the number K of colours, or of sketched directions; 1 if it
             was not measured.
-        flow_error: the error of log p from the solution of the flow, in nats: root mean square.
-        evaluations: of the network, for a sample, in the solution of the flow.
         seconds: the time of a product.
     """
 
     clock: Clock
     values: Array
     gain: float
-    flow_error: float
-    evaluations: float
     seconds: float
 
     @property
@@ -104,7 +102,7 @@ class Pilot:
         clock, n = self.clock, len(self.values) - 1
         fine, coarse = (self.functions[::k] * self._rates(clock, n // k)[:, None] for k in (1, 2))
         difference = clenshaw_curtis(n // 2)[1] @ coarse - self.integrals
-        return rms(indicator(fine)) * rms(difference) / max(rms(indicator(coarse)), 1e-300)
+        return rms(expected_error(fine)) * rms(difference) / max(rms(expected_error(coarse)), 1e-300)
 
     def at(self, clock: Clock, intervals: int, values: Array) -> Array:
         """Values at the pilot's nodes, (n + 1, …), as those at the nodes of a rule."""
@@ -115,13 +113,18 @@ class Pilot:
 
     def predict(self, clock: Clock, intervals: int) -> Prediction:
         """The error of a rule, with n and with n + 2 intervals, since errors vanish by accident."""
-        away, ratios = [], []
+        shape, resolution = self.values.shape[1:], self.resolution
+        errors, differences, ratios, sayings = [], [], [], []
         for n in (intervals, intervals + 2):
             seen, weights = self.at(clock, n, self.functions), self.weights(clock, n)
-            errors = np.hypot(weights @ seen - self.integrals, self.resolution)
-            away.append(np.abs(errors.reshape(self.values.shape[1:]).mean(1)).max())
-            ratios.append(errors / np.maximum(indicator(seen * self._rates(clock, n)[:, None]), 1e-300))
-        return Prediction(clock, intervals, float(max(away)), float(np.quantile(ratios, COVERED)))
+            found = np.abs(weights @ seen - self.integrals)
+            said = expected_error(seen * self._rates(clock, n)[:, None])
+            errors.append(np.hypot(found, resolution).reshape(shape).mean(1).max())
+            differences.append(found.reshape(shape).mean(1).max())
+            ratios.append((found - resolution) / np.maximum(said, 1e-300))
+            sayings.append(rms(said))
+        ratio = np.clip(np.quantile(ratios, COVERED), *RATIOS)
+        return Prediction(clock, intervals, max(errors), max(differences), float(ratio), max(sayings))
 
     def best(self, error: float, *, refined: bool) -> Prediction:
         """The rule with the fewest nodes whose error is below this one.
@@ -138,7 +141,8 @@ class Pilot:
     def best_of(self, intervals: int) -> Prediction:
         """The rule with so many intervals whose error is least."""
         clocks = (Clock(self.clock.start, self.clock.end, *widths) for widths in CLOCKS)
-        return min((self.predict(clock, intervals) for clock in clocks), key=lambda one: one.error)
+        found = (self.predict(clock, intervals) for clock in clocks)
+        return min(found, key=lambda one: math.hypot(one.error, one.said))
 
     def errors(self, clock: Clock, intervals: int) -> Array:
         """Errors of single probes at the nodes of a rule, (M, n + 1): half the differences of pairs, times √2.
@@ -175,9 +179,7 @@ def pilot(change: ChangeOfVariables, x: Tensor, keys: Keys, tolerance: float, ki
     some, z = change.of_rows(rows), change.entering(x[rows.to(x.device)])
     clock = Clock(change.first, change.last, *WIDTHS)
     nodes = torch.from_numpy(clenshaw_curtis(INTERVALS)[0])
-    states, nfe = flow_states(some, clock, z, nodes, tolerance)
-    looser, _ = flow_states(some, clock, z, nodes[[0, -1]], LOOSER * tolerance)
-    error = rms(array(host(flow_error(some, states[-1], looser[-1]))))
+    states, _ = flow_states(some, clock, z, nodes, tolerance)
 
     r = clock.r(nodes)
     if change.dim <= PROBES and kind in ("exact", "auto"):
@@ -201,26 +203,8 @@ def pilot(change: ChangeOfVariables, x: Tensor, keys: Keys, tolerance: float, ki
         kept = other.combined(weights, traces(some, r[few], states[few], other)).variance.mean().item()
         alone = array(weights) ** 2 @ values[::EVERY].var(2, ddof=1).mean(1)
         gain = float(np.clip(-math.log(max(kept / max(alone, 1e-300), 1e-6)) / math.log(max(2, number)), *GAINS))
-    return Pilot(clock, values, gain, error, float(nfe.per_sample.double().mean()), seconds)
-
-
-def flow_error(change: ChangeOfVariables, end: Tensor, looser: Tensor, *, fixed: bool = False) -> Tensor:
-    """The error that the flow leaves in log p, float64 (B,), from the ends of a solution and of a looser one.
-
-    The flow moves its end and the traces alike. On networks and mixtures the errors of log p were 0.8 to 1.9 times
-    those of the density at the end. Errors of adaptive steps fall at least like the tolerance to the power of 0.8, and
-    with half as many steps of RK4 they are 2⁴ times as large.
-    """
-    moved = change.moved(end, looser)
-    moved = torch.maximum(moved, 0.3 * moved.square().mean().sqrt())  # a difference may vanish by accident
-    return FLOW_TO_VALUE * moved / ((2.0**4 if fixed else LOOSER**0.8) - 1.0)
+    return Pilot(clock, values, gain, seconds)
 
 
 def rms(values: Array) -> float:
     return float(np.sqrt(np.mean(np.square(values))))
-
-
-def indicator(values: Array) -> Array:
-    """What the nodes of a rule say of its error: the difference from half the nodes, without accidental zeros."""
-    signed, absolute = refinement(values)
-    return np.maximum(signed, 0.03 * absolute)

@@ -18,9 +18,11 @@ from torch import Tensor
 from ...solvers.common import MANY, Array, check_samples, choice, flag, host, real, whole
 from ...solvers.noise import Keys, per_sample_keys
 from ..denoiser import Denoiser, check_denoiser
+from .along_flow import flow_states
 from .change_of_variables import ChangeOfVariables, ProbabilityFlow
 from .clock import Clock
-from .pilot import SAMPLES, Pilot, pilot
+from .flow_error import flow_error
+from .pilot import SAMPLES, Prediction, pilot
 from .quadrature import clenshaw_curtis
 from .trace import LAWS, TRACES, Coloured, Exact, Hutchinson, HutchPlusPlus, Orthogonal, Trace
 
@@ -36,9 +38,9 @@ LEAST_SHARE = 1e-4
 """Of the products, at a node where a pilot saw no error."""
 SEED = 0x5EED_0F_A_1177
 """Of the pilot's probes: they must not be those of the likelihood."""
-QUADRATURE, FLOW = 0.3, 0.3
+QUADRATURE, FLOW = 0.3, 0.2
 """The shares of the error that quadrature and flow may have in the root mean square."""
-FIRST_TOLERANCE, LOOSEST = 0.1, 1e-2
+FIRST_TOLERANCE, LOOSEST = 0.3, 1e-3
 
 
 @dataclass(frozen=True)
@@ -56,13 +58,13 @@ class LikelihoodPlan:
         law: the law of the probes.
         error: the error in nats up to which nodes are added for a sample; None for a fixed number.
         probe_stderr: the expected standard error of a sample, in nats.
-        discretisation: the expected error of flow and quadrature, in nats.
         evaluations: the expected evaluations of the network for a sample.
         products: the expected products with its Jacobian.
         seconds: the expected time of a sample.
         errors: errors of single probes at the nodes, (M, n + 1), which the pilot has seen.
         ratio: the error of the quadrature over what its nodes say of it.
-        flow_error: the expected error of the flow, in nats.
+        quadrature_error: the expected error of the quadrature, in nats.
+        flow_error: that of the flow.
     """
 
     times: tuple[float, float]
@@ -75,13 +77,13 @@ class LikelihoodPlan:
     law: str
     error: float | None
     probe_stderr: float
-    discretisation: float
     evaluations: float
     products: int
     seconds: float
     errors: Array = field(repr=False, compare=False)
     ratio: float = field(repr=False)
-    flow_error: float = field(repr=False)
+    quadrature_error: float
+    flow_error: float
 
     def __str__(self) -> str:
         how = "an exact trace" if self.trace == EXACT else f"{self.trace} probes"
@@ -90,6 +92,11 @@ class LikelihoodPlan:
             f"sample (about {self.seconds:.2g} s); standard error {self.probe_stderr:.2g} and discretisation "
             f"{self.discretisation:.2g} nats"
         )
+
+    @property
+    def discretisation(self) -> float:
+        """The expected error of flow and quadrature, in nats."""
+        return math.hypot(self.quadrature_error, self.flow_error)
 
     @property
     def nodes(self) -> Tensor:
@@ -218,12 +225,21 @@ def plan_of(
         whole_error = error_of_each = 1e-3 * change.dim if error is None else real("error", error, above=0.0)
 
     keys = per_sample_keys(SEED, min(SAMPLES, len(x)), x.device)
+    least = 50.0 * change.precision(x)
+    tolerance = min(LOOSEST, max(least, FIRST_TOLERANCE * whole_error / change.dim))
     with torch.no_grad():
-        seen, tolerance = _tolerance(change, x, keys, whole_error, "hutchinson" if frozen else trace, law)
+        seen = pilot(change, x, keys, tolerance, "hutchinson" if frozen else trace, law)
     if nodes is None:
         rule = seen.best(QUADRATURE * whole_error, refined=trace == EXACT or not seen.several)
     else:
         rule = seen.best_of(nodes - 1)
+    if nodes is None:
+        flow = _flow(change, x, rule, tolerance)
+        while flow.error > FLOW * whole_error and tolerance > least:
+            tolerance = max(least, tolerance * max(0.03, 0.5 * FLOW * whole_error / flow.error))
+            flow = _flow(change, x, rule, tolerance)
+    else:
+        flow = _flow(change, x, rule, None)
     n, weights = rule.intervals, seen.weights(rule.clock, rule.intervals)
     errors, kinds = seen.errors(rule.clock, n), [trace]
     if trace == "auto":
@@ -241,27 +257,33 @@ def plan_of(
         else:
             chosen = min(choices, key=lambda one: one.variance)
     kind, products = chosen.kind, chosen.products
-    evaluations = (seen.evaluations if nodes is None else 4 * n) + (n + 1)
+    evaluations = flow.evaluations + (n + 1)
     return LikelihoodPlan(
-        times=times, clock=rule.clock, intervals=n, tolerance=tolerance if nodes is None else None, trace=kind,
+        times=times, clock=rule.clock, intervals=n, tolerance=flow.tolerance, trace=kind,
         probes=chosen.probes, frozen=frozen, law=law, error=whole_error if kind == EXACT and nodes is None else None,
-        probe_stderr=math.sqrt(chosen.variance), discretisation=math.hypot(rule.error, seen.flow_error),
-        evaluations=change.cost * evaluations, products=change.cost * products,
-        seconds=seen.seconds * (evaluations + products), errors=errors, ratio=rule.ratio, flow_error=seen.flow_error,
+        probe_stderr=math.sqrt(chosen.variance), evaluations=change.cost * evaluations, products=change.cost * products,
+        seconds=seen.seconds * (evaluations + products), errors=errors, ratio=rule.ratio,
+        quadrature_error=rule.difference, flow_error=flow.error,
     )  # fmt: skip
 
 
-def _tolerance(
-    change: ChangeOfVariables, x: Tensor, keys: Keys, error: float, kind: str, law: str
-) -> tuple[Pilot, float]:
-    """The pilot with a tolerance that leaves its share of the error to the flow, as far as rounding allows."""
-    least = 50.0 * change.precision(x)
-    tolerance = min(LOOSEST, max(least, FIRST_TOLERANCE * error / change.dim))
-    while True:
-        seen = pilot(change, x, keys, tolerance, kind, law)
-        if seen.flow_error <= FLOW * error or tolerance <= least:
-            return seen, tolerance
-        tolerance = max(least, tolerance * max(0.03, 0.5 * FLOW * error / seen.flow_error))
+@dataclass(frozen=True)
+class _Flow:
+    """The error of a solution of the flow, in nats, root mean square, and its evaluations for a sample."""
+
+    tolerance: float | None
+    error: float
+    evaluations: float
+
+
+def _flow(change: ChangeOfVariables, x: Tensor, rule: Prediction, tolerance: float | None) -> _Flow:
+    """The solution of the first samples with this tolerance; with steps from node to node if it is None."""
+    rows = torch.arange(min(SAMPLES, len(x)), device="cpu")
+    some, nodes = change.of_rows(rows), host(clenshaw_curtis(rule.intervals)[0])
+    with torch.no_grad():
+        states, nfe = flow_states(some, rule.clock, change.entering(x[rows.to(x.device)]), nodes, tolerance)
+    error, _ = flow_error(some, rule.clock, nodes, states, tolerance)
+    return _Flow(tolerance, float(error.square().mean().sqrt()), float(nfe.per_sample.double().mean()))
 
 
 @dataclass(frozen=True)

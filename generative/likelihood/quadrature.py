@@ -5,7 +5,8 @@ a value can be refined without losing an evaluation. With p the polynomial throu
 between the integrals with all and with half of the nodes is Σ w_i (f − p)(s_i) over the other ones.
 
 Sources: Trefethen, Is Gauss quadrature better than Clenshaw-Curtis? (2008), sections 2 and 3; Berrut and Trefethen,
-Barycentric Lagrange interpolation (2004), eqs. 4.2 and 5.4.
+Barycentric Lagrange interpolation (2004), eqs. 4.2 and 5.4; Trefethen, Approximation Theory and Approximation Practice,
+chapters 4 (aliasing) and 19 (its effect on the quadrature).
 """
 
 from __future__ import annotations
@@ -16,7 +17,12 @@ import numpy as np
 
 from ...solvers.common import Array
 
-__all__ = ["clenshaw_curtis", "interpolation", "refinement"]
+__all__ = ["clenshaw_curtis", "expected_error", "interpolation"]
+
+TINY = 1e-18
+"""The least coefficient."""
+LATER = 5
+"""The number of further terms that may be as large as the last ones."""
 
 
 @cache
@@ -54,13 +60,27 @@ def interpolation(n: int, s: Array) -> Array:
     return matrix
 
 
-def refinement(values: Array) -> tuple[Array, Array]:
-    """How much the integral with n intervals differs from that with n/2, per column of values at the nodes, (n + 1, …).
+def expected_error(values: Array) -> Array:
+    """What the values at the nodes say of the error of their integral, per column of (n + 1, …).
 
-    Returns:
-        |Σ w_i (f − p)(s_i)| and Σ w_i |f − p|(s_i).
+    They have a series Σ a_k T_k(2 s − 1) of Chebyshev polynomials. A line is fitted to log |a_k| for the last two
+    thirds of k = 0 … n, and continued to k > n. The nodes of n intervals take T_k for T_j with j = |k − 2 n i|, so that each
+    term is off by a_k (1/(1 − k²) − 1/(1 − j²)). The size of the sum is that of terms with random signs. A series that
+    falls fast at first may fall slowly later: to this some terms are added that are as large as the last ones.
     """
-    n = len(values) - 1
-    nodes, weights = clenshaw_curtis(n)
-    away = values[1::2] - interpolation(n // 2, nodes[1::2]) @ values[::2]
-    return np.abs(weights[1::2] @ away), weights[1::2] @ np.abs(away)
+    n, flat = len(values) - 1, values.reshape(len(values), -1)
+    k = np.arange(n + 1)
+    halved = np.where((k == 0) | (k == n), 0.5, 1.0)
+    size = np.abs(2.0 / n * halved[:, None] * (np.cos(np.pi / n * np.outer(k, k)) @ (halved[:, None] * flat)))
+    pairs = np.sqrt(0.5 * (size[1:] ** 2 + size[:-1] ** 2))  # of even and of odd functions every second term vanishes
+    level = np.log(np.maximum(pairs, TINY))[-max(4, 2 * n // 3) :]
+    degree = np.arange(len(level)) - 0.5 * (len(level) - 1)
+    centre = level.mean(0)
+    fall = np.minimum(0.0, degree @ (level - centre) / (degree @ degree))
+    scatter = np.sqrt(np.square(level - centre - np.outer(degree, fall)).mean(0))
+    beyond = np.arange(n + 2, 4 * n + 1, 2)
+    alias = np.abs(beyond - 2 * n * np.round(beyond / (2 * n)))
+    off = 1.0 / (1.0 - beyond**2) - 1.0 / (1.0 - alias**2)
+    logs = 2.0 * (centre + degree[-1] * fall + scatter) + 2.0 * np.outer(beyond - n, fall)
+    later = np.sqrt(np.square(off[:LATER]).sum() * np.square(pairs[-max(3, n // 4) :]).mean(0))
+    return np.hypot(np.sqrt(off**2 @ np.exp(logs)), later).reshape(values.shape[1:])

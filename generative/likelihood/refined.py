@@ -1,12 +1,10 @@
 """Values with as many nodes as each sample needs, for an exact trace.
 
-What the nodes say of their error is calibrated by the pilot. The number of intervals is doubled for the samples whose
-error is too large, as long as doubling helps.
+What the nodes say of their error is compared with the pilot's errors. The number of intervals is doubled for the
+samples whose error is too large, as long as doubling helps.
 """
 
 from __future__ import annotations
-
-import math
 
 import torch
 from torch import Tensor
@@ -14,19 +12,25 @@ from torch import Tensor
 from ...solvers.common import array, host, matching
 from .along_flow import evaluations, flow_states, traces
 from .change_of_variables import ChangeOfVariables
-from .pilot import LOOSER, flow_error, indicator
+from .flow_error import flow_error
 from .plan import LikelihoodPlan
-from .quadrature import clenshaw_curtis
+from .quadrature import clenshaw_curtis, expected_error
 from .trace import Exact
 
 __all__ = ["SAFETY", "Refined"]
 
 MOST = 512
 """The largest number of intervals."""
-SAFETY, FALLING = 1.2, 0.3
-"""An estimated error over that of the pilot for what its nodes say, and the factor for twice the nodes."""
-ROUNDING = 8.0
-"""Rounding errors of the integrand, in units of eps."""
+SAFETY = 1.5
+"""An estimated error over the one that the pilot makes of what the nodes say."""
+FLOW_SAFETY = 2.5
+"""The same of the flow."""
+TYPICAL = 0.3
+"""The share of the typical error that an estimate has at least, since what is found may be small by accident."""
+DOUBLED = 2.5
+"""With twice the nodes, or more: the error over what the nodes say of it."""
+ROUNDING, SMOOTH = 8.0, 0.1
+"""Errors of the integrand that are not smooth, relative to it, in units of eps and of the tolerance."""
 
 
 class Refined:
@@ -48,15 +52,18 @@ class Refined:
     def __init__(self, change: ChangeOfVariables, z: Tensor, plan: LikelihoodPlan, traces: Tensor) -> None:
         self.change, self.z, self.plan = change, z, plan
         self.value = torch.einsum("n,nb->b", matching(plan.weights, traces), traces)
-        self.error = self._estimate(traces)
+        said, floor = self._say(traces)
+        typical = torch.full_like(said, TYPICAL * plan.quadrature_error)
+        self.error = SAFETY * torch.hypot(plan.ratio * said, typical) + floor
         self.spent, self.products = torch.zeros(2, len(z), dtype=torch.int64, device="cpu")
         rows, n, before = torch.arange(len(z), device="cpu"), plan.intervals, torch.full_like(self.error, torch.inf)
         while plan.error is not None and 2 * n <= MOST:
             left = (self.error[rows] > plan.error) & (self.error[rows] < 0.5 * before)
             if not bool(left.any()):
                 break
-            before, rows, n = self.error[rows][left], rows[left.cpu()], 2 * n
+            before, rows, n, said = self.error[rows][left], rows[left.cpu()], 2 * n, said[left]
             traces = self._doubled(rows, traces[:, left], n)
+            said = self._refine(rows, traces, said)
 
     def _doubled(self, rows: Tensor, known: Tensor, n: int) -> Tensor:
         """The traces of these samples at the nodes of n intervals, of which half are known."""
@@ -66,30 +73,36 @@ class Refined:
         saved = torch.cat([nodes[1::2], nodes[-1:]])
         states, nfe = flow_states(some, self.plan.clock, self.z[there], saved, self.plan.tolerance)
         added = torch.stack(traces(some, between, states[:-1], Exact(some.dim, n // 2)))[..., 0]
-        found = torch.cat([torch.stack([known[:-1], added], dim=1).flatten(0, 1), known[-1:]])
-        weights = host(clenshaw_curtis(n)[1]) * self.plan.clock.rate(self.plan.clock.r(nodes))
-        self.value = self.value.index_copy(0, there, torch.einsum("n,nb->b", matching(weights, found), found))
-        self.error = self.error.index_copy(0, there, torch.minimum(self.error[there], self._estimate(found)))
         self.spent[rows] += nfe.per_sample + evaluations(some, between, len(rows))
         self.products[rows] += some.cost * n // 2 * some.dim
-        return found
+        return torch.cat([torch.stack([known[:-1], added], dim=1).flatten(0, 1), known[-1:]])
 
-    def _estimate(self, found: Tensor) -> Tensor:
-        """The error of the integrals with these traces, float64 (B,)."""
-        n = len(found) - 1
-        nodes, weights = clenshaw_curtis(n)
+    def _refine(self, rows: Tensor, found: Tensor, before: Tensor) -> Tensor:
+        """Take the integrals of these samples from more traces. Returns what their nodes say of the error.
+
+        What the nodes said `before` is compared with the error that the value had then, since not every sample is like
+        those of the pilot.
+        """
+        there, n = rows.to(self.z.device), len(found) - 1
+        weights = host(clenshaw_curtis(n)[1]) * self.plan.clock.rate(self.plan.clock.r(host(clenshaw_curtis(n)[0])))
+        value, (said, floor) = torch.einsum("n,nb->b", matching(weights, found), found), self._say(found)
+        ratio = ((value - self.value[there]).abs() / before.clamp(min=1e-300)).detach().clamp(DOUBLED, 10.0 * DOUBLED)
+        error = torch.minimum(self.error[there], SAFETY * ratio * said + floor)
+        self.value = self.value.index_copy(0, there, value)
+        self.error = self.error.index_copy(0, there, error)
+        return said
+
+    def _say(self, found: Tensor) -> tuple[Tensor, Tensor]:
+        """What these traces say of the error of the integrals, and what rounding and the flow leave in them, (B,)."""
+        nodes, weights = clenshaw_curtis(len(found) - 1)
         rates = self.plan.clock.rate(self.plan.clock.r(host(nodes)))
         integrand = array((found.detach().cpu() * rates[:, None]).double())
-        rounding = ROUNDING * self.change.precision(self.z) * (weights @ abs(integrand))
-        ratio = self.plan.ratio * FALLING ** math.log2(n / self.plan.intervals)
-        return matching(host(SAFETY * ratio * indicator(integrand) + rounding), found)
+        noise = ROUNDING * self.change.precision(self.z) + SMOOTH * (self.plan.tolerance or 0.0)
+        said, floor = expected_error(integrand), noise * (weights @ abs(integrand))
+        return matching(host(said), found), matching(host(floor), found)
 
-    def flow_error(self, end: Tensor) -> Tensor:
-        """The error that the flow leaves in log p, float64 (B,), from a looser solution beside this end z."""
-        nodes, tolerance = self.plan.nodes, self.plan.tolerance
-        if tolerance is None:
-            looser, nfe = flow_states(self.change, self.plan.clock, self.z, nodes[::2], None)
-        else:
-            looser, nfe = flow_states(self.change, self.plan.clock, self.z, nodes[[0, -1]], LOOSER * tolerance)
-        self.spent += nfe.per_sample
-        return flow_error(self.change, end, looser[-1], fixed=tolerance is None)
+    def flow_error(self, states: Tensor) -> Tensor:
+        """The error that the flow leaves in log p, float64 (B,), from its states at the nodes of the plan."""
+        error, spent = flow_error(self.change, self.plan.clock, self.plan.nodes, states.detach(), self.plan.tolerance)
+        self.spent += spent
+        return FLOW_SAFETY * torch.hypot(error, torch.full_like(error, TYPICAL * self.plan.flow_error))
