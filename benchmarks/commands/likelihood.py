@@ -13,11 +13,11 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from ...generative import Denoiser
-time_likelihood = None
 from ...generative.training import dataset
 from ...solvers import Adaptive
 from ...solvers.common import choice, real
@@ -26,6 +26,7 @@ from ..engine import engine_named
 from ..many import log_likelihood_many
 from .evaluate import trained_on
 
+time_likelihood: Any = None
 __all__ = ["HeldOut", "held_out_likelihood"]
 
 CHUNK = 64
