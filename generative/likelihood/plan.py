@@ -231,6 +231,8 @@ def plan_of(
         seen = pilot(change, x, keys, tolerance, "hutchinson" if frozen else trace, law)
     if nodes is None:
         rule = seen.best(QUADRATURE * whole_error, refined=trace == EXACT or not seen.several)
+        if trace == "auto" and probes is None and rule.error > whole_error:  # only an exact trace can be refined
+            trace, rule = EXACT, seen.best(QUADRATURE * whole_error, refined=True)
     else:
         rule = seen.best_of(nodes - 1)
     if nodes is None:

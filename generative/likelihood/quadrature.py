@@ -64,9 +64,9 @@ def expected_error(values: Array) -> Array:
     """What the values at the nodes say of the error of their integral, per column of (n + 1, …).
 
     They have a series Σ a_k T_k(2 s − 1) of Chebyshev polynomials. A line is fitted to log |a_k| for the last two
-    thirds of k = 0 … n, and continued to k > n. The nodes of n intervals take T_k for T_j with j = |k − 2 n i|, so that each
-    term is off by a_k (1/(1 − k²) − 1/(1 − j²)). The size of the sum is that of terms with random signs. A series that
-    falls fast at first may fall slowly later: to this some terms are added that are as large as the last ones.
+    thirds of k = 0 … n, and continued to k > n. The nodes of n intervals take T_k for T_j with j = |k − 2 n i|, so
+    that each term is off by a_k (1/(1 − k²) − 1/(1 − j²)). The size of the sum is that of terms with random signs. A
+    series that falls fast at first may fall slowly later: to this some terms are added that are as large as the last.
     """
     n, flat = len(values) - 1, values.reshape(len(values), -1)
     k = np.arange(n + 1)
