@@ -148,4 +148,4 @@ def test_networks(network: str, count: int, size: int, seeds: int, options: Any,
     x = held.dequantisation(held.held_out[:count], 0)
     found = covered(named_denoiser(network), x, size, seeds, **options)
     check(found, spread, count * seeds)
-    assert 0.65 < found.foretold < 1.45
+    assert 0.5 < found.foretold < 1.6

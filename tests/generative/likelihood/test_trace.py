@@ -149,6 +149,15 @@ def test_hutch_plus_plus_over_all_sign_vectors(monkeypatch: pytest.MonkeyPatch) 
     torch.testing.assert_close(each.var(0, correction=0), expected.expand(count), rtol=1e-11, atol=0.0)
 
 
+def test_what_is_expected_of_a_sketch() -> None:
+    """The power law in the number k of sketched directions, of which there are 3 k products."""
+    matrices = along_nodes(3, 8)
+    expected = WEIGHTS.square() * off_diagonal(matrices)
+    trace = HutchPlusPlus(keys(0), (3, 6, 12))
+    law = torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64) ** -0.6
+    assert trace.expected(WEIGHTS.numpy(), errors_of(matrices), 0.6) == pytest.approx(float(expected @ law))
+
+
 @pytest.mark.parametrize(
     "trace",
     [
