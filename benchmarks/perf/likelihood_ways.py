@@ -17,7 +17,6 @@ from torchdiffeq import odeint
 from zuko.transforms import FreeFormJacobianTransform
 
 from fokker.generative import Denoiser, log_likelihood
-from fokker.solvers import Adaptive
 
 __all__ = ["LOOP", "WAYS", "Divergence", "Run", "Way", "accuracies", "normal"]
 
@@ -125,8 +124,8 @@ def of_zuko(denoiser: Denoiser, x: Tensor, accuracy: float, seed: int = 0) -> Ru
 
 
 def _ours(denoiser: Denoiser, x: Tensor, seed: int, error: float, trace: str) -> Run:
-    tolerance = 0.5 * error / x[0].numel()
-    found = log_likelihood(denoiser, x, Adaptive(1.0, 0.0, rtol=tolerance, atol=tolerance), seed=seed, trace=trace)
+    """The time of the plan is included."""
+    found = log_likelihood(denoiser, x, seed=seed, error=error, trace=trace)
     return Run(found.value, found.nfe.per_sample.double().mean().item(), found.nfe.vjp)
 
 

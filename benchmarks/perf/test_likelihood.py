@@ -63,9 +63,9 @@ def reached(samples: Cell, way: str, target: float, first: float) -> Timed:
     for accuracy in accuracies(way, target):
         if accuracy > first:
             continue
-        start = time.perf_counter()
+        start = time.process_time()
         run = WAYS[way](samples.denoiser, samples.x, accuracy, 0)
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
         error = mean_error(samples, way, run, accuracy)
         if error <= target:
             return Timed(accuracy, run, error, [seconds])
@@ -79,9 +79,9 @@ def compared(samples: Cell, target: float, known: tuple[float, float, float] | N
     if sum(each.seconds[0] for each in found.values()) < SHORT:
         for _ in range(2):
             for way, each in found.items():
-                start = time.perf_counter()
+                start = time.process_time()
                 WAYS[way](samples.denoiser, samples.x, each.accuracy, 0)
-                each.seconds.append(time.perf_counter() - start)
+                each.seconds.append(time.process_time() - start)
     return found
 
 
