@@ -1,9 +1,10 @@
 """Likelihoods by the change of variables: the flow, the trace, the quadrature, and an error budget.
 
     likelihood                   log_likelihood
-    plan, pilot                  nodes, probes and tolerance for an accuracy, from a few samples
+    plan, pilot, allocation      nodes, probes and tolerance for an accuracy, from a few samples
     change_of_variables, clock   what a flow does to a density, in a clock in which it is smooth
     along_flow, refined          states and traces at nodes, and more of them where a sample needs them
+    flow_error                   how far the solution of the flow moves log p
     flow_error                   how far the solution of the flow moves log p
     trace                        exact traces and random probes
     quadrature                   nodes and weights

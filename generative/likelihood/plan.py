@@ -1,8 +1,7 @@
 """A plan: the clock, the nodes, the probes and the tolerance with which a likelihood reaches an accuracy.
 
 Let e be the error that a value may have. The flow and the quadrature may take a share of it, which a pilot on a few
-samples predicts. With probes the standard error takes the rest. If the variance at a node falls like k^(−γ), the best
-number k of probes there is in proportion to (|w_i| s_i)^(2/(1 + γ)), with s_i the standard deviation of one probe.
+samples predicts. With probes the standard error takes the rest (`allocation`).
 """
 
 from __future__ import annotations
@@ -11,36 +10,32 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ...solvers.common import MANY, Array, check_samples, choice, flag, host, real, whole
 from ...solvers.noise import Keys, per_sample_keys
 from ..denoiser import Denoiser, check_denoiser
+from .allocation import EXACT, allocate, estimator
 from .along_flow import flow_states
 from .change_of_variables import ChangeOfVariables, ProbabilityFlow
 from .clock import Clock
 from .flow_error import flow_error
 from .pilot import SAMPLES, Prediction, pilot
 from .quadrature import clenshaw_curtis
-from .trace import LAWS, TRACES, Coloured, Exact, Hutchinson, HutchPlusPlus, Orthogonal, Trace
+from .trace import LAWS, TRACES, Exact, Trace
 
 __all__ = ["LikelihoodPlan", "plan_likelihood", "plan_of"]
 
-EXACT, MORE = "exact", 1.15
-"""The kind of trace without an error; the factor between two numbers of products that are tried."""
-NUMBERS = np.array(sorted({round(2.0 ** (i / 4.0)) for i in range(120)}))
-"""The numbers of probes that a node may have. There are few, so that nodes with equal ones are computed together."""
-FALLS = {"hutchinson": 1.0, "orthogonal": 3.0}
-"""γ. Rows that are taken in turn make up for each other; 3 was the best for networks and mixtures."""
-LEAST_SHARE = 1e-4
-"""Of the products, at a node where a pilot saw no error."""
 SEED = 0x5EED_0F_A_1177
 """Of the pilot's probes: they must not be those of the likelihood."""
 QUADRATURE, FLOW = 0.3, 0.2
 """The shares of the error that quadrature and flow may have in the root mean square."""
-FIRST_TOLERANCE, LOOSEST = 0.3, 1e-3
+STDERR = 0.9
+"""The share of the standard error."""
+FIRST_TOLERANCE, LOOSEST, LEAST_TOLERANCE, LARGEST_CHANGE = 0.3, 1e-3, 50.0, 0.03
+"""Of the flow: the first tolerance over the error of a dimension, the largest one, the least one over eps, and the
+least factor between two that are tried."""
 
 
 @dataclass(frozen=True)
@@ -112,20 +107,7 @@ class LikelihoodPlan:
         """The estimator of the trace for samples with these keys."""
         if self.trace == EXACT:
             return Exact(shape.numel(), self.intervals + 1)
-        return _estimator(self.trace, keys, shape, self.probes, self.errors, self.law, self.frozen)
-
-
-def _estimator(
-    kind: str, keys: Keys, shape: torch.Size, probes: tuple[int, ...], errors: Array, law: str, frozen: bool
-) -> Trace:
-    """A random estimator with so many probes at each node."""
-    if kind == "hutchinson":
-        return Hutchinson(keys, probes, law, frozen)
-    if kind == "hutch++":
-        return HutchPlusPlus(keys, tuple(3 * k for k in probes), law, frozen)
-    if kind == "orthogonal":
-        return Orthogonal(keys, shape.numel(), probes, errors, frozen)
-    return Coloured(keys, tuple(shape), probes)
+        return estimator(self.trace, keys, shape, self.probes, self.errors, self.law, self.frozen)
 
 
 def plan_likelihood(
@@ -204,9 +186,56 @@ def plan_of(
     law: str,
 ) -> LikelihoodPlan:
     """`plan_likelihood` for any change of variables."""
+    _check(change, error, error_of_mean, nodes, trace, probes, frozen, law)
+    if error_of_mean is not None:
+        whole_error = real("error_of_mean", error_of_mean, above=0.0)
+        error_of_each = whole_error * math.sqrt(len(x))
+    else:
+        whole_error = error_of_each = 1e-3 * change.dim if error is None else real("error", error, above=0.0)
+
+    keys = per_sample_keys(SEED, min(SAMPLES, len(x)), x.device)
+    least = LEAST_TOLERANCE * change.precision(x)
+    tolerance = min(LOOSEST, max(least, FIRST_TOLERANCE * whole_error / change.dim))
+    with torch.no_grad():
+        seen = pilot(change, x, keys, tolerance, "hutchinson" if frozen else trace, law)
+    if nodes is None:
+        rule = seen.best(QUADRATURE * whole_error, refined=trace == EXACT or not seen.several)
+        if trace == "auto" and probes is None and rule.error > whole_error:  # only an exact trace can be refined
+            trace, rule = EXACT, seen.best(QUADRATURE * whole_error, refined=True)
+        flow = _flow(change, x, rule, tolerance)
+        while flow.error > FLOW * whole_error and flow.tolerance > least:
+            tighter = flow.tolerance * max(LARGEST_CHANGE, 0.5 * FLOW * whole_error / flow.error)
+            flow = _flow(change, x, rule, max(least, tighter))
+    else:
+        rule = seen.best_of(nodes - 1)
+        flow = _flow(change, x, rule, None)
+    chosen = allocate(change.shape, seen, rule, STDERR * error_of_each, trace, probes, frozen, law)
+    refined = chosen.kind == EXACT and nodes is None
+    evaluations = flow.evaluations + (rule.intervals + 1)
+    return LikelihoodPlan(
+        times=times, clock=rule.clock, intervals=rule.intervals, tolerance=None if nodes else flow.tolerance,
+        trace=chosen.kind, probes=chosen.probes, frozen=frozen, law=law, error=whole_error if refined else None,
+        probe_stderr=math.sqrt(chosen.variance), evaluations=change.cost * evaluations,
+        products=change.cost * chosen.products, seconds=seen.seconds * (evaluations + chosen.products),
+        errors=seen.errors(rule.clock, rule.intervals), ratio=rule.ratio, quadrature_error=rule.difference,
+        flow_error=flow.error,
+    )  # fmt: skip
+
+
+def _check(
+    change: ChangeOfVariables,
+    error: float | None,
+    error_of_mean: float | None,
+    nodes: int | None,
+    trace: str,
+    probes: int | None,
+    frozen: bool,
+    law: str,
+) -> None:
+    """Raise TypeError or ValueError for a name that is unknown, and for arguments that do not fit each other."""
     choice("trace", trace, (*TRACES, "auto"))
     choice("law", law, LAWS)
-    frozen = flag("frozen", frozen)
+    flag("frozen", frozen)
     if sum(each is not None for each in (error, error_of_mean, nodes)) > 1:
         raise ValueError("error, error_of_mean and nodes exclude each other; give one of them.")
     if nodes is not None and (whole("nodes", nodes, 5, 1025) % 2 == 0):
@@ -215,65 +244,15 @@ def plan_of(
         whole("probes", probes, 1, MANY)
     if frozen and trace == "coloured":
         raise ValueError("Frozen coloured probes cannot tell their error; use frozen orthogonal or hutchinson ones.")
-    pixels = len(change.shape) > 1
-    if trace == "coloured" and not pixels:
+    if trace == "coloured" and len(change.shape) < 2:
         raise ValueError(f"A state of shape {tuple(change.shape)} has no pixels to colour; use orthogonal probes.")
-    if error_of_mean is not None:
-        whole_error = real("error_of_mean", error_of_mean, above=0.0)
-        error_of_each = whole_error * math.sqrt(len(x))
-    else:
-        whole_error = error_of_each = 1e-3 * change.dim if error is None else real("error", error, above=0.0)
-
-    keys = per_sample_keys(SEED, min(SAMPLES, len(x)), x.device)
-    least = 50.0 * change.precision(x)
-    tolerance = min(LOOSEST, max(least, FIRST_TOLERANCE * whole_error / change.dim))
-    with torch.no_grad():
-        seen = pilot(change, x, keys, tolerance, "hutchinson" if frozen else trace, law)
-    if nodes is None:
-        rule = seen.best(QUADRATURE * whole_error, refined=trace == EXACT or not seen.several)
-        if trace == "auto" and probes is None and rule.error > whole_error:  # only an exact trace can be refined
-            trace, rule = EXACT, seen.best(QUADRATURE * whole_error, refined=True)
-    else:
-        rule = seen.best_of(nodes - 1)
-    if nodes is None:
-        flow = _flow(change, x, rule, tolerance)
-        while flow.error > FLOW * whole_error and tolerance > least:
-            tolerance = max(least, tolerance * max(0.03, 0.5 * FLOW * whole_error / flow.error))
-            flow = _flow(change, x, rule, tolerance)
-    else:
-        flow = _flow(change, x, rule, None)
-    n, weights = rule.intervals, seen.weights(rule.clock, rule.intervals)
-    errors, kinds = seen.errors(rule.clock, n), [trace]
-    if trace == "auto":
-        kinds = ["orthogonal", "coloured"] if pixels and not frozen else ["orthogonal"]
-    exact = _Choice(EXACT, (), 0.0, (n + 1) * change.dim)
-    if trace == EXACT or not len(errors):
-        chosen = exact
-    else:
-        choices = [
-            _choice(each, change.shape, weights, errors, seen.gain, 0.9 * error_of_each, probes, frozen, law)
-            for each in kinds
-        ]
-        if probes is None:
-            chosen = min([exact, *choices] if trace == "auto" else choices, key=lambda one: one.products)
-        else:
-            chosen = min(choices, key=lambda one: one.variance)
-    kind, products = chosen.kind, chosen.products
-    evaluations = flow.evaluations + (n + 1)
-    return LikelihoodPlan(
-        times=times, clock=rule.clock, intervals=n, tolerance=flow.tolerance, trace=kind,
-        probes=chosen.probes, frozen=frozen, law=law, error=whole_error if kind == EXACT and nodes is None else None,
-        probe_stderr=math.sqrt(chosen.variance), evaluations=change.cost * evaluations, products=change.cost * products,
-        seconds=seen.seconds * (evaluations + products), errors=errors, ratio=rule.ratio,
-        quadrature_error=rule.difference, flow_error=flow.error,
-    )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class _Flow:
     """The error of a solution of the flow, in nats, root mean square, and its evaluations for a sample."""
 
-    tolerance: float | None
+    tolerance: float
     error: float
     evaluations: float
 
@@ -285,42 +264,6 @@ def _flow(change: ChangeOfVariables, x: Tensor, rule: Prediction, tolerance: flo
     with torch.no_grad():
         states, nfe = flow_states(some, rule.clock, change.entering(x[rows.to(x.device)]), nodes, tolerance)
     error, _ = flow_error(some, rule.clock, nodes, states, tolerance)
-    return _Flow(tolerance, float(error.square().mean().sqrt()), float(nfe.per_sample.double().mean()))
+    return _Flow(tolerance or math.inf, float(error.square().mean().sqrt()), float(nfe.per_sample.double().mean()))
 
 
-@dataclass(frozen=True)
-class _Choice:
-    """A kind of trace, the probes at each node, the variance of the integral, and the products that it takes."""
-
-    kind: str
-    probes: tuple[int, ...]
-    variance: float
-    products: int
-
-
-def _choice(
-    kind: str,
-    shape: torch.Size,
-    weights: Array,
-    errors: Array,
-    gain: float,
-    stderr: float,
-    probes: int | None,
-    frozen: bool,
-    law: str,
-) -> _Choice:
-    """The fewest probes with this standard error, or with so many products at a node, or all that there are."""
-    dim, total = shape.numel(), float(len(weights))
-    no_keys = Keys(torch.empty(0, dtype=torch.int64, device="cpu"))
-    most = dim // 2 if kind == "hutch++" else dim
-    size = (np.abs(weights) * np.sqrt((errors**2).mean(0))) ** (2.0 / (1.0 + FALLS.get(kind, gain)))
-    share = np.ones_like(size) / len(size) if frozen else np.maximum(size / max(size.sum(), 1e-300), LEAST_SHARE)
-    while True:
-        number = NUMBERS[np.abs(np.log(NUMBERS) - np.log(np.maximum(1.0, total * share))[:, None]).argmin(1)]
-        taken = tuple(int(k) for k in np.clip(number, 1 if kind in ("orthogonal", "coloured") else 2, most))
-        trace = _estimator(kind, no_keys, shape, taken, errors, law, frozen)
-        found = _Choice(kind, taken, trace.expected(weights, errors, gain), sum(trace.counts))
-        enough = found.variance <= stderr**2 if probes is None else found.products >= probes * len(weights)
-        if enough or min(taken) == most:
-            return found
-        total *= MORE

@@ -83,4 +83,5 @@ def expected_error(values: Array) -> Array:
     off = 1.0 / (1.0 - beyond**2) - 1.0 / (1.0 - alias**2)
     logs = 2.0 * (centre + degree[-1] * fall + scatter) + 2.0 * np.outer(beyond - n, fall)
     later = np.sqrt(np.square(off[:LATER]).sum() * np.square(pairs[-max(3, n // 4) :]).mean(0))
-    return np.hypot(np.sqrt(off**2 @ np.exp(logs)), later).reshape(values.shape[1:])
+    error: Array = np.hypot(np.sqrt(off**2 @ np.exp(logs)), later).reshape(values.shape[1:])
+    return error
