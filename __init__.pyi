@@ -37,6 +37,7 @@ from .generative import (
     diffusion_sde as diffusion_sde,
     encode as encode,
     flow as flow,
+    flow_log_likelihood as flow_log_likelihood,
     from_diffusers as from_diffusers,
     from_k_diffusion as from_k_diffusion,
     from_velocity as from_velocity,

@@ -42,6 +42,7 @@ from .likelihood import (
     Logit as Logit,
     LogLikelihood as LogLikelihood,
     Scaled as Scaled,
+    flow_log_likelihood as flow_log_likelihood,
     importance_weighted_bound as importance_weighted_bound,
     log_likelihood as log_likelihood,
     plan_likelihood as plan_likelihood,

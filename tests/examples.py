@@ -450,7 +450,7 @@ NO_OBJECT = frozenset(
         # a stream, of which each part is there once
         "generative.sample_chunks",
         # results of a kind that has an example
-        "generative.importance_weighted_bound",
+        "generative.importance_weighted_bound", "generative.flow_log_likelihood",
         "benchmarks.bench", "benchmarks.problem_of",
         "marginals.ks", "marginals.moments", "marginals.paired", "verification.error_budget",
     }

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from .change_of_variables import ChangeOfVariables as ChangeOfVariables
 from .dequantisation import Dequantisation as Dequantisation
+from .flow_likelihood import flow_log_likelihood as flow_log_likelihood
 from .importance import (
     ImportanceWeightedBound as ImportanceWeightedBound,
     importance_weighted_bound as importance_weighted_bound,

@@ -100,6 +100,7 @@ def importance_weighted_bound(
     draws: int = 8,
     seed: int | Sequence[int] = 0,
     *,
+    error: float | None = 0.1,
     dtype: torch.dtype = torch.float32,
     likelihood: Callable[..., LogLikelihood] = log_likelihood,
     **options: Any,
@@ -113,10 +114,11 @@ def importance_weighted_bound(
         draws: K, at least 2.
         seed: an int, or one int an image. Draw i and its probes depend on (seed, image, i), or on the image's own seed
             and i, alone.
+        error: the error that log p of each draw may have, in nats. A standard error s of the probes costs s²/2, and
+            adds s² to the variance of log w_i. None if `options` have a plan or nodes.
         dtype: the dtype of the states.
         likelihood: computes log p(x), with the arguments of `log_likelihood`.
-        options: what else `log_likelihood` takes. The standard error of the probes should be below 0.3 nats: give a
-            trace that is exact, or enough probes.
+        options: what else `log_likelihood` takes.
 
     Raises:
         TypeError, ValueError, SolveError: as `log_likelihood` raises; or the probes of a draw have no standard error.
@@ -144,7 +146,7 @@ def importance_weighted_bound(
     )
     x = dequantisation(levels.repeat(draws, *(1 for _ in levels.shape[1:])), cast(Any, of_draws), dtype=dtype)
     each = denoiser.of_rows(torch.arange(len(levels), device="cpu").repeat(draws))
-    found = likelihood(each, x, seed=cast(Any, of_probes), **options)
+    found = likelihood(each, x, seed=cast(Any, of_probes), error=error, **options)
     if not bool(found.probe_stderr.isfinite().all()):
         raise ValueError(
             'A single probe has no standard error, from which the weights are corrected; give probes=2 or more, or '

@@ -15,7 +15,9 @@ MODULES = {
         *("cfg", "classifier", "clocks", "conditioning", "denoiser", "prediction", "preconditioning", "thresholding"),
     ),
     "equations": ("grids", "interpolant", "noise_level", "process"),
-    "likelihood": ("dequantisation", "importance", "likelihood", "quadrature", "trace", "transforms"),
+    "likelihood": (
+        *("dequantisation", "flow_likelihood", "importance", "likelihood", "quadrature", "trace", "transforms"),
+    ),
     "sampling": ("annealed_langevin", "encode", "interpolate", "named", "plan", "sample", "sampler"),
 }
 

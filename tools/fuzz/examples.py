@@ -259,6 +259,8 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     "discrepancies.sliced_w2.x": lambda: normals(32, DIM),
     "decode.nfe": lambda: 4,
     "encode.nfe": lambda: 4,
+    "flow_log_likelihood.flow": lambda: solvers.ODE(linear),
+    "flow_log_likelihood.log_source": lambda: squared_length,
     "from_diffusers.model": lambda: network,
     "from_diffusers.scheduler": lambda: {"_class_name": "DDPMScheduler"},
     "from_k_diffusion.denoiser": lambda: network,
