@@ -36,7 +36,7 @@ COLOURS, EVERY = 4, 3
 """The colours for each channel, or the sketched directions, whose gain is measured at every third node."""
 GAINS = 0.25, 2.0
 """The least and the largest gain that is believed."""
-RATIOS = 2.5, 30.0
+RATIOS = 2.2, 30.0
 """The least and the largest one of errors over what the nodes say of them."""
 COVERED = 0.9
 """The share of errors that an estimate covers."""
@@ -129,12 +129,14 @@ class Pilot:
     def best(self, error: float, *, refined: bool) -> Prediction:
         """The rule with the fewest nodes whose error is below this one.
 
-        A pilot sees errors down to its resolution. If more is asked for, it is the rule with which refinement starts,
-        or, if there is none, the one with the most nodes.
+        With refinement it must say so itself, since more nodes at once are cheaper than twice as many later. A pilot
+        sees errors down to its resolution. If more is asked for, it is the rule with which refinement starts, or, if
+        there is none, the one with the most nodes.
         """
         for n in NODES:
             found = self.best_of(n)
-            if found.error <= error or (refined and found.error <= 3.0 * self.resolution):
+            enough = found.error <= error and not (refined and found.ratio * found.said > 2.0 * error)
+            if enough or (refined and found.error <= 3.0 * self.resolution):
                 break
         return found
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ...solvers.common import MANY, Array, check_samples, choice, flag, host, real, whole
+from ...solvers.common import MANY, Array, check_samples, choice, flag, host, real, reals, whole
 from ...solvers.noise import Keys, per_sample_keys
 from ..denoiser import Denoiser, check_denoiser
 from .allocation import EXACT, allocate, estimator
@@ -164,9 +164,10 @@ def plan_likelihood(
 
 def checked_times(times: Sequence[float]) -> tuple[float, float]:
     """Both times of a likelihood."""
-    if len(times) != 2:
-        raise ValueError(f"times has {len(times)} entries, but a likelihood needs two, such as (1.0, 0.0).")
-    start, end = (real("times", t, 0.0, 1.0) for t in times)
+    ends = reals("times", times)
+    if len(ends) != 2:
+        raise ValueError(f"times has {len(ends)} entries, but a likelihood needs two, such as (1.0, 0.0).")
+    start, end = (real("times", t, 0.0, 1.0) for t in ends)
     if start == end:
         raise ValueError(f"times is ({start:g}, {end:g}), but the two must differ.")
     return start, end

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,15 +11,16 @@ import torch
 from doors import check_numbers, check_refusals
 
 from fokker.generative import CondOT, Denoiser, Dequantisation, Logit, Scaled, importance_weighted_bound, log_likelihood
-from fokker.solvers import Adaptive, Heun
 
 NORMAL = Denoiser(lambda x, t: 0.0 * x, CondOT(), predicts="v")
-X, TIMES = torch.ones(2, 3, dtype=torch.float64), (1.0, 0.5, 0.0)
+X = torch.ones(2, 3, dtype=torch.float64)
 CELLS, LEVELS = Dequantisation(4, spread=0.125), torch.tensor([[0, 1], [2, 3]])
 
 
 def value(**changed: Any) -> torch.Tensor:
-    given = {"denoiser": NORMAL, "x": X, "times": TIMES, "solver": Heun(), "trace": "hutchinson"}
+    given = {"denoiser": NORMAL, "x": X, "nodes": 5, "trace": "hutchinson"}
+    if {"error", "error_of_mean"} & set(changed):
+        given.pop("nodes")
     return log_likelihood(**given | changed).value
 
 
@@ -31,13 +31,17 @@ def argument(name: str) -> Callable[[Any], Any]:
 DOORS = [
     ("denoiser", "object", argument("denoiser")),
     ("x", "samples", argument("x")),
-    ("times", "real", lambda v: value(times=[1.0, v, 0.0])),
-    ("solver", "object", argument("solver"), None),
+    ("times", "real", lambda v: value(times=[1.0, v])),
+    ("times", "object", argument("times")),
+    ("error", "real", argument("error"), None, 1e300),
+    ("error_of_mean", "real", argument("error_of_mean"), None, 1e300),
+    ("nodes", "whole", argument("nodes"), None),
+    ("frozen", "flag", argument("frozen")),
+    ("plan", "object", lambda v: log_likelihood(NORMAL, X, v), None),
     ("trace", "name", argument("trace")),
     ("law", "name", argument("law")),
     ("law", "name", lambda v: value(trace="exact", law=v)),
-    ("probes", "whole", argument("probes")),
-    ("nfe", "whole", partial(log_likelihood, NORMAL, X, None, None, "auto", 1, 0), None),
+    ("probes", "whole", argument("probes"), None),
     ("progress", "flag", argument("progress")),
     ("levels", "whole", Dequantisation, 10**9),
     ("low", "real", partial(Dequantisation, 4)),
@@ -65,39 +69,29 @@ DOORS = [
         for each in (Scaled(2.0), Logit())
         for name, method in (("y", "forward"), ("y", "log_det"), ("x", "inverse"), ("x", "log_slope"))
     ),
-    ("dequantisation", "object", log_likelihood(NORMAL, X, TIMES, Heun()).bits_per_dim),
+    ("dequantisation", "object", log_likelihood(NORMAL, X, nodes=5).bits_per_dim),
 ]
 
 
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: door[0])
 def test_wrong_values_are_refused_at_the_door(door: tuple[Any, ...]) -> None:
     name, kind, call, *fine = door
-    check_refusals(name, kind, (lambda v: call(nfe=v)) if name == "nfe" else call, but=fine)
+    check_refusals(name, kind, call, but=fine)
 
 
 def test_levels_that_are_no_integers_and_times_beyond_the_data_are_refused() -> None:
     for level in (LEVELS.double(), LEVELS > 1, LEVELS.tolist(), LEVELS + 9):
         with pytest.raises(ValueError, match="Levels must be integers in 0 … 3"):
             CELLS(level)
-    with pytest.raises(ValueError, match=r"times run up to 1, where the data are, but to 1.5 here"):
-        value(times=[1.5, 0.5, 0.0])
-
-
-def test_a_likelihood_has_one_tolerance_and_one_norm() -> None:
-    times = Adaptive(1.0, 0.0, rtol=1e-3, atol=1e-3)
-    for changed, sentence in (
-        ({"atol": torch.full((2,), 1e-3)}, "one rtol and one atol for all components; give numbers"),
-        ({"rtol": torch.full((2,), 1e-3)}, "one rtol and one atol for all components; give numbers"),
-        ({"norm": "max"}, "by the norm 'rms'; leave norm out"),
-    ):
-        with pytest.raises(ValueError, match=sentence):
-            value(times=replace(times, **changed), solver=None)
+    with pytest.raises(ValueError, match="times is 1.5"):
+        value(times=[1.5, 0.0])
 
 
 def test_a_number_may_have_any_type() -> None:
     check_numbers(lambda v: value(probes=v, trace="hutchinson"), 2)
-    check_numbers(lambda v: value(times=[1.0, v, 0.0]), 0.25)
-    check_numbers(lambda v: log_likelihood(NORMAL, X, nfe=v).value, 200)
+    check_numbers(lambda v: value(times=[1.0, v]), 0.25)
+    check_numbers(lambda v: value(error=v), 0.25)
+    check_numbers(lambda v: value(nodes=v), 9)
     check_numbers(lambda v: Dequantisation(v, spread=0.125)(LEVELS), 4)
     check_numbers(lambda v: Dequantisation(4, spread=v).log_density(X), 0.125)
 
