@@ -312,39 +312,50 @@ def sample(
 @app.command()
 def likelihood(
     network: Network,
+    data: Data = None,
+    levels: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=2, max=MANY, help="A file has grey levels 0 … N − 1, which stand for [−1, 1]."),
+    ] = None,
     images: Annotated[
-        int | None, typer.Option(metavar="N", min=2, max=MANY, help="How many held-out images. [default: all]")
+        int | None, typer.Option(metavar="N", min=2, max=MANY, help="How many samples, the first ones. [default: all]")
+    ] = None,
+    error: Annotated[
+        float | None, typer.Option(metavar="NATS", min=1e-12, max=1e6, help="Of the likelihood of each sample.")
+    ] = None,
+    error_of_mean: Annotated[
+        float | None,
+        typer.Option(metavar="BITS", min=1e-12, max=1e6, help="In bits/dim. [default: 5 % of the standard error]"),
     ] = None,
     trace: Annotated[
-        str, typer.Option(metavar="NAME", help="How to compute the divergence: exact, hutchinson, hutch++ or auto.")
+        str, typer.Option(metavar="NAME", help="exact, orthogonal, coloured, hutchinson, hutch++ or auto.")
     ] = "auto",
     probes: Annotated[
-        int, typer.Option(metavar="N", min=1, max=MANY, help="Random directions, for a trace that is not exact.")
-    ] = 8,
-    tolerance: Annotated[
-        float,
-        typer.Option(metavar="TOL", min=1e-12, max=1.0, help="Error of one step, in nats per dimension."),
-    ] = 1e-4,
+        int | None, typer.Option(metavar="N", min=1, max=MANY, help="Random directions. [default: by the error]")
+    ] = None,
+    draws: Annotated[
+        int, typer.Option(metavar="K", min=1, max=MANY, help="Dequantisation draws of each image, for a tighter bound.")
+    ] = 1,
+    label: Annotated[int | None, typer.Option(metavar="K", min=0, help="The class of all samples.")] = None,
+    condition: ConditionFile = None,
+    guidance: Guidance = None,
+    predicts: Predicts = None,
+    path: PathText = None,
+    time: ClockText = None,
     seed: Seed = 0,
     minutes: Within = None,
     engine: EngineName = None,
     address: Address = None,
-    data: DataSet = None,
 ) -> None:
-    """Measure bits/dim on held-out images, with an error budget."""
-    from .benchmarks.commands.likelihood import held_out_likelihood
+    """Measure the bits/dim of data, with an error budget."""
+    from .benchmarks.commands.likelihood import measure_likelihood
 
-    found = held_out_likelihood(
-        network, images=images, trace=trace, probes=probes, tolerance=tolerance, seed=seed, progress=True,
-        minutes=minutes, engine=engine, address=address, data=data,
+    found = measure_likelihood(
+        network, data=data, levels=levels, images=images, error=error, error_of_mean=error_of_mean, trace=trace,
+        probes=probes, draws=draws, label=label, condition=condition, guidance=guidance, predicts=predicts, path=path,
+        time=time, seed=seed, minutes=minutes, engine=engine, address=address, progress=True,
     )  # fmt: skip
-    print(f"{f'bits/dim of {found.images} held-out images':36}{found.bits_per_dim:9.4f}")
-    print(f"{'  standard error over images':36}{found.over_images:9.4f}")
-    print(f"{f'  standard error, {found.trace} trace':36}{found.over_probes:9.4f}")
-    print(f"{'  steps and quadrature, estimated':36}{found.discretisation:9.4f}")
-    print(f"{'  noised data in place of the prior':36}{found.prior_mismatch:+9.4f}")
-    print(f"{'evaluations of the network, an image':36}{found.evaluations:9.0f}")
-    print(f"{'products with its Jacobian, at most':36}{found.products:9}")
+    print(found)
 
 
 @app.command()

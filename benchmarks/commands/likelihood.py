@@ -1,144 +1,193 @@
-"""Bits per dimension of a trained network on held-out images, with an error budget.
+"""The command `fokker likelihood`: bits per dimension of data under a network, with an error budget.
 
-    bits/dim = mean over images of −(log p(x) − log q(x | k)) / (d log 2)
+    bits/dim = mean over samples of −(log p(x) − log q(x | k)) / (d log 2)
 
-Every image has one draw of the dequantisation noise, so that the spread over images includes that of the noise. In
-expectation the result is an upper bound of the discrete code length.
+Without another target, trace, steps and quadrature may add 5 % to the standard error s/√N over the N samples. A look at
+a few samples tells their standard deviation s. The errors of probes are independent and add in squares, those of steps
+and quadrature do not. Every image has one draw of the dequantisation noise, so that the spread over images includes
+that of the noise, or several (`importance_weighted_bound`).
 """
 
 from __future__ import annotations
 
 import math
 import sys
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from time import perf_counter
+from typing import cast
 
 from torch import Tensor
 
-from ...generative import Denoiser
-from ...generative.training import dataset
-from ...solvers import Adaptive
-from ...solvers.common import choice, real
+from ...generative import (
+    Denoiser,
+    Dequantisation,
+    ImportanceWeightedBound,
+    LogLikelihood,
+    importance_weighted_bound,
+    plan_likelihood,
+)
+from ...generative.likelihood import LikelihoodPlan, block_size
+from ...solvers.common import real, whole
 from ...verification.named_networks import named_denoiser
 from ..engine import engine_named
 from ..many import log_likelihood_many
-from .evaluate import trained_on
+from .likelihood_data import given_conditions, samples_of
+from .likelihood_result import DataLikelihood, data_likelihood
 
-time_likelihood: Any = None
-__all__ = ["HeldOut", "held_out_likelihood"]
+__all__ = ["measure_likelihood"]
 
 CHUNK = 64
-"""Images in a job: a few hundred are held out, and each worker should have some."""
-ENOUGH, SAFETY = 32, 0.9
-"""The images for which an exact trace is worth its time; the share of the minutes that is planned with."""
+"""Samples in a job: each worker should have some."""
+LOOK, ROUGH = 16, 1e-2
+"""The samples of the look, and the error of their likelihood, in nats for each dimension."""
+SHARE = 0.07
+"""The error of the mean over s/√N. Probes take 0.9 of it and add 0.2 %; steps and quadrature add 3 % or less, and s of
+the look may be 40 % too large."""
+OF_DRAWS = 0.25
+"""The error of the probes of one draw, in nats: the weights of the draws are corrected for it."""
+SAFETY = 0.9
+"""The share of the minutes that is planned with."""
 
 
-@dataclass(frozen=True)
-class HeldOut:
-    """Bits/dim of held-out images, with its error budget, in bits/dim.
-
-    Attributes:
-        images: the number of images.
-        bits_per_dim: the mean over the images.
-        over_images: the standard error of the mean from the choice of the images.
-        over_probes: the standard error of the mean from the probes of the trace.
-        discretisation: the estimated error of the steps and the quadrature.
-        prior_mismatch: the change if the law of the noised data replaces the prior.
-        evaluations: network evaluations, on the average image.
-        products: products with the network's Jacobian, at most.
-        trace: how the trace was taken.
-    """
-
-    images: int
-    bits_per_dim: float
-    over_images: float
-    over_probes: float
-    discretisation: float
-    prior_mismatch: float
-    evaluations: float
-    products: int
-    trace: str
-
-
-def held_out_likelihood(
-    name_or_path: str | Path,
+def measure_likelihood(
+    network: str,
     *,
+    data: str | None = None,
+    levels: int | None = None,
     images: int | None = None,
+    error: float | None = None,
+    error_of_mean: float | None = None,
     trace: str = "auto",
-    probes: int = 1,
-    tolerance: float = 1e-4,
+    probes: int | None = None,
+    draws: int = 1,
+    label: int | None = None,
+    condition: Path | None = None,
+    guidance: float | None = None,
+    predicts: str | None = None,
+    path: str | None = None,
+    time: str | None = None,
     seed: int = 0,
     minutes: float | None = None,
-    progress: bool = False,
     engine: str | None = None,
     address: str | None = None,
-    data: str | None = None,
-) -> HeldOut:
-    """Measure bits/dim of a network on the held-out images of its data set.
+    progress: bool = False,
+) -> DataLikelihood:
+    """The mean code length of data under a network. What is done, and about how long, is printed on stderr first.
 
     Args:
-        name_or_path: the name of a network (see `verification.named_networks`).
-        images: take so many of the held-out images, the first ones; all if None.
+        network: the name of a network (see `verification.named_networks`).
+        data: the name of a data set or a file; None for the data set of the network's training.
+        levels: the number of grey levels in a file; None if it holds points.
+        images: take so many samples, the first ones; all if None.
+        error: the error that the value of each sample may have, in nats.
+        error_of_mean: the error that the mean may have, in bits/dim. Without both, 5 % of the standard error.
         trace: as for `log_likelihood`.
-        probes: the number of probes of a trace that is not exact.
-        tolerance: rtol and atol of the adaptive steps.
+        probes: the number of probes at a node, on average, in place of what the error asks for.
+        draws: the number of dequantisation draws of an image.
+        label: the class of all samples.
+        condition: a file with further arguments of the network.
+        guidance: the weight of classifier-free guidance.
+        predicts: what a bare network predicts.
+        path: its path.
+        time: its clock.
         seed: of the dequantisation and the probes.
-        minutes: take as many images, at most `images`, as this time allows; where trace is "auto", the trace is exact
-            if 32 of them allow it, and else has the probes. What is taken is printed on stderr.
-        progress: show a progress bar on stderr.
+        minutes: take as many samples as this time allows.
         engine: where the likelihoods are computed, as for `engine_named`.
         address: of the Ray cluster.
-        data: the name of the data set; None for the one that the network says it was trained on.
+        progress: show a progress bar on stderr.
 
     Raises:
         OSError: as `engine_named` raises.
-        ValueError: as `load`, `dataset` and `log_likelihood`; or the minutes are too few for two images.
+        ValueError: as `named_denoiser`, `samples_of`, `given_conditions` and `log_likelihood`; targets exclude each
+            other; points have no draws; or the minutes are too few for two samples.
     """
-    denoiser = named_denoiser(str(name_or_path))
-    held = dataset(trained_on(name_or_path, data))
-    x = held.dequantisation(held.held_out[:images], seed)
-    times = Adaptive(1.0, 0.0, rtol=tolerance, atol=tolerance)
+    begun = perf_counter()
+    if error is not None and error_of_mean is not None:
+        raise ValueError("--error and --error-of-mean exclude each other; give one of them.")
+    draws = whole("draws", draws, 1)
+    denoiser = named_denoiser(network, predicts=predicts, path=path, time=time)
+    samples = samples_of(data, network, levels, denoiser, seed)
+    if draws > 1 and samples.dequantisation is None:
+        raise ValueError("--draws is for grey levels, but these are points; leave it out, or give --levels.")
+    denoiser = given_conditions(denoiser, samples.x, label, condition, guidance)
+    samples = samples.first(len(samples.x) if images is None else images)
+    x, unit = samples.x, samples.x[0].numel() * math.log(2.0)
     with engine_named(engine, address=address) as where:
-        if minutes is not None:
-            count, trace, seconds = _affordable(denoiser, x, times, trace, probes, minutes)
-            how = "an exact trace" if trace == "exact" else f"{trace} with {probes} probes"
-            print(f"fokker: {count} images, {how}: at most about {seconds / 60.0:.1f} minutes", file=sys.stderr)
-            x = x[:count]
-        found = log_likelihood_many(
-            denoiser, x, times, trace=trace, probes=probes, seed=seed, engine=where, chunk=CHUNK, progress=progress
-        )
-    bits = found.bits_per_dim(held.dequantisation)
-    unit, count = x[0].numel() * math.log(2.0), len(x)
-    return HeldOut(
-        images=count,
-        bits_per_dim=bits.mean().item(),
-        over_images=bits.std().item() / math.sqrt(count),
-        over_probes=found.probe_stderr.square().mean().sqrt().item() / math.sqrt(count) / unit,
-        discretisation=found.discretisation.mean().item() / unit,
-        prior_mismatch=-found.prior_mismatch.mean().item() / unit,
-        evaluations=found.nfe.per_sample.double().mean().item(),
-        products=found.nfe.vjp,
-        trace="exact" if not found.probe_stderr.any() else f"{found.probes.shape[1]} probes",
-    )
+        many = partial(log_likelihood_many, engine=where, chunk=min(CHUNK, block_size(x)))
+        left = None if minutes is None else _Limit(begun + 60.0 * SAFETY * real("minutes", minutes, above=0.0), minutes)
+        planned = partial(plan_likelihood, denoiser, trace=trace, probes=probes)
+        if error is not None:
+            plan = planned(x, error=error)
+        else:
+            if error_of_mean is None:
+                of_mean = SHARE * _spread(denoiser, x, planned, many, left, seed, where.slots) / math.sqrt(len(x))
+            else:
+                of_mean = real("error_of_mean", error_of_mean, above=0.0) * unit
+            few = len(x) if draws == 1 else max(1, min(len(x), int((OF_DRAWS / of_mean) ** 2)))
+            plan = planned(x[:few], error_of_mean=of_mean)
+        each = draws * plan.seconds / where.slots
+        if left is not None:
+            samples = samples.first(left.samples(len(x), each))
+        count = len(samples.x)
+        several = f" with {draws} draws each" if draws > 1 else ""
+        _say(f"{count} samples{several}, {plan}; {_about(count * each)} in all")
+        start = perf_counter()
+        found: LogLikelihood | ImportanceWeightedBound
+        if draws == 1:
+            found = many(denoiser, samples.x, plan, seed, progress=progress)
+        else:
+            found = importance_weighted_bound(
+                denoiser, cast(Tensor, samples.levels), cast(Dequantisation, samples.dequantisation), draws, seed,
+                dtype=x.dtype, likelihood=partial(many, progress=progress), plan=plan,
+            )  # fmt: skip
+        spent = (perf_counter() - start) / 60.0
+    return data_likelihood(found, samples.dequantisation, plan.trace, spent)
 
 
-def _affordable(
-    denoiser: Denoiser, x: Tensor, times: Adaptive, trace: str, probes: int, minutes: float
-) -> tuple[int, str, float]:
-    """The number of images for which there is time, the trace, and the seconds that they take."""
-    choice("trace", trace, ("auto", "exact", "hutchinson", "hutch++"))
-    seconds = 60.0 * SAFETY * real("minutes", minutes, above=0.0)
-    start = time.perf_counter()
-    cost = time_likelihood(denoiser, x, times, seconds)
-    left, dim = seconds - (time.perf_counter() - start), x[0].numel()
-    few = min(ENOUGH, len(x))
-    if trace == "auto":
-        trace = "exact" if dim <= probes or few * cost.of(dim) <= left else "hutchinson"
-    each = cost.of({"exact": dim, "hutch++": 3 * probes}.get(trace, probes))
-    count = min(len(x), int(left / each))
-    if count < 2:
-        needed = math.ceil((seconds - left + 2.0 * each) / SAFETY / 6.0) / 10.0
-        raise ValueError(f"minutes is {minutes:g}, but two images take longer; give at least {needed:g}.")
-    return count, trace, count * each
+def _spread(
+    denoiser: Denoiser,
+    x: Tensor,
+    planned: Callable[..., LikelihoodPlan],
+    many: Callable[..., LogLikelihood],
+    left: _Limit | None,
+    seed: int,
+    slots: int,
+) -> float:
+    """The standard deviation of the likelihoods, in nats, from a look at a few samples."""
+    some = x[:LOOK]
+    plan = planned(some, error=ROUGH * x[0].numel())
+    if left is not None:
+        some = some[: left.samples(len(some), plan.seconds / slots)]
+    _say(f"a look at {len(some)} samples, {_about(len(some) * plan.seconds / slots)}")
+    found = many(denoiser, some, plan, seed)
+    variance = float(found.value.var())
+    probes = float(found.probe_stderr.square().mean().nan_to_num(0.0))
+    return math.sqrt(max(variance - probes, 0.25 * variance, 1e-12))
+
+
+@dataclass(frozen=True)
+class _Limit:
+    """The time at which the work should end, and the minutes that were given."""
+
+    end: float
+    minutes: float
+
+    def samples(self, most: int, each: float) -> int:
+        """The samples that the time allows, of those that take `each` seconds. Raises ValueError for less than two."""
+        left = self.end - perf_counter()
+        count = min(most, int(max(0.0, left) / each))
+        if count < 2:
+            needed = math.ceil(10.0 * (self.minutes + (2.0 * each - left) / (60.0 * SAFETY))) / 10.0
+            raise ValueError(f"minutes is {self.minutes:g}, but two samples take longer; give at least {needed:g}.")
+        return count
+
+
+def _about(seconds: float) -> str:
+    return f"about {seconds:.0f} s" if seconds < 90.0 else f"about {seconds / 60.0:.0f} minutes"
+
+
+def _say(text: str) -> None:
+    print(f"fokker: {text}", file=sys.stderr)

@@ -11,6 +11,7 @@ from .built_in import (
     mixture64 as mixture64,
     problem as problem,
 )
+from .condition_file import read_condition as read_condition
 from .found import find_problem as find_problem
 from .of_denoiser import problem_of as problem_of
 from .problem import Problem as Problem

@@ -390,8 +390,8 @@ def hadamard(rows: Tensor, dim: int) -> Tensor:
 class Coloured(Trace):
     """Random signs on the pixels of one colour, for each colour; and for one random colour once more.
 
-    The second value of a colour shows the variance: K (q − q')²/2 for K colours is that of all of them, in expectation.
-    The mean of both is taken.
+    The second value of a colour shows the variance: (q − q')²/(2 p) is that of all colours, in expectation, if p is the
+    probability of this one. It is in proportion to the pairs of pixels. The mean of both values is taken.
 
     Args:
         keys: of the samples.
@@ -413,12 +413,15 @@ class Coloured(Trace):
         count = int(colour.max()) + 1
         normals = standard_normals(self.keys.values, nodes, (2 * dim + 1,), x.dtype).flatten(0, 1)
         signs = torch.ones_like(normals[:, :-1]).copysign(normals[:, :-1]).reshape(-1, 2, dim)
-        again = (torch.special.ndtr(normals[:, -1]) * count).long().clamp(max=count - 1)
         own = (colour == torch.arange(count, device=x.device)[:, None]).to(x.dtype)  # (K, d)
+        pixels = own.sum(1)
+        pairs = pixels * (pixels - 1.0) + 1e-6  # where each colour has one pixel, all are alike
+        share = pairs / pairs.sum()
+        again = torch.searchsorted(share.cumsum(0), torch.special.ndtr(normals[:, -1])).clamp(max=count - 1)
         z = torch.cat([own[:, None] * signs[None, :, 0], (own[again] * signs[:, 1])[None]])
         q = quadratic(z, products)
         first, second = q[:-1].gather(0, again[None])[0], q[-1]
-        variance = (0.5 * count - 0.25) * (first - second).square()
+        variance = (0.5 / share[again] - 0.25) * (first - second).square()
         value = q[:-1].sum(0) + 0.5 * (second - first)
         return by_node(torch.stack([value, variance.detach()]), nodes)
 

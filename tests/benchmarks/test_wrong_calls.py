@@ -64,7 +64,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     points = np.random.default_rng(0).normal(size=(100, 2))
     arrays = {
         "points": points, "nan": np.where(points > 2.0, np.nan, points), "whole": np.ones((100, 2), dtype=int),
-        "scalar": np.array(1.0), "text": np.array(["a"]), "complex": points + 0j, "objects": np.array([{}]),
+        "one": points[:1], "scalar": np.array(1.0), "text": np.array(["a"]), "complex": points + 0j,
+        "objects": np.array([{}]),
     }
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)
@@ -198,18 +199,42 @@ OF_BENCH = [
     ("--engine", "slurm", "Unknown engine 'slurm'"),
     ("--address", "host:1", "belongs to a cluster"),
 ]
+OF_LIKELIHOOD = [
+    (["--error", "1", "--error-of-mean", "1"], "--error and --error-of-mean exclude each other"),
+    (["--levels", "4"], "knows its grey levels; leave out --levels"),
+    (["--trace", "coloured", "--data", "points.npy"], "shape"),
+    (["--label", "11"], "label"),
+    (["--guidance", "2"], "--guidance needs a class or a condition"),
+    (["--condition", "nowhere.npy"], "There is no file nowhere.npy"),
+    (["--predicts", "eps"], "predicts"),
+    (["--path", "VP()"], "path"),
+    (["--time", "1-t"], "time"),
+    (["--minutes", "0.01", "--trace", "exact", "--error", "1e-4"], "minutes is 0.01, but two samples take longer"),
+]
+OF_POINTS = [
+    (["--data", "points.npy", "--levels", "4"], "points.npy holds torch.float64, but levels are integers"),
+    (["--data", "whole.npy", "--levels", "1000000000"], "--levels"),
+    (["--data", "points.npy", "--draws", "2"], "--draws is for grey levels"),
+    (["--data", "points.npy", "--trace", "coloured"], "has no pixels to colour"),
+    (["--data", "points.npy", "--label", "1"], "label"),
+    (["--data", "one.npy"], "one.npy holds 1 samples"),
+]
 LOG_PROB = ["certify-likelihood", "wrong_calls_mine:log_prob"]
 NUMBERS = {  # of options: the calls that take them, and wrong values of their kind
     "--nfe": ([SAMPLE, EVALUATE, BENCH], [*WHOLE, "0", HUGE]),
     "--samples": ([SAMPLE, EVALUATE, BENCH], [*WHOLE, "0", HUGE]),
     "--seed": ([SAMPLE, EVALUATE, LIKELIHOOD, BENCH, TRAIN, LOG_PROB], WHOLE),
-    "--label": ([SAMPLE], WHOLE),
+    "--label": ([SAMPLE, LIKELIHOOD], WHOLE),
+    "--levels": ([LIKELIHOOD], [*WHOLE, "1", HUGE]),
+    "--draws": ([LIKELIHOOD], [*WHOLE, "0", HUGE]),
+    "--error": ([LIKELIHOOD], [*NUMBER, "0"]),
+    "--error-of-mean": ([LIKELIHOOD], [*NUMBER, "0"]),
     "--images": ([LIKELIHOOD], [*WHOLE, "1", HUGE]),
     "--probes": ([LIKELIHOOD], [*WHOLE, "0", HUGE]),
     "--steps": ([TRAIN], [*WHOLE, "0", HUGE]),
     "--sheet-every": ([TRAIN], WHOLE),
-    "--guidance": ([SAMPLE, EVALUATE], NUMBER),
-    "--tolerance": ([LIKELIHOOD, LOG_PROB], [*NUMBER, "0"]),
+    "--guidance": ([SAMPLE, EVALUATE, LIKELIHOOD], NUMBER),
+    "--tolerance": ([LOG_PROB], [*NUMBER, "0"]),
     "--dim": ([LOG_PROB], [*WHOLE, "0", HUGE]),
     "--declared": ([["certify", "Heun"]], NUMBER),
     "--minutes": ([LIKELIHOOD, MINE, AUDIT, BENCH], [*NUMBER, "0"]),
@@ -244,6 +269,10 @@ def table() -> Iterator[tuple[list[str], str]]:
     yield [*SAMPLE, "--label", "10"], "from 0 to 9"
     yield [*SAMPLE, "--samples", "100000"], "samples is 100000, but must be a whole number from 1 to 6000"
     yield from (([*LIKELIHOOD, "--trace", value], "trace") for value in ("", "EXACT"))
+    yield from (([*LIKELIHOOD, *words], said) for words, said in OF_LIKELIHOOD)
+    yield from ((["likelihood", "network", "--data", data], said) for data, said in DATA)
+    yield from ((["likelihood", "network", *words], said) for words, said in OF_POINTS)
+    yield ["likelihood", "network"], "does not say that it was trained on"
     yield from (([*call, network], said) for call in ON_A_NETWORK for network, said in NETWORKS)
     yield ["sample", "network"], "which are no images"
     yield ["evaluate", "network"], "does not say that it was trained on"

@@ -116,7 +116,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "certify": ("euler", "--json", "{}/certificate.json"),
     "certify-likelihood": ("fuzz.examples:quadratic", "--dim", "4", "--json", "{}/log_prob.json"),
     "evaluate": ("digits-flow", "--samples", "16", "--nfe", "2"),
-    "likelihood": ("digits-flow", "--images", "2", "--trace", "hutchinson", "--probes", "1", "--tolerance", "1"),
+    "likelihood": ("digits-flow", "--images", "2", "--error", "50"),
     "probe": ("fuzz.examples:network", "--data", "{}/data.npy", "--json", "{}/probe.json"),
     "sample": ("digits-flow", "--samples", "2", "--nfe", "2", "--out", "{}/samples.png"),
     "train": ("digits-flow", "--steps", "1", "--out", "{}/network.safetensors"),

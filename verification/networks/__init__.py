@@ -10,4 +10,8 @@ from .audit_result import Audit as Audit
 from .finding import Candidate as Candidate, Finding as Finding
 from .probe import probe as probe
 from .residuals import IDENTITIES as IDENTITIES
-from .subjects import audit_checkpoint as audit_checkpoint, probe_checkpoint_or_module as probe_checkpoint_or_module
+from .subjects import (
+    audit_checkpoint as audit_checkpoint,
+    probe_checkpoint_or_module as probe_checkpoint_or_module,
+    read_samples as read_samples,
+)

@@ -24,7 +24,7 @@ from .audit_result import Audit
 from .finding import Finding
 from .probe import probe
 
-__all__ = ["audit_checkpoint", "clean_data", "probe_checkpoint_or_module"]
+__all__ = ["audit_checkpoint", "clean_data", "probe_checkpoint_or_module", "read_samples"]
 
 
 def probe_checkpoint_or_module(network: str, data: str | None = None, **options: Any) -> Finding:
@@ -72,15 +72,21 @@ def clean_data(data: str | None, network: str = "") -> Tensor:
     if data in DATASETS:
         images = dataset(data)
         return images.dequantisation(images.held_out, seed=0)
+    found = read_samples(data)
+    if not found.is_floating_point():
+        raise ValueError(f"{data} holds {found.dtype}; write the samples as floats, scaled as in training.")
+    check_finite(data, found)
+    return found
+
+
+def read_samples(data: str) -> Tensor:
+    """The samples in a file, (M, ...), of any dtype. Raises ValueError for a file that holds none."""
     file = Path(data)
     if not file.is_file():
         raise ValueError(f"There is no data {data!r}; give a file, or one of {', '.join(DATASETS)}.")
     found = _read(file)
-    if not found.is_floating_point():
-        raise ValueError(f"{file} holds {found.dtype}; write the samples as floats, scaled as in training.")
     if found.ndim < 2:
         raise ValueError(f"{file} has the shape {tuple(found.shape)}; write one sample a row, (M, ...).")
-    check_finite(f"{file}", found)
     return found
 
 

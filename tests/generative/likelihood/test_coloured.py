@@ -70,6 +70,19 @@ def test_mean_and_variance(shape: tuple[int, ...], colours: int, monkeypatch: py
         torch.testing.assert_close(integral.variance, 4.0 * variance)
 
 
+def test_colours_of_different_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of five pixels three have one colour, which is repeated three times in four: six pairs to two."""
+    matrix, colour = normals(1, 5, 5), torch.tensor([0, 1, 0, 1, 0])
+    levels = torch.special.ndtri(torch.tensor([0.125, 0.375, 0.625, 0.875], dtype=torch.float64))
+    every = torch.stack([torch.cat([z, level[None]]) for z in signs(10) for level in levels])
+    value, variance = found(Coloured(given(monkeypatch, every), (1, 5), (2,)), matrix, len(every))[0].T
+    torch.testing.assert_close(value.mean(), trace_of(matrix)[0], rtol=0.0, atol=1e-12)
+    each = [float(off_diagonal(matrix * ((colour == c) & (colour[:, None] == c)))) for c in (0, 1)]
+    expected = each[0] * (1.0 - 0.75 / 2.0) + each[1] * (1.0 - 0.25 / 2.0)
+    assert float(value.var(correction=0)) == pytest.approx(expected, rel=1e-5)
+    assert float(variance.mean()) == pytest.approx(expected, rel=1e-5)
+
+
 @pytest.mark.parametrize(("shape", "width"), [((1, 12), 3), ((1, 6, 6), 2), ((2, 5, 5), 2)])
 def test_a_narrow_band_is_exact(shape: tuple[int, ...], width: int) -> None:
     """J couples pixels that are less than a stride apart along every axis, in one channel and between channels."""
