@@ -83,7 +83,7 @@ def test_levels_that_are_no_integers_and_times_beyond_the_data_are_refused() -> 
     for level in (LEVELS.double(), LEVELS > 1, LEVELS.tolist(), LEVELS + 9):
         with pytest.raises(ValueError, match="Levels must be integers in 0 … 3"):
             CELLS(level)
-    with pytest.raises(ValueError, match="times is 1.5"):
+    with pytest.raises(ValueError, match=r"times is 1.5"):
         value(times=[1.5, 0.0])
 
 
