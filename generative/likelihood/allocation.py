@@ -13,7 +13,7 @@ import torch
 
 from ...solvers.common import Array
 from ...solvers.noise import Keys
-from .pilot import Pilot, Prediction
+from .pilot import Pilot, Prediction, coloured_by_default
 from .trace import Coloured, Hutchinson, HutchPlusPlus, Orthogonal, Trace
 
 __all__ = ["EXACT", "Allocation", "allocate", "estimator"]
@@ -68,7 +68,7 @@ def allocate(
         return exact
     kinds = [kind]
     if kind == "auto":
-        kinds = ["orthogonal", "coloured"] if len(shape) > 1 and not frozen else ["orthogonal"]
+        kinds = ["orthogonal", "coloured"] if coloured_by_default(shape) and not frozen else ["orthogonal"]
     choices = [_fewest(each, shape, weights, errors, seen.gain, stderr, probes, frozen, law) for each in kinds]
     if probes is not None:
         return min(choices, key=lambda one: one.variance)

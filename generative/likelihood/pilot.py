@@ -24,7 +24,7 @@ from .clock import CLOCKS, Clock
 from .quadrature import clenshaw_curtis, expected_error, interpolation
 from .trace import Coloured, Exact, Hutchinson, HutchPlusPlus, Trace
 
-__all__ = ["NODES", "Pilot", "Prediction", "pilot"]
+__all__ = ["NODES", "Pilot", "Prediction", "coloured_by_default", "pilot"]
 
 SAMPLES, PROBES, INTERVALS = 8, 2, 48
 """The size of a pilot. Errors differ more between samples than between probes. Fewer samples have more probes."""
@@ -34,6 +34,8 @@ NODES = (6, 8, 10, 12, 14, 16, 18, 20, 24, 28, 32, 40, 48)
 """Numbers of intervals that a plan may start with."""
 COLOURS, EVERY = 4, 3
 """The colours for each channel, or the sketched directions, whose gain is measured at every third node."""
+COLOURED_FROM = 256
+"""The least dimension for which "auto" tries colours: the rows of a small Hadamard matrix are soon complete."""
 GAINS = 0.25, 2.0
 """The least and the largest gain that is believed."""
 RATIOS = 2.2, 30.0
@@ -173,8 +175,8 @@ def pilot(change: ChangeOfVariables, x: Tensor, keys: Keys, tolerance: float, ki
         x: the samples, (B, ...).
         keys: of the probes of the pilot's samples.
         tolerance: of the flow.
-        kind: the trace that is asked for. For "auto" and "coloured" it is measured what colours gain, if there are
-            pixels, and for "hutch++" what a sketch does. An exact one of a few dimensions is taken itself.
+        kind: the trace that is asked for. For "coloured", and for "auto" on large images, it is measured what
+            colours gain, and for "hutch++" what a sketch does. An exact one of a few dimensions is taken itself.
         law: of the probes.
     """
     rows = torch.arange(len(keys.values), device="cpu")
@@ -195,7 +197,7 @@ def pilot(change: ChangeOfVariables, x: Tensor, keys: Keys, tolerance: float, ki
     seconds = (perf_counter() - start) / (len(nodes) * len(rows) * trace.counts[0])
     few, gain = torch.arange(0, len(nodes), EVERY, device="cpu"), 1.0
     other: Trace | None = None
-    if kind in ("auto", "coloured") and len(change.shape) > 1 and change.dim > PROBES:
+    if kind == "coloured" or (kind == "auto" and coloured_by_default(change.shape)):
         other = Coloured(keys, tuple(change.shape), (COLOURS * change.shape[0],) * len(few))
         number = other.counts[0] - 1
     elif kind == "hutch++" and change.dim >= 2 * COLOURS:
@@ -206,6 +208,11 @@ def pilot(change: ChangeOfVariables, x: Tensor, keys: Keys, tolerance: float, ki
         alone = array(weights) ** 2 @ values[::EVERY].var(2, ddof=1).mean(1)
         gain = float(np.clip(-math.log(max(kept / max(alone, 1e-300), 1e-6)) / math.log(max(2, number)), *GAINS))
     return Pilot(clock, values, gain, seconds)
+
+
+def coloured_by_default(shape: torch.Size) -> bool:
+    """Whether "auto" tries colours for samples of this shape."""
+    return len(shape) > 1 and shape.numel() >= COLOURED_FROM
 
 
 def rms(values: Array) -> float:
