@@ -24,6 +24,8 @@ NUMBERS = np.array(sorted({round(2.0 ** (i / 4.0)) for i in range(120)}))
 """The numbers of probes that a node may have. There are few, so that nodes with equal ones are computed together."""
 FALLS = {"hutchinson": 1.0, "orthogonal": 3.0}
 """γ. Rows that are taken in turn make up for each other; 3 was the best for networks and mixtures."""
+WORTH = 0.7
+"""The largest share of the products of an exact trace, which can be refined, for which "auto" takes probes."""
 LEAST_SHARE = 1e-4
 """Of the products, at a node where a pilot saw no error."""
 
@@ -72,7 +74,8 @@ def allocate(
     choices = [_fewest(each, shape, weights, errors, seen.gain, stderr, probes, frozen, law) for each in kinds]
     if probes is not None:
         return min(choices, key=lambda one: one.variance)
-    return min([exact, *choices] if kind == "auto" else choices, key=lambda one: one.products)
+    best = min(choices, key=lambda one: one.products)
+    return exact if kind == "auto" and best.products > WORTH * exact.products else best
 
 
 def _fewest(

@@ -39,6 +39,8 @@ __all__ = ["LogLikelihood", "block_size", "joined", "likelihood_of", "log_likeli
 
 NUMBERS_ON_CPU, NUMBERS_ON_DEVICE = 2**14, 2**20
 """The numbers in a block of samples; a block keeps its states at all nodes."""
+REPEATED = 2, 4, 16
+"""Over the first probes of a sample whose standard error is too large: its next ones, which are new."""
 
 
 @dataclass(frozen=True)
@@ -198,6 +200,17 @@ def _block(change: ChangeOfVariables, x: Tensor, plan: LikelihoodPlan, keys: Key
     integral = trace.combined(weights, found)
     spent = nfe.per_sample + evaluations(change, r, len(x))
     products = torch.full_like(spent, change.cost * sum(trace.counts))
+    for times in REPEATED:
+        if trace.exact or plan.stderr is None:
+            break
+        left = (integral.variance > plan.stderr**2).nonzero()[:, 0].cpu()
+        if not len(left):
+            break
+        some, there = change.of_rows(left), left.to(x.device)
+        more = plan.estimator(keys.of_rows(left).child(times), change.shape, times)
+        integral = integral.replaced(there, more.combined(weights, traces(some, r, states[:, there], more)))
+        spent[left] += evaluations(some, r, len(left))
+        products[left] += change.cost * sum(more.counts)
     if trace.exact:
         rule = Refined(change, z, plan, torch.stack(found)[..., 0])
         integral = replace(integral, value=rule.value)

@@ -31,8 +31,8 @@ SEED = 0x5EED_0F_A_1177
 """Of the pilot's probes: they must not be those of the likelihood."""
 QUADRATURE, FLOW = 0.3, 0.2
 """The shares of the error that quadrature and flow may have in the root mean square."""
-STDERR = 0.9
-"""The share of the standard error."""
+STDERR = 0.75
+"""The share of the standard error: a pilot may miss it by a third."""
 FIRST_TOLERANCE, LOOSEST, LEAST_TOLERANCE, LARGEST_CHANGE = 0.3, 1e-3, 50.0, 0.03
 """Of the flow: the first tolerance over the error of a dimension, the largest one, the least one over eps, and the
 least factor between two that are tried."""
@@ -52,6 +52,7 @@ class LikelihoodPlan:
         frozen: whether probes are the same at all nodes.
         law: the law of the probes.
         error: the error in nats up to which nodes are added for a sample; None for a fixed number.
+        stderr: the standard error in nats above which a sample has new probes, more of them; None for a fixed number.
         probe_stderr: the expected standard error of a sample, in nats.
         evaluations: the expected evaluations of the network for a sample.
         products: the expected products with its Jacobian.
@@ -71,6 +72,7 @@ class LikelihoodPlan:
     frozen: bool
     law: str
     error: float | None
+    stderr: float | None
     probe_stderr: float
     evaluations: float
     products: int
@@ -103,11 +105,13 @@ class LikelihoodPlan:
         """The weights of the nodes in ∫ … dr, float64 (n + 1,)."""
         return host(clenshaw_curtis(self.intervals)[1]) * self.clock.rate(self.clock.r(self.nodes))
 
-    def estimator(self, keys: Keys, shape: torch.Size) -> Trace:
-        """The estimator of the trace for samples with these keys."""
+    def estimator(self, keys: Keys, shape: torch.Size, more: int = 1) -> Trace:
+        """The estimator of the trace for samples with these keys, with so many times the probes."""
         if self.trace == EXACT:
             return Exact(shape.numel(), self.intervals + 1)
-        return estimator(self.trace, keys, shape, self.probes, self.errors, self.law, self.frozen)
+        most = shape.numel() // 2 if self.trace == "hutch++" else shape.numel()
+        probes = tuple(min(most, more * k) for k in self.probes)
+        return estimator(self.trace, keys, shape, probes, self.errors, self.law, self.frozen)
 
 
 def plan_likelihood(
@@ -212,10 +216,12 @@ def plan_of(
         flow = _flow(change, x, rule, None)
     chosen = allocate(change.shape, seen, rule, STDERR * error_of_each, trace, probes, frozen, law)
     refined = chosen.kind == EXACT and nodes is None
+    repeated = error_of_mean is None and nodes is None and probes is None and not frozen
     evaluations = flow.evaluations + (rule.intervals + 1)
     return LikelihoodPlan(
         times=times, clock=rule.clock, intervals=rule.intervals, tolerance=None if nodes else flow.tolerance,
         trace=chosen.kind, probes=chosen.probes, frozen=frozen, law=law, error=whole_error if refined else None,
+        stderr=error_of_each if repeated else None,
         probe_stderr=math.sqrt(chosen.variance), evaluations=change.cost * evaluations,
         products=change.cost * chosen.products, seconds=seen.seconds * (evaluations + chosen.products),
         errors=seen.errors(rule.clock, rule.intervals), ratio=rule.ratio, quadrature_error=rule.difference,
