@@ -187,8 +187,8 @@ def falling(law: str, probes: tuple[int, ...], errors: tuple[Tensor, ...]) -> Lo
         return LogProbFinding(
             "probes", law, "fail", f"{said}, not like 1/k: average over probes that are drawn apart.", figures
         )
-    faster = ", faster than 1/k" if slope + half < -1.0 else ", like 1/k"
-    return LogProbFinding("probes", law, "pass", f"{said}{faster}.", figures)
+    compared = "faster than" if slope + half < -1.0 else "more slowly than" if slope - half > -1.0 else "like"
+    return LogProbFinding("probes", law, "pass", f"{said}, {compared} 1/k.", figures)
 
 
 def change(law: str, changes: Tensor, tolerance: float, what: str) -> LogProbFinding:
@@ -209,7 +209,7 @@ def change(law: str, changes: Tensor, tolerance: float, what: str) -> LogProbFin
     if largest <= ROUNDING:
         return LogProbFinding("batch", law, "pass", f"{what}, log p of a sample stays the same.", figures)
     if len(changes) == 1:
-        said = f"{what}, log p of a sample moves by up to {largest:.2g} nats: samples share steps."
+        said = f"{what}, log p of a sample moves by up to {largest:.2g} nats: samples share steps or a plan."
     else:
         said = (
             f"{what}, log p of a sample moves by {found.value:+.2g} ± {found.half:.2g} nats in the mean over seeds, "

@@ -247,7 +247,7 @@ def test_exact_libraries_are_right(library: str) -> None:
     assert found.passed, found
     assert found.seeds == 1
     apart = [each.figures["largest"] for each in found.findings if each.about == "batch"]
-    assert (max(apart) < 1e-9) == (library == "ours")  # the others share their steps
+    assert 1e-9 < max(apart) < found.tolerance  # all share steps, or a plan
 
 
 @pytest.mark.slow

@@ -97,7 +97,7 @@ def test_a_single_seed_is_exact() -> None:
     assert found.figures == {"mean": pytest.approx(0.025), "largest": pytest.approx(0.04)}
     assert bias("law", errors, 0.03).verdict == "fail"
     assert change("law", errors, 0.05, "Alone").sentence == (
-        "Alone, log p of a sample moves by up to 0.04 nats: samples share steps."
+        "Alone, log p of a sample moves by up to 0.04 nats: samples share steps or a plan."
     )
 
 
