@@ -202,7 +202,7 @@ class ProbabilityFlow(ChangeOfVariables):
 
     def score(self, r: Tensor, z: Tensor) -> Tensor:
         """−S ε-hat/σ with ε-hat = z − r N."""
-        some = per_sample(r.to(z), z)
+        some = per_sample(r, z)
         return (some * self.field(r, z) - z) / (1.0 - some)
 
     def products(self, r: Tensor, z: Tensor) -> Products:

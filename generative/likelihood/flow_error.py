@@ -44,13 +44,13 @@ class _Pieces(Field):
     length: Tensor
 
     def __call__(self, u: Time, z: Tensor) -> Tensor:
-        return per_sample(self.length.to(z), z) * self.inner(self.start + u * self.length, z)
+        return per_sample(self.length, z) * self.inner(self.start + u * self.length, z)
 
     def evaluations(self, u: Time) -> int | Tensor:
         return self.inner.evaluations(self.start + u * self.length)
 
     def of_rows(self, index: Tensor) -> Self:
-        here = index.to(self.start.device)
+        here = index.cpu()
         return type(self)(self.inner.of_rows(index), self.start[here], self.length[here])
 
 
@@ -77,10 +77,9 @@ def flow_error(
     ends = list(range(0, last + 1, 2)) if fixed else sorted({round(j * last / PIECES) for j in range(PIECES + 1)})
     count, batch = len(ends) - 1, states.shape[1]
     there, s = change.of_rows(torch.arange(batch, device="cpu").repeat(count)), nodes[ends]
-    exact = states.new_zeros((), dtype=widest(states.device))
-    start, length = (matching(each.repeat_interleave(batch), exact) for each in (s[:-1], s.diff()))
+    start, length = (each.repeat_interleave(batch) for each in (s[:-1], s.diff()))
     pieces = Semilinear(_Pieces(there.equation(clock).field, start, length), PlainClock())
-    first, here = states[ends[:-1]].flatten(0, 1), states[ends[1:]].flatten(0, 1)
+    first, here = (torch.cat([states[i] for i in some]) for some in (ends[:-1], ends[1:]))
     if tolerance is None:
         solution, share = solve(pieces, first, [0.0, 1.0], RK4()), _share(nodes[: ends[-1] + 1].diff())
     else:

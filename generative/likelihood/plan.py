@@ -217,7 +217,7 @@ def plan_of(
     chosen = allocate(change.shape, seen, rule, STDERR * error_of_each, trace, probes, frozen, law)
     refined = chosen.kind == EXACT and nodes is None
     repeated = error_of_mean is None and nodes is None and probes is None and not frozen
-    evaluations = flow.evaluations + (rule.intervals + 1)
+    evaluations = flow.evaluations + (rule.intervals + 1) + (flow.repeated if chosen.kind == EXACT else 0.0)
     return LikelihoodPlan(
         times=times, clock=rule.clock, intervals=rule.intervals, tolerance=None if nodes else flow.tolerance,
         trace=chosen.kind, probes=chosen.probes, frozen=frozen, law=law, error=whole_error if refined else None,
@@ -257,11 +257,12 @@ def _check(
 
 @dataclass(frozen=True)
 class _Flow:
-    """The error of a solution of the flow, in nats, root mean square, and its evaluations for a sample."""
+    """The error of a solution of the flow, in nats, root mean square; its evaluations for a sample, and the error's."""
 
     tolerance: float
     error: float
     evaluations: float
+    repeated: float
 
 
 def _flow(change: ChangeOfVariables, x: Tensor, rule: Prediction, tolerance: float | None) -> _Flow:
@@ -270,7 +271,8 @@ def _flow(change: ChangeOfVariables, x: Tensor, rule: Prediction, tolerance: flo
     some, nodes = change.of_rows(rows), host(clenshaw_curtis(rule.intervals)[0])
     with torch.no_grad():
         states, nfe = flow_states(some, rule.clock, change.entering(x[rows.to(x.device)]), nodes, tolerance)
-    error, _ = flow_error(some, rule.clock, nodes, states, tolerance)
-    return _Flow(tolerance or math.inf, float(error.square().mean().sqrt()), float(nfe.per_sample.double().mean()))
+    error, repeated = flow_error(some, rule.clock, nodes, states, tolerance)
+    spent, again = (float(each.double().mean()) for each in (nfe.per_sample, repeated))
+    return _Flow(tolerance or math.inf, float(error.square().mean().sqrt()), spent, again)
 
 
