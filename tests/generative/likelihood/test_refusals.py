@@ -86,4 +86,4 @@ def test_what_solve_refuses_is_refused() -> None:
     with pytest.raises(ValueError, match=r"x is nan at \[0, 0\]"):
         log_likelihood(MIXTURE.denoiser(CondOT()), torch.full((1, 2), math.nan).double())
     with pytest.raises(SolveError):
-        log_likelihood(Denoiser(lambda x, t: x / (t[:, None] - 0.5).abs() ** 3, CondOT(), predicts="velocity"), X)
+        log_likelihood(Denoiser(lambda x, t: x / (t[:, None] > 0.5), CondOT(), predicts="velocity"), X)
