@@ -192,6 +192,8 @@ def plan_of(
 ) -> LikelihoodPlan:
     """`plan_likelihood` for any change of variables."""
     _check(change, error, error_of_mean, nodes, trace, probes, frozen, law)
+    nodes = None if nodes is None else whole("nodes", nodes)
+    probes, frozen = None if probes is None else whole("probes", probes), flag("frozen", frozen)
     if error_of_mean is not None:
         whole_error = real("error_of_mean", error_of_mean, above=0.0)
         error_of_each = whole_error * math.sqrt(len(x))
