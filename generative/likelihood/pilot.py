@@ -38,8 +38,8 @@ COLOURED_FROM = 256
 """The least dimension for which "auto" tries colours: the rows of a small Hadamard matrix are soon complete."""
 GAINS = 0.25, 2.0
 """The least and the largest gain that is believed."""
-RATIOS = 2.2, 30.0
-"""The least and the largest one of errors over what the nodes say of them."""
+FEW, RATIOS = 1.6, (2.4, 30.0)
+"""A margin for errors over what the nodes say of them, since a pilot sees few; the least and the largest such ratio."""
 COVERED = 0.9
 """The share of errors that an estimate covers."""
 
@@ -125,7 +125,7 @@ class Pilot:
             differences.append(found.reshape(shape).mean(1).max())
             ratios.append((found - resolution) / np.maximum(said, 1e-300))
             sayings.append(rms(said))
-        ratio = np.clip(np.quantile(ratios, COVERED), *RATIOS)
+        ratio = np.clip(FEW * np.quantile(ratios, COVERED), *RATIOS)
         return Prediction(clock, intervals, max(errors), max(differences), float(ratio), max(sayings))
 
     def best(self, error: float, *, refined: bool) -> Prediction:

@@ -53,8 +53,7 @@ class Refined:
         self.change, self.z, self.plan = change, z, plan
         self.value = torch.einsum("n,nb->b", matching(plan.weights, traces), traces)
         said, floor = self._say(traces)
-        typical = torch.full_like(said, TYPICAL * plan.quadrature_error)
-        self.error = SAFETY * torch.hypot(plan.ratio * said, typical) + floor
+        self.error = SAFETY * plan.ratio * said + floor
         self.spent, self.products = torch.zeros(2, len(z), dtype=torch.int64, device="cpu")
         rows, n, before = torch.arange(len(z), device="cpu"), plan.intervals, torch.full_like(self.error, torch.inf)
         while plan.error is not None and 2 * n <= MOST:

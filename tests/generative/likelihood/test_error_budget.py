@@ -18,8 +18,10 @@ from fokker.generative.training import dataset
 from fokker.verification import GaussianMixture
 
 ERRORS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-CHARGE = 15.0
-"""The largest median of estimates over errors: 10, with the scatter of a median of 64 ratios."""
+TYPICAL, MOST = 10.0, 40.0
+"""The largest median of estimates over errors: in most cells, and in any one. Where a rule is just good enough for its
+own estimate it may be far better than that, and half as many nodes would not have done.
+"""
 
 
 def peaked(dim: int, sd: float) -> GaussianMixture:
@@ -30,14 +32,14 @@ def peaked(dim: int, sd: float) -> GaussianMixture:
     return GaussianMixture(weights, means, sd**2 * eye.expand(3, dim, dim).clone())
 
 
-def check(result: LogLikelihood, expected: Tensor, target: float, ratio: float = CHARGE) -> None:
-    """Coverage, and the median of how much too large an estimate is, above what a reference knows."""
+def check(result: LogLikelihood, expected: Tensor, target: float) -> float:
+    """Check the coverage. Returns the median of how much too large an estimate is, above what a reference knows."""
     error = (result.value - expected).abs()
     n = len(error)
     covered = int((error <= result.discretisation).sum())
     assert covered >= binom.ppf(1e-3, n, 0.9)
-    assert float((result.discretisation / error.clamp(min=1e-12)).median()) <= ratio
     assert float(error.median()) <= target
+    return float((result.discretisation / error.clamp(min=1e-12)).median())
 
 
 def law_of(name: str) -> GaussianMixture:
@@ -45,7 +47,6 @@ def law_of(name: str) -> GaussianMixture:
     return mixture64() if name == "64" else laws[name]
 
 
-@pytest.mark.parametrize("target", ERRORS)
 @pytest.mark.parametrize(
     ("name", "path"),
     [
@@ -54,7 +55,7 @@ def law_of(name: str) -> GaussianMixture:
     ],
     ids=str,
 )  # fmt: skip
-def test_the_reported_error_of_mixtures_is_true(name: str, path: GaussianPath, target: float) -> None:
+def test_the_reported_error_of_mixtures_is_true(name: str, path: GaussianPath) -> None:
     law = law_of(name)
     n = 32 if name == "64" else 64
     x = law.sample(n, 11)
@@ -62,10 +63,13 @@ def test_the_reported_error_of_mixtures_is_true(name: str, path: GaussianPath, t
         x = path.alpha(1.0) * x + path.sigma(1.0) * torch.randn(
             x.shape, dtype=x.dtype, generator=torch.Generator().manual_seed(2)
         )
-    result = log_likelihood(law.denoiser(path), x, error=target, trace="exact")
-    expected = law.log_prob(x, 1.0, path) if path.sigma(1.0) else law.log_prob(x)
-    expected = expected - law.log_prob(result.latent, 0.0, path) + log_normal(result.latent, path.sigma(0.0))
-    check(result, expected, target)
+    expected, ratios = law.log_prob(x, 1.0, path) if path.sigma(1.0) else law.log_prob(x), []
+    for target in ERRORS:
+        result = log_likelihood(law.denoiser(path), x, error=target, trace="exact")
+        mismatch = law.log_prob(result.latent, 0.0, path) - log_normal(result.latent, path.sigma(0.0))
+        ratios.append(check(result, expected - mismatch, target))
+    assert sorted(ratios)[len(ratios) // 2] <= TYPICAL
+    assert max(ratios) <= MOST
 
 
 @pytest.mark.parametrize("target", [1e-1, 1e-3, 1e-5])
@@ -114,4 +118,4 @@ def test_the_reported_error_of_networks_is_true(
     assert float(reference.discretisation.max()) <= min(targets) / 5.0
     denoiser, x = network(name, count, single)
     for target in targets:
-        check(log_likelihood(denoiser, x, error=target, trace="exact"), reference.value, target)
+        assert check(log_likelihood(denoiser, x, error=target, trace="exact"), reference.value, target) <= MOST
