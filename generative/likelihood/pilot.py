@@ -38,7 +38,7 @@ COLOURED_FROM = 256
 """The least dimension for which "auto" tries colours: the rows of a small Hadamard matrix are soon complete."""
 GAINS = 0.25, 2.0
 """The least and the largest gain that is believed."""
-FEW, RATIOS = 1.6, (2.4, 30.0)
+FEW, RATIOS = 1.6, (2.0, 30.0)
 """A margin for errors over what the nodes say of them, since a pilot sees few; the least and the largest such ratio."""
 COVERED = 0.9
 """The share of errors that an estimate covers."""

@@ -36,8 +36,8 @@ def test_the_error_is_found(
     law: GaussianMixture, path: GaussianPath, ends: tuple[float, float], tolerance: float | None
 ) -> None:
     """Beside the value with a tolerance of 1e-10, at the same nodes; of noise, beside the density of the data that it
-    becomes. In the root mean square to a factor of 4, and half of the samples to a factor of 4; near the data, where the
-    score is large and states are interpolated, the estimate may be 10 times too large.
+    becomes. In the root mean square to a factor of 4, and half of the samples to a factor of 4. Near the data, where
+    the score is large and states are interpolated, the estimate may be 10 times too large.
     """
     x = law.sample(64, 3)
     if ends[0] == 0.0 or path.sigma(1.0):
