@@ -132,6 +132,12 @@ def conditional() -> generative.Denoiser:
     return denoiser(label=1, time=own_clock, threshold=generative.Static(3.0))
 
 
+@cache
+def likelihood_plan() -> generative.LikelihoodPlan:
+    """One plan: another one has measured other seconds."""
+    return generative.plan_likelihood(exact(), X, error=0.1)
+
+
 def exact() -> generative.Denoiser:
     return MIXTURE.denoiser(generative.CondOT())
 
@@ -353,6 +359,8 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     f"{G}.named": lambda: generative.named("dpm++2m"),
     f"{G}.annealed_langevin": lambda: generative.annealed_langevin(exact(), 5.0, 0.5, 3, 2, 0.01),
     f"{G}.round_trip": lambda: generative.round_trip(exact(), X, (4, 8)),
+    f"{G}.LikelihoodPlan": likelihood_plan,
+    f"{G}.plan_likelihood": likelihood_plan,
     f"{G}.LogLikelihood": lambda: generative.log_likelihood(exact(), X, nodes=5),
     f"{G}.log_likelihood": lambda: generative.log_likelihood(exact(), X, nodes=5, trace="hutchinson"),
     f"{G}.Dequantisation": lambda: generative.Dequantisation(4, spread=0.1),

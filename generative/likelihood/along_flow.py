@@ -70,7 +70,7 @@ def traces(
             for first in range(0, len(chosen), together):
                 here = chosen[first : first + together]
                 at = torch.cat([z[i][some.to(z.device)] for i in here])
-                products = part.of_rows(torch.arange(len(some)).repeat(len(here))).products(
+                products = part.of_rows(torch.arange(len(some), device="cpu").repeat(len(here))).products(
                     r[here].repeat_interleave(len(some)), at
                 )
                 values = estimator.estimates([names[i] for i in here], products, at.flatten(1))

@@ -83,7 +83,8 @@ def flow_error(
     if tolerance is None:
         solution, share = solve(pieces, first, [0.0, 1.0], RK4()), _share(nodes[: ends[-1] + 1].diff())
     else:
-        solution, share = solve(pieces, first, _tighter(change, first, tolerance), Tsit5()), torch.ones(count)
+        solution = solve(pieces, first, _tighter(change, first, tolerance), Tsit5())
+        share = torch.ones(count, device="cpu")
     away = (here - solution.x).flatten(1).to(widest(here.device))
     score = there.score(clock.r(start + length), here).flatten(1).to(away)
     terms = matching(share, away)[:, None] * (score * away).sum(1).reshape(count, batch)

@@ -46,7 +46,7 @@ class ExactVelocity(nn.Module):
             x: states with d components each, (B, ...).
             t: one time, a float or a tensor with one entry, or one time a sample, a tensor with B entries.
         """
-        times = torch.as_tensor(t, dtype=torch.float64).reshape(-1).expand(len(x))
+        times = torch.as_tensor(t, dtype=torch.float64, device="cpu").reshape(-1).expand(len(x))
         return self.exact(x.double().flatten(1), times).reshape(x.shape).to(x.dtype)
 
 
@@ -97,16 +97,17 @@ def exact_fields(dim: int, points: int, seed: int) -> tuple[ExactField, ExactFie
     generator = torch.Generator().manual_seed(dim)
 
     def normals(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+        return torch.randn(*shape, generator=generator, dtype=torch.float64, device="cpu")
 
     def covariance(least: float, largest: float) -> Tensor:
         basis = torch.linalg.qr(normals(dim, dim)).Q
-        deviations = torch.logspace(math.log10(least), math.log10(largest), dim, dtype=torch.float64)
+        ends = math.log10(least), math.log10(largest)
+        deviations = torch.logspace(*ends, dim, dtype=torch.float64, device="cpu")
         cov = (basis * deviations**2) @ basis.mT
         return 0.5 * torch.add(cov, cov.mT)
 
     gaussian = Gaussian(0.5 * normals(dim), covariance(0.2, 1.5))
-    weights = torch.tensor([0.4, 0.3, 0.2, 0.1], dtype=torch.float64)
+    weights = torch.tensor([0.4, 0.3, 0.2, 0.1], dtype=torch.float64, device="cpu")
     covs = torch.stack([covariance(0.15, 0.6) for _ in range(4)])
     mixture = GaussianMixture(weights, 0.6 * normals(4, dim), covs)
     return ExactField("gaussian", gaussian, points, seed), ExactField("mixture", mixture, points, seed)

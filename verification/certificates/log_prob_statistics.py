@@ -177,6 +177,7 @@ def falling(law: str, probes: tuple[int, ...], errors: tuple[Tensor, ...]) -> Lo
             for s in range(len(errors[0]))
         ],
         dtype=torch.float64,
+        device="cpu",
     )
     seeds = len(without)
     error = ((seeds - 1) ** 2 / seeds * (without / steps).var(0).sum()).sqrt().item()
