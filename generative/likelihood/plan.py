@@ -29,11 +29,12 @@ __all__ = ["LikelihoodPlan", "plan_likelihood", "plan_of"]
 
 SEED = 0x5EED_0F_A_1177
 """Of the pilot's probes: they must not be those of the likelihood."""
-QUADRATURE, FLOW = 0.3, 0.2
-"""The shares of the error that quadrature and flow may have in the root mean square."""
+QUADRATURE, WITH_PROBES, FLOW = 0.3, 0.1, 0.1
+"""The shares of the error for the quadrature of an exact trace, which can be refined, for that of probes, and for the
+flow."""
 STDERR = 0.75
 """The share of the standard error: a pilot may miss it by a third."""
-FIRST_TOLERANCE, LOOSEST, LEAST_TOLERANCE, LARGEST_CHANGE = 0.3, 1e-3, 50.0, 0.03
+FIRST_TOLERANCE, LOOSEST, LEAST_TOLERANCE, LARGEST_CHANGE = 0.1, 1e-3, 50.0, 0.03
 """Of the flow: the first tolerance over the error of a dimension, the largest one, the least one over eps, and the
 least factor between two that are tried."""
 
@@ -52,7 +53,8 @@ class LikelihoodPlan:
         frozen: whether probes are the same at all nodes.
         law: the law of the probes.
         error: the error in nats up to which nodes are added for a sample; None for a fixed number.
-        stderr: the standard error in nats above which a sample has new probes, more of them; None for a fixed number.
+        stderr: the standard error in nats, root mean square, above which a block of samples has new probes, more of
+            them; None for a fixed number.
         probe_stderr: the expected standard error of a sample, in nats.
         evaluations: the expected evaluations of the network for a sample.
         products: the expected products with its Jacobian.
@@ -205,18 +207,22 @@ def plan_of(
     tolerance = min(LOOSEST, max(least, FIRST_TOLERANCE * whole_error / change.dim))
     with torch.no_grad():
         seen = pilot(change, x, keys, tolerance, "hutchinson" if frozen else trace, law)
-    if nodes is None:
-        rule = seen.best(QUADRATURE * whole_error, refined=trace == EXACT or not seen.several)
-        if trace == "auto" and probes is None and rule.error > whole_error:  # only an exact trace can be refined
-            trace, rule = EXACT, seen.best(QUADRATURE * whole_error, refined=True)
+    stderr = STDERR * error_of_each
+    if nodes is not None:
+        rule = seen.best_of(nodes - 1)
+        chosen = allocate(change.shape, seen, rule, stderr, trace, probes, frozen, law)
+        flow = _flow(change, x, rule, None)
+    else:
+        rule = seen.best(WITH_PROBES * whole_error, refined=False)
+        chosen = allocate(change.shape, seen, rule, stderr, trace, probes, frozen, law)
+        missed = trace == "auto" and probes is None and rule.error > whole_error  # only an exact trace can be refined
+        if chosen.kind == EXACT or missed:
+            rule = seen.best(QUADRATURE * whole_error, refined=True)
+            chosen = allocate(change.shape, seen, rule, stderr, EXACT, probes, frozen, law)
         flow = _flow(change, x, rule, tolerance)
         while flow.error > FLOW * whole_error and flow.tolerance > least:
             tighter = flow.tolerance * max(LARGEST_CHANGE, 0.5 * FLOW * whole_error / flow.error)
             flow = _flow(change, x, rule, max(least, tighter))
-    else:
-        rule = seen.best_of(nodes - 1)
-        flow = _flow(change, x, rule, None)
-    chosen = allocate(change.shape, seen, rule, STDERR * error_of_each, trace, probes, frozen, law)
     refined = chosen.kind == EXACT and nodes is None
     repeated = error_of_mean is None and nodes is None and probes is None and not frozen
     evaluations = flow.evaluations + (rule.intervals + 1) + (flow.repeated if chosen.kind == EXACT else 0.0)

@@ -69,7 +69,7 @@ def test_the_promise_is_kept() -> None:
         plan = plan_likelihood(DENOISER, X, error=target)
         result = log_likelihood(DENOISER, X, plan)
         error = (result.value - LAW.log_prob(X)).square().mean().sqrt()
-        assert float(error) <= 1.6 * target
+        assert float(error) <= 1.3 * target
         assert plan.discretisation <= 0.5 * target
         if plan.trace != "exact":
             assert plan.probe_stderr <= target
