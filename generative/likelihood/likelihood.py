@@ -40,8 +40,12 @@ __all__ = ["LogLikelihood", "block_size", "joined", "likelihood_of", "log_likeli
 NUMBERS_ON_CPU, NUMBERS_ON_DEVICE = 2**14, 2**20
 """The numbers in a block of samples; a block keeps its states at all nodes."""
 REPEATED = 2, 4, 16
-"""New probes for all samples of a block, over the first ones, if their standard error is too large. Samples are not
-told apart by it: to leave those alone whose error looks small would make it look smaller than it is.
+"""New probes, over the first ones, for all samples of a block if their standard error is too large, or else for those
+that are far off.
+"""
+FAR = 2.0
+"""The standard error of a sample that is far off, over what is asked for. Samples are not told apart by less: to leave
+those alone whose error looks small would make it look smaller than it is.
 """
 
 
@@ -203,12 +207,18 @@ def _block(change: ChangeOfVariables, x: Tensor, plan: LikelihoodPlan, keys: Key
     spent = nfe.per_sample + evaluations(change, r, len(x))
     products = torch.full_like(spent, change.cost * sum(trace.counts))
     for times in REPEATED:
-        if plan.stderr is None or bool(integral.variance.mean() <= plan.stderr**2):
+        if trace.exact or plan.stderr is None:
             break
-        trace = plan.estimator(keys.child(times), change.shape, times)
-        integral = trace.combined(weights, traces(change, r, states, trace))
-        spent += evaluations(change, r, len(x))
-        products += change.cost * sum(trace.counts)
+        far = integral.variance > (FAR * plan.stderr) ** 2
+        enough = bool(integral.variance[~far].mean().nan_to_num() <= plan.stderr**2)
+        left = (far if enough else torch.ones_like(far)).nonzero()[:, 0].cpu()
+        if not len(left):
+            break
+        some, there = change.of_rows(left), left.to(x.device)
+        more = plan.estimator(keys.of_rows(left).child(times), change.shape, times)
+        integral = integral.replaced(there, more.combined(weights, traces(some, r, states[:, there], more)))
+        spent[left] += evaluations(some, r, len(left))
+        products[left] += change.cost * sum(more.counts)
     if trace.exact:
         rule = Refined(change, z, plan, torch.stack(found)[..., 0])
         integral = replace(integral, value=rule.value)

@@ -26,7 +26,7 @@ from .trace import Coloured, Exact, Hutchinson, HutchPlusPlus, Trace
 
 __all__ = ["NODES", "Pilot", "Prediction", "coloured_by_default", "pilot"]
 
-SAMPLES, PROBES, INTERVALS = 8, 2, 48
+SAMPLES, PROBES, INTERVALS = 16, 2, 48
 """The size of a pilot. Errors differ more between samples than between probes. Fewer samples have more probes."""
 WIDTHS = 0.3, 0.06
 """The widths of the pilot's own clock, which resolves both layers."""

@@ -29,12 +29,12 @@ __all__ = ["LikelihoodPlan", "plan_likelihood", "plan_of"]
 
 SEED = 0x5EED_0F_A_1177
 """Of the pilot's probes: they must not be those of the likelihood."""
-QUADRATURE, WITH_PROBES, FLOW = 0.3, 0.1, 0.1
+QUADRATURE, WITH_PROBES, FLOW = 0.3, 0.1, 0.2
 """The shares of the error for the quadrature of an exact trace, which can be refined, for that of probes, and for the
 flow."""
 STDERR = 0.75
 """The share of the standard error: a pilot may miss it by a third."""
-FIRST_TOLERANCE, LOOSEST, LEAST_TOLERANCE, LARGEST_CHANGE = 0.1, 1e-3, 50.0, 0.03
+FIRST_TOLERANCE, LOOSEST, LEAST_TOLERANCE, LARGEST_CHANGE = 0.3, 1e-3, 50.0, 0.03
 """Of the flow: the first tolerance over the error of a dimension, the largest one, the least one over eps, and the
 least factor between two that are tried."""
 
@@ -53,8 +53,8 @@ class LikelihoodPlan:
         frozen: whether probes are the same at all nodes.
         law: the law of the probes.
         error: the error in nats up to which nodes are added for a sample; None for a fixed number.
-        stderr: the standard error in nats, root mean square, above which a block of samples has new probes, more of
-            them; None for a fixed number.
+        stderr: the standard error in nats, root mean square, above which samples have new probes, more of them; None
+            for a fixed number.
         probe_stderr: the expected standard error of a sample, in nats.
         evaluations: the expected evaluations of the network for a sample.
         products: the expected products with its Jacobian.
@@ -129,7 +129,7 @@ def plan_likelihood(
     law: str = "rademacher",
     times: Sequence[float] = (1.0, 0.0),
 ) -> LikelihoodPlan:
-    """The cheapest way to a likelihood of some accuracy, by a pilot on the first eight samples.
+    """The cheapest way to a likelihood of some accuracy, by a pilot on the first sixteen samples.
 
     Args:
         denoiser: the network; it may be guided.

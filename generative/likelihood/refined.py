@@ -23,7 +23,7 @@ MOST = 512
 """The largest number of intervals."""
 SAFETY = 1.5
 """An estimated error over the one that the pilot makes of what the nodes say."""
-FLOW_SAFETY = 3.0
+FLOW_SAFETY = 2.0
 """The same of the flow."""
 TYPICAL = 0.3
 """The share of the typical error that an estimate has at least, since what is found may be small by accident."""

@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import numpy as np
@@ -54,6 +54,11 @@ class Combined:
     value: Tensor
     variance: Tensor
     freedom: Tensor
+
+    def replaced(self, index: Tensor, other: Combined) -> Combined:
+        """The same with other integrals for the samples of these indices."""
+        pairs = ((getattr(self, each.name), getattr(other, each.name)) for each in fields(self))
+        return Combined(*(one.index_copy(0, index, two) for one, two in pairs))
 
 
 class Trace(ABC):
