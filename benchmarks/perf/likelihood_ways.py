@@ -22,7 +22,7 @@ __all__ = ["LOOP", "WAYS", "Divergence", "Run", "Way", "accuracies", "normal"]
 
 LOOP = "usual loop"
 TOLERANCES = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
-SHARES = (10.0, 5.0, 2.5, 1.6, 1.0, 0.6, 0.4, 0.2, 0.1, 0.03)
+SHARES = (10.0, 5.0, 3.0, 2.0, 1.6, 1.3, 1.0, 0.8, 0.6, 0.4, 0.25, 0.1)
 """The errors that ours is asked for, over the mean error that it should reach."""
 
 

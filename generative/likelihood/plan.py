@@ -34,6 +34,8 @@ QUADRATURE, WITH_PROBES, FLOW = 0.3, 0.1, 0.2
 flow."""
 STDERR = 0.75
 """The share of the standard error: a pilot may miss it by a third."""
+FLOWS = 4
+"""The number of samples on which the error of a flow is measured."""
 FIRST_TOLERANCE, LOOSEST, LEAST_TOLERANCE, LARGEST_CHANGE = 0.3, 1e-3, 50.0, 0.03
 """Of the flow: the first tolerance over the error of a dimension, the largest one, the least one over eps, and the
 least factor between two that are tried."""
@@ -275,7 +277,7 @@ class _Flow:
 
 def _flow(change: ChangeOfVariables, x: Tensor, rule: Prediction, tolerance: float | None) -> _Flow:
     """The solution of the first samples with this tolerance; with steps from node to node if it is None."""
-    rows = torch.arange(min(SAMPLES, len(x)), device="cpu")
+    rows = torch.arange(min(FLOWS, len(x)), device="cpu")
     some, nodes = change.of_rows(rows), host(clenshaw_curtis(rule.intervals)[0])
     with torch.no_grad():
         states, nfe = flow_states(some, rule.clock, change.entering(x[rows.to(x.device)]), nodes, tolerance)
