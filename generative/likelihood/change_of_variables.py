@@ -73,7 +73,11 @@ class ChangeOfVariables(ABC):
         """N(r, z), for r a float or (B,) and z of shape (B, …)."""
 
     def score(self, r: Tensor, z: Tensor) -> Tensor:
-        """The gradient in z of the flow's log density at r, (P,), and z, (P, …), by one call of the network."""
+        """The gradient in z of the flow's log density at r, (P,), and z, (P, …), by one call of the network.
+
+        Raises:
+            NotImplementedError: `has_score` is False, so that nobody asks.
+        """
         raise NotImplementedError
 
     @abstractmethod

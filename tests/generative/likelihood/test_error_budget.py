@@ -75,7 +75,7 @@ def test_the_reported_error_of_mixtures_is_true(name: str, path: GaussianPath) -
 
 
 @pytest.mark.parametrize("target", [1e-1, 1e-3, 1e-5])
-def test_no_more_products_than_twice_what_would_have_done(target: float) -> None:
+def test_at_most_four_times_the_products_that_would_have_done(target: float) -> None:
     """Beside the smallest fixed number of nodes with the same tolerance whose error is below the target for 9 in 10."""
     law = random_mixture(16)
     x = law.sample(64, 5)
