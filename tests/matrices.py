@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fokker.generative.likelihood import trace as module
+from fokker.generative.likelihood import coloured, hutchinson, orthogonal
 from fokker.generative.likelihood.trace import Products, Trace
 from fokker.solvers.common import Array
 from fokker.solvers.noise import Keys
@@ -42,7 +42,8 @@ def given(monkeypatch: pytest.MonkeyPatch, normals: Tensor) -> Keys:
         found = normals[list(nodes)] if normals.dim() == 3 else normals.expand(len(nodes), -1, -1)
         return found[:, values].reshape(len(nodes), len(values), *shape).to(dtype)
 
-    monkeypatch.setattr(module, "standard_normals", drawn)
+    for module in (coloured, hutchinson, orthogonal):
+        monkeypatch.setattr(module, "standard_normals", drawn)
     return keys(normals.shape[-2])
 
 

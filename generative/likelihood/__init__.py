@@ -5,8 +5,9 @@
     change_of_variables, clock   what a flow does to a density, in a clock in which it is smooth
     along_flow, refined          states and traces at nodes, and more of them where a sample needs them
     flow_error                   how far the solution of the flow moves log p
-    flow_error                   how far the solution of the flow moves log p
-    trace                        exact traces and random probes
+    trace                        what estimates a trace at nodes, and the exact trace
+    hutchinson                   independent probes, alone or beside a sketch
+    orthogonal, coloured         probes that leave out pairs of components
     quadrature                   nodes and weights
     dequantisation               from grey levels to a density, and back to bits
 
@@ -16,8 +17,10 @@ An exact trace must stay exact. Nodes, probes and their division may be changed 
 from __future__ import annotations
 
 from .change_of_variables import ChangeOfVariables as ChangeOfVariables
+from .coloured import colouring as colouring
 from .dequantisation import Dequantisation as Dequantisation
 from .flow_likelihood import flow_log_likelihood as flow_log_likelihood
+from .hutchinson import draws as draws
 from .importance import (
     ImportanceWeightedBound as ImportanceWeightedBound,
     importance_weighted_bound as importance_weighted_bound,
@@ -28,12 +31,7 @@ from .likelihood import (
     joined as joined,
     log_likelihood as log_likelihood,
 )
+from .orthogonal import hadamard as hadamard
 from .plan import LikelihoodPlan as LikelihoodPlan, plan_likelihood as plan_likelihood
-from .trace import (
-    colouring as colouring,
-    draws as draws,
-    exact_trace as exact_trace,
-    hadamard as hadamard,
-    quadratic as quadratic,
-)
+from .trace import exact_trace as exact_trace, quadratic as quadratic
 from .transforms import Logit as Logit, Scaled as Scaled, Transform as Transform

@@ -13,8 +13,11 @@ import torch
 
 from ...solvers.common import Array
 from ...solvers.noise import Keys
+from .coloured import Coloured
+from .hutchinson import Hutchinson, HutchPlusPlus
+from .orthogonal import Orthogonal
 from .pilot import Pilot, Prediction, coloured_by_default
-from .trace import Coloured, Hutchinson, HutchPlusPlus, Orthogonal, Trace
+from .trace import Trace
 
 __all__ = ["EXACT", "Allocation", "allocate", "estimator"]
 

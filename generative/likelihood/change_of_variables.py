@@ -23,7 +23,8 @@ from ...solvers.noise import Keys
 from ..denoiser import Denoiser, DenoiserField, own_dtype, per_sample
 from ..paths import GaussianPath, Real, Scalar, log
 from .clock import Clock
-from .trace import Hutchinson, Products, exact_trace
+from .hutchinson import Hutchinson
+from .trace import Products, exact_trace
 
 __all__ = ["ChangeOfVariables", "ProbabilityFlow"]
 

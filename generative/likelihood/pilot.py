@@ -21,8 +21,10 @@ from ...solvers.noise import Keys
 from .along_flow import flow_states, traces
 from .change_of_variables import ChangeOfVariables
 from .clock import CLOCKS, Clock
+from .coloured import Coloured
+from .hutchinson import Hutchinson, HutchPlusPlus
 from .quadrature import clenshaw_curtis, expected_error, interpolation
-from .trace import Coloured, Exact, Hutchinson, HutchPlusPlus, Trace
+from .trace import Exact, Trace
 
 __all__ = ["NODES", "Pilot", "Prediction", "coloured_by_default", "pilot"]
 

@@ -21,9 +21,10 @@ from .along_flow import flow_states
 from .change_of_variables import ChangeOfVariables, ProbabilityFlow
 from .clock import Clock
 from .flow_error import flow_error
+from .hutchinson import LAWS
 from .pilot import SAMPLES, Prediction, pilot
 from .quadrature import clenshaw_curtis
-from .trace import LAWS, TRACES, Exact, Trace
+from .trace import TRACES, Exact, Trace
 
 __all__ = ["LikelihoodPlan", "plan_likelihood", "plan_of"]
 

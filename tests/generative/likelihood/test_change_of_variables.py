@@ -16,7 +16,8 @@ from toy import ENDS, GAUSSIAN, MIXTURE, log_normal, states
 from fokker.generative import VE, VP, CondOT, Cosine, Denoiser, GaussianPath, flow, log_likelihood
 from fokker.generative.likelihood.change_of_variables import ProbabilityFlow, ratio_clock, scale, time_of
 from fokker.generative.likelihood.clock import CLOCKS, Clock
-from fokker.generative.likelihood.trace import Hutchinson, exact_trace
+from fokker.generative.likelihood.hutchinson import Hutchinson
+from fokker.generative.likelihood.trace import exact_trace
 from fokker.solvers import Adaptive, Tsit5, solve
 from fokker.solvers.noise import Keys
 from fokker.verification import Gaussian, GaussianMixture

@@ -10,7 +10,7 @@ import torch
 from matrices import along_nodes, errors_of, found, given, keys, normals, off_diagonal, signs, trace_of
 
 from fokker.generative.likelihood import colouring
-from fokker.generative.likelihood.trace import Coloured, colour_count, strides
+from fokker.generative.likelihood.coloured import Coloured, colour_count, strides
 
 SHAPES = [(1, 7), (3, 7), (2, 4, 5), (1, 28, 28), (2, 3, 4, 5)]
 

@@ -12,7 +12,7 @@ from matrices import along_nodes, errors_of, found, given, keys, normals, off_di
 from torch import Tensor
 
 from fokker.generative.likelihood import hadamard
-from fokker.generative.likelihood.trace import Orthogonal
+from fokker.generative.likelihood.orthogonal import Orthogonal
 from fokker.solvers.noise import per_sample_keys
 
 NO_ERRORS = np.empty((0, 3))
