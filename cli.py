@@ -318,7 +318,7 @@ def likelihood(
         typer.Option(metavar="N", min=2, max=MANY, help="A file has grey levels 0 … N − 1, which stand for [−1, 1]."),
     ] = None,
     images: Annotated[
-        int | None, typer.Option(metavar="N", min=2, max=MANY, help="How many samples, the first ones. [default: all]")
+        int | None, typer.Option(metavar="N", min=2, max=MANY, help="The most samples, the first ones. [default: all]")
     ] = None,
     error: Annotated[
         float | None, typer.Option(metavar="NATS", min=1e-12, max=1e6, help="Of the likelihood of each sample.")
@@ -439,13 +439,18 @@ def certify(
 @app.command()
 def certify_likelihood(
     function: Annotated[
-        str, typer.Argument(metavar="MODULE:NAME", help="A function (velocity, x, seed) -> log p of each sample.")
+        str,
+        typer.Argument(
+            metavar="MODULE:NAME", help="A function (velocity, x, seed) -> log p, or (log p, its standard error)."
+        ),
     ],
     dim: Annotated[int, typer.Option(metavar="D", min=1, max=1024, help="Components of a sample.")] = 16,
     form: Annotated[
         str, typer.Option(metavar="FORM", help="What the function gets: velocity, or denoiser.")
     ] = "velocity",
-    shape: Shape = None,
+    shape: Annotated[
+        str | None, typer.Option(metavar="SHAPE", help="Of one sample, as 1x4x4. [default: the D components]")
+    ] = None,
     tolerance: Annotated[
         float, typer.Option(metavar="TOL", min=1e-12, max=1e6, help="Error of the steps that is allowed, in nats.")
     ] = 0.05,

@@ -145,5 +145,5 @@ def trained_on(name_or_path: str | Path, data: str | None = None) -> str:
     name = None if silent else training_record(name_or_path).get("data")
     if not isinstance(name, str) or name not in DATASETS:
         known = ", ".join(DATASETS)
-        raise ValueError(f"{name_or_path} does not say that it was trained on one of {known}; name one with --data.")
+        raise ValueError(f"{name_or_path} does not say that it was trained on one of {known}; give --data.")
     return name

@@ -11,7 +11,6 @@ that of the noise, or several (`importance_weighted_bound`).
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -36,6 +35,7 @@ from ..engine import engine_named
 from ..many import log_likelihood_many
 from .likelihood_data import given_conditions, samples_of
 from .likelihood_result import DataLikelihood, data_likelihood
+from .output import duration, say
 
 __all__ = ["measure_likelihood"]
 
@@ -112,7 +112,7 @@ def measure_likelihood(
     samples = samples_of(data, network, levels, denoiser, seed)
     if draws > 1 and samples.dequantisation is None:
         raise ValueError("--draws is for grey levels, but these are points; leave it out, or give --levels.")
-    denoiser = given_conditions(denoiser, samples.x, label, condition, guidance)
+    denoiser = given_conditions(network, denoiser, samples.x, label, condition, guidance)
     samples = samples.first(len(samples.x) if images is None else images)
     x, unit = samples.x, samples.x[0].numel() * math.log(2.0)
     with engine_named(engine, address=address) as where:
@@ -133,7 +133,7 @@ def measure_likelihood(
             samples = samples.first(left.samples(len(x), each))
         count = len(samples.x)
         several = f" with {draws} draws each" if draws > 1 else ""
-        _say(f"{count} samples{several}, {plan}; {_about(count * each)} in all")
+        say(f"{count} samples{several}, {plan}; {duration(count * each)} in all")
         start = perf_counter()
         found: LogLikelihood | ImportanceWeightedBound
         if draws == 1:
@@ -161,7 +161,7 @@ def _spread(
     plan = planned(some, error=ROUGH * x[0].numel())
     if left is not None:
         some = some[: left.samples(len(some), plan.seconds / slots)]
-    _say(f"a look at {len(some)} samples, {_about(len(some) * plan.seconds / slots)}")
+    say(f"a look at {len(some)} samples, {duration(len(some) * plan.seconds / slots)}")
     found = many(denoiser, some, plan, seed)
     variance = float(found.value.var())
     probes = float(found.probe_stderr.square().mean().nan_to_num(0.0))
@@ -183,11 +183,3 @@ class _Limit:
             needed = math.ceil(10.0 * (self.minutes + (2.0 * each - left) / (60.0 * SAFETY))) / 10.0
             raise ValueError(f"minutes is {self.minutes:g}, but two samples take longer; give at least {needed:g}.")
         return count
-
-
-def _about(seconds: float) -> str:
-    return f"about {seconds:.0f} s" if seconds < 90.0 else f"about {seconds / 60.0:.0f} minutes"
-
-
-def _say(text: str) -> None:
-    print(f"fokker: {text}", file=sys.stderr)

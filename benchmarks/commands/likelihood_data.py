@@ -17,12 +17,17 @@ from ...generative import CFG, Denoiser, Dequantisation
 from ...generative.denoiser import own_dtype
 from ...generative.sampling import conditioned
 from ...generative.training import DATASETS, dataset
+from ...solvers import standard_normal
 from ...solvers.common import check_finite
 from ...verification.networks import read_samples
-from ..problems import read_condition
+from ..problems import check_calls, read_condition
 from .evaluate import trained_on
+from .output import say
 
 __all__ = ["Samples", "given_conditions", "samples_of"]
+
+TRIED = 2
+"""The number of samples with which a network is called as a check."""
 
 
 @dataclass(frozen=True)
@@ -67,16 +72,21 @@ def samples_of(data: str | None, network: str, levels: int | None, denoiser: Den
         return _dequantised(images.held_out, images.dequantisation, dtype, seed)
     found = read_samples(data)
     if len(found) < 2:
-        raise ValueError(f"{data} holds {len(found)} samples, but a standard error needs two.")
+        raise ValueError(f"{data} holds {'one sample' if len(found) else 'no samples'}; a standard error needs two.")
     whole = not (found.is_floating_point() or found.is_complex() or found.dtype == torch.bool)
     if levels is not None:
         if not whole:
-            raise ValueError(f"{data} holds {found.dtype}, but levels are integers; leave out --levels for points.")
+            raise ValueError(
+                f"{data} holds {found.dtype}, but levels are integers; write them as such, or leave out --levels for "
+                "points."
+            )
         return _dequantised(found.long(), Dequantisation(levels), dtype, seed)
     if not found.is_floating_point():
         fix = "give --levels N for grey levels 0 … N − 1, or write" if whole else "write"
         raise ValueError(f"{data} holds {found.dtype}; {fix} the samples as floats, scaled as in training.")
     check_finite(data, found)
+    if found.abs().max() > 1.0 and bool((found == found.round()).all()):
+        say(f"{data} holds whole numbers alone; if they are grey levels, write them as integers and give --levels.")
     return Samples(found.to(torch.promote_types(found.dtype, torch.float32) if own is None else dtype))
 
 
@@ -85,11 +95,17 @@ def _dequantised(levels: Tensor, dequantisation: Dequantisation, dtype: torch.dt
 
 
 def given_conditions(
-    denoiser: Denoiser, x: Tensor, label: int | None, condition: Path | None, guidance: float | None
+    network: str,
+    denoiser: Denoiser,
+    x: Tensor,
+    label: int | None,
+    condition: Path | None,
+    guidance: float | None,
 ) -> Denoiser:
-    """The network with the conditions of the samples x, a row a sample, checked against x.
+    """The network with the conditions of the samples x, a row a sample. It is called a few times, as a check.
 
     Args:
+        network: its name.
         denoiser: the network.
         x: the samples.
         label: the class of all samples.
@@ -97,7 +113,8 @@ def given_conditions(
         guidance: the weight of classifier-free guidance.
 
     Raises:
-        ValueError: a condition does not fit the network or the samples, or guidance has nothing to lead to.
+        ValueError: a condition does not fit the network or the samples, guidance has nothing to lead to, or the network
+            refuses such samples, returns another shape or what is not finite, or answers one question in two ways.
     """
     negative = None
     try:
@@ -112,4 +129,7 @@ def given_conditions(
         if denoiser.label is None and not denoiser.condition:
             raise ValueError("--guidance needs a class or a condition to lead to; give --label or --condition, too.")
         denoiser = CFG(denoiser, guidance, negative=negative)
-    return conditioned(denoiser, x, len(x))
+    denoiser = conditioned(denoiser, x, len(x))
+    some = torch.arange(TRIED, device="cpu")
+    check_calls(network, denoiser.of_rows(some), standard_normal(x[:TRIED], 0), [0.5])
+    return denoiser

@@ -8,8 +8,12 @@ from dataclasses import dataclass
 import torch
 
 from ...generative import Dequantisation, ImportanceWeightedBound, LogLikelihood
+from .output import duration
 
 __all__ = ["DataLikelihood", "data_likelihood"]
+
+ALIKE = 1e-9
+"""A standard error over the mean that is the rounding of equal values."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class DataLikelihood:
     @property
     def added(self) -> float:
         """What trace, steps and quadrature add to the standard error, in units of `alone`."""
-        return (self.over_samples + self.discretisation) / max(self.alone, 1e-300) - 1.0
+        return (self.over_samples + self.discretisation) / self.alone - 1.0 if self.alone > 0.0 else math.inf
 
     @property
     def worthwhile(self) -> float:
@@ -85,28 +89,34 @@ class DataLikelihood:
             ]
         nats = self.dim * math.log(2.0)
         lines = [f"{'':44}{'bits/dim':>9}{'nats':>12}"]
-        lines += [f"{name:44}{value:{sign}9.4f}{value * nats:{sign}12.4f}" for name, value, sign in rows]
+        lines += [f"{name:44}{_figure(value, sign):>9}{_figure(value * nats, sign):>12}" for name, value, sign in rows]
         lines += [
-            f"{f'evaluations of the network for one of the {kind}':44}{self.evaluations:9.0f}",
+            f"{'evaluations of the network, on average':44}{self.evaluations:9.0f}",
             f"{'products with its Jacobian, at most':44}{self.products:9}",
             "",
-            f"Trace, steps and quadrature add {100.0 * self.added:.1f} % to the standard error over {kind}.",
-            self._more(kind),
+            self._said(kind),
         ]
         return "\n".join(lines)
 
-    def _more(self, kind: str) -> str:
-        """Whether more samples pay."""
+    def _said(self, kind: str) -> str:
+        """What the errors add to the standard error, and whether more samples pay."""
+        if self.over_samples <= ALIKE * abs(self.bits_per_dim):
+            return f"The values of the {kind} are alike, so that more of them bring nothing."
+        added = f"Trace, steps and quadrature add {100.0 * self.added:.1f} % to the standard error over {kind}.\n"
         if self.worthwhile <= self.samples:
-            return f"The error of steps and quadrature is the larger one: more {kind} do not pay, a smaller error does."
+            return (
+                f"{added}The error of steps and quadrature is the larger one: more {kind} do not pay, a smaller error "
+                "does."
+            )
         return (
-            f"{4 * self.samples} {kind} would halve it, in {_time(240.0 * self.minutes)}. From "
+            f"{added}{4 * self.samples} {kind} would halve it, in {duration(240.0 * self.minutes)}. From "
             f"{_rounded(self.worthwhile)} {kind} on, the error of steps and quadrature would be larger."
         )
 
 
-def _time(seconds: float) -> str:
-    return f"about {seconds:.0f} s" if seconds < 90.0 else f"about {seconds / 60.0:.0f} minutes"
+def _figure(value: float, sign: str = "") -> str:
+    """Four decimals, or two digits of what they do not show."""
+    return f"{value:{sign}z.4f}" if value == 0.0 or abs(value) >= 1e-3 else f"{value:{sign}.1e}"
 
 
 def _rounded(number: float) -> str:

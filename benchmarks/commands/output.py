@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from rich.console import Console
 
 from ...solvers.common import check_writable
 
-__all__ = ["check_outputs", "stdout"]
+__all__ = ["check_outputs", "duration", "say", "stdout"]
 
 NARROWEST = 40
 """The least width of a table: a terminal may say that it has none."""
@@ -28,3 +29,15 @@ def stdout(width: int | None = None) -> Console:
     console = Console(width=width)
     console.width = max(console.width, NARROWEST)
     return console
+
+
+def say(text: str) -> None:
+    """Tell on stderr what is being done."""
+    print(f"fokker: {text}", file=sys.stderr)
+
+
+def duration(seconds: float) -> str:
+    """About how long something takes, in words."""
+    if seconds < 1.0:
+        return "less than a second"
+    return f"about {seconds:.0f} s" if seconds < 90.0 else f"about {seconds / 60.0:.0f} minutes"

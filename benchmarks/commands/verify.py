@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import shlex
-import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -35,7 +34,7 @@ from ...verification.report import (
     write_json,
 )
 from ..engine import local
-from .output import check_outputs, stdout
+from .output import check_outputs, say, stdout
 
 __all__ = ["audit_network", "certify_method", "given", "probe_network", "verify_everything"]
 
@@ -263,7 +262,7 @@ class _Announced:
     def __call__(self, done: int, total: int, what: str) -> None:
         if self.waiting and total:
             self.waiting = False
-            print(f"fokker: {what}", file=sys.stderr)
+            say(what)
         _show(self.bar, done, total, what)
 
 

@@ -15,4 +15,4 @@ from .condition_file import read_condition as read_condition
 from .found import find_problem as find_problem
 from .of_denoiser import problem_of as problem_of
 from .problem import Problem as Problem
-from .trial import seconds_of_a_call as seconds_of_a_call
+from .trial import check_calls as check_calls, seconds_of_a_call as seconds_of_a_call

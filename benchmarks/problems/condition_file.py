@@ -73,10 +73,12 @@ def _only_argument(file: Path, denoiser: Denoiser) -> str:
     if TEXT in names:
         return TEXT
     further = [name for name in names[2:] if "label" not in name]
+    if names and not further:
+        raise ValueError(f"{file} is for an argument that the network does not take; leave the condition out.")
     if len(further) != 1:
+        which = f", of {', '.join(further)}" if further else ""
         raise ValueError(
-            f"{file} does not say which argument of the network it is, of {', '.join(further) or 'which it has none'}; "
-            "write a .safetensors with its name."
+            f"{file} does not say which argument of the network it is{which}; write a .safetensors with its name."
         )
     return further[0]
 

@@ -9,7 +9,7 @@ from ...generative.denoiser import Condition, Label, check_denoiser
 from ...solvers.common import MANY, check_instance, whole, wholes
 from ...verification.named_networks import declared_classes
 from .problem import Problem
-from .trial import check_calls
+from .trial import check_problem
 
 __all__ = ["problem_of"]
 
@@ -80,7 +80,7 @@ def problem_of(
             "give one row for all, or one for each."
         )
     found = found if rows is None else Problem(name, found.description, denoiser, shape, rows, dealt)
-    check_calls(found)
+    check_problem(found)
     return found
 
 

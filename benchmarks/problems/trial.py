@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import statistics
 import time
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from ...generative import Denoiser
 from ...solvers import standard_normal
 from ...solvers.common import MANY, check_instance, whole
 from .problem import Problem
 
-__all__ = ["check_calls", "seconds_of_a_call"]
+__all__ = ["check_calls", "check_problem", "seconds_of_a_call"]
 
 NOISES = 2
 SAME = 1e-2
@@ -23,35 +25,44 @@ MOST_CALLS, ENOUGH = 5, 0.5
 
 
 @torch.no_grad()
-def check_calls(problem: Problem) -> None:
-    """Call the network with two noises at the start, in the middle and at the end.
+def check_calls(name: str, denoiser: Denoiser, noises: Tensor, times: Sequence[float]) -> None:
+    """Call a network with states that are as large as those of data of unit deviation.
+
+    Args:
+        name: its name.
+        denoiser: the network, with a row for each of the noises, or with one for all.
+        noises: standard normal, (B, ...).
+        times: when; it is called twice at the middle one.
 
     Raises:
         ValueError: it refuses them, returns another shape or what is not finite, or answers in two ways.
     """
-    middle = 0.5 * (problem.start + problem.end)
-    for t in (problem.start, middle, problem.end):
-        first = _velocity(problem, t)
-        where = f"{problem.name} at t = {t:g}, for samples of shape {problem.shape},"
+    for i, t in enumerate(times):
+        first = _velocity(name, denoiser, noises, t)
+        where = f"{name} at t = {t:g}, for samples of shape {tuple(noises.shape[1:])},"
         if not first.isfinite().all():
             raise ValueError(f"{where} returns what is not finite; look at its weights, its dtype and its conventions.")
-        if t == middle and (first - _velocity(problem, t)).norm() > SAME * first.norm():
+        if i == len(times) // 2 and (first - _velocity(name, denoiser, noises, t)).norm() > SAME * first.norm():
             raise ValueError(f"{where} answers one question in two ways; put it in evaluation mode, net.eval().")
 
 
-def _velocity(problem: Problem, t: float) -> Tensor:
-    """dx/dt of two states that are as large as those of data of unit deviation."""
+def check_problem(problem: Problem) -> None:
+    """`check_calls` with two noises at the start, in the middle and at the end."""
     like = torch.empty(NOISES, *problem.shape, dtype=torch.float64, device="cpu")
-    x = math.hypot(problem.path.alpha(t), problem.path.sigma(t)) * standard_normal(like, 0).to(problem.device)
-    denoiser = problem.labelled(NOISES)
+    times = problem.start, 0.5 * (problem.start + problem.end), problem.end
+    check_calls(problem.name, problem.labelled(NOISES), standard_normal(like, 0).to(problem.device), times)
+
+
+def _velocity(name: str, denoiser: Denoiser, noises: Tensor, t: float) -> Tensor:
+    """dx/dt."""
     try:
-        return denoiser.predict("velocity", t, x)
+        return denoiser.predict("velocity", t, math.hypot(denoiser.path.alpha(t), denoiser.path.sigma(t)) * noises)
     except (MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
         said = (str(error).splitlines() or ["no message"])[0].rstrip(".")
         raise ValueError(
-            f"{problem.name} fails at t = {t:g} for samples of shape {problem.shape}, with {type(error).__name__}: "
+            f"{name} fails at t = {t:g} for samples of shape {tuple(noises.shape[1:])}, with {type(error).__name__}: "
             f"{said}; give the shape, the label and the condition that it takes."
         ) from error
 

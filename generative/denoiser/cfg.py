@@ -259,7 +259,7 @@ def _negative_conditions(denoiser: Denoiser, null: int | None, negative: Label |
     other = getattr(denoiser.net, "null_label", None) if other is None else other
     if other is None:
         raise ValueError(
-            f"{denoiser!r} declares no null_label; give CFG(..., null=...), the label for none, or negative=..., what "
-            "stands in its place."
+            f"{denoiser!r} declares no null_label, the label for none; let its network have one, or give CFG(..., "
+            "null=...), or negative=..., what stands in its place."
         )
     return Conditions(checked_label(other, denoiser.net))

@@ -217,7 +217,7 @@ OF_POINTS = [
     (["--data", "points.npy", "--draws", "2"], "--draws is for grey levels"),
     (["--data", "points.npy", "--trace", "coloured"], "has no pixels to colour"),
     (["--data", "points.npy", "--label", "1"], "label"),
-    (["--data", "one.npy"], "one.npy holds 1 samples"),
+    (["--data", "one.npy"], "one.npy holds one sample; a standard error needs two"),
 ]
 LOG_PROB = ["certify-likelihood", "wrong_calls_mine:log_prob"]
 NUMBERS = {  # of options: the calls that take them, and wrong values of their kind

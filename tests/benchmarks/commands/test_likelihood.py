@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,9 @@ def shifted(x, time, shift):
     return 0.0 * x + shift
 
 
+linear = Denoiser(lambda x, time: torch.nn.functional.linear(x, torch.ones(2, 2)), CondOT(), predicts="velocity")
+undefined = Denoiser(lambda x, time: x * float("nan"), CondOT(), predicts="velocity")
+undecided = Denoiser(lambda x, time: torch.rand_like(x), CondOT(), predicts="velocity")
 moved = Denoiser(shifted, CondOT(), predicts="velocity", condition={"shift": torch.zeros(1, 2)})
 """
 
@@ -162,6 +166,45 @@ def test_the_table_says_what_more_samples_bring() -> None:
     assert "400 images would halve it, in about 4 minutes. From 1,000,000 images on" in text
     assert "do not pay" in str(DataLikelihood(**values | {"discretisation": 0.2}))
     assert "From a billion images on" in str(DataLikelihood(**values | {"discretisation": 0.0}))
+    assert "in less than a second" in str(DataLikelihood(**values | {"minutes": 1e-3}))
+    assert "1.7e-05     4.7e-05\n" in str(DataLikelihood(**values | {"over_probes": 1.7e-5}))
+    assert "-0.0000" not in str(DataLikelihood(**values | {"prior_mismatch": -0.0}))
+    alike = str(DataLikelihood(**values | {"over_samples": 0.0, "over_probes": 0.0}))
+    assert alike.endswith("\nThe values of the images are alike, so that more of them bring nothing.")
+
+
+def test_whole_numbers_are_taken_for_points_with_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    np.save("grey.npy", np.array([[0.0, 255.0], [3.0, 7.0]]))
+    measured("normal", data="grey.npy", error=1e-2)
+    assert "grey.npy holds whole numbers alone; if they are grey levels" in capsys.readouterr().err
+    np.save("signs.npy", np.array([[0.0, 1.0], [-1.0, 1.0]]))
+    measured("normal", data="signs.npy", error=1e-2)
+    assert "whole numbers" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("network", "shape", "sentence"),
+    [
+        ("linear", (5, 3), "of_likelihood:linear fails at t = 0.5 for samples of shape (3,), with RuntimeError: "),
+        ("linear", (5, 1, 3), "for samples of shape (1, 3), with RuntimeError: "),
+        ("moved", (5, 3), "for samples of shape (3,), with RuntimeError: "),
+        ("undefined", (5, 2), "undefined at t = 0.5, for samples of shape (2,), returns what is not finite"),
+        ("undecided", (5, 2), "answers one question in two ways"),
+    ],
+)
+def test_a_network_that_refuses_the_data_is_told_before_the_work(
+    network: str, shape: tuple[int, ...], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save("x.npy", np.random.default_rng(0).normal(size=shape).astype(np.float32))
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        measured(network, data="x.npy")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_condition_for_a_network_without_one() -> None:
+    np.save("x.npy", np.zeros((3, 2)))
+    with pytest.raises(ValueError, match=r"x\.npy is for an argument that the network does not take"):
+        measured("normal", data="x.npy", condition=Path("x.npy"))
 
 
 def test_levels_are_seen_between_minus_one_and_one() -> None:

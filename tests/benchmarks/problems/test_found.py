@@ -153,7 +153,7 @@ def test_conditions_are_read_from_files(folder: Path) -> None:
         ("my_networks:net", ON | {"shape": "0x2"}, "The shape is '0x2'"),
         ("my_networks:net", ON | {"shape": "2", "guidance": 2.0}, "guidance needs a class or a condition"),
         ("my_networks:net", ON | {"shape": "2", "condition": "none.npy"}, "There is no file none.npy"),
-        ("my_networks:net", ON | {"shape": "2", "condition": "push.npy"}, "which it has none; write a .safetensors"),
+        ("my_networks:net", ON | {"shape": "2", "condition": "push.npy"}, "an argument that the network does not take"),
         ("my_networks:two", ON | {"shape": "2", "condition": "push.npy"}, "of text, added; write a .safetensors"),
         ("my_networks:made", {"shape": "2", "condition": "my_networks.py"}, "it is neither .npy nor .safetensors"),
         ("my_networks:made", {"shape": "2", "condition": "bad.safetensors"}, "bad.safetensors holds no condition"),
