@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ...solvers.common import Array
+from ...solvers.common import Array, array
 from ...solvers.noise import Keys
 from .coloured import Coloured
 from .hutchinson import Hutchinson, HutchPlusPlus
@@ -67,7 +67,7 @@ def allocate(
     law: str,
 ) -> Allocation:
     """The trace that is asked for; the cheapest one, or, with a number of probes, the most precise one, for "auto"."""
-    errors, weights = seen.errors(rule.clock, rule.intervals), seen.weights(rule.clock, rule.intervals)
+    errors, weights = seen.errors(rule.clock, rule.intervals), array(rule.clock.nodes(rule.intervals).weights)
     exact = Allocation(EXACT, (), 0.0, len(weights) * shape.numel())
     if kind == EXACT or not len(errors):
         return exact

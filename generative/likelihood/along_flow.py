@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...solvers import NFE, RK4, Adaptive, Tsit5, solve
 from .change_of_variables import ChangeOfVariables
-from .clock import Clock
+from .clock import LAYERS, Clock
 from .trace import Trace, numbers
 
 __all__ = ["evaluations", "flow_states", "traces"]
@@ -26,20 +26,22 @@ def flow_states(
 
     Args:
         change: the change of variables of these samples.
-        clock: its clock.
+        clock: the clock of the nodes.
         z: the samples, (B, ...), at s = 0.
         nodes: n rising numbers from 0 to 1, float64; the last one is 1.
-        tolerance: rtol and atol of adaptive steps of each sample's own; None for one step of RK4 from node to node.
+        tolerance: rtol and atol of adaptive steps of each sample's own, in a clock which shows layers at both ends,
+            so that the error does not depend on the nodes; None for one step of RK4 from node to node.
 
     Returns:
         The states, (n, B, ...), and the evaluations.
     """
-    equation = change.equation(clock)
     if tolerance is None:
-        solution = solve(equation, z, nodes, RK4(), save=True)
+        solution = solve(change.equation(clock), z, nodes, RK4(), save=True)
     else:
+        layered = Clock(clock.start, clock.end, *LAYERS)
         times = Adaptive(0.0, 1.0, rtol=tolerance, atol=tolerance, per_sample=True)
-        solution = solve(equation, z, times, Tsit5(), save=nodes)
+        saved = layered.shows(clock.r(nodes)).clamp(0.0, 1.0)
+        solution = solve(change.equation(layered), z, times, Tsit5(), save=saved)
     return cast(Tensor, solution.xs), solution.nfe
 
 

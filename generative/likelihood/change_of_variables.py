@@ -40,12 +40,10 @@ class ChangeOfVariables(ABC):
         first: r where the samples are given.
         last: r at the other end.
         cost: the network evaluations in one call, at most.
-        has_score: whether the score of the flow is known.
     """
 
     shape: torch.Size
     cost: int = 1
-    has_score: bool = False
 
     @property
     def dim(self) -> int:
@@ -68,18 +66,14 @@ class ChangeOfVariables(ABC):
     def of_rows(self, index: Tensor) -> Self:
         """That of the samples of these indices."""
 
+    @abstractmethod
+    def reversed(self) -> Self:
+        """That from the other end."""
+
     @property
     @abstractmethod
     def field(self) -> Field:
         """N(r, z), for r a float or (B,) and z of shape (B, …)."""
-
-    def score(self, r: Tensor, z: Tensor) -> Tensor:
-        """The gradient in z of the flow's log density at r, (P,), and z, (P, …), by one call of the network.
-
-        Raises:
-            NotImplementedError: `has_score` is False, so that nobody asks.
-        """
-        raise NotImplementedError
 
     @abstractmethod
     def products(self, r: Tensor, z: Tensor) -> Products:
@@ -114,14 +108,6 @@ class ChangeOfVariables(ABC):
             called.
         """
         return noise.new_zeros(len(noise), dtype=widest(noise.device)), 0
-
-    def moved(self, end: Tensor, other: Tensor) -> Tensor:
-        """How much log p moves if the flow ends in another z: float64 (B,). At a data end the score is taken for √d."""
-        if self.to_noise:
-            return (self.log_density(self.leaving(end)) - self.log_density(self.leaving(other))).abs()
-        apart = (end - other).flatten(1).to(widest(end.device))
-        distance: Tensor = torch.linalg.vector_norm(apart, dim=1)
-        return math.sqrt(self.dim) * distance
 
     def precision(self, x: Tensor) -> float:
         """The relative rounding error of the field for samples of x's dtype."""
@@ -180,7 +166,6 @@ class ProbabilityFlow(ChangeOfVariables):
     shape: torch.Size
     start: float
     end: float
-    has_score = True
 
     @property
     def cost(self) -> int:  # type: ignore[override]
@@ -201,14 +186,12 @@ class ProbabilityFlow(ChangeOfVariables):
     def of_rows(self, index: Tensor) -> Self:
         return type(self)(self.denoiser.of_rows(index), self.shape, self.start, self.end)
 
+    def reversed(self) -> Self:
+        return type(self)(self.denoiser, self.shape, self.end, self.start)
+
     @property
     def field(self) -> Field:
         return _Net(self.denoiser)
-
-    def score(self, r: Tensor, z: Tensor) -> Tensor:
-        """−S ε-hat/σ with ε-hat = z − r N."""
-        some = per_sample(r, z)
-        return (some * self.field(r, z) - z) / (1.0 - some)
 
     def products(self, r: Tensor, z: Tensor) -> Products:
         t = time_of(self.path, r)

@@ -16,12 +16,33 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...solvers.common import host
 from ..paths import Real, exp, log
+from .quadrature import clenshaw_curtis
 
-__all__ = ["CLOCKS", "Clock"]
+__all__ = ["CLOCKS", "LAYERS", "Clock", "Nodes"]
 
 CLOCKS = ((10.0, 10.0), (10.0, 0.3), (1.0, 0.1), (0.3, 0.03), (0.3, 0.3), (0.1, 0.1), (0.03, 0.03))
 """The widths (a, b) from which a plan chooses."""
+LAYERS = 0.3, 0.06
+"""The widths of a clock that resolves both layers."""
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """The nodes of a rule for ∫ … dr.
+
+    Attributes:
+        s: what the clock shows there.
+        r: r there.
+        rate: dr/ds there.
+        weights: w_i dr/ds.
+    """
+
+    s: Tensor
+    r: Tensor
+    rate: Tensor
+    weights: Tensor
 
 
 @dataclass(frozen=True)
@@ -64,3 +85,14 @@ class Clock:
     def rate(self, r: Real) -> Real:
         """dr/ds at r."""
         return self.length * (r + self.noise) * (1.0 - r + self.data) / (1.0 + self.noise + self.data)
+
+    def reversed(self) -> Clock:
+        """The clock that runs from the end to the start, with the same nodes."""
+        return Clock(self.end, self.start, self.noise, self.data)
+
+    def nodes(self, intervals: int) -> Nodes:
+        """Clenshaw and Curtis' nodes in this clock."""
+        s, weights = (host(each) for each in clenshaw_curtis(intervals))
+        r = self.r(s)
+        rate = self.rate(r)
+        return Nodes(s, r, rate, weights * rate)

@@ -37,19 +37,15 @@ class SourceFlow(ChangeOfVariables):
         flow: the equation.
         log_source: log p₀ of states, (n, ...): (n,).
         shape: the shape of a sample.
+        first: t of the samples.
+        last: t of the other end.
     """
 
     flow: ODE
     log_source: Callable[[Tensor], Tensor]
     shape: torch.Size
-
-    @property
-    def first(self) -> float:
-        return 1.0
-
-    @property
-    def last(self) -> float:
-        return 0.0
+    first: float = 1.0
+    last: float = 0.0
 
     @property
     def reference(self) -> float:
@@ -57,6 +53,9 @@ class SourceFlow(ChangeOfVariables):
 
     def of_rows(self, index: Tensor) -> Self:
         return replace(self, flow=self.flow.of_rows(index))
+
+    def reversed(self) -> Self:
+        return replace(self, first=self.last, last=self.first)
 
     @property
     def field(self) -> Field:

@@ -198,13 +198,13 @@ def block_size(x: Tensor) -> int:
 
 def _block(change: ChangeOfVariables, x: Tensor, plan: LikelihoodPlan, keys: Keys) -> LogLikelihood:
     """The likelihood of samples that are computed together."""
-    r, weights = plan.clock.r(plan.nodes), plan.weights
+    nodes = plan.nodes
     z, trace = change.entering(x), plan.estimator(keys, change.shape)
-    states, nfe = flow_states(change, plan.clock, z, plan.nodes, plan.tolerance)
+    states, nfe = flow_states(change, plan.clock, z, nodes.s, plan.tolerance)
     other = change.leaving(states[-1])
-    found = traces(change, r, states, trace)
-    integral = trace.combined(weights, found)
-    spent = nfe.per_sample + evaluations(change, r, len(x))
+    found = traces(change, nodes.r, states, trace)
+    integral = trace.combined(nodes.weights, found)
+    spent = nfe.per_sample + evaluations(change, nodes.r, len(x))
     products = torch.full_like(spent, change.cost * sum(trace.counts))
     for times in REPEATED:
         if trace.exact or plan.stderr is None:
@@ -216,13 +216,13 @@ def _block(change: ChangeOfVariables, x: Tensor, plan: LikelihoodPlan, keys: Key
             break
         some, there = change.of_rows(left), left.to(x.device)
         more = plan.estimator(keys.of_rows(left).child(times), change.shape, times)
-        integral = integral.replaced(there, more.combined(weights, traces(some, r, states[:, there], more)))
-        spent[left] += evaluations(some, r, len(left))
+        integral = integral.replaced(there, more.combined(nodes.weights, traces(some, nodes.r, states[:, there], more)))
+        spent[left] += evaluations(some, nodes.r, len(left))
         products[left] += change.cost * sum(more.counts)
     if trace.exact:
         rule = Refined(change, z, plan, torch.stack(found)[..., 0])
         integral = replace(integral, value=rule.value)
-        discretisation = torch.hypot(rule.error, rule.flow_error(states))
+        discretisation = torch.hypot(rule.error, rule.flow_error(states, keys))
         spent, products = spent + rule.spent, products + rule.products
     else:
         discretisation = torch.full_like(integral.value, SAFETY * plan.discretisation)

@@ -8,7 +8,7 @@ what the nodes of the rule say of it themselves.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from time import perf_counter
 
@@ -18,24 +18,28 @@ from torch import Tensor
 
 from ...solvers.common import Array, array, host
 from ...solvers.noise import Keys
+from . import measured_flow
 from .along_flow import flow_states, traces
 from .change_of_variables import ChangeOfVariables
-from .clock import CLOCKS, Clock
+from .clock import CLOCKS, LAYERS, Clock
 from .coloured import Coloured
 from .hutchinson import Hutchinson, HutchPlusPlus
+from .measured_flow import MeasuredFlow
 from .quadrature import clenshaw_curtis, expected_error, interpolation
 from .trace import Exact, Trace
 
 __all__ = ["NODES", "Pilot", "Prediction", "coloured_by_default", "pilot"]
 
-SAMPLES, PROBES, INTERVALS = 16, 2, 48
-"""The size of a pilot. Errors differ more between samples than between probes. Fewer samples have more probes."""
-WIDTHS = 0.3, 0.06
-"""The widths of the pilot's own clock, which resolves both layers."""
+SAMPLES, PROBES, INTERVALS = 16, 2, (24, 48)
+"""The size of a pilot. Errors differ more between samples than between probes. Fewer samples have more probes. The
+smaller number of intervals is taken if it resolves the functions.
+"""
 NODES = (6, 8, 10, 12, 14, 16, 18, 20, 24, 28, 32, 40, 48)
 """Numbers of intervals that a plan may start with."""
 COLOURS, EVERY = 4, 3
-"""The colours for each channel, or the sketched directions, whose gain is measured at every third node."""
+"""The colours for each channel, or the sketched directions, whose gain is measured, and the distance of the nodes where
+this is done.
+"""
 COLOURED_FROM = 256
 """The least dimension for which "auto" tries colours: the rows of a small Hadamard matrix are soon complete."""
 GAINS = 0.25, 2.0
@@ -77,12 +81,14 @@ class Pilot:
         gain: γ, for a variance that falls like K^(−γ) with the number K of colours, or of sketched directions; 1 if it
             was not measured.
         seconds: the time of a product.
+        flow: the solution of the flow.
     """
 
     clock: Clock
     values: Array
     gain: float
     seconds: float
+    flow: MeasuredFlow
 
     @property
     def several(self) -> bool:
@@ -97,21 +103,20 @@ class Pilot:
     @cached_property
     def integrals(self) -> Array:
         """Their integrals, (M,)."""
-        integrals: Array = self.weights(self.clock, len(self.values) - 1) @ self.functions
+        integrals: Array = array(self.clock.nodes(len(self.values) - 1).weights) @ self.functions
         return integrals
 
     @cached_property
     def resolution(self) -> float:
         """The error of these integrals: what their nodes say, in the proportion that holds for every second node."""
         clock, n = self.clock, len(self.values) - 1
-        fine, coarse = (self.functions[::k] * self._rates(clock, n // k)[:, None] for k in (1, 2))
+        fine, coarse = (self.functions[::k] * array(clock.nodes(n // k).rate)[:, None] for k in (1, 2))
         difference = clenshaw_curtis(n // 2)[1] @ coarse - self.integrals
         return rms(expected_error(fine)) * rms(difference) / max(rms(expected_error(coarse)), 1e-300)
 
     def at(self, clock: Clock, intervals: int, values: Array) -> Array:
         """Values at the pilot's nodes, (n + 1, …), as those at the nodes of a rule."""
-        r = clock.r(torch.from_numpy(clenshaw_curtis(intervals)[0]))
-        s = np.clip(array(self.clock.shows(r)), 0.0, 1.0)
+        s = np.clip(array(self.clock.shows(clock.nodes(intervals).r)), 0.0, 1.0)
         s[0], s[-1] = 0.0, 1.0
         return np.tensordot(interpolation(len(self.values) - 1, s), values, 1)
 
@@ -120,9 +125,9 @@ class Pilot:
         shape, resolution = self.values.shape[1:], self.resolution
         errors, differences, ratios, sayings = [], [], [], []
         for n in (intervals, intervals + 2):
-            seen, weights = self.at(clock, n, self.functions), self.weights(clock, n)
-            found = np.abs(weights @ seen - self.integrals)
-            said = expected_error(seen * self._rates(clock, n)[:, None])
+            seen, nodes = self.at(clock, n, self.functions), clock.nodes(n)
+            found = np.abs(array(nodes.weights) @ seen - self.integrals)
+            said = expected_error(seen * array(nodes.rate)[:, None])
             errors.append(np.hypot(found, resolution).reshape(shape).mean(1).max())
             differences.append(found.reshape(shape).mean(1).max())
             ratios.append((found - resolution) / np.maximum(said, 1e-300))
@@ -160,16 +165,10 @@ class Pilot:
             return np.empty((0, len(seen)))
         return ((seen[..., ::2] - seen[..., 1::2]) / math.sqrt(2.0)).reshape(len(seen), -1).T
 
-    def _rates(self, clock: Clock, intervals: int) -> Array:
-        """dr/ds at the nodes."""
-        return array(clock.rate(clock.r(torch.from_numpy(clenshaw_curtis(intervals)[0]))))
 
-    def weights(self, clock: Clock, intervals: int) -> Array:
-        """The weights of a rule, in r."""
-        return clenshaw_curtis(intervals)[1] * self._rates(clock, intervals)
-
-
-def pilot(change: ChangeOfVariables, x: Tensor, keys: Keys, tolerance: float, kind: str, law: str) -> Pilot:
+def pilot(
+    change: ChangeOfVariables, x: Tensor, keys: Keys, tolerance: float, kind: str, law: str, resolved: float
+) -> Pilot:
     """The pilot of the first samples.
 
     Args:
@@ -180,36 +179,53 @@ def pilot(change: ChangeOfVariables, x: Tensor, keys: Keys, tolerance: float, ki
         kind: the trace that is asked for. For "coloured", and for "auto" on large images, it is measured what
             colours gain, and for "hutch++" what a sketch does. An exact one of a few dimensions is taken itself.
         law: of the probes.
+        resolved: the error of integrals, in nats, that is small enough.
     """
     rows = torch.arange(len(keys.values), device="cpu")
     some, z = change.of_rows(rows), change.entering(x[rows.to(x.device)])
-    clock = Clock(change.first, change.last, *WIDTHS)
-    nodes = torch.from_numpy(clenshaw_curtis(INTERVALS)[0])
-    states, _ = flow_states(some, clock, z, nodes, tolerance)
+    clock, (few, most) = Clock(change.first, change.last, *LAYERS), INTERVALS
+    nodes = clock.nodes(most)
+    states, nfe = flow_states(some, clock, z, nodes.s, tolerance)
 
-    r = clock.r(nodes)
     if change.dim <= PROBES and kind in ("exact", "auto"):
-        trace: Trace = Exact(change.dim, len(nodes))
+        trace: Trace = Exact(change.dim, len(nodes.r))
     else:
         count = PROBES if kind == "exact" else PROBES * math.ceil(SAMPLES / len(rows))
-        trace = Hutchinson(keys, (count,) * len(nodes), law, frozen=True)
-    traces(some, r[:1], states[:1], trace)  # what is done once is not timed
-    start = perf_counter()
-    values = array(host(torch.stack(traces(some, r, states, trace))))
-    seconds = (perf_counter() - start) / (len(nodes) * len(rows) * trace.counts[0])
-    few, gain = torch.arange(0, len(nodes), EVERY, device="cpu"), 1.0
+        trace = Hutchinson(keys, (count,) * len(nodes.r), law, frozen=True)
+    traces(some, nodes.r[:1], states[:1], trace)  # what is done once is not timed
+    step, start = most // few, perf_counter()
+    found = traces(some, nodes.r[::step], states[::step], trace)
+    seconds = (perf_counter() - start) / (len(found) * len(rows) * trace.counts[0])
+    flow = MeasuredFlow.of(some, clock, states[:: most // measured_flow.INTERVALS], tolerance, keys, nfe.per_sample)
+    seen = Pilot(clock, _array(found), 1.0, seconds, flow)
+    if seen.resolution > resolved:
+        between = traces(some, nodes.r[1::step], states[1::step], trace)
+        found = [each for pair in zip(found, between, strict=False) for each in pair] + found[-1:]
+        seen, step = replace(seen, values=_array(found)), 1
+    every = slice(None, None, EVERY * step)
+    return replace(seen, gain=_gain(some, seen, nodes.r[every], states[every], keys, kind, law))
+
+
+def _gain(
+    change: ChangeOfVariables, seen: Pilot, r: Tensor, states: Tensor, keys: Keys, kind: str, law: str
+) -> float:
+    """What colours gain, or a sketch, at these states at every few of the pilot's nodes."""
     other: Trace | None = None
     if kind == "coloured" or (kind == "auto" and coloured_by_default(change.shape)):
-        other = Coloured(keys, tuple(change.shape), (COLOURS * change.shape[0],) * len(few))
+        other = Coloured(keys, tuple(change.shape), (COLOURS * change.shape[0],) * len(r))
         number = other.counts[0] - 1
     elif kind == "hutch++" and change.dim >= 2 * COLOURS:
-        other, number = HutchPlusPlus(keys, (3 * COLOURS,) * len(few), law), COLOURS
-    if other is not None:
-        weights = host(clenshaw_curtis(len(few) - 1)[1]) * clock.rate(r[few])
-        kept = other.combined(weights, traces(some, r[few], states[few], other)).variance.mean().item()
-        alone = array(weights) ** 2 @ values[::EVERY].var(2, ddof=1).mean(1)
-        gain = float(np.clip(-math.log(max(kept / max(alone, 1e-300), 1e-6)) / math.log(max(2, number)), *GAINS))
-    return Pilot(clock, values, gain, seconds)
+        other, number = HutchPlusPlus(keys, (3 * COLOURS,) * len(r), law), COLOURS
+    if other is None:
+        return 1.0
+    weights = seen.clock.nodes(len(r) - 1).weights
+    kept = other.combined(weights, traces(change, r, states, other)).variance.mean().item()
+    alone = array(weights) ** 2 @ seen.values[::EVERY].var(2, ddof=1).mean(1)
+    return float(np.clip(-math.log(max(kept / max(alone, 1e-300), 1e-6)) / math.log(max(2, number)), *GAINS))
+
+
+def _array(found: list[Tensor]) -> Array:
+    return array(host(torch.stack(found)))
 
 
 def coloured_by_default(shape: torch.Size) -> bool:

@@ -13,30 +13,27 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ...solvers.common import MANY, Array, check_samples, choice, flag, host, real, reals, whole
+from ...solvers.common import MANY, Array, check_samples, choice, flag, real, reals, whole
 from ...solvers.noise import Keys, per_sample_keys
 from ..denoiser import Denoiser, check_denoiser
+from . import measured_flow
 from .allocation import EXACT, allocate, estimator
-from .along_flow import flow_states
 from .change_of_variables import ChangeOfVariables, ProbabilityFlow
-from .clock import Clock
-from .flow_error import flow_error
+from .clock import Clock, Nodes
 from .hutchinson import LAWS
-from .pilot import SAMPLES, Prediction, pilot
-from .quadrature import clenshaw_curtis
+from .measured_flow import MeasuredFlow
+from .pilot import SAMPLES, pilot
 from .trace import TRACES, Exact, Trace
 
 __all__ = ["LikelihoodPlan", "plan_likelihood", "plan_of"]
 
 SEED = 0x5EED_0F_A_1177
 """Of the pilot's probes: they must not be those of the likelihood."""
-QUADRATURE, WITH_PROBES, FLOW = 0.3, 0.1, 0.2
-"""The shares of the error for the quadrature of an exact trace, which can be refined, for that of probes, and for the
-flow."""
+QUADRATURE, WITH_PROBES, FLOW, RESOLVED = 0.3, 0.1, 0.2, 0.03
+"""The shares of the error for the quadrature of an exact trace, which can be refined, for that of probes, for the flow,
+and for the pilot's own quadrature."""
 STDERR = 0.75
 """The share of the standard error: a pilot may miss it by a third."""
-FLOWS = 4
-"""The number of samples on which the error of a flow is measured."""
 FIRST_TOLERANCE, LOOSEST, LEAST_TOLERANCE, LARGEST_CHANGE = 0.3, 1e-3, 50.0, 0.03
 """Of the flow: the first tolerance over the error of a dimension, the largest one, the least one over eps, and the
 least factor between two that are tried."""
@@ -101,14 +98,9 @@ class LikelihoodPlan:
         return math.hypot(self.quadrature_error, self.flow_error)
 
     @property
-    def nodes(self) -> Tensor:
-        """s at the nodes, float64 (n + 1,)."""
-        return host(clenshaw_curtis(self.intervals)[0])
-
-    @property
-    def weights(self) -> Tensor:
-        """The weights of the nodes in ∫ … dr, float64 (n + 1,)."""
-        return host(clenshaw_curtis(self.intervals)[1]) * self.clock.rate(self.clock.r(self.nodes))
+    def nodes(self) -> Nodes:
+        """The n + 1 nodes."""
+        return self.clock.nodes(self.intervals)
 
     def estimator(self, keys: Keys, shape: torch.Size, more: int = 1) -> Trace:
         """The estimator of the trace for samples with these keys, with so many times the probes."""
@@ -209,12 +201,12 @@ def plan_of(
     least = LEAST_TOLERANCE * change.precision(x)
     tolerance = min(LOOSEST, max(least, FIRST_TOLERANCE * whole_error / change.dim))
     with torch.no_grad():
-        seen = pilot(change, x, keys, tolerance, "hutchinson" if frozen else trace, law)
+        seen = pilot(change, x, keys, tolerance, "hutchinson" if frozen else trace, law, RESOLVED * whole_error)
     stderr = STDERR * error_of_each
     if nodes is not None:
         rule = seen.best_of(nodes - 1)
         chosen = allocate(change.shape, seen, rule, stderr, trace, probes, frozen, law)
-        flow = _flow(change, x, rule, None)
+        flow = MeasuredFlow.solved(change, x, rule.clock, rule.intervals, None, keys)
     else:
         rule = seen.best(WITH_PROBES * whole_error, refined=False)
         chosen = allocate(change.shape, seen, rule, stderr, trace, probes, frozen, law)
@@ -222,10 +214,14 @@ def plan_of(
         if chosen.kind == EXACT or missed:
             rule = seen.best(QUADRATURE * whole_error, refined=True)
             chosen = allocate(change.shape, seen, rule, stderr, EXACT, probes, frozen, law)
-        flow = _flow(change, x, rule, tolerance)
+        flow = seen.flow
         while flow.error > FLOW * whole_error and flow.tolerance > least:
-            tighter = flow.tolerance * max(LARGEST_CHANGE, 0.5 * FLOW * whole_error / flow.error)
-            flow = _flow(change, x, rule, max(least, tighter))
+            wanted = max(least, flow.tolerance * 0.5 * FLOW * whole_error / flow.error)
+            if wanted >= LARGEST_CHANGE * flow.tolerance:
+                flow = flow.at(wanted)
+                break
+            tighter = LARGEST_CHANGE * flow.tolerance
+            flow = MeasuredFlow.solved(change, x, seen.clock, measured_flow.INTERVALS, tighter, keys)
     refined = chosen.kind == EXACT and nodes is None
     repeated = error_of_mean is None and nodes is None and probes is None and not frozen
     evaluations = flow.evaluations + (rule.intervals + 1) + (flow.repeated if chosen.kind == EXACT else 0.0)
@@ -264,26 +260,3 @@ def _check(
         raise ValueError("Frozen coloured probes cannot tell their error; use frozen orthogonal or hutchinson ones.")
     if trace == "coloured" and len(change.shape) < 2:
         raise ValueError(f"A state of shape {tuple(change.shape)} has no pixels to colour; use orthogonal probes.")
-
-
-@dataclass(frozen=True)
-class _Flow:
-    """The error of a solution of the flow, in nats, root mean square; its evaluations for a sample, and the error's."""
-
-    tolerance: float
-    error: float
-    evaluations: float
-    repeated: float
-
-
-def _flow(change: ChangeOfVariables, x: Tensor, rule: Prediction, tolerance: float | None) -> _Flow:
-    """The solution of the first samples with this tolerance; with steps from node to node if it is None."""
-    rows = torch.arange(min(FLOWS, len(x)), device="cpu")
-    some, nodes = change.of_rows(rows), host(clenshaw_curtis(rule.intervals)[0])
-    with torch.no_grad():
-        states, nfe = flow_states(some, rule.clock, change.entering(x[rows.to(x.device)]), nodes, tolerance)
-    error, repeated = flow_error(some, rule.clock, nodes, states, tolerance)
-    spent, again = (float(each.double().mean()) for each in (nfe.per_sample, repeated))
-    return _Flow(tolerance or math.inf, float(error.square().mean().sqrt()), spent, again)
-
-

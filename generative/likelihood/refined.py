@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from ...solvers.common import array, host, matching
+from ...solvers.noise import Keys
 from .along_flow import evaluations, flow_states, traces
 from .change_of_variables import ChangeOfVariables
 from .flow_error import flow_error
 from .plan import LikelihoodPlan
-from .quadrature import clenshaw_curtis, expected_error
+from .quadrature import expected_error
 from .trace import Exact
 
 __all__ = ["SAFETY", "Refined"]
@@ -51,7 +52,7 @@ class Refined:
 
     def __init__(self, change: ChangeOfVariables, z: Tensor, plan: LikelihoodPlan, traces: Tensor) -> None:
         self.change, self.z, self.plan = change, z, plan
-        self.value = torch.einsum("n,nb->b", matching(plan.weights, traces), traces)
+        self.value = torch.einsum("n,nb->b", matching(plan.nodes.weights, traces), traces)
         said, floor = self._say(traces)
         self.error = SAFETY * plan.ratio * said + floor
         self.spent, self.products = torch.zeros(2, len(z), dtype=torch.int64, device="cpu")
@@ -66,10 +67,10 @@ class Refined:
 
     def _doubled(self, rows: Tensor, known: Tensor, n: int) -> Tensor:
         """The traces of these samples at the nodes of n intervals, of which half are known."""
-        nodes, some = host(clenshaw_curtis(n)[0]), self.change.of_rows(rows)
+        nodes, some = self.plan.clock.nodes(n), self.change.of_rows(rows)
         there = rows.to(self.z.device)
-        between = self.plan.clock.r(nodes[1::2])
-        saved = torch.cat([nodes[1::2], nodes[-1:]])
+        between = nodes.r[1::2]
+        saved = torch.cat([nodes.s[1::2], nodes.s[-1:]])
         states, nfe = flow_states(some, self.plan.clock, self.z[there], saved, self.plan.tolerance)
         added = torch.stack(traces(some, between, states[:-1], Exact(some.dim, n // 2)))[..., 0]
         self.spent[rows] += nfe.per_sample + evaluations(some, between, len(rows))
@@ -82,8 +83,7 @@ class Refined:
         What the nodes said `before` is compared with the error that the value had then, since not every sample is like
         those of the pilot.
         """
-        there, n = rows.to(self.z.device), len(found) - 1
-        weights = host(clenshaw_curtis(n)[1]) * self.plan.clock.rate(self.plan.clock.r(host(clenshaw_curtis(n)[0])))
+        there, weights = rows.to(self.z.device), self.plan.clock.nodes(len(found) - 1).weights
         value, (said, floor) = torch.einsum("n,nb->b", matching(weights, found), found), self._say(found)
         ratio = ((value - self.value[there]).abs() / before.clamp(min=1e-300)).detach().clamp(DOUBLED, 10.0 * DOUBLED)
         error = torch.minimum(self.error[there], SAFETY * ratio * said + floor)
@@ -93,15 +93,16 @@ class Refined:
 
     def _say(self, found: Tensor) -> tuple[Tensor, Tensor]:
         """What these traces say of the error of the integrals, and what rounding and the flow leave in them, (B,)."""
-        nodes, weights = clenshaw_curtis(len(found) - 1)
-        rates = self.plan.clock.rate(self.plan.clock.r(host(nodes)))
-        integrand = array((found.detach().cpu() * rates[:, None]).double())
+        nodes, known = self.plan.clock.nodes(len(found) - 1), host(found.detach())
         noise = ROUNDING * self.change.precision(self.z) + SMOOTH * (self.plan.tolerance or 0.0)
-        said, floor = expected_error(integrand), noise * (weights @ abs(integrand))
+        said = expected_error(array(nodes.rate[:, None] * known))
+        floor = noise * (nodes.weights.abs() @ known.abs())
         return matching(host(said), found), matching(host(floor), found)
 
-    def flow_error(self, states: Tensor) -> Tensor:
+    def flow_error(self, states: Tensor, keys: Keys) -> Tensor:
         """The error that the flow leaves in log p, float64 (B,), from its states at the nodes of the plan."""
-        error, spent = flow_error(self.change, self.plan.clock, self.plan.nodes, states.detach(), self.plan.tolerance)
+        plan = self.plan
+        error, spent, products = flow_error(self.change, plan.clock, states.detach(), plan.tolerance, keys)
         self.spent += spent
-        return FLOW_SAFETY * torch.hypot(error, torch.full_like(error, TYPICAL * self.plan.flow_error))
+        self.products += products
+        return FLOW_SAFETY * torch.hypot(error, torch.full_like(error, TYPICAL * plan.flow_error))

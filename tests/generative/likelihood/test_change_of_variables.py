@@ -130,17 +130,6 @@ def test_the_trace_vanishes_at_the_noise_whatever_the_data_are() -> None:
     torch.testing.assert_close(found, torch.zeros_like(found), rtol=0.0, atol=1e-14)
 
 
-@each_path
-def test_the_score_is_that_of_the_noised_data(path: GaussianPath) -> None:
-    """In z = x/S: S times that in x."""
-    for t in (0.1, 0.5, 0.9):
-        x = states(path, t)
-        size = path.alpha(t) + path.sigma(t)
-        r = torch.full((len(x),), float(ratio_clock(path, t)), dtype=torch.float64)
-        found = change(MIXTURE.denoiser(path), x).score(r, x / size)
-        torch.testing.assert_close(found, size * MIXTURE.score(x, t, path), rtol=1e-8, atol=1e-8)
-
-
 class Attention(torch.nn.Module):
     """Fused attention between the components of x (B, d)."""
 
