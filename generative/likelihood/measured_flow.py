@@ -51,15 +51,13 @@ class MeasuredFlow:
         return cls(tolerance or math.inf, size, float(spent.double().mean()), float(repeated.double().mean()))
 
     @classmethod
-    def solved(
-        cls, change: ChangeOfVariables, x: Tensor, clock: Clock, intervals: int, tolerance: float | None, keys: Keys
-    ) -> MeasuredFlow:
-        """That from the first of the samples x, (B, ...), to the nodes of n intervals."""
+    def stepped(cls, change: ChangeOfVariables, x: Tensor, clock: Clock, intervals: int, keys: Keys) -> MeasuredFlow:
+        """That of steps of RK4 from node to node, from the first of the samples x, (B, ...)."""
         rows = torch.arange(min(SAMPLES, len(x)), device="cpu")
         some, z = change.of_rows(rows), change.entering(x[rows.to(x.device)])
         with torch.no_grad():
-            states, nfe = flow_states(some, clock, z, clock.nodes(intervals).s, tolerance)
-        return cls.of(some, clock, states, tolerance, keys, nfe.per_sample)
+            states, nfe = flow_states(some, clock, z, clock.nodes(intervals).s, None)
+        return cls.of(some, clock, states, None, keys, nfe.per_sample)
 
     def at(self, tolerance: float) -> MeasuredFlow:
         """What is expected of a smaller tolerance: errors that fall like its power 4/5 at least."""

@@ -16,7 +16,6 @@ from torch import Tensor
 from ...solvers.common import MANY, Array, check_samples, choice, flag, real, reals, whole
 from ...solvers.noise import Keys, per_sample_keys
 from ..denoiser import Denoiser, check_denoiser
-from . import measured_flow
 from .allocation import EXACT, allocate, estimator
 from .change_of_variables import ChangeOfVariables, ProbabilityFlow
 from .clock import Clock, Nodes
@@ -34,9 +33,9 @@ QUADRATURE, WITH_PROBES, FLOW, RESOLVED = 0.3, 0.1, 0.2, 0.03
 and for the pilot's own quadrature."""
 STDERR = 0.75
 """The share of the standard error: a pilot may miss it by a third."""
-FIRST_TOLERANCE, LOOSEST, LEAST_TOLERANCE, LARGEST_CHANGE = 0.3, 1e-3, 50.0, 0.03
+FIRST_TOLERANCE, LOOSEST, LEAST_TOLERANCE, TIGHTER = 0.3, 1e-3, 50.0, 0.5
 """Of the flow: the first tolerance over the error of a dimension, the largest one, the least one over eps, and the
-least factor between two that are tried."""
+share of the tolerance that would be enough if errors were in proportion to it."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +205,7 @@ def plan_of(
     if nodes is not None:
         rule = seen.best_of(nodes - 1)
         chosen = allocate(change.shape, seen, rule, stderr, trace, probes, frozen, law)
-        flow = MeasuredFlow.solved(change, x, rule.clock, rule.intervals, None, keys)
+        flow = MeasuredFlow.stepped(change, x, rule.clock, rule.intervals, keys)
     else:
         rule = seen.best(WITH_PROBES * whole_error, refined=False)
         chosen = allocate(change.shape, seen, rule, stderr, trace, probes, frozen, law)
@@ -214,14 +213,9 @@ def plan_of(
         if chosen.kind == EXACT or missed:
             rule = seen.best(QUADRATURE * whole_error, refined=True)
             chosen = allocate(change.shape, seen, rule, stderr, EXACT, probes, frozen, law)
-        flow = seen.flow
-        while flow.error > FLOW * whole_error and flow.tolerance > least:
-            wanted = max(least, flow.tolerance * 0.5 * FLOW * whole_error / flow.error)
-            if wanted >= LARGEST_CHANGE * flow.tolerance:
-                flow = flow.at(wanted)
-                break
-            tighter = LARGEST_CHANGE * flow.tolerance
-            flow = MeasuredFlow.solved(change, x, seen.clock, measured_flow.INTERVALS, tighter, keys)
+        flow, most = seen.flow, FLOW * whole_error
+        if flow.error > most:
+            flow = flow.at(max(least, flow.tolerance * TIGHTER * most / flow.error))
     refined = chosen.kind == EXACT and nodes is None
     repeated = error_of_mean is None and nodes is None and probes is None and not frozen
     evaluations = flow.evaluations + (rule.intervals + 1) + (flow.repeated if chosen.kind == EXACT else 0.0)
