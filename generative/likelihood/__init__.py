@@ -4,7 +4,7 @@
     plan, pilot, allocation      nodes, probes and tolerance for an accuracy, from a few samples
     change_of_variables, clock   what a flow does to a density, in a clock in which it is smooth
     along_flow, refined          states and traces at nodes, and more of them where a sample needs them
-    flow_error                   how far the solution of the flow moves log p
+    flow_error, measured_flow    how far the solution of the flow moves log p, and what it costs
     trace                        what estimates a trace at nodes, and the exact trace
     hutchinson                   independent probes, alone or beside a sketch
     orthogonal, coloured         probes that leave out pairs of components
