@@ -54,6 +54,9 @@ from .cli_options import (
 
 __all__ = ["app", "main"]
 
+INTERRUPTED = 130
+"""The status after Ctrl-C, which shells give to a command that SIGINT ends."""
+
 app = typer.Typer(
     name="fokker",
     add_completion=False,
@@ -67,6 +70,10 @@ def main() -> NoReturn:
     _prepare_streams()
     try:
         status = app(standalone_mode=False)
+        if status == INTERRUPTED:
+            if sys.stderr.isatty():
+                print(file=sys.stderr)  # the terminal has written ^C
+            _fail("Interrupted.", INTERRUPTED)
         sys.stdout.flush()
         sys.exit(status)
     except typer.TyperException as error:
@@ -262,7 +269,7 @@ def train(
         )
     except KeyboardInterrupt as error:
         if error.args:
-            _fail(f"{error}", 130)
+            _fail(f"{error}", INTERRUPTED)
         raise
     print(f"written: {file}")
 
@@ -318,20 +325,33 @@ def likelihood(
         typer.Option(metavar="N", min=2, max=MANY, help="A file has grey levels 0 … N − 1, which stand for [−1, 1]."),
     ] = None,
     images: Annotated[
-        int | None, typer.Option(metavar="N", min=2, max=MANY, help="The most samples, the first ones. [default: all]")
+        int | None,
+        typer.Option(metavar="N", min=2, max=MANY, help="Take at most so many samples, the first ones. [default: all]"),
     ] = None,
     error: Annotated[
-        float | None, typer.Option(metavar="NATS", min=1e-12, max=1e6, help="Of the likelihood of each sample.")
+        float | None,
+        typer.Option(metavar="NATS", min=1e-12, max=1e6, help="The error that log p of each sample may have."),
     ] = None,
     error_of_mean: Annotated[
         float | None,
-        typer.Option(metavar="BITS", min=1e-12, max=1e6, help="In bits/dim. [default: 5 % of the standard error]"),
+        typer.Option(
+            metavar="BITS",
+            min=1e-12,
+            max=1e6,
+            help="The error that the mean may have, in bits/dim. [default: 5 % of the standard error]",
+        ),
     ] = None,
     trace: Annotated[
-        str, typer.Option(metavar="NAME", help="exact, orthogonal, coloured, hutchinson, hutch++ or auto.")
+        str,
+        typer.Option(
+            metavar="NAME", help="Of the Jacobian: exact, orthogonal, coloured, hutchinson, hutch++ or auto."
+        ),
     ] = "auto",
     probes: Annotated[
-        int | None, typer.Option(metavar="N", min=1, max=MANY, help="Random directions. [default: by the error]")
+        int | None,
+        typer.Option(
+            metavar="N", min=1, max=MANY, help="Random directions of the trace at a node. [default: by the error]"
+        ),
     ] = None,
     draws: Annotated[
         int, typer.Option(metavar="K", min=1, max=MANY, help="Dequantisation draws of each image, for a tighter bound.")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ...generative import CFG, Denoiser, Dequantisation
-from ...generative.denoiser import own_dtype
+from ...generative.denoiser import each_tensor, for_batch, own_dtype
 from ...generative.sampling import conditioned
 from ...generative.training import DATASETS, dataset
 from ...solvers import standard_normal
@@ -80,6 +80,11 @@ def samples_of(data: str | None, network: str, levels: int | None, denoiser: Den
                 f"{data} holds {found.dtype}, but levels are integers; write them as such, or leave out --levels for "
                 "points."
             )
+        low, high = int(found.min()), int(found.max())
+        if low < 0 or high >= levels:
+            fix = f"give --levels {high + 1}, or requantise them" if low >= 0 else "shift them"
+            said = f"{data} holds levels from {low} to {high}, but --levels {levels} are 0 … {levels - 1}"
+            raise ValueError(f"{said}; {fix}.")
         return _dequantised(found.long(), Dequantisation(levels), dtype, seed)
     if not found.is_floating_point():
         fix = "give --levels N for grey levels 0 … N − 1, or write" if whole else "write"
@@ -122,12 +127,19 @@ def given_conditions(
             denoiser = denoiser.given(label)
         if condition is not None:
             further, negative = read_condition(condition, denoiser)
+            each_tensor(further, lambda name, value: for_batch(f"{name} in {condition}", value, len(x)))
             denoiser = denoiser.given(further)
     except TypeError as error:  # of a network that takes no label or condition
         raise ValueError(str(error)) from error
     if guidance is not None:
         if denoiser.label is None and not denoiser.condition:
             raise ValueError("--guidance needs a class or a condition to lead to; give --label or --condition, too.")
+        if negative is None and getattr(denoiser.net, "null_label", None) is None:
+            raise ValueError(
+                f"{network} declares no null_label, the label for none, from which --guidance leads away; let the "
+                "network have one, or write what stands in its place as negative.NAME into the .safetensors of "
+                "--condition."
+            )
         denoiser = CFG(denoiser, guidance, negative=negative)
     denoiser = conditioned(denoiser, x, len(x))
     some = torch.arange(TRIED, device="cpu")

@@ -12,7 +12,7 @@ from .clocks import Clock as Clock, make_clock as make_clock
 from .conditioning import Conditions as Conditions, Label as Label
 from .denoiser import Denoiser as Denoiser, check_denoiser as check_denoiser
 from .field import DenoiserField as DenoiserField
-from .nested import Condition as Condition, for_batch as for_batch
+from .nested import Condition as Condition, each_tensor as each_tensor, for_batch as for_batch
 from .precision import module_of as module_of, own_dtype as own_dtype
 from .preconditioning import EDM as EDM
 from .prediction import (

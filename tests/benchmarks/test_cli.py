@@ -121,6 +121,22 @@ def test_bad_input_is_one_sentence(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_ctrl_c_is_one_line(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A terminal has written ^C on the line, which is ended first."""
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fokker.benchmarks.commands.likelihood.measure_likelihood", stopped)
+    monkeypatch.setattr(type(sys.stderr), "isatty", lambda _: terminal)
+    assert fokker(["likelihood", "digits-flow"], monkeypatch) == 130
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "\nfokker: Interrupted.\n" if terminal else "fokker: Interrupted.\n")
+
+
 def test_two_runs_are_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -65,13 +65,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     arrays = {
         "points": points, "nan": np.where(points > 2.0, np.nan, points), "whole": np.ones((100, 2), dtype=int),
         "one": points[:1], "scalar": np.array(1.0), "text": np.array(["a"]), "complex": points + 0j,
-        "objects": np.array([{}]),
+        "objects": np.array([{}]), "grey": np.arange(12).reshape(6, 2), "below": np.arange(12).reshape(6, 2) - 1,
     }
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)
     save_file({"x": torch.ones(2)}, folder / "other.safetensors")
+    save_file({"shift": torch.ones(7, 2)}, folder / "seven.safetensors")
+    save_file({"shift": torch.ones(1, 2)}, folder / "shift.safetensors")
     (folder / "wrong_calls_mine.py").write_text(
         "number = 3\ndef net(x, t):\n    return x\n"
+        "def moved(x, t, shift):\n    return x + shift\n"
         "def log_prob(velocity, x, seed):\n    return -x.square().sum(1)\n"
         "def mean(velocity, x, seed):\n    return x.mean()\n"
         "def nothing_at_all(velocity, x, seed):\n    pass\n"
@@ -217,7 +220,15 @@ OF_POINTS = [
     (["--data", "points.npy", "--draws", "2"], "--draws is for grey levels"),
     (["--data", "points.npy", "--trace", "coloured"], "has no pixels to colour"),
     (["--data", "points.npy", "--label", "1"], "label"),
+    (["--data", "grey.npy", "--levels", "4"], "grey.npy holds levels from 0 to 11, but --levels 4 are 0 … 3; give --l"),
+    (["--data", "below.npy", "--levels", "16"], "below.npy holds levels from -1 to 10, but --levels 16 are 0 … 15; sh"),
     (["--data", "one.npy"], "one.npy holds one sample; a standard error needs two"),
+]
+BARE = ["--data", "points.npy", "--predicts", "velocity", "--path", "CondOT()"]
+MOVED = ["likelihood", "wrong_calls_mine:moved", *BARE, "--condition"]
+OF_MOVED = [
+    (["seven.safetensors"], "shift in seven.safetensors has 7 rows for 100 samples"),
+    (["shift.safetensors", "--guidance", "2"], "wrong_calls_mine:moved declares no null_label"),
 ]
 LOG_PROB = ["certify-likelihood", "wrong_calls_mine:log_prob"]
 NUMBERS = {  # of options: the calls that take them, and wrong values of their kind
@@ -272,6 +283,7 @@ def table() -> Iterator[tuple[list[str], str]]:
     yield from (([*LIKELIHOOD, *words], said) for words, said in OF_LIKELIHOOD)
     yield from ((["likelihood", "network", "--data", data], said) for data, said in DATA)
     yield from ((["likelihood", "network", *words], said) for words, said in OF_POINTS)
+    yield from (([*MOVED, *words], said) for words, said in OF_MOVED)
     yield ["likelihood", "network"], "does not say that it was trained on"
     yield from (([*call, network], said) for call in ON_A_NETWORK for network, said in NETWORKS)
     yield ["sample", "network"], "which are no images"

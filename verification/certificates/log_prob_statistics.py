@@ -63,7 +63,8 @@ def bias(law: str, errors: Tensor, tolerance: float, about: str = "bias", what: 
     if len(errors) == 1:
         mean, largest = errors.abs().mean().item(), errors.abs().max().item()
         verdict = "fail" if largest > tolerance else "pass"
-        said = f"{start} is off by {mean:.2g} nats in the mean and at most {largest:.2g}, on {errors.numel()} samples."
+        said = f"{start} is off by {mean:.2g} nats in the mean and at most {largest:.2g}, on {errors.numel()} samples"
+        said = f"{said}; {tolerance:.2g} is allowed." if verdict == "fail" else f"{said}."
         return LogProbFinding(about, law, verdict, said, {"mean": mean, "largest": largest})
     found = _Mean.of(errors.mean(1))
     verdict = "fail" if abs(found.value) - found.half > tolerance else "pass"
@@ -210,7 +211,10 @@ def change(law: str, changes: Tensor, tolerance: float, what: str) -> LogProbFin
     if largest <= ROUNDING:
         return LogProbFinding("batch", law, "pass", f"{what}, log p of a sample stays the same.", figures)
     if len(changes) == 1:
-        said = f"{what}, log p of a sample moves by up to {largest:.2g} nats: samples share steps or a plan."
+        said = (
+            f"{what}, log p of a sample moves by up to {largest:.2g} nats: samples share steps, a plan, or random "
+            "numbers that the seed does not change."
+        )
     else:
         said = (
             f"{what}, log p of a sample moves by {found.value:+.2g} ± {found.half:.2g} nats in the mean over seeds, "

@@ -95,9 +95,13 @@ def test_a_single_seed_is_exact() -> None:
     found = bias("law", errors, 0.05)
     assert found.verdict == "pass"
     assert found.figures == {"mean": pytest.approx(0.025), "largest": pytest.approx(0.04)}
-    assert bias("law", errors, 0.03).verdict == "fail"
+    assert found.sentence == "Log p is off by 0.025 nats in the mean and at most 0.04, on 2 samples."
+    wrong = bias("law", errors, 0.03)
+    assert wrong.verdict == "fail"
+    assert wrong.sentence.endswith("at most 0.04, on 2 samples; 0.03 is allowed.")
     assert change("law", errors, 0.05, "Alone").sentence == (
-        "Alone, log p of a sample moves by up to 0.04 nats: samples share steps or a plan."
+        "Alone, log p of a sample moves by up to 0.04 nats: samples share steps, a plan, or random numbers that the "
+        "seed does not change."
     )
 
 
