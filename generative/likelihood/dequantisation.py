@@ -11,7 +11,7 @@ in expectation. With uniform noise −log q = d log w: the width alone gives the
 A model may be trained on x = f(y) of images y, such as their logit. The cells are then those of y, and q(x | k) follows
 from q(y | k): log q(x | k) = log q(y | k) − log |det dx/dy|.
 
-Sources: Theis et al. (1511.01844), section 3.1; Zheng et al. (2305.03935), section 4.2 (truncated normal).
+Sources: Theis et al. (1511.01844), section 3.1; Zheng et al. (2305.03935), for the truncated normal.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ e^(s²/2), and the logarithm of the mean would no longer be a bound. Each weight
 correction: it is linear in log w_i.
 
 Sources: Burda et al. (1509.00519), theorem 1; Ho et al., Flow++ (1902.00275), section 3.1; Nowozin, Debiasing evidence
-approximations (ICLR 2018), section 2 (the jackknife).
+approximations (ICLR 2018), for the jackknife.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ they have and how precisely the flow is solved (`plan`).
 The solution has the dtype of x. Integrals are in float64, or in float32 on a device without float64.
 
 Sources: Chen et al., Neural ODEs (1806.07366), theorem 1; Grathwohl et al., FFJORD (1810.01367); Song et al.
-(2011.13456), appendix D.2; Lu et al., Maximum likelihood training for score-based ODEs (2206.08265).
+(2011.13456), appendix D.2; Lu et al., Maximum likelihood training for score-based diffusion ODEs (2206.08265).
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ A transform is an increasing or decreasing function of each component, x_i = f(y
 The logit carries an interval to the whole line. Its slope is large near both ends of the interval, where y is coarse
 and x is fine. The slope is therefore computed from x.
 
-Sources: Dinh et al., Real NVP (1605.08803), section 4.1; Papamakarios et al. (1705.07057), section 4.2 (the margin of
-both sides).
+Sources: Dinh et al., Real NVP (1605.08803), section 4.1; Papamakarios et al. (1705.07057), for the margin of both
+sides.
 """
 
 from __future__ import annotations
