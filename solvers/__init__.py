@@ -56,7 +56,13 @@ from .runge_kutta import (
     RungeKutta as RungeKutta,
     Tsit5 as Tsit5,
 )
-from .scheme import Comparison as Comparison, Scheme as Scheme, same as same, unroll as unroll
+from .scheme import (
+    Comparison as Comparison,
+    Replay as Replay,
+    Scheme as Scheme,
+    same as same,
+    unroll as unroll,
+)
 from .solution import NFE as NFE, Solution as Solution, SolveError as SolveError
 from .solve import solve as solve
 from .stochastic import (

@@ -319,6 +319,7 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     f"{S}.Step": lambda: stepped(solvers.Dopri5(), solvers.ODE(drift)),
     f"{S}.Step, exponential": lambda: stepped(solvers.ExponentialRK(3), generative.flow(exact(), "x0")),
     f"{S}.Scheme": scheme,
+    f"{S}.Replay": lambda: solvers.Replay(scheme()),
     f"{S}.unroll": lambda: solvers.unroll(generative.flow(exact()), TIMES, solvers.ExponentialAdams(3)),
     f"{S}.same": lambda: solvers.same(scheme(), scheme()),
     # Networks

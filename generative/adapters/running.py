@@ -114,7 +114,7 @@ class Run:
             draw()
         _, time, row, place = program[step].evaluations[stage]
         change = None
-        if row.first == ("x", step) and row.factor == 1.0 and not row.symbols:
+        if row.first == ("x", step) and row.factor == 1.0 and not row.rest:
             kept[row.first] = x
         elif time == self.scheme.times[step + 1] and self.returned is not None:
             change = x - self.returned.to(x)

@@ -8,6 +8,6 @@ from __future__ import annotations
 from .linear_form import Form as Form, Symbol as Symbol
 from .program import ProgramStep as ProgramStep, normals as normals
 from .same import Comparison as Comparison, same as same
-from .scheme import Scheme as Scheme
+from .scheme import Replay as Replay, Scheme as Scheme
 from .table import Evaluation as Evaluation
 from .unroll import unroll as unroll

@@ -8,7 +8,6 @@ from typing import NamedTuple
 from torch import Tensor
 
 from ..equation import Equation
-from ..loop import combined
 from ..noise import Noise
 from .linear_form import Form, Symbol
 from .table import Draw, Evaluation
@@ -21,18 +20,19 @@ class _Row(NamedTuple):
 
     first: Symbol
     factor: float
-    weights: tuple[float, ...]
-    symbols: tuple[Symbol, ...]
+    rest: tuple[tuple[Symbol, float], ...]
 
     @classmethod
     def of(cls, form: Form) -> _Row:
         (first, factor), *rest = sorted(form.items(), key=lambda term: term[0][0] != "x")
-        return cls(first, factor, tuple(value for _, value in rest), tuple(symbol for symbol, _ in rest))
+        return cls(first, factor, tuple(rest))
 
     def value(self, kept: Mapping[Symbol, Tensor]) -> Tensor:
         """The form's value, with these tensors for the symbols."""
-        start = kept[self.first] if self.factor == 1.0 else self.factor * kept[self.first]
-        return combined(start, self.weights, (kept[symbol] for symbol in self.symbols))
+        x = kept[self.first] if self.factor == 1.0 else self.factor * kept[self.first]
+        for symbol, weight in self.rest:
+            x = x.add(kept[symbol], alpha=weight)
+        return x
 
 
 class ProgramStep(NamedTuple):

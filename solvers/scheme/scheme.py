@@ -1,4 +1,4 @@
-"""A method on a grid as a table of numbers.
+"""A method on a grid as a table of numbers, and the solver that takes its steps.
 
 The coefficients of an explicit method with linear steps are the whole method. With N_j the value of the field at
 (t_j, X_j),
@@ -7,48 +7,38 @@ The coefficients of an explicit method with linear steps are the whole method. W
 
 which `unroll` computes. The rows are kept sparse, as the steps make them; `expanded` writes every row in terms of x₀, N
 and ξ alone. A scheme can be run (`run`), written to a JSON file and read from it (`save`, `load`), which needs none of
-the solvers, and compared with another (`same`).
+the solvers, and compared with another (`same`). `Replay` is the scheme as a solver: `solve` takes its steps.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..common import (
-    UNSEALED,
-    check_instance,
-    check_samples,
-    check_seal,
-    flag,
-    is_file,
-    reals,
-    sealed,
-    shown,
-    warn_unsealed,
-    write_whole,
-)
+from ..common import check_instance, whole, write_whole
 from ..equation import ODE, Equation, Semilinear
 from ..field import Function
-from ..loop import FiniteWatch, Grid, Record, tell
+from ..loop import Abilities, Grid, Step, Stepper
 from ..noise import Noise
-from ..solution import Ledger, Solution, SolveError
+from ..solution import Solution
+from ..solve import solve
+from .about import checked_about, in_short
 from .linear_form import Form, Symbol
 from .program import ProgramStep, normals, program
-from .table import Draw, Evaluation, check_table, evaluation_of, form_of, terms_of
+from .scheme_file import content_of, read
+from .table import Draw, Evaluation, check_table
 
-__all__ = ["Expanded", "Scheme"]
+__all__ = ["Expanded", "Replay", "Scheme"]
 
-FORMAT = "fokker-scheme-2"
-BEFORE = "fokker-scheme-1"
-"""The format that had no digest."""
+_Reached = tuple[tuple[ProgramStep, ...], int, dict[Symbol, Tensor]]
+"""Where a replay is: the steps, the number of the next one, and the tensors that later rows need."""
 
 
 class Expanded(NamedTuple):
@@ -75,9 +65,12 @@ class Scheme:
         states: the forms of the states at times[1:].
         evaluations: the evaluations, in order.
         draws: the draws, in order.
+        about: where the table comes from, such as the network that it was made for, in JSON values. It is no part of
+            the method: `same` does not see it, and a file keeps it.
 
     Raises:
-        TypeError, ValueError: the times are not finite and strictly monotone, or a row needs what is not known there.
+        TypeError, ValueError: the times are not finite and strictly monotone, a row needs what is not known there, or
+            `about` holds what JSON does not.
     """
 
     name: str
@@ -85,10 +78,12 @@ class Scheme:
     states: tuple[Form, ...]
     evaluations: tuple[Evaluation, ...]
     draws: tuple[Draw, ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_instance("name", self.name, str, "the name of a solver")
         check_table(Grid.of(self.times).n, self.states, self.evaluations, self.draws)
+        object.__setattr__(self, "about", checked_about(self.about))
 
     @property
     def nfe(self) -> int:
@@ -131,7 +126,7 @@ class Scheme:
         *,
         save: bool = False,
     ) -> Solution:
-        """Run the method from x. The states are those of `solve`, up to rounding, in fewer operations.
+        """Run the method from x. The states are those of its solver, up to rounding, in fewer operations.
 
         Args:
             equation: an equation, or a bare field N(t, x).
@@ -143,53 +138,15 @@ class Scheme:
             The solution, with its count of evaluations.
 
         Raises:
-            TypeError, ValueError: the state is no finite tensor, or noise or an equation with a score is needed, and
-                was not given.
-            SolveError: a state is not finite. The error carries the solution until there.
+            TypeError, ValueError, SolveError: as `solve` raises, and for an equation without a score that is needed.
         """
-        check_samples("x", x, wait=True)
-        save = flag("save", save)
-        if noise is not None:
-            check_instance("noise", noise, Noise, "WhiteNoise(seed), or BrownianTree(x, t0, t1, seed)")
-        if not isinstance(equation, Equation):
-            equation = ODE(equation)
-        if self.draws and noise is None:
-            raise ValueError(f"{self.name} draws noise; give WhiteNoise(seed), or BrownianTree(x, t0, t1, seed).")
-        ledger = Ledger(None, len(x))
-        watched = equation.wrapped(ledger.watch)
-        fields = {"field": watched.field}
-        if any(evaluation.kind == "score" for evaluation in self.evaluations):
-            if not isinstance(watched, Semilinear) or watched.score is None:
-                raise ValueError(f"{self.name} needs a score; give an equation that has one, such as flow(denoiser).")
-            fields["score"] = watched.score
-        kept: dict[Symbol, Tensor] = {("x", 0): x}
-        record, finite = Record(save, self.times[0], x), FiniteWatch(x)
-        try:
-            for step, time in zip(self.program, self.times[1:], strict=True):
-                if noise is not None:
-                    for draw, places in step.draws:
-                        kept.update(zip(places, normals(draw, noise, equation, x), strict=True))
-                for kind, at, argument, place in step.evaluations:
-                    kept[place] = fields[kind](at, argument.value(kept))
-                x = kept[step.place] = step.state.value(kept)
-                for symbol in step.finished:
-                    del kept[symbol]
-                record.add(time, x)
-                if finite.due(x):
-                    finite.check(record, 0)
-            finite.check(record, 0)
-        except SolveError as error:
-            if not error.solution.ledger.depth:  # the error of a solve within the field has its own
-                error.solution = replace(error.solution, ledger=ledger)
-            raise
-        except Exception as error:
-            tell(error, ledger, lambda: finite.partial(record, 0))
-            raise
-        return replace(record.solution(x, 0, "completed"), ledger=ledger)
+        made = equation if isinstance(equation, Equation) else ODE(equation)
+        return solve(made, x, self.times, Replay(self), noise, save=save)
 
     def __str__(self) -> str:
         """Every step with its numbers: what is evaluated where, and what the state is made of."""
         lines = [f"{self.name}: {len(self.states)} steps, {self.nfe} evaluations, {len(self.draws)} normals"]
+        lines += [f"about: {in_short(self.about)}"] if self.about else []
         for i, state in enumerate(self.states):
             lines.append(f"step {i}, t = {self.times[i]:.6g} to {self.times[i + 1]:.6g}")
             for j, evaluation in enumerate(self.evaluations):
@@ -202,16 +159,8 @@ class Scheme:
     def save(self, file: str | Path) -> None:
         """Write the table to a JSON file with a digest, atomically. Raises OSError if it cannot be written."""
         check_instance("file", file, (str, Path), "the name of a file")
-        table = {
-            "format": FORMAT,
-            "sha256": UNSEALED,
-            "name": self.name,
-            "times": self.times,
-            "states": [terms_of(form) for form in self.states],
-            "evaluations": [asdict(each) | {"argument": terms_of(each.argument)} for each in self.evaluations],
-            "draws": [asdict(draw) for draw in self.draws],
-        }
-        write_whole(Path(file), sealed(json.dumps(table, ensure_ascii=False, indent=1).encode()))
+        fields = (self.name, self.times, self.states, self.evaluations, self.draws, self.about)
+        write_whole(Path(file), content_of(*fields))
 
     @classmethod
     def load(cls, file: str | Path) -> Scheme:
@@ -222,31 +171,7 @@ class Scheme:
             ValueError: `save` has not written it, it is damaged, or its table cannot be computed.
         """
         check_instance("file", file, (str, Path), "the name of a file")
-        if not is_file(Path(file)):
-            raise FileNotFoundError(f"There is no file {shown(str(file))}; write one with scheme.save(file).")
-        content = Path(file).read_bytes()
-        try:
-            table = json.loads(content)
-            stated, digest = table.pop("format"), table.pop("sha256", None)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise _foreign(file, error) from None
-        if digest is not None or stated == FORMAT:
-            check_seal(Path(file), content, digest)
-        try:
-            if stated not in (BEFORE, FORMAT):
-                raise ValueError("another format")
-            found = cls(
-                table["name"],
-                reals("times", table["times"]),
-                tuple(map(form_of, table["states"])),
-                tuple(map(evaluation_of, table["evaluations"])),
-                tuple(Draw(**entry) for entry in table["draws"]),
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise _foreign(file, error) from None
-        if stated == BEFORE:
-            warn_unsealed(Path(file), "Scheme.load(file).save(file)")
-        return found
+        return read(Path(file), cls)
 
     @cached_property
     def program(self) -> tuple[ProgramStep, ...]:
@@ -254,12 +179,86 @@ class Scheme:
         return program(self.states, self.evaluations, self.draws)
 
 
+@dataclass(frozen=True, repr=False)
+class Replay(Stepper[Equation]):
+    """The steps of a table, as a solver. `solve` takes them on the times of the table, and on no others.
+
+    A table declares no order. It is for the equation that it was made for, or for another one that holds the same
+    quantity on the same path.
+
+    Args:
+        scheme: the table.
+
+    Raises:
+        TypeError: the scheme is none.
+
+    Example:
+        >>> scheme = unroll(ODE(lambda t, x: -x), [0.0, 0.5, 1.0], Heun())
+        >>> solve(ODE(lambda t, x: -x), torch.ones(1, 1), scheme.times, Replay(scheme)).x
+        tensor([[0.3906]])
+    """
+
+    scheme: Scheme
+
+    def __post_init__(self) -> None:
+        check_instance("scheme", self.scheme, Scheme, "a Scheme, such as Scheme.load(file)")
+        drawn = bool(self.scheme.draws)
+        abilities = Abilities(order=0, noises=frozenset({"additive"} if drawn else ()), draws=drawn)
+        object.__setattr__(self, "abilities", abilities)
+
+    def __repr__(self) -> str:
+        return f"Replay({self.scheme.name})"
+
+    def evaluations(self, n: int) -> int | None:
+        """The evaluations of the table, for its own number of steps; None for others, which it does not take."""
+        n = whole("n", n, 0)
+        return {0: 0, len(self.scheme.states): self.scheme.nfe}.get(n)
+
+    def steps(self, nfe: int) -> int:
+        """The number of steps of the table, or 0 if it takes more evaluations."""
+        return len(self.scheme.states) if self.scheme.nfe <= whole("nfe", nfe, 0) else 0
+
+    def init(self, equation: Equation, x: Tensor, times: Grid) -> _Reached:
+        """Nothing is kept yet. Raises ValueError for another grid, and for an equation without a score it needs."""
+        _check_grid(Grid(self.scheme.times), times)
+        scored = isinstance(equation, Semilinear) and equation.score is not None
+        if not scored and any(evaluation.kind == "score" for evaluation in self.scheme.evaluations):
+            raise ValueError(f"{self!r} needs a score; give an equation that has one, such as flow(denoiser).")
+        return self.scheme.program, 0, {}
+
+    def step(
+        self, equation: Equation, t0: float, t1: float, x: Tensor, state: _Reached, noise: Noise | None
+    ) -> Step:
+        program, number, past = state
+        draws, evaluations, row, _, finished = program[number]
+        kept = past.copy()
+        kept["x", number] = x
+        for draw, places in draws:
+            if noise is not None:
+                kept.update(zip(places, normals(draw, noise, equation, x), strict=True))
+        for kind, at, argument, place in evaluations:
+            source: Any = equation.field if kind == "field" else equation.score  # type: ignore[attr-defined]
+            kept[place] = source(at, argument.value(kept))
+        x1 = row.value(kept)
+        for symbol in finished:
+            del kept[symbol]
+        return Step(x1, (program, number + 1, kept))
+
+
+def _check_grid(own: Grid, times: Grid) -> None:
+    """Raise ValueError unless the times are those of a table, to a rounding in single precision."""
+    if times == own or tuple(map(own.nearest, times.times)) == own.times:
+        return
+    kept = f"the table has its own {own.n + 1} times from t = {own.t0:g} to t = {own.t1:g}"
+    given = f"times are {times.n + 1} from t = {times.t0:g} to t = {times.t1:g}"
+    if (times.n, times.t0, times.t1) == (own.n, own.t0, own.t1):
+        i = next(i for i, t in enumerate(times.times) if own.nearest(t) != own.times[i])
+        kept, given = f"the table has t = {own.times[i]:g} there", f"times have t = {times.times[i]:g} at entry {i}"
+    raise ValueError(f"{given}, but {kept}; give scheme.times.")
+
+
 def _shown(form: Form) -> str:
     """A combination as one reads it: 0.75 x0 + 0.25 N0."""
     terms = [("" if value == 1.0 else f"{value:.6g} ") + f"{kind}{number}" for (kind, number), value in form.items()]
     return " + ".join(terms).replace("+ -", "− ") or "0"
 
-
-def _foreign(file: str | Path, error: Exception) -> ValueError:
-    """The error of a file that `save` has not written."""
-    return ValueError(f"{file} is no scheme that Fokker wrote ({error}); write one with scheme.save(file).")

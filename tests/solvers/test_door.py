@@ -334,7 +334,7 @@ REFUSED: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     "no scheme": (lambda: same(unroll(DECAY, GRID, Heun()), 3), TypeError, "second is of type int; give a Scheme"),
     "a scheme and no state": (lambda: unroll(DECAY, GRID, Heun()).run(DECAY, [1.0]), TypeError, "x is"),
     "a scheme and a flag": (lambda: unroll(DECAY, GRID, Heun()).run(DECAY, X, save=2), TypeError, "save is 2"),
-    "a scheme and no noise": (lambda: unroll(DECAY, GRID, Heun()).run(DECAY, X, 3), TypeError, "noise is of type int"),
+    "a scheme and no noise": (lambda: unroll(DECAY, GRID, Heun()).run(DECAY, X, 3), TypeError, "noise must be Wh"),
     "steps below zero": (lambda: Heun().evaluations(-1), ValueError, "n is -1"),
 }
 _WEIGHTS: tuple[Any, ...] = (DPM_SOLVER_2.b, DPM_SOLVER_2.embedded_b, (0, 1))

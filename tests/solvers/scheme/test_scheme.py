@@ -323,7 +323,7 @@ def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
     corrected = unroll(flow(MIXTURE.denoiser(CondOT())), UNEVEN, Langevin(Euler(), 1, 0.1))
     with pytest.raises(ValueError, match=r"needs a score; give an equation that has one"):
         corrected.run(lambda t, x: x, x, WhiteNoise(0))
-    with pytest.raises(ValueError, match="draws noise; give WhiteNoise"):
+    with pytest.raises(ValueError, match="needs noise; give WhiteNoise"):
         unroll(NOISY, TIMES, EulerMaruyama()).run(NOISY, x)
     (tmp_path / "other.json").write_text('{"format": "other"}')
     with pytest.raises(ValueError, match="no scheme that Fokker wrote"):
