@@ -94,8 +94,8 @@ from .solvers import (
     unroll as unroll,
 )
 
-# Comparing samplers
-from .benchmarks import bench as bench
+# Comparing samplers, and making one
+from .benchmarks import bench as bench, tune as tune
 
 # Exact laws
 from .verification import (

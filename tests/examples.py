@@ -223,6 +223,12 @@ def result() -> Result:
     return Result(Key("gaussian", found.digest, 0, 2), found, {"heun": entrant("heun")}, (row(10), row(20)), REFERENCE)
 
 
+def tuned() -> benchmarks.Tuned:
+    errors, facts = np.array([0.1, 0.2]), {"start": "ddim", "seconds": 1.0, "floor": 0.0, "kept_start": False}
+    held_out = {"default": errors, "start": errors, "tuned": 0.5 * errors}
+    return benchmarks.Tuned(scheme(), held_out, errors, facts | {"gaussian_law": {"1.0": 1.0}})
+
+
 @cache
 def certificate() -> verification.Certificate:
     return verification.certify(solvers.Heun())
@@ -437,6 +443,7 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     "benchmarks.Result": result,
     "benchmarks.Standing": lambda: result().best(10),
     "benchmarks.Recommendation": lambda: result().recommend(10),
+    "benchmarks.Tuned": tuned,
 }
 """By the public name with its floor; what follows a comma tells several examples of one name apart."""
 
@@ -460,7 +467,7 @@ NO_OBJECT = frozenset(
         "generative.sample_chunks",
         # results of a kind that has an example
         "generative.importance_weighted_bound", "generative.flow_log_likelihood",
-        "benchmarks.bench", "benchmarks.problem_of",
+        "benchmarks.bench", "benchmarks.problem_of", "benchmarks.tune",
         "marginals.ks", "marginals.moments", "marginals.paired", "verification.error_budget",
     }
 )  # fmt: skip

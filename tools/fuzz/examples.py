@@ -377,6 +377,12 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     "bench.samplers": lambda: ["ddim"],
     "bench.samples": lambda: 4,
     "bench.engine": lambda: benchmarks.engine.local(workers=1),
+    "tune.shape": lambda: (DIM,),
+    "tune.nfe": lambda: 2,
+    "tune.free": lambda: "times",
+    "tune.objective": lambda: "rms",
+    "tune.samples": lambda: 16,
+    "tune.minutes": lambda: 0.01,
     # by annotation
     "torch.Tensor": lambda: normals(4, DIM),
     "Callable[..., Tensor]": lambda: network,

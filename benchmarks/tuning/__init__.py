@@ -1,0 +1,17 @@
+"""Samplers that are fitted to a network: tables of coefficients with the least error at a number of evaluations.
+
+    tune                   the least error that a table of n evaluations reaches on a network
+    tuned                  the table, with what was measured of it
+    coefficients           every explicit method of n evaluations as times and a triangular matrix
+    trajectories           initial noises with the ends of their flows
+    sensitivity            how the end moves with the coefficients, by differences
+    least_squares          Levenberg and Marquardt's steps with robust weights
+    freedoms               which of the numbers move
+
+How the fit is found may be changed by whoever measures it on held-out noises of trained networks.
+"""
+
+from __future__ import annotations
+
+from .tune import tune as tune
+from .tuned import Tuned as Tuned
