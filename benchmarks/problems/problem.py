@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from ...generative import Denoiser, flow
-from ...generative.denoiser import check_denoiser, module_of
+from ...generative.denoiser import Contents, check_denoiser, digest_of, module_of
 from ...generative.equations import grids
 from ...generative.paths import GaussianPath
 from ...solvers import Semilinear, standard_normal
@@ -39,7 +39,6 @@ from ...solvers.common import (
     whole,
     wholes,
 )
-from .contents import Contents, digest_of
 
 __all__ = ["Problem"]
 

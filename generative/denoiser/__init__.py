@@ -10,7 +10,9 @@ from .cfg import CFG as CFG, AutoGuidance as AutoGuidance
 from .classifier import ClassifierGuidance as ClassifierGuidance
 from .clocks import Clock as Clock, make_clock as make_clock
 from .conditioning import Conditions as Conditions, Label as Label
+from .contents import Contents as Contents, digest_of as digest_of
 from .denoiser import Denoiser as Denoiser, check_denoiser as check_denoiser
+from .digest import network_digest as network_digest
 from .field import DenoiserField as DenoiserField
 from .nested import Condition as Condition, each_tensor as each_tensor, for_batch as for_batch
 from .precision import module_of as module_of, own_dtype as own_dtype

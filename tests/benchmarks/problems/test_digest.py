@@ -15,7 +15,6 @@ from torch.nn.functional import relu, silu
 from toy import GAUSSIAN, MIXTURE
 
 from fokker.benchmarks.problems import Problem, problem, problem_of
-from fokker.benchmarks.problems.contents import Contents, digest_of
 from fokker.generative import (
     VP,
     AutoGuidance,
@@ -28,6 +27,7 @@ from fokker.generative import (
     load,
     scaled_linear_betas,
 )  # fmt: skip
+from fokker.generative.denoiser import Contents, digest_of
 
 FACTOR = 0.5
 WEIGHT = torch.tensor([2.0, 3.0])

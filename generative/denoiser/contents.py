@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...generative import Denoiser
+from .denoiser import Denoiser
 
 __all__ = ["Contents", "digest_of"]
 
