@@ -107,13 +107,16 @@ def reference(problem: Problem, samples: int, seed: int, effort: int = EFFORT) -
 
     def integrate(solver: Dopri5 | ExponentialAdams, steps: int) -> Tensor:
         nonlocal spent, failure
-        try:
-            solution = solve(equation, noise, _fine(problem, steps), solver)
-        except SolveError as error:
-            spent, failure = spent + int(error.solution.nfe), str(error)
-            return torch.full_like(noise, math.nan)
+        ends, grid = torch.empty_like(noise), _fine(problem, steps)
+        for rows in torch.arange(samples, device="cpu").split(problem.at_once):
+            try:
+                solution = solve(equation.of_rows(rows), noise[rows], grid, solver)
+            except SolveError as error:
+                spent, failure = spent + int(error.solution.nfe), str(error)
+                return torch.full_like(noise, math.nan)
+            ends[rows] = solution.x
         spent += int(solution.nfe)
-        return solution.x
+        return ends
 
     def level(n: int) -> _Level:
         one = exact(noise) if exact else integrate(Dopri5(), n)

@@ -42,6 +42,9 @@ from ...solvers.common import (
 
 __all__ = ["Problem"]
 
+FEWEST, NUMBERS = 16, 4096
+"""Of samples and of their components at a time. A network on 8×8 images takes 0.7 ms for each of 64 images, and 1.8 ms
+for each of 640."""
 CLEANEST = 12.0
 """The log-SNR of the end, where dx/dt does not reach the data."""
 
@@ -125,6 +128,11 @@ class Problem:
         contents, module = Contents(), module_of(self.denoiser.net)
         contents(self.denoiser.net if module is None else next(module.parameters(), None))
         return max(contents.devices, key=lambda each: each.type != "cpu", default=torch.device("cpu"))
+
+    @property
+    def at_once(self) -> int:
+        """The samples that are best computed at a time: on a CPU as many as its caches hold the inner values of."""
+        return max(FEWEST, NUMBERS // math.prod(self.shape)) if self.device.type == "cpu" else MANY
 
     def noise(self, samples: int, seed: int) -> Tensor:
         """x at `start` in float64, (samples, *shape); line i depends on (seed, i) alone, whatever the device."""

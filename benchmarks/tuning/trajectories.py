@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from ...generative import flow
-from ...generative.sampling import chunk_size
 from ...solvers import Semilinear
 from ...solvers.common import Array
 from ..problems import Problem
@@ -36,6 +35,7 @@ class Trajectories:
         z0: the noises, (B, ...).
         end: the ends, (B, ...).
         floor: what the ends are known to, in units of x.
+        at_once: the states that are computed at a time.
     """
 
     equation: Semilinear
@@ -44,6 +44,7 @@ class Trajectories:
     z0: Tensor
     end: Tensor
     floor: float
+    at_once: int
 
     @classmethod
     def of(cls, problem: Problem, reference: Reference, samples: int, seed: int) -> Self:
@@ -51,7 +52,7 @@ class Trajectories:
         equation = flow(problem.labelled(samples), "velocity")
         z0 = problem.noise(samples, seed) / scale_at(equation, problem.start)
         end = reference.solution.to(z0) / scale_at(equation, problem.end)
-        return cls(equation, problem.start, problem.end, z0, end, reference.floor)
+        return cls(equation, problem.start, problem.end, z0, end, reference.floor, problem.at_once)
 
     def __len__(self) -> int:
         return len(self.z0)
@@ -59,8 +60,8 @@ class Trajectories:
     def of_rows(self, first: int, last: int) -> Self:
         """Those from one position to another."""
         rows = torch.arange(first, last, device="cpu")
-        equation = self.equation.of_rows(rows)
-        return type(self)(equation, self.first, self.last, self.z0[first:last], self.end[first:last], self.floor)
+        z0, end = self.z0[first:last], self.end[first:last]
+        return replace(self, equation=self.equation.of_rows(rows), z0=z0, end=end)
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -77,9 +78,8 @@ class Trajectories:
         t = self.time(r)
         x = scale_at(self.equation, t) * z.flatten(0, 1)
         found, rows = torch.empty_like(x), torch.arange(len(self), device="cpu").repeat(len(z))
-        size = min(len(self), chunk_size(z.shape[2:]) // 8 or 1)
-        for at in range(0, len(x), size):
-            part = slice(at, at + size)
+        for at in range(0, len(x), self.at_once):
+            part = slice(at, at + self.at_once)
             found[part] = self.equation.of_rows(rows[part]).field(t, x[part])
         return found.reshape(z.shape)
 
