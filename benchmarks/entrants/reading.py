@@ -51,8 +51,8 @@ def entrant(sampler: AnyEntrant, form: str | None = None) -> Entrant:
     Args:
         sampler: "default"; the name of a sampler of the benchmark or of `named`; a solver with its
             arguments as text, such as "ExponentialAdams(3)"; "package.module:function"; the file of a `Scheme`,
-            FILE.json, or FILE.json@HOLD for a flow that does not hold the velocity; or an object: a `Sampler`, a
-            solver, a `Scheme`, a function or a class of the user's.
+            FILE.json, or FILE.json@HOLD for a flow that holds another quantity than the file says; or an object: a
+            `Sampler`, a solver, a `Scheme`, a function or a class of the user's.
         form: the form of a function (see `function_sampler`), if it does not tell.
 
     Raises:
@@ -68,7 +68,7 @@ def entrant(sampler: AnyEntrant, form: str | None = None) -> Entrant:
         found = sampler if isinstance(sampler, Sampler) else Sampler(sampler)
         return Ours(found.name, found)
     if isinstance(sampler, Scheme):
-        return Saved(_versioned(sampler.name, repr(sampler)), sampler)
+        return Saved(_versioned(sampler.name, repr(sampler)), sampler, _hold_of(sampler))
     function = sampler if isinstance(sampler, FunctionSampler) else function_sampler(sampler, form)
     return Theirs(_versioned(function.name, _source(function.function)), function)
 
@@ -86,14 +86,18 @@ def _of_text(text: str, form: str | None) -> Entrant:
         return Ours(text, SAMPLERS.get(text) or named(text))
     if file != text:
         scheme = Scheme.load(f"{file}.json")
-        chosen = choice("hold", hold.removeprefix("@") or "velocity", HOLDS)
-        return Saved(_versioned(text, repr(scheme)), scheme, chosen)
+        return Saved(_versioned(text, repr(scheme)), scheme, _hold_of(scheme, hold.removeprefix("@")))
     if ":" in text:
         function = function_named(text, form)
         return Theirs(_versioned(text, _source(function.function)), function)
     if "(" not in text:
         choice("sampler", text, [DEFAULT, *SAMPLERS, *PUBLISHED])
     return entrant(method(text))
+
+
+def _hold_of(scheme: Scheme, stated: str = "") -> str:
+    """What the equation of a table holds: what is stated, else what the table says, else the velocity."""
+    return choice("hold", stated or str(scheme.about.get("hold", "velocity")), HOLDS)
 
 
 def _versioned(name: str, content: str) -> str:

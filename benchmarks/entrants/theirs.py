@@ -74,6 +74,9 @@ class Saved(Entrant):
         return len(self.scheme.states) if self.scheme.nfe * problem.denoiser.cost <= budget else 0
 
     def run(self, problem: Problem, denoiser: Denoiser, x: Tensor, budget: int, grid: str) -> tuple[Tensor, int]:
+        start = self.scheme.times[0]
+        if start > problem.start:
+            x = problem.path.sigma(start) / problem.path.sigma(problem.start) * x
         found = self.scheme.run(flow(denoiser, self.hold), x)
         return found.x, int(found.nfe)
 

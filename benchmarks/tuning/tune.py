@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from ...generative import CFG, Denoiser, flow
-from ...generative.denoiser import Label, own_dtype
+from ...generative.denoiser import Label, network_digest, own_dtype
 from ...generative.sampling import PUBLISHED, Sampler, default_for
 from ...solvers import Scheme, unroll
 from ...solvers.common import MANY, Array, Progress, choice, flag, real, whole
@@ -153,7 +153,8 @@ def tune(
     }
     fitted = training.errors(numbers)
     held_out = errors | {"tuned": tuned}
-    about = {"hold": "velocity", "network_name": problem.name, "report": report(held_out, fitted, facts)}
+    made_for = {"network": network_digest(problem.denoiser), "network_name": problem.name}
+    about = {"hold": "velocity", **made_for, "report": report(held_out, fitted, facts)}
     name = f"tuned to {problem.name} at {nfe}"
     scheme = numbers.scheme(held.equation, held.first, held.last, name, about)
     return Tuned(scheme, held_out, fitted, facts)

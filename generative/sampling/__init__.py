@@ -21,6 +21,7 @@ from .plan import (
     resolve as resolve,
     steps as steps,
 )
+from .replay import table_of as table_of
 from .sample import (
     check_network as check_network,
     chunk_size as chunk_size,

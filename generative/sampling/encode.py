@@ -32,6 +32,7 @@ from torch import Tensor
 from ...solvers.common import MANY, check_samples, flag, reals, whole, wholes
 from ..denoiser import Condition, Denoiser, Label, check_denoiser
 from .plan import AnySampler, Plan, plan, resolve
+from .replay import table_of
 from .sample import conditioned
 from .sampler import Sampler
 
@@ -149,6 +150,8 @@ def _deterministic(sampler: AnySampler, denoiser: Denoiser, nfe: int) -> Sampler
     found = resolve(sampler, denoiser, nfe, both_ways=True)
     if found.stochastic:
         raise ValueError(f"{found.name} draws noise, and there is no way back from it; choose a deterministic sampler.")
+    if table_of(found) is not None:
+        raise ValueError(f"{found.name} is a table from noise to data, and has no way back; choose a named sampler.")
     return found
 
 

@@ -10,22 +10,24 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import cast
 
 import torch
 from torch import Tensor
 
-from ...solvers import Noise, Solution, Solver, Stepper, solve, unroll
+from ...solvers import Noise, Scheme, Solution, Solver, Stepper, solve, unroll
 from ..denoiser import Denoiser, check_denoiser
 from ..equations import Held, Slope, grids
 from .default import default_for
 from .named import named
+from .replay import check_asked, is_table_file, of_file, of_scheme, table_of, warn_of_another_network
 from .sampler import Sampler
 
 __all__ = ["AnySampler", "Plan", "as_sampler", "default_sampler", "resolve", "regular_interval", "plan", "steps"]
 
-AnySampler = str | Sampler | Solver | None
-"""The name of a published sampler, a `Sampler`, a solver, or None for the best measured one."""
+AnySampler = str | Path | Sampler | Solver | Scheme | None
+"""A published sampler's name, a table or its file, a `Sampler`, a solver, or None for the best measured one."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,11 @@ def plan(denoiser: Denoiser, sampler: Sampler, nfe: int, *, both_ways: bool = Fa
         both_ways: let a solve start at either end; then the equation must be regular at both.
 
     Raises:
-        ValueError: the budget is below one step, or the solver cannot tell its evaluations beforehand.
+        ValueError: the budget is below one step, or the solver cannot tell its evaluations beforehand; or the budget is
+            below what a table takes, or the network cannot be asked where the table asks.
     """
+    if (scheme := table_of(sampler)) is not None:
+        return _plan_of_table(denoiser, sampler, scheme, nfe)
     start, end = regular_interval(denoiser, sampler, both_ways=both_ways)
     least = steps(sampler, nfe, denoiser.cost)
 
@@ -109,6 +114,16 @@ def plan(denoiser: Denoiser, sampler: Sampler, nfe: int, *, both_ways: bool = Fa
     except TypeError:  # a method that is no table of numbers
         fitting = 1
     return Plan(denoiser, sampler, grid(numbers[max(fitting, 1) - 1]))
+
+
+def _plan_of_table(denoiser: Denoiser, sampler: Sampler, scheme: Scheme, nfe: int) -> Plan:
+    """The plan of a table, which starts and ends where it says."""
+    needed = sum(int(denoiser.evaluations(call.time)) for call in scheme.evaluations)
+    if nfe < needed:
+        raise ValueError(f"nfe = {nfe} is less than the {needed} evaluations that {scheme.name} takes; allow {needed}.")
+    check_asked(denoiser, sampler, scheme)
+    warn_of_another_network(denoiser, scheme)
+    return Plan(denoiser, sampler, torch.tensor(scheme.times, dtype=torch.float64, device="cpu"))
 
 
 def default_sampler(denoiser: Denoiser, nfe: int, *, t1: float = 1.0) -> tuple[Solver, Tensor]:
@@ -150,18 +165,24 @@ def resolve(sampler: AnySampler, denoiser: Denoiser, nfe: int, *, both_ways: boo
     return default_for(denoiser, nfe, both_ways=both_ways) if sampler is None else as_sampler(sampler)
 
 
-def as_sampler(sampler: str | Sampler | Solver) -> Sampler:
-    """The `Sampler` that a name, a `Sampler` or a solver stands for.
+def as_sampler(sampler: str | Path | Sampler | Solver | Scheme) -> Sampler:
+    """The `Sampler` that a name, a file, a `Sampler`, a solver or a `Scheme` stands for.
 
     Args:
-        sampler: a name, a `Sampler`, or a solver, which then holds the velocity on `grids.quadratic`.
+        sampler: a name; a file that `Scheme.save` wrote, FILE.json; a `Sampler`; a `Scheme`; or a solver, which then
+            holds the velocity on `grids.quadratic`.
 
     Raises:
         TypeError: it is none of these.
-        ValueError: the name is unknown.
+        ValueError: the name is unknown, or the file holds no table that samples.
+        FileNotFoundError: there is no such file.
     """
-    if isinstance(sampler, str):
-        return named(sampler)
+    if is_table_file(sampler):
+        return of_file(cast("str | Path", sampler))
+    if isinstance(sampler, Scheme):
+        return of_scheme(sampler)
+    if isinstance(sampler, str | Path):
+        return named(str(sampler))
     if isinstance(sampler, Sampler):
         return sampler
     if not isinstance(sampler, Solver):
@@ -189,7 +210,7 @@ def regular_interval(denoiser: Denoiser, sampler: Sampler, *, both_ways: bool = 
     A sampler can start at an end if the network gives there what the solver asks for, the held quantity for an
     exponential solver and the drift for a classical one, and if all that the network sees is finite. For an exponential
     solver or a stochastic equation the scale must be positive and finite, too, and for a classical solver of a
-    stochastic equation the coefficients of N and of the noise.
+    stochastic equation the coefficients of N and of the noise. A table starts and ends where it says.
 
     Args:
         denoiser: the network.
@@ -197,6 +218,8 @@ def regular_interval(denoiser: Denoiser, sampler: Sampler, *, both_ways: bool = 
         both_ways: a solve may start at either time. Otherwise it starts at the noise, and an exponential solver, which
             does not evaluate the network where it ends, goes to t = 1.
     """
+    if (scheme := table_of(sampler)) is not None:
+        return scheme.times[0], scheme.times[-1]
     path, exponential = denoiser.path, sampler.solver.semilinear
     equation = sampler.equation(denoiser)
     field = cast("Held | Slope", equation.field if exponential else equation.slope)

@@ -58,7 +58,8 @@ def sample(
             more is sharper and less diverse. It needs a label, and two evaluations a step.
         seed: an int, or one int a sample.
         sampler: the name of a published sampler such as "ddpm" or "dpm++2m" (see `named`), a `Sampler`, or a solver,
-            which then holds the velocity on `grids.quadratic`. None is the default for the network and the budget.
+            which then holds the velocity on `grids.quadratic`; or a table, a `Scheme` or its file FILE.json, which has
+            steps and times of its own. None is the default for the network and the budget.
         chunk: the number of samples that are made at a time; by default 2²⁰ numbers, and at most 4096 samples. Memory
             beyond the result does not grow with B. Samples depend on it by the rounding of the network alone.
         dtype: the dtype of the states and of the result.
@@ -70,9 +71,9 @@ def sample(
 
     Raises:
         TypeError: an argument is of another kind.
-        ValueError: the network cannot take the shape, the device or a label; the budget is below one step or above a
-            million; guidance has no label; the sampler is unknown; the number of labels or seeds is not that of the
-            samples; or memory does not hold the samples.
+        ValueError: the network cannot take the shape, the device or a label; the budget is below one step, below what
+            a table takes, or above a million; guidance has no label; the sampler is unknown; the number of labels or
+            seeds is not that of the samples; or memory does not hold the samples.
 
     Example:
         >>> images = sample(load("digits-flow"), (10, 1, 8, 8), nfe=8, label=range(10))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from ...solvers import Semilinear, Solver
+from ...solvers import Replay, Semilinear, Solver
 from ...solvers.common import check_callable, check_fields, check_instance, choice, flag, real
 from ..denoiser import Denoiser
 from ..equations import HOLDS, LARGEST_ETA, flow, grids, reverse_sde
@@ -86,7 +86,8 @@ class Sampler:
         """
         if self.eta:
             return reverse_sde(denoiser, self.eta, self.hold, logarithmic=self.logarithmic)
-        hold = self.hold if self.solver.semilinear else "velocity"  # whose table exists wherever the drift does
+        held = self.solver.semilinear or isinstance(self.solver, Replay)
+        hold = self.hold if held else "velocity"  # whose table exists wherever the drift does
         return flow(denoiser, hold, logarithmic=self.logarithmic)
 
     def __call__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from fokker.benchmarks.problems import Problem, problem, problem_of
 from fokker.benchmarks.workload import workload
 from fokker.generative import VP, CondOT, flow, grids, sample
 from fokker.generative.sampling import PUBLISHED, Sampler
-from fokker.solvers import ExponentialAdams, unroll
+from fokker.solvers import ExponentialAdams, solve, unroll
 from fokker.verification import Gaussian
 
 FEW = 4
@@ -101,6 +102,24 @@ def test_a_saved_scheme_is_the_solver_it_came_from(tmp_path: Path) -> None:
     ours, _ = run("ddim", chosen, 5, "quadratic")
     assert nfe == 5
     torch.testing.assert_close(x, ours, rtol=0.0, atol=1e-14)
+
+
+def test_a_file_says_what_its_flow_holds(tmp_path: Path) -> None:
+    """A word after the file says otherwise; and a table that starts later starts with the smaller states there."""
+    chosen, file = gaussian(), tmp_path / "five.json"
+    scheme = unroll(flow(chosen.denoiser, "eps"), [0.2, 0.5, 1.0], ExponentialAdams(1))
+    scheme = replace(scheme, about={"hold": "eps"})
+    scheme.save(file)
+    holds = {str(file): "eps", f"{file}@x0": "x0"}
+    for given, hold in holds.items():
+        found = entrant(given)
+        assert isinstance(found, Saved)
+        assert found.hold == hold
+    assert entrant(scheme).hold == "eps"  # type: ignore[attr-defined]
+    x, _ = run(str(file), chosen, 2)
+    noise = chosen.noise(FEW, 0)
+    expected = solve(flow(chosen.denoiser, "eps"), 0.8 * noise, scheme.times, ExponentialAdams(1)).x
+    torch.testing.assert_close(x, expected, rtol=0.0, atol=1e-14)
 
 
 def test_objects_and_texts_are_taken_alike() -> None:
