@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ...solvers import ExponentialAdams, Scheme, Semilinear, Solver, unroll
+from ...solvers import ExponentialAdams, Replay, Scheme, Semilinear, Solver, unroll
 from ...solvers.scheme import Evaluation, Form, Symbol
 
 __all__ = ["begun", "entered", "without_start_up"]
@@ -50,10 +50,15 @@ def entered(scheme: Scheme, begin: int, equation: Semilinear, solver: Solver) ->
         begin: the number of the evaluation.
         equation: the equation, for the coefficients of other steps.
         solver: the solver of the run.
+
+    Raises:
+        ValueError: a table that cannot be entered there.
     """
     first, end = scheme.evaluations[begin], scheme.times[-1]
     if (rest := _cut(scheme, begin, first.step, first.argument)) is not None:
         return rest
+    if isinstance(solver, Replay):
+        raise ValueError(f"{scheme.name} is a table whose later evaluations need the earlier ones; start at the first.")
     due = scheme.evaluations[begin:]
     if isinstance(solver, ExponentialAdams):
         return _stretch(due, [end], equation, without_start_up(solver))

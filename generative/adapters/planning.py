@@ -15,7 +15,7 @@ from ...solvers import ExponentialAdams, Scheme, Semilinear, unroll
 from ...solvers.common import MANY, host, reals, whole
 from ..denoiser import Denoiser
 from ..paths import Table
-from ..sampling import AnySampler, Sampler, resolve, steps
+from ..sampling import AnySampler, Sampler, resolve, steps, table_of
 from .apart import clock_of, times_of
 from .entering import begun, without_start_up
 from .spacing import Shift, given, spaced, thinned
@@ -36,6 +36,7 @@ class Agenda:
         scheme: its table.
         timesteps: what the network sees at the evaluations, (m,): integers if they are, otherwise float32.
         sigmas: σ at the evaluations and at the end, float32 (m + 1,), or α where the flow counts from the noise.
+        deviation: the standard deviation of the noise in the first state.
         shown: what the network sees in place of its clock, as a function of time; None for its clock.
     """
 
@@ -44,6 +45,7 @@ class Agenda:
     scheme: Scheme
     timesteps: Tensor
     sigmas: Tensor
+    deviation: float
     shown: Curve | None = None
 
     def due(self, index: int, timestep: float) -> bool:
@@ -124,13 +126,21 @@ def planned(
 ) -> Agenda:
     """The agenda of at most a number of evaluations, on the sampler's own grid or on that of a pipeline.
 
-    On the grid of a pipeline a multistep method takes no start-up, so that the evaluations are at the given times. A
-    method with several evaluations a step starts its steps at times that are evenly chosen among the given ones.
+    A table has times of its own, which nothing shifts or rounds. On the grid of a pipeline a multistep method takes no
+    start-up, so that the evaluations are at the given times. A method with several evaluations a step starts its steps
+    at times that are evenly chosen among the given ones.
 
     Raises:
-        ValueError: too few evaluations, integers that coincide, times that do not lead to the data, mu is missing.
+        ValueError: too few evaluations, integers that coincide, times that do not lead to the data, mu is missing; or
+            times for a table, which has its own.
     """
     row, shown = resolve(sampler, denoiser, evaluations), None
+    if (table := table_of(row)) is not None:
+        _check_table(table, evaluations, given=timesteps is not None or sigmas is not None, integers=integers)
+        first, scheme = table.evaluations[0].argument, begun(table)
+        alone = first.keys() == {("x", 0)}  # the pipeline's first state is this part of the table's, at the same level
+        level = first["x", 0] * denoiser.path.sigma(table.times[0]) if alone else None
+        return _agenda(denoiser, row, host(table.times), scheme, config, deviation=level)
     if timesteps is None and sigmas is None:
         factor, most = shift.at(mu), evaluations
 
@@ -154,11 +164,35 @@ def planned(
     if scheme.nfe < min(evaluations, most) and _plain(row) is not row:
         row, n = _plain(row), evaluations
         scheme = unroll(row.equation(denoiser), grid(n), row.solver)
+    return _agenda(denoiser, row, grid(n), scheme, config, shown)
+
+
+def _agenda(
+    denoiser: Denoiser,
+    row: Sampler,
+    times: Tensor,
+    scheme: Scheme,
+    config: Mapping[str, Any],
+    shown: Curve | None = None,
+    deviation: float | None = None,
+) -> Agenda:
+    """The agenda of the evaluations of a table, whose first state has σ at the first of them unless it is stated."""
     at = [each.time for each in scheme.evaluations]
-    clock = _clock(denoiser, shown)
     level = denoiser.path.alpha if config.get("invert_sigmas") else denoiser.path.sigma
     levels = level(host([*at, scheme.times[-1]])).float()
-    return Agenda(row, grid(n), scheme, clock(at), levels, shown)
+    deviation = denoiser.path.sigma(at[0]) if deviation is None else deviation
+    return Agenda(row, times, scheme, _clock(denoiser, shown)(at), levels, deviation, shown)
+
+
+def _check_table(table: Scheme, evaluations: int, *, given: bool, integers: bool) -> None:
+    """Raise ValueError for what a table cannot do: fewer evaluations, or other times."""
+    if evaluations < table.nfe:
+        raise ValueError(
+            f"num_inference_steps is {evaluations}, but {table.name} takes {table.nfe} evaluations; allow {table.nfe}."
+        )
+    if given or integers:
+        what = "timesteps or sigmas" if given else "integers=True"
+        raise ValueError(f"{table.name} is a table with times of its own; leave {what} out.")
 
 
 def _steps(

@@ -119,7 +119,7 @@ class FokkerScheduler(Configured, SchedulerMixin):  # type: ignore[misc]  # diff
         self._run, self._agenda, self._begin_index = Run(agenda.scheme), agenda, None
         self.num_inference_steps, self.sampler, self.times = n, agenda.sampler, agenda.times
         self.timesteps = agenda.timesteps.to(device)
-        self.init_noise_sigma = self.denoiser.path.sigma(self._run.time)
+        self.init_noise_sigma = agenda.deviation
         if isinstance(self.denoiser.path, CondOT | VE):
             self.sigmas = agenda.sigmas.to(device)
 
