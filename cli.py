@@ -44,6 +44,7 @@ from .cli_options import (
     OutJson,
     PathText,
     Predicts,
+    SamplerName,
     Samplers,
     Seed,
     Shape,
@@ -300,6 +301,7 @@ def sample(
     nfe: Evaluations = 20,
     label: Label = None,
     guidance: Guidance = None,
+    sampler: SamplerName = None,
     seed: Seed = 0,
     out: Annotated[
         Path, typer.Option(metavar="FILE", dir_okay=False, help="A picture, .png, or numbers, .npy or .safetensors.")
@@ -311,8 +313,9 @@ def sample(
     from .benchmarks.commands.sample import draw
 
     draw(
-        network, samples, out, nfe=nfe, label=label, guidance=guidance, seed=seed, engine=engine, address=address
-    )
+        network, samples, out, nfe=nfe, label=label, guidance=guidance, sampler=sampler, seed=seed, engine=engine,
+        address=address,
+    )  # fmt: skip
     print(f"written: {out}")
 
 

@@ -33,6 +33,7 @@ __all__ = [
     "OutJson",
     "PathText",
     "Predicts",
+    "SamplerName",
     "Samplers",
     "Seed",
     "Shape",
@@ -59,6 +60,14 @@ Samplers = Annotated[
         "--sampler",
         metavar="NAME|FILE|MODULE:NAME",
         help='A sampler, "ExponentialAdams(3)", a saved scheme or your function. May be repeated.',
+    ),
+]
+SamplerName = Annotated[
+    str | None,
+    typer.Option(
+        "--sampler",
+        metavar="NAME|FILE",
+        help="A published sampler, or a saved scheme, FILE.json. [default: by the network and the budget]",
     ),
 ]
 Form = Annotated[

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..generative import Denoiser
 from ..generative.denoiser import Condition, Label, check_denoiser
 from ..generative.likelihood import LikelihoodPlan, LogLikelihood, block_size, joined, log_likelihood, plan_likelihood
-from ..generative.sampling import AnySampler, chunk_size, conditioned, sample_chunks
+from ..generative.sampling import AnySampler, as_sampler, chunk_size, conditioned, sample_chunks
 from ..solvers.common import Progress, check_instance, check_memory, check_samples, flag, whole, wholes
 from ..solvers.noise import Keys, per_sample_keys
 from .engine import Engine
@@ -92,7 +92,8 @@ def sample_many(
     progress = flag("progress", progress)
     batch, *rest = wholes("shape", shape, 0, 2**62) or (0,)
     size = chunk_size(rest) if chunk is None else whole("chunk", chunk, 1)
-    options: dict[str, Any] = {"nfe": nfe, "sampler": sampler, "dtype": dtype, "device": device}
+    chosen = None if sampler is None else as_sampler(sampler)  # the other processes may not see the file of a table
+    options: dict[str, Any] = {"nfe": nfe, "sampler": chosen, "dtype": dtype, "device": device}
     sample_chunks(denoiser, shape, seed=seed, chunk=size, **options)  # raises what is to be raised
     like = torch.empty(0, *rest, dtype=dtype, device=device)
     check_memory("The number of samples", batch, batch * math.prod(rest) * dtype.itemsize // 8)

@@ -32,6 +32,7 @@ def draw(
     label: int | None,
     guidance: float | None,
     seed: int,
+    sampler: str | None = None,
     engine: str | None = None,
     address: str | None = None,
 ) -> None:
@@ -46,6 +47,7 @@ def draw(
         label: the class of all samples; the classes in turn if None.
         guidance: the weight of guidance, as for `sample`.
         seed: of the initial noises.
+        sampler: the name of a published sampler, or the file of a table, as for `sample`.
         engine: where the samples are drawn, as for `engine_named`.
         address: of the Ray cluster.
 
@@ -74,7 +76,9 @@ def draw(
     labels = counted % max(classes, 1) if label is None else torch.full_like(counted, label)
     given = labels if classes else None
     with engine_named(engine, address=address) as where:
-        x = sample_many(denoiser, (samples, *shape), nfe, given, guidance, seed, engine=where, progress=True)
+        x = sample_many(
+            denoiser, (samples, *shape), nfe, given, guidance, seed, engine=where, sampler=sampler, progress=True
+        )
     if kind == ".png":
         _picture(x, labels[:columns].tolist() if classes else [], columns, file)
     elif kind == ".npy":
@@ -82,7 +86,7 @@ def draw(
         np.save(content, x.numpy())
         write_whole(file, content.getvalue())
     else:
-        facts = {"network": str(network), "nfe": nfe, "guidance": guidance, "seed": seed}
+        facts = {"network": str(network), "nfe": nfe, "guidance": guidance, "sampler": sampler, "seed": seed}
         write(file, {"samples": x} | ({"label": labels} if classes else {}), facts)
 
 

@@ -278,6 +278,8 @@ def table() -> Iterator[tuple[list[str], str]]:
     yield from (([*call, "--samples", "1"], "--samples") for call in (EVALUATE, BENCH))
     yield [*TRAIN, "--seed", HUGE], "seed is 1000"
     yield [*SAMPLE, "--label", "10"], "from 0 to 9"
+    yield [*SAMPLE, "--sampler", "nothing"], "Unknown sampler 'nothing'"
+    yield [*SAMPLE, "--sampler", "none.json"], "There is no file 'none.json'"
     yield [*SAMPLE, "--samples", "100000"], "samples is 100000, but must be a whole number from 1 to 6000"
     yield from (([*LIKELIHOOD, "--trace", value], "trace") for value in ("", "EXACT"))
     yield from (([*LIKELIHOOD, *words], said) for words, said in OF_LIKELIHOOD)
