@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -153,7 +154,7 @@ def tune(
     }
     fitted = training.errors(numbers)
     held_out = errors | {"tuned": tuned}
-    made_for = {"network": network_digest(problem.denoiser), "network_name": problem.name}
+    made_for = {"network": network_digest(problem.denoiser), "network_name": problem.name, "fokker": version("fokker")}
     about = {"hold": "velocity", **made_for, "report": report(held_out, fitted, facts)}
     name = f"tuned to {problem.name} at {nfe}"
     scheme = numbers.scheme(held.equation, held.first, held.last, name, about)

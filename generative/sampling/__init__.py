@@ -30,3 +30,4 @@ from .sample import (
     sample_chunks as sample_chunks,
 )
 from .sampler import Sampler as Sampler
+from .shipped import TABLES as TABLES

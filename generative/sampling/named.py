@@ -29,6 +29,7 @@ from ...solvers import (
 from ...solvers.common import check_instance, choice
 from ..equations import grids
 from .sampler import Sampler
+from .shipped import TABLES, shipped
 
 __all__ = ["PUBLISHED", "named"]
 
@@ -318,10 +319,11 @@ ALIASES = {"lms": "ipndm", "dpm2": "dpm-solver-2s", "dpmpp-2m": "dpm++2m", "dpmp
 
 
 def named(name: str) -> Sampler:
-    """The published sampler of that name.
+    """The sampler of that name: a published one, or a table that was fitted to a network which comes with the package.
 
     Args:
-        name: a name of `PUBLISHED`, in letters of any case, or an alias of `ALIASES`.
+        name: a name of `PUBLISHED`, in letters of any case, an alias of `ALIASES`, or a name of `TABLES`, a network and
+            its number of evaluations, such as "digits-flow-5".
 
     Raises:
         TypeError: the name is no text.
@@ -332,5 +334,5 @@ def named(name: str) -> Sampler:
         'y_t = y_s + (r_t − r_s) ε̂'
     """
     check_instance("name", name, str, "the name of a published sampler, such as 'dpm++2m'")
-    key = choice("sampler", name.lower(), [*PUBLISHED, *ALIASES])
-    return PUBLISHED[ALIASES.get(key, key)]
+    key = choice("sampler", name.lower(), [*PUBLISHED, *ALIASES, *TABLES])
+    return shipped(key) if key in TABLES else PUBLISHED[ALIASES.get(key, key)]
