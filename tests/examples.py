@@ -30,6 +30,7 @@ from fokker.benchmarks.results import Result
 from fokker.generative import grids, noise_level, time_densities, weightings
 from fokker.generative.adapters import FokkerScheduler, FunctionSampler, function_sampler
 from fokker.generative.equations import HOLDS, hold_of
+from fokker.generative.sampling import as_sampler
 from fokker.generative.training.configuration import Training
 from fokker.verification.claims import CATALOGUE, judged, measured
 from fokker.verification.oracles import Law
@@ -194,6 +195,10 @@ def scheme() -> solvers.Scheme:
     made = solvers.unroll(generative.reverse_sde(exact()), TIMES, solvers.ExponentialRK(2))
     assert made.program  # as one that has been run
     return made
+
+
+def imported() -> solvers.Scheme:
+    return generative.multistep_scheme(exact(), TIMES, torch.eye(4, device="cpu"), hold="velocity")
 
 
 def importance() -> time_densities.Importance:
@@ -363,6 +368,9 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     "noise_level.sine": lambda: noise_level.sine(0.5),
     # Samples and likelihoods
     f"{G}.Sampler": lambda: generative.Sampler(solvers.Heun(), grid=grids.karras),
+    f"{G}.multistep_scheme": imported,
+    f"{G}.import_scheme": imported,
+    f"{G}.Sampler, of a table": lambda: as_sampler(imported()),
     f"{G}.named": lambda: generative.named("dpm++2m"),
     f"{G}.annealed_langevin": lambda: generative.annealed_langevin(exact(), 5.0, 0.5, 3, 2, 0.01),
     f"{G}.round_trip": lambda: generative.round_trip(exact(), X, (4, 8)),

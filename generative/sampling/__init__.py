@@ -9,6 +9,7 @@ from __future__ import annotations
 from .annealed_langevin import annealed_langevin as annealed_langevin
 from .default import default_for as default_for
 from .encode import RoundTrip as RoundTrip, decode as decode, encode as encode, round_trip as round_trip
+from .imported import import_scheme as import_scheme, multistep_scheme as multistep_scheme
 from .interpolate import interpolate as interpolate, slerp as slerp
 from .named import PUBLISHED as PUBLISHED, named as named
 from .plan import (

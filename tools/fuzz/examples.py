@@ -131,6 +131,12 @@ def saved_scheme() -> Path:
     return file
 
 
+def weights_file() -> Path:
+    file = scratch("weights.json")
+    file.write_text('{"times": [0.1, 0.5, 0.9], "weights": [[1.0, 0.0], [-0.5, 1.5]]}')
+    return file
+
+
 def grid() -> Tensor:
     return torch.linspace(0.0, 0.9, 4, dtype=torch.float64)
 
@@ -275,7 +281,10 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     "importance_weighted_bound.dequantisation": lambda: generative.Dequantisation(4),
     "importance_weighted_bound.draws": lambda: 2,
     "importance_weighted_bound.dtype": lambda: torch.float64,
+    "import_scheme.file": weights_file,
     "interpolate.nfe": lambda: 4,
+    "multistep_scheme.times": lambda: [0.1, 0.5, 0.9],
+    "multistep_scheme.weights": lambda: [[1.0, 0.0], [-0.5, 1.5]],
     "interpolated.at": lambda: 0,
     "interpolated.nodes": lambda: {0: 0.0, 1: 0.5},
     "load.name_or_path": lambda: "digits-flow",
