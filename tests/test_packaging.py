@@ -82,7 +82,7 @@ def test_the_wheel_holds_the_stub_the_marker_the_configurations_and_the_networks
 
 
 def test_the_root_holds_the_face_alone() -> None:
-    assert {file.name for file in ROOT.glob("*.py")} == {"__init__.py", "cli.py", "cli_options.py"}
+    assert {file.name for file in ROOT.glob("*.py")} == {"__init__.py", "cli.py"}
 
 
 def test_the_version_has_one_source(site: Path) -> None:

@@ -134,8 +134,8 @@ def test_no_memory_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 def test_a_warning_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of an old file, by a command. Shipped networks give none."""
     program = (
-        "import sys, warnings; from fokker import cli\n"
-        "cli._prepare_streams(); warnings.warn('x has no digest; write it anew.')\n"
+        "import sys, warnings; from fokker.command_line import prepare_streams\n"
+        "prepare_streams(); warnings.warn('x has no digest; write it anew.')\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stderr == "fokker: x has no digest; write it anew.\n"
