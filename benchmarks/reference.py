@@ -108,7 +108,8 @@ def reference(problem: Problem, samples: int, seed: int, effort: int = EFFORT) -
     def integrate(solver: Dopri5 | ExponentialAdams, steps: int) -> Tensor:
         nonlocal spent, failure
         ends, grid = torch.empty_like(noise), _fine(problem, steps)
-        for rows in torch.arange(samples, device="cpu").split(problem.at_once):
+        for first in range(0, samples, problem.at_once):
+            rows = torch.arange(first, min(first + problem.at_once, samples), device="cpu")
             try:
                 solution = solve(equation.of_rows(rows), noise[rows], grid, solver)
             except SolveError as error:
