@@ -20,7 +20,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ...generative import named
 from ...generative.adapters import FunctionSampler
 from ...generative.equations import LARGEST_ETA, grids, noise_level
 from ...generative.paths import GaussianPath
@@ -157,8 +156,8 @@ def entrant(sampler: AnySampler | FunctionSampler | Entrant) -> Entrant:
     """What takes part, for any way to say it.
 
     Args:
-        sampler: a name such as "ddpm", "ddim(eta=0.5)" or "unipc"; "default" or None for what `sample` takes; a
-            `Sampler`, a solver, a `FunctionSampler`, or an entrant.
+        sampler: a name such as "ddpm", "ddim(eta=0.5)" or "unipc"; the file of a `Scheme`; "default" or None for what
+            `sample` takes; a `Sampler`, a `Scheme`, a solver, a `FunctionSampler`, or an entrant.
 
     Raises:
         TypeError: it is none of these.
@@ -181,7 +180,7 @@ def entrant(sampler: AnySampler | FunctionSampler | Entrant) -> Entrant:
         name = sampler.strip().lower()
         if name in FAMILIES:
             return FAMILIES[name]()
-        row = named(name)
+        row = as_sampler(sampler.strip())
         return Planned(row.name, row)
     name, parameter, number = found.groups()
     family = FAMILIES[choice("family of samplers", name.lower(), FAMILIES)]

@@ -85,6 +85,10 @@ class Scheme:
         check_table(Grid.of(self.times).n, self.states, self.evaluations, self.draws)
         object.__setattr__(self, "about", checked_about(self.about))
 
+    def __hash__(self) -> int:
+        """Of what can be hashed: schemes that are equal agree in it."""
+        return hash((self.name, self.times, len(self.evaluations)))
+
     @property
     def nfe(self) -> int:
         """The number of evaluations."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 import re
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from fokker.benchmarks.stochastic.entrants import Diffusion, Planned
 from fokker.generative import VP, Denoiser, Sampler, named, reverse_sde
 from fokker.generative.adapters import function_sampler
 from fokker.generative.equations import reversal
-from fokker.solvers import Ancestral, ExponentialAdams, Heun, solve
+from fokker.solvers import Ancestral, ExponentialAdams, Heun, solve, unroll
 from fokker.verification import Gaussian
 
 GAUSSIAN = problem("gaussian")
@@ -59,6 +61,19 @@ def test_published_names_are_the_published_samplers(name: str) -> None:
     row = named(name)
     assert repr(own.sampler.solver) == repr(row.solver)
     assert (own.sampler.hold, own.sampler.eta, own.sampler.grid) == (row.hold, row.eta, row.grid)
+
+
+def test_the_file_of_a_table_takes_part(tmp_path: Path) -> None:
+    """With the law of the sampler that it was made of; a budget below its own is a failure that says so."""
+    denoiser = problem("gaussian").denoiser
+    row = named("dpm++2m")
+    equation, times, solver = row(denoiser, 6)
+    replace(unroll(equation, times, solver), about={"hold": row.hold}).save(tmp_path / "mine.json")
+    found = entrant(str(tmp_path / "mine.json")).run(denoiser, 6).response(12)
+    expected = entrant(row).run(denoiser, 6).response(12)
+    torch.testing.assert_close(found.matrix, expected.matrix, rtol=0.0, atol=1e-12)
+    with pytest.raises(ValueError, match="allow 6"):
+        entrant(str(tmp_path / "mine.json")).run(denoiser, 5)
 
 
 def test_eta_of_ddim_is_that_of_the_ancestral_sampler() -> None:

@@ -11,7 +11,7 @@ import pytest
 from toy import MIXTURE
 
 from fokker.generative import CondOT, flow
-from fokker.solvers import ExponentialAdams, Scheme, same, unroll
+from fokker.solvers import ExponentialAdams, Replay, Scheme, same, unroll
 
 ABOUT = {
     "network": "0123456789abcdef",
@@ -38,6 +38,15 @@ def test_a_file_keeps_it(tmp_path: Path) -> None:
 def test_it_is_no_part_of_the_method() -> None:
     assert TABLE.about == {}
     assert same(TABLE, replace(TABLE, about=ABOUT))
+
+
+def test_equal_tables_have_one_hash(tmp_path: Path) -> None:
+    """So that sets and dictionaries can hold them, and samplers that replay them."""
+    scheme = replace(TABLE, about=ABOUT)
+    scheme.save(tmp_path / "scheme.json")
+    again = Scheme.load(tmp_path / "scheme.json")
+    assert len({scheme, again, TABLE}) == 2
+    assert len({Replay(scheme), Replay(again)}) == 1
 
 
 def test_a_file_from_before_has_none(tmp_path: Path) -> None:
