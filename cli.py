@@ -26,6 +26,7 @@ from .command_line import (
     sample,
     silence,
     train,
+    tune,
     verify,
 )
 
@@ -90,7 +91,7 @@ def fokker(
         print(context.get_help())
 
 
-for command in (bench, train, evaluate, sample, likelihood, verify, probe, certify, certify_likelihood):
+for command in (bench, tune, train, evaluate, sample, likelihood, verify, probe, certify, certify_likelihood):
     app.command()(command)
 
 if __name__ == "__main__":

@@ -21,4 +21,5 @@ from .likelihood import likelihood as likelihood
 from .probe import probe as probe
 from .sample import sample as sample
 from .train import train as train
+from .tune import tune as tune
 from .verify import verify as verify

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -83,7 +83,7 @@ def steps_of(
         diagonal = np.diag(products).clip(SMALL**2)
         damping = fit.damping
         for _ in range(TRIALS):
-            p = fit.p - np.linalg.solve(products + damping * np.diag(diagonal), gradient)
+            p = fit.p - np.linalg.lstsq(products + damping * np.diag(diagonal), gradient)[0]
             after = _value(freedom, p, trajectories, objective, border)
             if after < before:
                 fit = Fit(p, max(FALL * damping, LEAST), after)
@@ -98,9 +98,9 @@ def _value(freedom: Freedom, p: Array, trajectories: Trajectories, objective: Ob
     """The objective at p; infinite where there is no table, or an end is not finite."""
     try:
         method = freedom.at(p)
-    except (ValueError, ArithmeticError):  # times that have met
+        miss = trajectories.misses(method, trajectories.values(method)).flatten(1)
+    except (ValueError, ArithmeticError):  # times that have met, states that a network refuses
         return math.inf
-    miss = trajectories.misses(method, trajectories.values(method)).flatten(1)
     errors = array(miss.square().mean(1).sqrt())
     return _of(errors, objective, border)[0] if np.isfinite(errors).all() else math.inf
 
@@ -116,8 +116,3 @@ def _of(errors: Array, objective: Objective, border: float) -> tuple[float, Arra
         case _:
             value, weights = np.where(e <= border, e**2, 2.0 * border * e - border**2), np.minimum(border / e, 1.0)
     return float(value.mean()), weights / weights.mean()
-
-
-def restarted(fit: Fit) -> Fit:
-    """The same parameters with the first damping, for another objective or other noises."""
-    return replace(fit, damping=FIRST, objective=math.inf)

@@ -1,9 +1,9 @@
 """Fit a table of coefficients to a network.
 
 The noises are dealt into three parts: the fit is made on the first, its course is chosen on the second, and the third
-is seen once, at the end. A fit starts at the best of the samplers that are known, on the second part. It lowers first
-the geometric mean of the errors, on a quarter of the noises, and then the objective, on all. Whatever was best on the
-second part is kept, the start included.
+is seen once, at the end. Fits start at the samplers that are best on the second part. They lower the geometric mean of
+the errors, on a quarter of the noises. The best of them then lowers the objective, on all. Whatever was best on the
+second part is kept, the starts included.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ from ..reference import Reference, keep, reference, stored
 from .coefficients import Coefficients
 from .diary import Diary
 from .freedoms import Freedom, Numbers, Times
-from .least_squares import Fit, Objective, restarted, steps_of
+from .least_squares import Fit, Objective, steps_of
 from .trajectories import Trajectories
 from .tuned import Tuned, report
 
@@ -44,10 +44,12 @@ NUMBERS, FEWEST, MOST = 16384, 64, 4096
 """Of the noises to fit to: their components in all, and the fewest and the most noises."""
 EFFORTS, KNOWN = (200, 1000, 5000), 1e-3
 """Evaluations of the reference, more of them until half of its floors are below this share of the default's error."""
-STEPS = {"log": 8, "huber": 14, "rms": 14}
+STEPS = {"log": 8, "huber": 24, "rms": 24}
 """The most steps with each objective."""
-PATIENCE = 4
+PATIENCE = 6
 """The steps that may follow the best one without being better."""
+STARTS = 3
+"""The fits with the first objective: from the default sampler, and from the two that are best."""
 DEVIATIONS = (0.1, 0.5, 1.0)
 """Of the Gaussian data on which the law of the table is exact."""
 
@@ -125,13 +127,19 @@ def tune(
         found, starts = _measured(problem, nfe, parts[-1], seed, where)
         whole_set = Trajectories.of(problem, found, parts[-1], seed)
         training, choosing, held = (whole_set.of_rows(a, b) for a, b in pairwise(parts))
-        start = min(starts, key=lambda each: estimate(choosing.errors(each.numbers), "trimmed"))
-        dtype = own_dtype(problem.denoiser.net) or torch.float64
-        freedom = _freedom(free, problem, start, training)
+        ranked = sorted(starts, key=lambda each: estimate(choosing.errors(each.numbers), "trimmed"))
+        start, dtype = ranked[0], own_dtype(problem.denoiser.net) or torch.float64
         fit = f"{problem.digest}-nfe{nfe}-{free}-{objective}-seed{seed}-samples{count}"
-        course = _Course(freedom, training, choosing, objective, dtype)
-        best = course.run(Diary.at(where, fit), limit, bar)
-    numbers = freedom.at(best)
+        course = _Course(choosing, dtype, Diary.at(where, fit), time.perf_counter() + limit, bar)
+        some, few = training.of_rows(0, max(FEWEST, count // 4)), {each.name: each for each in (starts[0], *ranked)}
+        bar.end = STARTS * STEPS["log"] + STEPS[objective]
+        for each in [*few.values()][:STARTS]:
+            freedom = _freedom(free, problem, each, training)
+            course.follow(f"log from {each.name}", "log", freedom, np.zeros(freedom.size), some)
+        last = min(course.ends, key=lambda way: way.error)
+        course.follow(objective, objective, last.freedom, last.p, training)
+        best = min(course.found, key=lambda way: way.error)
+        numbers = best.freedom.at(best.p)
     errors = {"default": held.errors(starts[0].numbers), "start": held.errors(start.numbers)}
     tuned = held.errors(numbers)
     kept = not estimate(tuned, "trimmed") <= min(estimate(each, "trimmed") for each in errors.values())
@@ -220,46 +228,55 @@ def _freedom(free: Freed, problem: Problem, start: Start, training: Trajectories
     return Times(start.sampler, equation, training.equation, tuple(map(float, times)))
 
 
-@dataclass(frozen=True)
-class _Course:
-    """The steps of a fit, and what they are chosen by."""
+class _Way(NamedTuple):
+    """An error on the noises that choose, and the parameters that have it."""
 
+    error: float
     freedom: Freedom
-    training: Trajectories
+    p: Array
+
+
+@dataclass
+class _Course:
+    """The fits of one call, and what their steps are chosen by: the error of the best 99 % of the noises that choose.
+
+    Attributes:
+        found: the steps with the least error of each stage.
+        ends: the last steps of each stage, where another may go on.
+    """
+
     choosing: Trajectories
-    objective: Objective
     dtype: torch.dtype
+    diary: Diary
+    deadline: float
+    bar: Progress
+    done: int = 0
+    found: list[_Way] = field(default_factory=list)
+    ends: list[_Way] = field(default_factory=list)
 
-    def run(self, diary: Diary, limit: float, bar: Progress) -> Array:
-        """The parameters that are best on the noises that choose, the start's if none is better."""
-        started, done = time.perf_counter(), 0
-        stages: list[tuple[Objective, Trajectories]] = [
-            ("log", self.training.of_rows(0, max(FEWEST, len(self.training) // 4))),
-            (self.objective, self.training),
-        ]
-        total = sum(STEPS[name] for name, _ in stages)
-        last = best = np.zeros(self.freedom.size)
-        least = self._value(best)
-        for name, some in stages:
-            fit, since = Fit(best), 0
-            for taken, step in enumerate(diary.followed(name, restarted(fit), self._steps(name, some))):
-                bar.reach((done + taken + 1) / total, f"tuning, {name}")
-                value, last = self._value(step.p), step.p
-                since += 1
-                if value < least:
-                    best, least, since = last, value, 0
-                if time.perf_counter() - started > limit:
-                    return best
-                if taken + 1 == STEPS[name] or since == PATIENCE:
+    def follow(self, stage: str, objective: Objective, freedom: Freedom, p: Array, noises: Trajectories) -> None:
+        """The steps of one stage from p."""
+
+        def steps(fit: Fit) -> Iterator[Fit]:
+            return steps_of(fit, freedom, noises, objective, self.dtype)
+
+        least = reached = self._reached(freedom, p)
+        since = 0
+        if time.perf_counter() < self.deadline:
+            for taken, step in enumerate(self.diary.followed(stage, Fit(p), steps), 1):
+                self.bar.reach(self.done + taken, f"tuning, {objective}")
+                reached, since = self._reached(freedom, step.p), since + 1
+                if reached.error < least.error:
+                    least, since = reached, 0
+                waited = since == PATIENCE and objective != "log"  # which lets a few errors grow on its way
+                if taken == STEPS[objective] or waited or time.perf_counter() > self.deadline:
                     break
-            done += STEPS[name]
-        return best
+        self.done += STEPS[objective]
+        self.found.append(least)
+        self.ends.append(reached)
 
-    def _steps(self, name: Objective, some: Trajectories) -> Any:
-        return lambda fit: steps_of(fit, self.freedom, some, name, self.dtype)
-
-    def _value(self, p: Array) -> float:
-        return estimate(self.choosing.errors(self.freedom.at(p)), "trimmed")
+    def _reached(self, freedom: Freedom, p: Array) -> _Way:
+        return _Way(estimate(self.choosing.errors(freedom.at(p)), "trimmed"), freedom, p)
 
 
 def _law(numbers: Coefficients, problem: Problem) -> dict[str, float]:

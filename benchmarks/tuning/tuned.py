@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import StringIO
@@ -59,8 +60,7 @@ class Tuned:
         for name in ("rms", "median", "best 99 %"):
             table.add_column(name)
         table.add_column("of the default's")
-        rows = {"default": "default", "start": f"start: {self.facts['start']}", "tuned": "tuned"}
-        for name, shown in rows.items():
+        for name in ("default", "start", "tuned"):
             errors = self.held_out[name]
             cells = [_cell(errors, statistic) for statistic in STATISTICS]
             ratio = "1"
@@ -68,8 +68,8 @@ class Tuned:
                 low, high = ratio_interval(errors, self.held_out["default"], "trimmed")
                 over = estimate(errors, "trimmed") / estimate(self.held_out["default"], "trimmed")
                 ratio = f"{over:.3g} ({low:.2g} … {high:.2g})"
-            table.add_row(shown, *cells, ratio)
-        table.add_row("tuned, on its training noises", *(_cell(self.training, each) for each in STATISTICS), "")
+            table.add_row(name, *cells, ratio)
+        table.add_row("tuned, training noises", *(_cell(self.training, each) for each in STATISTICS), "")
         return table
 
     def _head(self) -> str:
@@ -79,13 +79,15 @@ class Tuned:
 
     def _foot(self) -> str:
         share = tail_share(self.held_out["tuned"])
-        lines = [f"The worst 1 % of the held-out noises carry {share:.0%} of the squared error."]
-        if floor := self.facts["floor"]:
-            lines.append(f"The ends are known to {floor:.1g}.")
+        lines = [
+            f"The start is {self.facts['start']}.",
+            f"The worst 1 % of the held-out noises carry {share:.0%} of the squared error.",
+            f"The ends are known to {self.facts['floor']:.1g}.",
+        ]
         if self.facts["kept_start"]:
             lines.append("No fit was better than the start on held-out noises, so that the table is the start's.")
         law = ", ".join(f"{gain:.4f} at {sd}" for sd, gain in self.facts["gaussian_law"].items())
-        lines.append("Order 0. Standard deviation of Gaussian data over the true one, by the data's own: " + law + ".")
+        lines.append(f"Order 0. Of N(0, c²) data it makes this standard deviation over the true one: {law}.")
         return " ".join(lines)
 
     def __str__(self) -> str:
@@ -95,8 +97,10 @@ class Tuned:
 
 
 def _cell(errors: Array, statistic: Any) -> str:
-    low, high = interval(errors, statistic)
-    return f"{estimate(errors, statistic):.2e} ({low:.1e} … {high:.1e})"
+    """An error with its interval, which has the same power of ten: 1.25e-02 (1.1 … 1.6)."""
+    error, ends = estimate(errors, statistic), interval(errors, statistic)
+    unit = 10.0 ** math.floor(math.log10(error)) if error > 0.0 else 1.0
+    return f"{error:.2e} ({ends[0] / unit:.2f} … {ends[1] / unit:.2f})"
 
 
 def report(held_out: Mapping[str, Array], training: Array, facts: Mapping[str, Any]) -> dict[str, Any]:
