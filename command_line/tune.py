@@ -29,14 +29,14 @@ def tune(
     ] = None,
     samples: Annotated[
         int | None,
-        typer.Option(metavar="N", min=8, help="Noises to fit to; half as many choose, as many are held out."),
+        typer.Option(metavar="N", min=8, max=MANY, help="Noises to fit to; half as many choose, as many are held out."),
     ] = None,
     shape: Shape = None,
     label: Label = None,
     condition: ConditionFile = None,
     guidance: Annotated[
         list[float] | None,
-        typer.Option(metavar="W", help="A weight of classifier-free guidance. May be repeated: one table for all."),
+        typer.Option(metavar="W", min=0.0, max=1e3, help="A weight of guidance. May be repeated: one table for all."),
     ] = None,
     predicts: Predicts = None,
     path: PathText = None,

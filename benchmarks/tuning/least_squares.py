@@ -80,6 +80,8 @@ def steps_of(
         flat = moves.flatten(2)
         scaled = (flat * w[:, None]).flatten(1)
         products, gradient = array(scaled @ flat.flatten(1).T), array(scaled @ miss.flatten())
+        if not np.isfinite(products).all():  # next to where a network is not defined
+            return
         diagonal = np.diag(products).clip(SMALL**2)
         damping = fit.damping
         for _ in range(TRIALS):

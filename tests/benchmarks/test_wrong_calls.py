@@ -28,6 +28,7 @@ HUGE = str(10**30)
 SAMPLE = ["sample", "digits-flow", "--samples", "2", "--nfe", "2"]
 EVALUATE = ["evaluate", "digits-flow", "--samples", "20", "--nfe", "2"]
 LIKELIHOOD = ["likelihood", "digits-flow", "--images", "2"]
+TUNE = ["tune", "ring", "--samples", "16", "--out", "tuned.json"]
 BENCH = ["bench", "ring", "--sampler", "euler"]
 TRAIN = ["train", "config.toml", "--steps", "2"]
 CONFIG = """
@@ -232,9 +233,9 @@ OF_MOVED = [
 ]
 LOG_PROB = ["certify-likelihood", "wrong_calls_mine:log_prob"]
 NUMBERS = {  # of options: the calls that take them, and wrong values of their kind
-    "--nfe": ([SAMPLE, EVALUATE, BENCH], [*WHOLE, "0", HUGE]),
-    "--samples": ([SAMPLE, EVALUATE, BENCH], [*WHOLE, "0", HUGE]),
-    "--seed": ([SAMPLE, EVALUATE, LIKELIHOOD, BENCH, TRAIN, LOG_PROB], WHOLE),
+    "--nfe": ([SAMPLE, EVALUATE, BENCH, TUNE], [*WHOLE, "0", HUGE]),
+    "--samples": ([SAMPLE, EVALUATE, BENCH, TUNE], [*WHOLE, "0", HUGE]),
+    "--seed": ([SAMPLE, EVALUATE, LIKELIHOOD, BENCH, TRAIN, LOG_PROB, TUNE], WHOLE),
     "--label": ([SAMPLE, LIKELIHOOD], WHOLE),
     "--levels": ([LIKELIHOOD], [*WHOLE, "1", HUGE]),
     "--draws": ([LIKELIHOOD], [*WHOLE, "0", HUGE]),
@@ -244,13 +245,15 @@ NUMBERS = {  # of options: the calls that take them, and wrong values of their k
     "--probes": ([LIKELIHOOD], [*WHOLE, "0", HUGE]),
     "--steps": ([TRAIN], [*WHOLE, "0", HUGE]),
     "--sheet-every": ([TRAIN], WHOLE),
-    "--guidance": ([SAMPLE, EVALUATE, LIKELIHOOD], NUMBER),
+    "--guidance": ([SAMPLE, EVALUATE, LIKELIHOOD, TUNE], NUMBER),
     "--tolerance": ([LOG_PROB], [*NUMBER, "0"]),
     "--dim": ([LOG_PROB], [*WHOLE, "0", HUGE]),
     "--declared": ([["certify", "Heun"]], NUMBER),
-    "--minutes": ([LIKELIHOOD, MINE, AUDIT, BENCH], [*NUMBER, "0"]),
+    "--minutes": ([LIKELIHOOD, MINE, AUDIT, BENCH, TUNE], [*NUMBER, "0"]),
 }
-COMMANDS = ["bench", "train", "sample", "evaluate", "likelihood", "verify", "probe", "certify", "certify-likelihood"]
+COMMANDS = [
+    *("bench", "tune", "train", "sample", "evaluate", "likelihood", "verify", "probe", "certify", "certify-likelihood"),
+]
 ON_A_NETWORK = [["sample"], ["evaluate"], ["likelihood"], ["probe"], ["verify", "--model"]]
 CERTIFY = ["certify", "Heun"]
 OF_LOG_PROB = [
@@ -280,6 +283,10 @@ def table() -> Iterator[tuple[list[str], str]]:
     yield [*SAMPLE, "--label", "10"], "from 0 to 9"
     yield [*SAMPLE, "--sampler", "nothing"], "Unknown sampler 'nothing'"
     yield [*SAMPLE, "--sampler", "none.json"], "There is no file 'none.json'"
+    yield [*TUNE, "--free", "grid"], "Unknown free 'grid'; choose one of all, times, coefficients"
+    yield [*TUNE, "--objective", "l1"], "Unknown objective 'l1'"
+    yield [*TUNE, "--guidance", "2"], "null_label"
+    yield ["tune", "ring", "--out", "tuned.txt"], "name it tuned.json"
     yield [*SAMPLE, "--samples", "100000"], "samples is 100000, but must be a whole number from 1 to 6000"
     yield from (([*LIKELIHOOD, "--trace", value], "trace") for value in ("", "EXACT"))
     yield from (([*LIKELIHOOD, *words], said) for words, said in OF_LIKELIHOOD)

@@ -16,7 +16,8 @@ MODULES = {
     ),
     "equations": ("grids", "interpolant", "noise_level", "process"),
     "likelihood": (
-        *("dequantisation", "flow_likelihood", "importance", "likelihood", "quadrature", "trace", "transforms"),
+        *("coloured", "dequantisation", "flow_likelihood", "importance", "likelihood", "orthogonal", "quadrature"),
+        "transforms",
     ),
     "sampling": ("annealed_langevin", "encode", "interpolate", "named", "plan", "sample", "sampler"),
 }

@@ -1,0 +1,36 @@
+"""`fokker tune`: the file that it writes samples, and the same command goes on from a folder."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from fokker.benchmarks.problems import problem
+from fokker.cli import main
+from fokker.generative import sample
+from fokker.solvers import Scheme
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int | str | None:
+    monkeypatch.setattr(sys, "argv", ["fokker", "tune", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code
+
+
+def test_the_file_is_a_sampler(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, folder = tmp_path / "ring.json", tmp_path / "kept"
+    words = ("ring", "--nfe", "2", "--samples", "64", "--out", str(file), "--folder", str(folder))
+    assert run(monkeypatch, *words) in (0, None)
+    out = capsys.readouterr().out.replace("\n", " ")
+    assert "Order 0" in out
+    assert str(file) in out
+    first = Scheme.load(file)
+    assert sample(problem("ring").denoiser, (3, 2), 2, sampler=file, dtype=torch.float64).shape == (3, 2)
+    assert run(monkeypatch, *words) in (0, None)
+    assert Scheme.load(file).evaluations == first.evaluations
