@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import pairwise
@@ -131,15 +131,8 @@ def tune(
         start, dtype = ranked[0], own_dtype(problem.denoiser.net) or torch.float64
         fit = f"{problem.digest}-nfe{nfe}-{free}-{objective}-seed{seed}-samples{count}"
         course = _Course(choosing, dtype, Diary.at(where, fit), time.perf_counter() + limit, bar)
-        some, few = training.of_rows(0, max(FEWEST, count // 4)), {each.name: each for each in (starts[0], *ranked)}
-        bar.end = STARTS * STEPS["log"] + STEPS[objective]
-        for each in [*few.values()][:STARTS]:
-            freedom = _freedom(free, problem, each, training)
-            course.follow(f"log from {each.name}", "log", freedom, np.zeros(freedom.size), some)
-        last = min(course.ends, key=lambda way: way.error)
-        course.follow(objective, objective, last.freedom, last.p, training)
-        best = min(course.found, key=lambda way: way.error)
-        numbers = best.freedom.at(best.p)
+        freed = [(each.name, _freedom(free, problem, each, training)) for each in (starts[0], *ranked)]
+        numbers = course.run(dict(freed), objective, training)
     errors = {"default": held.errors(starts[0].numbers), "start": held.errors(start.numbers)}
     tuned = held.errors(numbers)
     kept = not estimate(tuned, "trimmed") <= min(estimate(each, "trimmed") for each in errors.values())
@@ -253,6 +246,17 @@ class _Course:
     done: int = 0
     found: list[_Way] = field(default_factory=list)
     ends: list[_Way] = field(default_factory=list)
+
+    def run(self, freedoms: Mapping[str, Freedom], objective: Objective, training: Trajectories) -> Coefficients:
+        """The best numbers of the first few freedoms, by name of their start, and of where they lead."""
+        some = training.of_rows(0, max(FEWEST, len(training) // 4))
+        self.bar.end = STARTS * STEPS["log"] + STEPS[objective]
+        for name, freedom in [*freedoms.items()][:STARTS]:
+            self.follow(f"log from {name}", "log", freedom, np.zeros(freedom.size), some)
+        last = min(self.ends, key=lambda way: way.error)
+        self.follow(objective, objective, last.freedom, last.p, training)
+        best = min(self.found, key=lambda way: way.error)
+        return best.freedom.at(best.p)
 
     def follow(self, stage: str, objective: Objective, freedom: Freedom, p: Array, noises: Trajectories) -> None:
         """The steps of one stage from p."""
