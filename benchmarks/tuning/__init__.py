@@ -14,5 +14,8 @@ How the fit is found may be changed by whoever measures it on held-out noises of
 
 from __future__ import annotations
 
-from .tune import tune as tune
+from .baselines import BASELINES as BASELINES
+from .coefficients import Coefficients as Coefficients
+from .trajectories import Trajectories as Trajectories
+from .tune import starts_of as starts_of, tune as tune
 from .tuned import Tuned as Tuned
