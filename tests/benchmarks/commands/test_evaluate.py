@@ -71,7 +71,7 @@ def test_a_network_of_a_module_is_measured_on_named_data(tmp_path: Path, monkeyp
     (tmp_path / "own_digits.py").write_text("from fokker.generative import load\n\nnet = load('digits-flow')\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(ValueError, match=r"own_digits:net does not say that it was trained .*; name one with --data"):
+    with pytest.raises(ValueError, match=r"own_digits:net does not say that it was trained .*; give --data"):
         evaluate("own_digits:net", samples=20, nfe=2)
     with pytest.raises(ValueError, match="Unknown data set 'cats'; choose one of digits, mnist"):
         evaluate("own_digits:net", samples=20, nfe=2, data="cats")
