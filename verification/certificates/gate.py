@@ -14,8 +14,8 @@ EXPORTED = {
     value
     for value in vars(solvers).values()
     if isinstance(value, type) and issubclass(value, Solver) and not value.__subclasses__()
-}
-"""The concrete solvers of the public interface."""
+} - {solvers.Replay}
+"""The concrete solvers of the public interface. A table, which `Replay` takes, has one grid, and no order."""
 
 
 def uncertified(certificates: Sequence[Certificate], exported: set[type[Solver]] = EXPORTED) -> dict[str, str]:
