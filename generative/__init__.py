@@ -35,6 +35,7 @@ from .equations import (
     reverse_sde as reverse_sde,
     safe_interval as safe_interval,
 )
+from .flow_maps import Consistency as Consistency, FlowMap as FlowMap
 from .likelihood import (
     Dequantisation as Dequantisation,
     ImportanceWeightedBound as ImportanceWeightedBound,

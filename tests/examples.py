@@ -129,6 +129,19 @@ def denoiser(**settings: Any) -> generative.Denoiser:
     return generative.Denoiser(Net(), generative.CondOT(), predicts="velocity", **settings)
 
 
+class TwoTimes(Net):
+    """An average velocity, with a label and a weight or without."""
+
+    def forward(  # type: ignore[override]
+        self, x: Tensor, s: Tensor, t: Tensor, label: Tensor | None = None, weight: Tensor | None = None
+    ) -> Tensor:
+        return super().forward(x, s, label) - (0.0 if weight is None else 0.1 * weight[:, None]) * t[:, None] * x
+
+
+def flow_map(**settings: Any) -> generative.FlowMap:
+    return generative.FlowMap(TwoTimes(), generative.CondOT(), predicts="velocity", **settings)
+
+
 def conditional() -> generative.Denoiser:
     return denoiser(label=1, time=own_clock, threshold=generative.Static(3.0))
 
@@ -337,6 +350,13 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     f"{G}.Denoiser": denoiser,
     f"{G}.Denoiser, of rows": lambda: denoiser(label=[0, 1, 2]).of_rows(torch.tensor([1, 1, 0, 2], device="cpu")),
     f"{G}.Denoiser, preconditioned": lambda: generative.Denoiser(
+        Net(), generative.VE(), predicts="x0", precondition=generative.EDM(0.4)
+    ),
+    f"{G}.FlowMap": flow_map,
+    f"{G}.FlowMap, of rows": lambda: flow_map(
+        label=[0, 1, 2], condition={"weight": torch.tensor([1.0, 2.0, 3.0], device="cpu")}
+    ).of_rows(torch.tensor([1, 1, 0, 2], device="cpu")),
+    f"{G}.Consistency": lambda: generative.Consistency(
         Net(), generative.VE(), predicts="x0", precondition=generative.EDM(0.4)
     ),
     f"{G}.CFG": lambda: generative.CFG(conditional(), 3.0, interval=(-5.0, 5.0), rescale=0.5),
@@ -586,6 +606,11 @@ def _(what: generative.Denoiser) -> Any:
         x = torch.linspace(-1.0, 1.0, 2 * 64, device="cpu").reshape(2, 1, 8, 8)
     return [what.predicts, what.predict("x0", 0.4, x), what.predict("score", 0.4, x), observed(what.evaluations(0.4)),
             observed(what.label)]  # fmt: skip
+
+
+@observed.register
+def _(what: generative.FlowMap) -> Any:
+    return [repr(what), what(STATE, 0.3), what(STATE, numbers([0.1, 0.3, 0.5, 0.8]), 1.0), observed(what.label)]
 
 
 @observed.register

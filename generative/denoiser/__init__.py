@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .cfg import CFG as CFG, AutoGuidance as AutoGuidance
 from .classifier import ClassifierGuidance as ClassifierGuidance
-from .clocks import Clock as Clock, make_clock as make_clock
+from .clocks import Clock as Clock, make_clock as make_clock, network_times as network_times
 from .conditioning import Conditions as Conditions, Label as Label
 from .contents import Contents as Contents, digest_of as digest_of
 from .denoiser import Denoiser as Denoiser, check_denoiser as check_denoiser
@@ -21,6 +21,7 @@ from .prediction import (
     KINDS as KINDS,
     check_kind as check_kind,
     check_output as check_output,
+    checked_times as checked_times,
     coefficients as coefficients,
     conversion as conversion,
     first_time as first_time,

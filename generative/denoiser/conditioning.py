@@ -121,8 +121,8 @@ def _as_tensor(label: Label) -> Tensor:
     return torch.tensor(ints, dtype=torch.int64, device="cpu")
 
 
-def check_taken(net: Callable[..., Tensor], conditions: Conditions) -> None:
-    """Checks that a network takes a label and these keywords, as far as its signature tells.
+def check_taken(net: Callable[..., Tensor], conditions: Conditions, times: Sequence[str] = ("time",)) -> None:
+    """Checks that a network takes times, a label and these keywords, as far as its signature tells.
 
     Raises:
         TypeError: for a network that does not.
@@ -135,10 +135,10 @@ def check_taken(net: Callable[..., Tensor], conditions: Conditions) -> None:
         return
     label = () if conditions.label is None else (conditions.label,)
     try:
-        signature.bind_partial("x", "time", *label, **conditions.keywords)
+        signature.bind_partial("x", *times, *label, **conditions.keywords)
     except TypeError as error:
         raise TypeError(
-            f"The network is called as net(x, time{', label' if label else ''}"
+            f"The network is called as net(x, {', '.join(times)}{', label' if label else ''}"
             f"{''.join(f', {name}=...' for name in conditions.keywords)}), which its signature {signature} does not "
             f"take ({error}); leave the label or the condition out, or let the network take it."
         ) from None

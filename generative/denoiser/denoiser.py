@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from copy import copy
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -29,7 +29,7 @@ from .conditioning import Conditions, Label, check_taken, checked_condition, che
 from .nested import Condition, rows
 from .precision import own_dtype
 from .preconditioning import EDM
-from .prediction import Conversion, check_kind, checked_times, coefficients, conversion, per_sample
+from .prediction import KINDS, Conversion, check_kind, checked_times, coefficients, conversion, per_sample
 from .thresholding import Threshold
 
 __all__ = ["Denoiser", "check_denoiser"]
@@ -71,6 +71,10 @@ class Denoiser:
     """
 
     cost: int = 1
+    kinds: ClassVar[tuple[str, ...]] = KINDS
+    """What a network may predict."""
+    times: ClassVar[tuple[str, ...]] = ("time",)
+    """The names of the times that the network sees."""
 
     def __init__(
         self,
@@ -95,16 +99,16 @@ class Denoiser:
                 f"A preconditioned network predicts x0 and sees log(sigma / alpha) / 4, but got predicts={predicts!r} "
                 f"and time={time!r}; write predicts='x0', and leave time out."
             )
-        check_callable("net", net, "a network, net(x, time)")
+        check_callable("net", net, f"a network, net(x, {', '.join(self.times)})")
         if precondition is not None:
             check_instance("precondition", precondition, EDM, "EDM()")
         if threshold is not None:
             check_callable("threshold", threshold, "Static() or Dynamic()")
-        self.net, self.path, self.predicts, self.time = net, path, check_kind(predicts), time
+        self.net, self.path, self.predicts, self.time = net, path, check_kind(predicts, self.kinds), time
         self.precondition, self.threshold = precondition, threshold
         self.learned_variance = flag("learned_variance", learned_variance)
         self.conditions = Conditions(checked_label(label, net), checked_condition(condition))
-        check_taken(net, self.conditions)
+        check_taken(net, self.conditions, self.times)
         self._clock = make_clock(path, time)
 
     @property
@@ -137,10 +141,10 @@ class Denoiser:
         """
         if isinstance(label, Mapping):
             keywords = checked_condition(label)
-            check_taken(self.net, Conditions(self.label, keywords))
+            check_taken(self.net, Conditions(self.label, keywords), self.times)
             return self.map_conditions(lambda own: Conditions(own.label, keywords))
         checked = checked_label(label, self.net)
-        check_taken(self.net, Conditions(checked, self.condition))
+        check_taken(self.net, Conditions(checked, self.condition), self.times)
         return self.map_conditions(lambda own: Conditions(checked, own.keywords))
 
     def of_rows(self, index: Tensor) -> Self:
@@ -187,10 +191,16 @@ class Denoiser:
         seen = x if own is None or own == x.dtype else x.to(own)  # a call that converts nothing takes time, too
         dtype = torch.promote_types(seen.dtype, torch.float32) if self.time == "index" else seen.dtype
         labels, keywords = self.conditions.arguments(x, own)
-        times, mark = network_times(name, clock, t, x, dtype), mark_of(x)
-        output = self.net(seen, times, *labels, **keywords)
+        times, mark = self._network_times(name, clock, t, x, dtype), mark_of(x)
+        output = self.net(seen, *times, *labels, **keywords)
         check_unchanged("The network", x, mark)
         return self._checked(output, x)
+
+    def _network_times(
+        self, name: str, clock: Scalar, t: Scalar, x: Tensor, dtype: torch.dtype
+    ) -> tuple[Tensor, ...]:
+        """The times that the network sees, each (B,)."""
+        return (network_times(name, clock, t, x, dtype),)
 
     def _checked(self, output: Tensor, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """The prediction and the learned variance in an output of the network for the states x."""
@@ -236,7 +246,7 @@ class Denoiser:
         t = checked_times(t, x)
         if kind == self.predicts and self.threshold is None:
             return self.output(t, x)
-        return self.combination(*coefficients(kind, self.path, t), t, x)
+        return self.combination(*self._row(kind, t), t, x)
 
     def combination(self, p: Scalar, q: Scalar, t: Scalar, x: Tensor) -> Tensor:
         """p x₀-hat + q ε-hat, after the threshold if there is one.
@@ -260,7 +270,7 @@ class Denoiser:
         if kind == self.predicts and self.threshold is None:
             return self._sees(t)
         try:
-            return self.determines(*coefficients(kind, self.path, t), t)
+            return self.determines(*self._row(kind, t), t)
         except ValueError:
             return False
 
@@ -288,7 +298,7 @@ class Denoiser:
         Raises:
             ValueError: where the output of the network does not determine the combination.
         """
-        source = coefficients(self.predicts, self.path, t)
+        source = self._row(self.predicts, t)
         if self.threshold is None:
             return conversion(source, (p, q), self.path, t)
         x0 = 1.0, 0.0
@@ -319,8 +329,12 @@ class Denoiser:
     def _converted(self, source: str, target: str, t: Scalar, x: Tensor, prediction: Tensor) -> Tensor:
         if source == target:
             return prediction
-        row, wanted = (coefficients(kind, self.path, t) for kind in (source, target))
+        row, wanted = (self._row(kind, t) for kind in (source, target))
         return conversion(row, wanted, self.path, t)(x, prediction)
+
+    def _row(self, kind: str, t: Scalar) -> tuple[Scalar, Scalar]:
+        """The pair (p, q) of a kind of prediction, p x₀ + q ε."""
+        return coefficients(kind, self.path, t)
 
     def __repr__(self) -> str:
         net: Any = getattr(self.net, "__name__", type(self.net).__name__)

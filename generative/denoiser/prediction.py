@@ -52,13 +52,13 @@ class Conversion(NamedTuple):
         return per_sample(self.from_x, x) * x + per_sample(self.from_source, x) * source
 
 
-def check_kind(kind: str) -> str:
+def check_kind(kind: str, kinds: tuple[str, ...] = KINDS) -> str:
     """The kind itself.
 
     Raises:
-        ValueError: for a kind that is not in `KINDS`.
+        ValueError: for a kind that is not in `kinds`.
     """
-    return choice("kind of prediction", kind, KINDS)
+    return choice("kind of prediction", kind, kinds)
 
 
 def coefficients(kind: str, path: GaussianPath, t: Scalar) -> tuple[Scalar, Scalar]:
@@ -174,7 +174,7 @@ def first_time(condition: bool | Tensor, t: Scalar) -> float | None:
     return float(torch.as_tensor(t, device="cpu").expand_as(condition).flatten()[places[0]]) if places else None
 
 
-def checked_times(t: Scalar, x: Tensor) -> Scalar:
+def checked_times(t: Scalar, x: Tensor, name: str = "t") -> Scalar:
     """A time as a float, or times as a tensor of one entry or of (B,), for the states x.
 
     Raises:
@@ -182,11 +182,12 @@ def checked_times(t: Scalar, x: Tensor) -> Scalar:
         ValueError: for a float that is not finite, and for another number of times.
     """
     if not isinstance(t, Tensor):
-        return real("t", t)
+        return real(name, t)
     if not t.is_floating_point():
-        raise TypeError(f"t is {t.dtype}, but must be of a floating-point dtype; give t.double().")
+        raise TypeError(f"{name} is {t.dtype}, but must be of a floating-point dtype; give {name}.double().")
     if t.numel() != 1 and t.shape != x.shape[:1]:
-        raise ValueError(f"t has shape {tuple(t.shape)} for states of shape {tuple(x.shape)}; give a float, or (B,).")
+        shapes = f"{tuple(t.shape)} for states of shape {tuple(x.shape)}"
+        raise ValueError(f"{name} has shape {shapes}; give a float, or (B,).")
     return t
 
 

@@ -15,6 +15,7 @@ MODULES = {
         *("cfg", "classifier", "clocks", "conditioning", "denoiser", "prediction", "preconditioning", "thresholding"),
     ),
     "equations": ("grids", "interpolant", "noise_level", "process"),
+    "flow_maps": ("consistency", "flow_map"),
     "likelihood": (
         *("coloured", "dequantisation", "flow_likelihood", "importance", "likelihood", "orthogonal", "quadrature"),
         "transforms",

@@ -29,6 +29,7 @@ RECORDS = frozenset(
 METHODS: dict[str, tuple[str, ...]] = {
     "Denoiser": ("given", "predict"),
     "Dequantisation": ("centred",),
+    "FlowMap": ("given", "towards"),
     "FokkerScheduler": (
         "add_noise", "from_config", "scale_model_input", "scale_noise", "set_begin_index", "set_timesteps", "step",
     ),

@@ -52,6 +52,11 @@ def network(x: Tensor, time: Tensor, label: Tensor | None = None, **condition: T
     return 0.5 * x
 
 
+def two_times(x: Tensor, s: Tensor, t: Tensor, label: Tensor | None = None, **condition: Tensor) -> Tensor:
+    """x/2, whatever the times and the conditions."""
+    return 0.5 * x
+
+
 def log_prob(x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
     """A classifier of noisy states."""
     return -x.square().flatten(1).sum(1)
@@ -174,6 +179,10 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     "Dequantisation.centred.first": lambda: -1.0,
     "Dequantisation.centred.last": lambda: 1.0,
     "Denoiser.label": lambda: 1,
+    "FlowMap.net": lambda: two_times,
+    "FlowMap.self": lambda: generative.FlowMap(two_times, generative.CondOT(), predicts="velocity", label=1),
+    "FlowMap.given.label": lambda: 1,
+    "FlowMap.towards.t": lambda: 0.5,
     "GaussianClasses.given.label": lambda: 1,
     "Gaussian.moments.path": generative.CondOT,
     "Gaussian.sample.n": lambda: 4,
