@@ -1,4 +1,4 @@
-"""Networks net(x, t, label=None) that a path, a loss and a `Denoiser` can use.
+"""Networks net(x, t, label=None) that a path, a loss and a `Denoiser` can use, and net(x, s, t, label) of flow maps.
 
 They are smooth in (x, t) and made of operations that have a forward-mode derivative, so that high orders of
 convergence are visible and exact traces possible; they work in float32, in float64 (`net.double()`) and under
@@ -12,7 +12,8 @@ from __future__ import annotations
 from .dit import DiT as DiT
 from .mlp import MLP as MLP
 from .network import Network as Network
+from .two_times import TwoTimes as TwoTimes
 from .unet import UNet as UNet
 
-__all__ = ["DiT", "MLP", "Network", "UNet"]
+__all__ = ["DiT", "MLP", "Network", "TwoTimes", "UNet"]
 

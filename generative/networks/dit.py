@@ -22,7 +22,7 @@ from torch.nn.functional import gelu, pixel_shuffle, pixel_unshuffle, silu
 
 from ...solvers.common import whole
 from .embedding import Embedding
-from .network import LAYERS, WIDTH, Network, check_parameters, checked_frequency
+from .network import LAYERS, WIDTH, OneTime, check_parameters, checked_frequency
 
 __all__ = ["DiT"]
 
@@ -79,7 +79,7 @@ class Block(nn.Module):
         return output
 
 
-class DiT(Network):
+class DiT(OneTime):
     """net(x, t, label=None) for images x of shape (B, channels, size, size); the output has x's shape and dtype.
 
     (size/patch)² tokens of `width`, through `depth` blocks with `heads` heads. `classes` labels 0 … classes−1;
@@ -124,9 +124,8 @@ class DiT(Network):
         self.modulation = zero(nn.Linear(width, 2 * width))
         self.head = zero(nn.Linear(width, channels * patch**2))
 
-    def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
-        self.check_shape(x)
-        c = silu(self.embedding(t, label))
+    def body(self, x: Tensor, c: Tensor) -> Tensor:
+        c = silu(c)
         patches = pixel_unshuffle(x, self.patch)
         h = self.stem(patches.flatten(2).mT) + self.positions
         for block in self.blocks:

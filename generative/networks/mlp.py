@@ -12,7 +12,7 @@ from torch.nn.functional import silu
 
 from ...solvers.common import whole
 from .embedding import Embedding
-from .network import LAYERS, WIDTH, Network, check_parameters, checked_frequency
+from .network import LAYERS, WIDTH, OneTime, check_parameters, checked_frequency
 
 __all__ = ["MLP"]
 
@@ -33,7 +33,7 @@ class Block(nn.Module):
         return h + update
 
 
-class MLP(Network):
+class MLP(OneTime):
     """net(x, t, label=None) for x of shape (B, ...) with `dim` entries a sample; the output has x's shape.
 
     `classes` labels 0 … classes−1; `null_label` = classes stands for "no label".
@@ -60,9 +60,8 @@ class MLP(Network):
         if x.ndim == 0 or x.shape[1:].numel() != self.shape[0]:  # points may have any shape
             super().check_shape(x)
 
-    def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
-        self.check_shape(x)
-        c = silu(self.embedding(t, label))
+    def body(self, x: Tensor, c: Tensor) -> Tensor:
+        c = silu(c)
         h = self.stem(x.flatten(1))
         for block in self.blocks:
             h = block(h, c)

@@ -8,15 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from ...solvers.common import check_memory, real
+from .embedding import Embedding
 
-__all__ = ["LAYERS", "WIDTH", "Network", "check_parameters", "checked_frequency"]
+__all__ = ["LAYERS", "WIDTH", "Network", "OneTime", "check_parameters", "checked_frequency"]
 
 LAYERS, WIDTH = 1000, 2**20
 """The largest depth and the largest width that are taken: beyond them lies a mistake."""
 
 
 class Network(nn.Module):
-    """net(x, t, label=None) -> y: x and y (B, *shape), t (B,) in x's dtype, label (B,) int64 or None.
+    """net(x, times…, label=None) -> y: x and y (B, *shape), times (B,) in x's dtype, label (B,) int64 or None.
 
     `label=None` and `label == null_label` both mean "no label", which is what classifier-free guidance needs.
     `type(net)(**net.arguments)` builds the same architecture again.
@@ -33,6 +34,20 @@ class Network(nn.Module):
             raise ValueError(
                 f"The samples have shape {tuple(x.shape[1:])}, but the network's have {self.shape}; give (B, {needed})."
             )
+
+
+class OneTime(Network):
+    """net(x, t, label=None), which is told time and label by one vector: body(x, c(t, label))."""
+
+    embedding: Embedding
+
+    def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        self.check_shape(x)
+        return self.body(x, self.embedding(t, label))
+
+    def body(self, x: Tensor, c: Tensor) -> Tensor:
+        """The output for states x, (B, *shape), and what the network is told besides, (B, width)."""
+        raise NotImplementedError
 
 
 def checked_frequency(value: float) -> float:

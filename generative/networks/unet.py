@@ -19,7 +19,7 @@ from torch.nn.functional import interpolate, pixel_shuffle, pixel_unshuffle, sil
 
 from ...solvers.common import whole
 from .embedding import Embedding
-from .network import WIDTH, Network, check_parameters, checked_frequency
+from .network import WIDTH, OneTime, check_parameters, checked_frequency
 
 __all__ = ["UNet"]
 
@@ -71,7 +71,7 @@ class Attention(nn.Module):
         return output
 
 
-class UNet(Network):
+class UNet(OneTime):
     """net(x, t, label=None) for images x of shape (B, channels, size, size); the output has x's shape.
 
     The resolutions are size/patch and size/(2 patch), with `width` and 2 `width` channels. `classes` labels
@@ -119,9 +119,8 @@ class UNet(Network):
         self.norm = nn.GroupNorm(GROUPS, width)
         self.head = zero(nn.Conv2d(width, inputs, 3, padding=1))
 
-    def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
-        self.check_shape(x)
-        c = silu(self.embedding(t, label))
+    def body(self, x: Tensor, c: Tensor) -> Tensor:
+        c = silu(c)
         fine = self.fine(self.stem(pixel_unshuffle(x, self.patch)), c)
         coarse = self.attention(self.coarse(self.down(fine), c))
         coarse = self.middle(coarse, c)

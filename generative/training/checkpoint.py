@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
-NETWORKS = {name: getattr(networks, name) for name in networks.__all__ if name != "Network"}
+NETWORKS = {name: getattr(networks, name) for name in networks.__all__ if name not in ("Network", "TwoTimes")}
 
 
 def build(kinds: dict[str, Any], what: str, configuration: dict[str, Any]) -> Any:
