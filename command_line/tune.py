@@ -19,7 +19,7 @@ def tune(
         "tuned.json"
     ),
     free: Annotated[
-        str, typer.Option(metavar="NAME", help="What moves: all, times or coefficients.")
+        str, typer.Option(metavar="NAME", help="What moves: all, times, schedule or coefficients.")
     ] = "all",
     objective: Annotated[
         str, typer.Option(metavar="NAME", help="Of the errors: huber, rms or log (the geometric mean).")

@@ -16,7 +16,9 @@ from ..tuning import BASELINES
 __all__ = ["NFE", "OURS", "PUBLISHED", "WAYS", "Row"]
 
 NFE = (3, 4, 5, 6, 8, 10)
-OURS = {"ours, times": "times", "ours, coefficients": "coefficients", "ours": "all"}
+OURS = {
+    "ours, times": "times", "ours, schedule": "schedule", "ours, coefficients": "coefficients", "ours": "all",
+}  # fmt: skip
 """What is free, by the name of the way."""
 PUBLISHED = "best published"
 WAYS = ("default", PUBLISHED, *BASELINES, *OURS)

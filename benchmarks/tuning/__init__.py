@@ -7,6 +7,8 @@
     sensitivity            how the end moves with the coefficients, by differences
     least_squares          Levenberg and Marquardt's steps with robust weights
     freedoms               which of the numbers move
+    schedule               a sampler on another path, whose curves move
+    curves                 that path
     baselines              published ways to fit one, for comparison
 
 How the fit is found may be changed by whoever measures it on held-out noises of trained networks.

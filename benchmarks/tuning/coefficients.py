@@ -62,12 +62,14 @@ class Coefficients:
         return Coefficients(self.r.clip(low, high), self.a)
 
     @classmethod
-    def of(cls, scheme: Scheme, equation: Semilinear) -> Coefficients:
+    def of(cls, scheme: Scheme, equation: Semilinear, scales: Array | None = None) -> Coefficients:
         """Those of a table, of a sampler that may hold any quantity.
 
         Args:
             scheme: the table, whose evaluations are of the field and have a basis (see `Semilinear`).
             equation: the flow that holds the velocity.
+            scales: C where the states of the table are C x, at each evaluation and at the end, (n + 1,); C is 1 at the
+                start. None for 1.
         """
         n, (states, arguments) = scheme.nfe, scheme.expanded()
         first, last = scheme.times[0], scheme.times[-1]
@@ -76,6 +78,7 @@ class Coefficients:
             part, at = (arguments, j) if j < n else (states, -1)
             row = part.values[at] @ of_m
             row[0] += part.start[at]
+            row /= 1.0 if scales is None else scales[j]
             a[j] = row / scale_at(equation, t)
             if j < n:
                 p, q = equation.basis(t)  # type: ignore[misc]  # a flow has one

@@ -1,6 +1,7 @@
 """Which numbers of a table move: its times, its coefficients, the path's schedule, or all of them.
 
     times          the clocks, with the coefficients that a sampler has at them
+    schedule       another path, on which a sampler has other times and other coefficients (`Schedule`)
     coefficients   the rows, at the times of the start
     all            both, each on its own
 

@@ -33,13 +33,14 @@ from .coefficients import Coefficients
 from .diary import Diary
 from .freedoms import Freedom, Numbers, Times
 from .least_squares import Fit, Objective, steps_of
+from .schedule import Schedule
 from .trajectories import Trajectories
 from .tuned import Tuned, report
 
 __all__ = ["FREEDOMS", "Freed", "tune"]
 
 Freed = str
-FREEDOMS = ("all", "times", "coefficients")
+FREEDOMS = ("all", "times", "schedule", "coefficients")
 NUMBERS, FEWEST, MOST = 16384, 64, 4096
 """Of the noises to fit to: their components in all, and the fewest and the most noises."""
 EFFORTS, KNOWN = (200, 1000, 5000), 1e-3
@@ -91,7 +92,8 @@ def tune(
         guidance: the weight of classifier-free guidance, or several weights, which are dealt out in turn, so that one
             table serves them all.
         seed: of the noises. The same call gives the same table to the last bit, unless `minutes` ends it.
-        free: "all", "times" (the coefficients are those of the default sampler at the times) or "coefficients".
+        free: "all", "coefficients", "times" (the coefficients are those of a known sampler at the times), or "schedule"
+            (a known sampler on another path, whose times and scale move).
         objective: of the errors e of the noises: "huber", which bounds the weight of noises near a separatrix, "rms" or
             "log" (the geometric mean).
         samples: the number of noises to fit to. Half as many choose the course, and as many again are held out.
@@ -213,12 +215,13 @@ def _unrolled(sampler: Sampler, denoiser: Denoiser, nfe: int, problem: Problem) 
 
 def _freedom(free: Freed, problem: Problem, start: Start, training: Trajectories) -> Freedom:
     """The parameters that move."""
-    if free != "times":
+    if free in ("all", "coefficients"):
         return Numbers(start.numbers, training.bounds, times=free == "all")
     equation, times, _ = start.sampler(
         problem.labelled(1), start.sampler.solver.steps(start.numbers.nfe), t0=problem.start, t1=problem.end
     )
-    return Times(start.sampler, equation, training.equation, tuple(map(float, times)))
+    made = Schedule if free == "schedule" else Times
+    return made(start.sampler, equation, training.equation, tuple(map(float, times)))
 
 
 class _Way(NamedTuple):

@@ -285,7 +285,7 @@ def table() -> Iterator[tuple[list[str], str]]:
     yield [*SAMPLE, "--sampler", "none.json"], "There is no file 'none.json'"
     yield from (([*TUNE, option, value], said) for option, value, said in OF_BENCH[2:8])
     yield [*TUNE, "--folder", "readonly"], "--folder"
-    yield [*TUNE, "--free", "grid"], "Unknown free 'grid'; choose one of all, times, coefficients"
+    yield [*TUNE, "--free", "grid"], "Unknown free 'grid'; choose one of all, times, schedule, coefficients"
     yield [*TUNE, "--objective", "l1"], "Unknown objective 'l1'"
     yield [*TUNE, "--guidance", "2"], "null_label"
     yield ["tune", "ring", "--out", "tuned.txt"], "name it tuned.json"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -10,12 +9,13 @@ import torch
 from torch import Tensor
 
 from ..coefficients import Coefficients, clock_at
+from ..curves import Curves
 from ..trajectories import Trajectories
 from .baseline import Baseline
 from .descent import Descent, Family
 from .multistep import Hold, adams, first_grid, hold_of, multistep, shifted
 
-__all__ = ["LD3", "BezierFlow", "bezier", "grid_of"]
+__all__ = ["LD3", "BezierFlow", "grid_of"]
 
 
 def grid_of(logits: Tensor, first: Tensor, last: Tensor) -> Tensor:
@@ -70,24 +70,6 @@ class LD3(Baseline):
         return self.descent.evaluations(training, nfe)
 
 
-def bezier(logits: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-    """A rising Bézier curve from 0 to 1 and its derivative, (len(u),) each.
-
-    The control points are the sums of softmax(logits), so that equal logits give the line u.
-    """
-    degree = len(logits)
-    jumps = logits.softmax(0)
-    points = torch.cat([jumps.new_zeros(1), jumps.cumsum(0)])
-    return _bernstein(degree, u) @ points, degree * (_bernstein(degree - 1, u) @ jumps)
-
-
-def _bernstein(degree: int, u: Tensor) -> Tensor:
-    """C(n, k) uᵏ (1 − u)ⁿ⁻ᵏ, (len(u), n + 1)."""
-    k = torch.arange(degree + 1, dtype=u.dtype, device="cpu")
-    counts = torch.tensor([math.comb(degree, i) for i in range(degree + 1)], dtype=u.dtype, device="cpu")
-    return counts * u[:, None] ** k * (1.0 - u[:, None]) ** (degree - k)
-
-
 class _Path(Family):
     """The logits of ᾱ and of σ̄."""
 
@@ -102,18 +84,15 @@ class _Path(Family):
     def numbers(self) -> tuple[Tensor, Tensor]:
         n, (first, last) = len(self.weights), self.ends
         u = torch.linspace(0.0, 1.0, n + 1, dtype=torch.float64, device="cpu")
-        (alpha, d_alpha), (fall, d_fall) = (bezier(each, u) for each in self.parameters)
-        alpha, d_alpha = first + (last - first) * alpha, (last - first) * d_alpha
-        sigma, d_sigma = 1.0 - first - (last - first) * fall, -(last - first) * d_fall
-        scale = alpha + sigma
-        calls = (alpha / scale)[:-1].clamp(first, self.most)
+        path = Curves(self.parameters[0], self.parameters[1], first, last).at(u)
+        scale, calls = path.scale, path.clock[:-1].clamp(first, self.most)
         units = torch.eye(n + 1, dtype=torch.float64, device="cpu")
         state, rows, velocities = units[0], [], []  # x̄ = scale · z, and scale = 1 at the start
         for i in range(n):
             row = state / scale[i]
             rows.append(row)
             data, noise = row + (1.0 - calls[i]) * units[i + 1], row - calls[i] * units[i + 1]
-            velocities.append(d_alpha[i] * data + d_sigma[i] * noise)
+            velocities.append(path.d_alpha[i] * data + path.d_sigma[i] * noise)
             state = state + (u[i + 1] - u[i]) * (self.weights[i, : i + 1] @ torch.stack(velocities))
         return calls, torch.stack([*rows, state / scale[n]])
 

@@ -50,7 +50,8 @@ def test_what_is_finished_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_the_ways_and_problems_are_those_of_the_table() -> None:
     assert len(PROBLEMS) == 11
-    assert [*WAYS] == ["default", "best published", *BASELINES, "ours, times", "ours, coefficients", "ours"]
+    ours = ["ours, times", "ours, schedule", "ours, coefficients", "ours"]
+    assert [*WAYS] == ["default", "best published", *BASELINES, *ours]
     made = PROBLEMS["space-condot"]()
     assert (made.shape, made.name) == ((64,), "space-condot")
     with pytest.raises(ValueError, match="problem"):

@@ -25,8 +25,8 @@ from fokker.benchmarks.tuning.baselines.multistep import (
     multistep,
     shifted,
 )
-from fokker.benchmarks.tuning.baselines.schedules import bezier
 from fokker.benchmarks.tuning.coefficients import Coefficients
+from fokker.benchmarks.tuning.curves import bezier
 from fokker.benchmarks.tuning.trajectories import Trajectories
 from fokker.generative import VP, CondOT, GaussianPath, flow, named
 from fokker.solvers import unroll
