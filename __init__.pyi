@@ -25,6 +25,7 @@ from .generative import (
     GeometricVE as GeometricVE,
     ImportanceWeightedBound as ImportanceWeightedBound,
     Interpolant as Interpolant,
+    Jumps as Jumps,
     Logit as Logit,
     LogLikelihood as LogLikelihood,
     Polynomial as Polynomial,

@@ -15,10 +15,17 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from ..generative import Denoiser
+from ..generative import Denoiser, FlowMap, Jumps
 from ..generative.denoiser import Condition, Label, check_denoiser
 from ..generative.likelihood import LikelihoodPlan, LogLikelihood, block_size, joined, log_likelihood, plan_likelihood
-from ..generative.sampling import AnySampler, as_sampler, chunk_size, conditioned, sample_chunks
+from ..generative.sampling import (
+    AnySampler,
+    as_sampler,
+    check_sampled,
+    chunk_size,
+    conditioned,
+    sample_chunks,
+)
 from ..solvers.common import Progress, check_instance, check_memory, check_samples, flag, whole, wholes
 from ..solvers.noise import Keys, per_sample_keys
 from .engine import Engine
@@ -40,7 +47,7 @@ class Draw:
         options: what else `sample_chunks` takes.
     """
 
-    denoiser: Denoiser
+    denoiser: Denoiser | FlowMap
     keys: Keys
     shape: tuple[int, ...]
     options: dict[str, Any]
@@ -53,7 +60,7 @@ class Draw:
 
 
 def sample_many(
-    denoiser: Denoiser,
+    denoiser: Denoiser | FlowMap,
     shape: Sequence[int],
     nfe: int = 20,
     label: Label | Condition | None = None,
@@ -61,7 +68,7 @@ def sample_many(
     seed: int | Sequence[int] = 0,
     *,
     engine: Engine,
-    sampler: AnySampler = None,
+    sampler: AnySampler | Jumps = None,
     chunk: int | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
@@ -88,11 +95,15 @@ def sample_many(
         torch.Size([5000, 1, 8, 8])
     """
     check_instance("engine", engine, Engine, "an engine, such as local()")
-    check_denoiser(denoiser)
+    check_sampled(denoiser)
     progress = flag("progress", progress)
     batch, *rest = wholes("shape", shape, 0, 2**62) or (0,)
     size = chunk_size(rest) if chunk is None else whole("chunk", chunk, 1)
-    chosen = None if sampler is None else as_sampler(sampler)  # the other processes may not see the file of a table
+    chosen: AnySampler | Jumps
+    if isinstance(denoiser, FlowMap) or isinstance(sampler, Jumps):
+        chosen = sampler
+    else:  # the other processes may not see the file of a table
+        chosen = None if sampler is None else as_sampler(sampler)
     options: dict[str, Any] = {"nfe": nfe, "sampler": chosen, "dtype": dtype, "device": device}
     sample_chunks(denoiser, shape, seed=seed, chunk=size, **options)  # raises what is to be raised
     like = torch.empty(0, *rest, dtype=dtype, device=device)

@@ -67,7 +67,8 @@ SamplerName = Annotated[
     typer.Option(
         "--sampler",
         metavar="NAME|FILE",
-        help="A published sampler, or a saved scheme, FILE.json. [default: by the network and the budget]",
+        help="A published sampler, or a saved scheme, FILE.json; of a flow map, jumps or consistency. [default: by the "
+        "network and the budget]",
     ),
 ]
 Form = Annotated[

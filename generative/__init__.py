@@ -66,6 +66,7 @@ from .paths import (
     zero_terminal_snr as zero_terminal_snr,
 )
 from .sampling import (
+    Jumps as Jumps,
     RoundTrip as RoundTrip,
     Sampler as Sampler,
     annealed_langevin as annealed_langevin,

@@ -359,6 +359,7 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     f"{G}.Consistency": lambda: generative.Consistency(
         Net(), generative.VE(), predicts="x0", precondition=generative.EDM(0.4)
     ),
+    f"{G}.Jumps": lambda: generative.Jumps(0.5, (0.0, 0.4, 1.0)),
     f"{G}.CFG": lambda: generative.CFG(conditional(), 3.0, interval=(-5.0, 5.0), rescale=0.5),
     f"{G}.CFG, weights": lambda: generative.CFG(conditional(), torch.tensor([1.0, 2.0, 3.0, 0.0], device="cpu")),
     f"{G}.AutoGuidance": lambda: generative.AutoGuidance(denoiser(), exact(), 2.0),
@@ -611,6 +612,11 @@ def _(what: generative.Denoiser) -> Any:
 @observed.register
 def _(what: generative.FlowMap) -> Any:
     return [repr(what), what(STATE, 0.3), what(STATE, numbers([0.1, 0.3, 0.5, 0.8]), 1.0), observed(what.label)]
+
+
+@observed.register
+def _(what: generative.Jumps) -> Any:
+    return [repr(what), generative.sample(flow_map(), (3, 2), nfe=2, sampler=what, dtype=torch.float64)]
 
 
 @observed.register

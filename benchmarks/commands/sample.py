@@ -13,7 +13,7 @@ from torch import Tensor
 from ...generative.training import write
 from ...generative.training.sheets import MOST_ROWS, contact_sheet
 from ...solvers.common import whole, write_whole
-from ...verification.named_networks import declared_classes, declared_shape, named_denoiser
+from ...verification.named_networks import declared_classes, declared_shape, named_model
 from ..engine import engine_named
 from ..many import sample_many
 from .output import check_outputs
@@ -53,7 +53,7 @@ def draw(
 
     Raises:
         ValueError: for a network whose shape is not known, or that makes no images for a picture, for a class that it
-            does not have, for a file of another kind, for more images than a picture holds, and as `named_denoiser`,
+            does not have, for a file of another kind, for more images than a picture holds, and as `named_model`,
             `sample` and `engine_named`.
         OSError: the file cannot be written, before any work.
     """
@@ -61,7 +61,7 @@ def draw(
     if kind not in (".png", ".npy", ".safetensors"):
         raise ValueError(f"{file} must end in .png, the format of the picture, or in .npy or .safetensors for numbers.")
     check_outputs(file)
-    denoiser = named_denoiser(str(network))
+    denoiser = named_model(str(network))
     shape, classes = declared_shape(denoiser), declared_classes(denoiser)
     if shape is None:
         raise ValueError(f"{network} does not say the shape of a sample; give its net the attribute shape, (C, H, W).")

@@ -12,6 +12,7 @@ a given state.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from copy import copy
 from typing import Self
@@ -50,6 +51,14 @@ class Towards(Denoiser):
         target = self.target
         made = super().map_rows(change)
         return made.to(change(target) if isinstance(target, Tensor) and target.ndim else target)
+
+    def _sees(self, t: float) -> bool:
+        if isinstance(self.target, Tensor) or self.target is None or not super()._sees(t):
+            return super()._sees(t)
+        try:
+            return math.isfinite(self._clock(self.target))
+        except ValueError:
+            return False
 
     def _network_times(self, name: str, clock: Scalar, t: Scalar, x: Tensor, dtype: torch.dtype) -> tuple[Tensor, ...]:
         target = t if self.target is None else self.target

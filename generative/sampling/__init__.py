@@ -11,6 +11,7 @@ from .default import default_for as default_for
 from .encode import RoundTrip as RoundTrip, decode as decode, encode as encode, round_trip as round_trip
 from .imported import import_scheme as import_scheme, multistep_scheme as multistep_scheme
 from .interpolate import interpolate as interpolate, slerp as slerp
+from .jumps import Jumps as Jumps, as_jumps as as_jumps, plan_jumps as plan_jumps
 from .named import PUBLISHED as PUBLISHED, named as named
 from .plan import (
     AnySampler as AnySampler,
@@ -25,6 +26,7 @@ from .plan import (
 from .replay import table_of as table_of
 from .sample import (
     check_network as check_network,
+    check_sampled as check_sampled,
     chunk_size as chunk_size,
     conditioned as conditioned,
     sample as sample,

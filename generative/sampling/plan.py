@@ -44,6 +44,11 @@ class Plan:
     sampler: Sampler
     times: Tensor
 
+    @property
+    def stochastic(self) -> bool:
+        """Whether noise is drawn on the way."""
+        return self.sampler.stochastic
+
     def of_rows(self, index: Tensor) -> Plan:
         """The plan for the samples of these indices."""
         return replace(self, denoiser=self.denoiser.of_rows(index))

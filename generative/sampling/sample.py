@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -22,26 +23,29 @@ from ...solvers import BrownianTree, standard_normal
 from ...solvers.common import MANY, Progress, check_device, check_dtype, check_memory, flag, whole, wholes
 from ...solvers.noise import per_sample_keys
 from ..denoiser import CFG, Condition, Denoiser, Label, check_denoiser, for_batch
+from ..flow_maps import FlowMap
 from ..networks import Network
-from .plan import AnySampler, plan, resolve
+from .jumps import JumpPlan, Jumps, as_jumps, plan_jumps
+from .plan import AnySampler, Plan, plan, resolve
 
-__all__ = ["chunk_size", "conditioned", "sample", "sample_chunks"]
+__all__ = ["chunk_size", "check_sampled", "conditioned", "sample", "sample_chunks"]
 
 NUMBERS_AT_ONCE, SAMPLES_AT_ONCE = 2**20, 4096
 """The most numbers and the most samples in a chunk by default: a network holds hundreds of numbers for each input."""
 STATES = 8
 """About the number of states that a solver holds at once."""
+Sampled = TypeVar("Sampled", Denoiser, FlowMap, Denoiser | FlowMap)
 
 
 def sample(
-    denoiser: Denoiser,
+    denoiser: Denoiser | FlowMap,
     shape: Sequence[int],
     nfe: int = 20,
     label: Label | Condition | None = None,
     guidance: float | Tensor | None = None,
     seed: int | Sequence[int] = 0,
     *,
-    sampler: AnySampler = None,
+    sampler: AnySampler | Jumps = None,
     chunk: int | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
@@ -50,7 +54,7 @@ def sample(
     """Draw samples with at most `nfe` network evaluations each.
 
     Args:
-        denoiser: the network; it may be guided.
+        denoiser: the network; it may be guided. Or a flow map, which takes one evaluation a jump.
         shape: the shape of the samples, (B, ...).
         nfe: the most network evaluations a sample.
         label: the class label, an int, one int a sample, or a mapping of further conditions (see `Denoiser`).
@@ -59,7 +63,8 @@ def sample(
         seed: an int, or one int a sample.
         sampler: the name of a published sampler such as "ddpm" or "dpm++2m" (see `named`), a `Sampler`, or a solver,
             which then holds the velocity on `grids.quadratic`; or a table, a `Scheme` or its file FILE.json, which has
-            steps and times of its own. None is the default for the network and the budget.
+            steps and times of its own. None is the default for the network and the budget. For a flow map it is
+            `Jumps(gamma, times)`, "jumps" (γ = 0, the default) or "consistency" (γ = 1).
         chunk: the number of samples that are made at a time; by default 2²⁰ numbers, and at most 4096 samples. Memory
             beyond the result does not grow with B. Samples depend on it by the rounding of the network alone.
         dtype: the dtype of the states and of the result.
@@ -93,12 +98,12 @@ def sample(
 
 
 def sample_chunks(
-    denoiser: Denoiser,
+    denoiser: Denoiser | FlowMap,
     shape: Sequence[int],
     nfe: int = 20,
     seed: int | Sequence[int] = 0,
     *,
-    sampler: AnySampler = None,
+    sampler: AnySampler | Jumps = None,
     chunk: int | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
@@ -126,7 +131,13 @@ def sample_chunks(
     size = chunk_size(rest) if chunk is None else whole("chunk", chunk, 1)
     at_once = min(size, batch)
     check_memory("The number of samples at a time", at_once, batch + at_once * numbers * STATES * dtype.itemsize // 8)
-    planned = plan(conditioned(denoiser, like, batch), resolve(sampler, denoiser, nfe // denoiser.cost), nfe)
+    denoiser = conditioned(denoiser, like, batch)
+    if isinstance(denoiser, FlowMap):
+        planned: Plan | JumpPlan = plan_jumps(denoiser, as_jumps(sampler, denoiser), nfe)
+    elif isinstance(sampler, Jumps):
+        raise TypeError(f"{sampler} is for flow maps; give a FlowMap, or the name of a sampler.")
+    else:
+        planned = plan(denoiser, resolve(sampler, denoiser, nfe // denoiser.cost), nfe)
     keys = per_sample_keys(seed, batch, like.device)
 
     @torch.no_grad()
@@ -134,7 +145,9 @@ def sample_chunks(
         own, x = keys.of_rows(index), like.new_empty(len(index), *rest)
         first, last = planned.times[0].item(), planned.times[-1].item()
         x = denoiser.path.sigma(first) * standard_normal(x, own)
-        noise = BrownianTree(x, first, last, own) if planned.sampler.stochastic else None
+        noise = BrownianTree(x, first, last, own) if planned.stochastic else None
+        if isinstance(planned, JumpPlan):
+            return planned.of_rows(index).run(x, noise, progress and size >= batch)
         return planned.of_rows(index).solve(x, noise, max_nfe=nfe, progress=progress and size >= batch).x
 
     def chunks() -> Iterator[Tensor]:
@@ -153,10 +166,10 @@ def chunk_size(shape: Sequence[int]) -> int:
 
 
 def _states(
-    denoiser: Denoiser, shape: Sequence[int], dtype: torch.dtype, device: torch.device | str
+    denoiser: Denoiser | FlowMap, shape: Sequence[int], dtype: torch.dtype, device: torch.device | str
 ) -> tuple[int, Tensor]:
     """The number of samples, and no states like theirs, (0, ...)."""
-    check_denoiser(denoiser)
+    check_sampled(denoiser)
     batch, *rest = wholes("shape", shape, 0, 2**62) or (0,)
     if batch < 1:
         raise ValueError(f"shape = {tuple(shape)} asks for no samples; give (B, ...) with B >= 1.")
@@ -167,14 +180,20 @@ def _states(
     return batch, torch.empty(0, *rest, dtype=dtype, device=device)
 
 
+def check_sampled(value: object) -> None:
+    """Raises TypeError unless the value is a denoiser or a flow map."""
+    if not isinstance(value, FlowMap):
+        check_denoiser(value)
+
+
 def conditioned(
-    denoiser: Denoiser,
+    denoiser: Sampled,
     x: Tensor,
     batch: int,
     label: Label | Condition | None = None,
     guidance: float | Tensor | None = None,
-) -> Denoiser:
-    """The denoiser with labels and guidance for a batch of samples, checked against its network.
+) -> Sampled:
+    """The denoiser, or the flow map, with labels and guidance for a batch of samples, checked against its network.
 
     Everything in it that belongs to single samples has one row a sample, on the device of x.
 
@@ -194,6 +213,11 @@ def conditioned(
     if guidance is not None:
         if denoiser.label is None and not denoiser.condition:
             raise ValueError("guidance needs a label to guide towards; give label=..., or leave guidance out.")
+        if isinstance(denoiser, FlowMap):
+            raise ValueError(
+                "A flow map was trained for one guidance, or takes the weight as a condition; leave guidance out, or "
+                'give label={"weight": ...}.'
+            )
         denoiser = CFG(denoiser, guidance)
     return denoiser.map_rows(lambda rows: for_batch("label, condition or weight", rows, batch).to(x.device))
 

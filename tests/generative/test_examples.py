@@ -20,7 +20,7 @@ MODULES = {
         *("coloured", "dequantisation", "flow_likelihood", "importance", "likelihood", "orthogonal", "quadrature"),
         "transforms",
     ),
-    "sampling": ("annealed_langevin", "encode", "interpolate", "named", "plan", "sample", "sampler"),
+    "sampling": ("annealed_langevin", "encode", "interpolate", "jumps", "named", "plan", "sample", "sampler"),
 }
 
 

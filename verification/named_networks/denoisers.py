@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ...generative import Denoiser
+from ...generative import Denoiser, FlowMap
 from ...generative.training import load, shipped
 from ...solvers.common import check_instance, is_file, shown
 from ..import_named import import_named
@@ -19,13 +19,32 @@ from .clock import read_clock
 from .folder import saved_by_diffusers
 from .path import read_path
 
-__all__ = ["declared_classes", "declared_shape", "is_folder", "is_imported", "named_denoiser", "named_network"]
+__all__ = [
+    "declared_classes", "declared_shape", "is_folder", "is_imported", "named_denoiser", "named_model", "named_network",
+]
 
 
 def named_denoiser(
     network: str, *, predicts: str | None = None, path: str | None = None, time: str | None = None
 ) -> Denoiser:
-    """The denoiser of this name, in evaluation mode and without gradients.
+    """The denoiser of this name. Its arguments and errors are those of `named_model`.
+
+    Raises:
+        ValueError: it is a flow map.
+    """
+    found = named_model(network, predicts=predicts, path=path, time=time)
+    if isinstance(found, FlowMap):
+        raise ValueError(
+            f"{network} is a flow map, which jumps and gives no field at a time; fokker sample draws from it, and "
+            "certify_flow_map measures it."
+        )
+    return found
+
+
+def named_model(
+    network: str, *, predicts: str | None = None, path: str | None = None, time: str | None = None
+) -> Denoiser | FlowMap:
+    """The denoiser, or the flow map, of this name, in evaluation mode and without gradients.
 
     Args:
         network: the name (see the room's face).
@@ -49,8 +68,8 @@ def named_denoiser(
             return saved_by_diffusers(Path(network))
         return _loaded(network, predicts, path, time)
     found = _imported(network)
-    if isinstance(found, Denoiser):
-        _check_unstated(network, "it is a Denoiser, which says", given)
+    if isinstance(found, Denoiser | FlowMap):
+        _check_unstated(network, f"it is a {type(found).__name__}, which says", given)
         _without_gradients(found.net)
         return found
     if predicts is None or path is None:
@@ -65,10 +84,10 @@ def named_denoiser(
 
 
 def named_network(network: str) -> Callable[..., Tensor]:
-    """The bare network of this name. Raises as `named_denoiser`."""
+    """The bare network of this name. Raises as `named_model`."""
     check_instance("network", network, str, "the name of a network")
-    found = _imported(network) if is_imported(network) else named_denoiser(network)
-    net: Callable[..., Tensor] = found.net if isinstance(found, Denoiser) else found
+    found = _imported(network) if is_imported(network) else named_model(network)
+    net: Callable[..., Tensor] = found.net if isinstance(found, Denoiser | FlowMap) else found
     return _without_gradients(net)  # type: ignore[no-any-return]
 
 
@@ -82,20 +101,20 @@ def is_folder(network: str) -> bool:
     return os.path.isdir(network)
 
 
-def declared_shape(denoiser: Denoiser) -> tuple[int, ...] | None:
+def declared_shape(denoiser: Denoiser | FlowMap) -> tuple[int, ...] | None:
     """The shape of a sample, if the network declares it as its `shape`."""
     shape = getattr(denoiser.net, "shape", None)
     fits = isinstance(shape, tuple) and len(shape) > 0 and all(isinstance(size, int) and size > 0 for size in shape)
     return shape if fits else None
 
 
-def declared_classes(denoiser: Denoiser) -> int:
+def declared_classes(denoiser: Denoiser | FlowMap) -> int:
     """The number of labels that the network declares, without the one that stands for none; 0 if it declares none."""
     classes, null = (getattr(denoiser.net, name, None) for name in ("classes", "null_label"))
     return classes if isinstance(classes, int) else null if isinstance(null, int) else 0
 
 
-def _loaded(network: str, predicts: str | None, path: str | None, time: str | None) -> Denoiser:
+def _loaded(network: str, predicts: str | None, path: str | None, time: str | None) -> Denoiser | FlowMap:
     """The network of a checkpoint, which says what it predicts; what is stated is compared."""
     names = shipped()
     if network not in names and not is_file(Path(network)):
@@ -115,14 +134,17 @@ def _check_unstated(network: str, who: str, given: list[str]) -> None:
 
 
 def _imported(name: str) -> Any:
-    """The network or the denoiser of a module. A class, or a function that needs no arguments, is called to make it."""
+    """The network, the denoiser or the flow map of a module.
+
+    A class, or a function that needs no arguments, is called to make it.
+    """
     found = import_named(name)
     if inspect.isclass(found) or (inspect.isfunction(found) and _needs_nothing(found)):
         try:
             found = found()
         except Exception as error:
             raise ValueError(f"{name}() raises {type(error).__name__}: {error}") from error
-    if not callable(found) and not isinstance(found, Denoiser):
+    if not callable(found) and not isinstance(found, Denoiser | FlowMap):
         raise ValueError(f"{name} is of type {type(found).__name__}; give a Denoiser, or a network, net(x, time).")
     return found
 

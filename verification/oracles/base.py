@@ -28,13 +28,14 @@ import torch
 from torch import Tensor
 
 from ...generative.denoiser import Denoiser, check_kind
+from ...generative.flow_maps import FlowMap
 from ...generative.paths import GaussianPath, Scalar
 from ...solvers.common import check_finite, check_floating, check_instance, check_memory, real, whole
 from ...solvers.noise import extra_normal, per_sample_keys
 from .arguments import broadcast, checked, checked_time, coefficients, fitting, flow_coefficients
 from .monotone import LogCDF, monotone_map
 
-__all__ = ["ExactNetwork", "Oracle"]
+__all__ = ["ExactMap", "ExactNetwork", "Oracle"]
 
 
 class Oracle(ABC):
@@ -241,6 +242,14 @@ class Oracle(ABC):
         """The exact network. From a prediction of v, x₀ and ε follow without division by α or σ."""
         return Denoiser(ExactNetwork(self, path, check_kind(predicts)), path, predicts=predicts)
 
+    def map(self, path: GaussianPath) -> FlowMap:
+        """The exact flow map of the path, where `flow_map` exists: on the line, and for a Gaussian law.
+
+        Its network returns X(x, s, t) itself.
+        """
+        check_instance("path", path, GaussianPath, "a Gaussian path, such as CondOT()")
+        return FlowMap(ExactMap(self, path), path, predicts="state")
+
     def _at(self, x: Tensor, t: Scalar, path: GaussianPath) -> tuple[Tensor, Scalar]:
         """States and times, checked, for a field, which needs a path."""
         check_instance("path", path, GaussianPath, "a Gaussian path, such as CondOT()")
@@ -280,3 +289,14 @@ class ExactNetwork:
 
     def __call__(self, x: Tensor, time: Tensor) -> Tensor:
         return self.oracle._field(self.predicts, fitting(x, self.oracle._like), time, self.path)
+
+
+@dataclass(frozen=True, eq=False)
+class ExactMap:
+    """The exact flow map of a law on a path: states (B, *shape) at times s (B,) to those at times t (B,)."""
+
+    oracle: Oracle
+    path: GaussianPath
+
+    def __call__(self, x: Tensor, s: Tensor, t: Tensor) -> Tensor:
+        return self.oracle.flow_map(fitting(x, self.oracle._like), s, t, self.path)
