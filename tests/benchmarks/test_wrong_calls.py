@@ -404,5 +404,5 @@ def test_a_full_disk_is_told_before_the_work(
     check(["certify", "Heun", *outputs], f"{outputs[1]}: No space left on device", folder, monkeypatch, capsys)
     monkeypatch.setattr(import_module("fokker.generative.training.train"), "regression_loss", None)
     check([*TRAIN, "--out", "net"], "net: No space left on device", folder, monkeypatch, capsys)
-    monkeypatch.setattr("fokker.benchmarks.commands.sample.named_denoiser", None)
+    monkeypatch.setattr("fokker.benchmarks.commands.sample.named_model", None)
     check([*SAMPLE, "--out", "a.png"], "a.png: No space left on device", folder, monkeypatch, capsys)
