@@ -28,7 +28,7 @@ from torch import Tensor
 from ..generative.equations import grids
 from ..generative.training import read, write
 from ..solvers import Dopri5, ExponentialAdams, SolveError, solve
-from ..solvers.common import check_fields, check_finite, check_instance, choice, naming, real, whole
+from ..solvers.common import Progress, check_fields, check_finite, check_instance, choice, naming, real, whole
 from ..verification.statistics import rms
 from .problems import Problem
 
@@ -86,7 +86,9 @@ class _Level(NamedTuple):
 
 
 @torch.no_grad()
-def reference(problem: Problem, samples: int, seed: int, effort: int = EFFORT) -> Reference:
+def reference(
+    problem: Problem, samples: int, seed: int, effort: int = EFFORT, bar: Progress | None = None
+) -> Reference:
     """Solve by two methods on finer and finer grids until they agree, or it no longer pays.
 
     Args:
@@ -94,6 +96,7 @@ def reference(problem: Problem, samples: int, seed: int, effort: int = EFFORT) -
         samples: the number of initial noises.
         seed: of the initial noises.
         effort: the evaluations of all samples that are allowed, at least 100.
+        bar: a bar from 0 to 1 that shows the share of them that is made.
 
     Raises:
         TypeError: arguments of another kind.
@@ -105,10 +108,13 @@ def reference(problem: Problem, samples: int, seed: int, effort: int = EFFORT) -
     noise, equation, exact = problem.noise(samples, seed), problem.equation(samples), problem.exact
     started, spent, failure = time.perf_counter(), 0, ""
 
-    def integrate(solver: Dopri5 | ExponentialAdams, steps: int) -> Tensor:
+    def integrate(solver: Dopri5 | ExponentialAdams, n: int, steps: int) -> Tensor:
         nonlocal spent, failure
         ends, grid = torch.empty_like(noise), _fine(problem, steps)
         for first in range(0, samples, problem.at_once):
+            if bar is not None:
+                made = spent + 6 * n * problem.denoiser.cost * first / samples
+                bar.reach(made / effort, f"reference, {steps} steps")
             rows = torch.arange(first, min(first + problem.at_once, samples), device="cpu")
             try:
                 solution = solve(equation.of_rows(rows), noise[rows], grid, solver)
@@ -120,8 +126,8 @@ def reference(problem: Problem, samples: int, seed: int, effort: int = EFFORT) -
         return ends
 
     def level(n: int) -> _Level:
-        one = exact(noise) if exact else integrate(Dopri5(), n)
-        two = integrate(ExponentialAdams(4, corrector=True), 6 * n)
+        one = exact(noise) if exact else integrate(Dopri5(), n, n)
+        two = integrate(ExponentialAdams(4, corrector=True), n, 6 * n)
         difference = rms(one - two)
         return _Level(n, (one, two), difference if math.isfinite(difference) else math.inf)
 

@@ -25,7 +25,7 @@ def tune(
         str, typer.Option(metavar="NAME", help="Of the errors: huber, rms or log (the geometric mean).")
     ] = "huber",
     minutes: Annotated[
-        float | None, typer.Option(metavar="M", min=0.001, max=MANY, help="Where the fit ends at the latest.")
+        float | None, typer.Option(metavar="M", min=0.001, max=MANY, help="Where a fit ends at the latest.")
     ] = None,
     samples: Annotated[
         int | None,
@@ -41,6 +41,12 @@ def tune(
     predicts: Predicts = None,
     path: PathText = None,
     time: ClockText = None,
+    each: Annotated[
+        bool, typer.Option("--each", help="Fit a table to each weight of guidance as well, and compare.")
+    ] = False,
+    curve: Annotated[
+        bool, typer.Option("--curve", help="Fit tables to 1/16 and 1/4 of the noises as well: would more noises help?")
+    ] = False,
     seed: Seed = 0,
     folder: Annotated[
         Path | None,
@@ -56,5 +62,5 @@ def tune(
     )
     fit(
         problem, nfe, out, free=free, objective=objective, minutes=minutes, samples=samples, guidance=guidance,
-        seed=seed, folder=folder,
+        each=each, curve=curve, seed=seed, folder=folder,
     )  # fmt: skip

@@ -43,10 +43,11 @@ def fit(
     try:
         found = tune(problem, nfe=nfe, guidance=guidance, folder=folder, progress=True, **settings)
     except KeyboardInterrupt:
-        if folder is not None:
-            print(f"stopped; {folder} keeps what is finished, the same command goes on", file=sys.stderr)
+        kept = f"{folder} keeps what is finished, the same command goes on"
+        lost = "nothing is kept; with --folder FOLDER the same command goes on where it was stopped"
+        print(f"stopped; {lost if folder is None else kept}", file=sys.stderr)
         raise
     found.save(out)
-    stdout().print(found.table())
+    stdout().print(found)
     print(f'written: {out}; sample(denoiser, shape, {nfe}, sampler="{out}") takes it')
     return found

@@ -2,6 +2,10 @@
 
     tune                   the least error that a table of n evaluations reaches on a network
     tuned                  the table, with what was measured of it
+    parts                  the same for the noises of each label and each weight
+    job                    one fit from the reference to what is measured
+    starts                 the samplers that a fit may start at
+    course                 the stages of a fit, and which step is kept
     coefficients           every explicit method of n evaluations as times and a triangular matrix
     trajectories           initial noises with the ends of their flows
     sensitivity            how the end moves with the coefficients, by differences
@@ -18,6 +22,7 @@ from __future__ import annotations
 
 from .baselines import BASELINES as BASELINES
 from .coefficients import Coefficients as Coefficients
+from .starts import starts_of as starts_of
 from .trajectories import Trajectories as Trajectories
-from .tune import starts_of as starts_of, tune as tune
+from .tune import tune as tune
 from .tuned import Tuned as Tuned

@@ -288,6 +288,9 @@ def table() -> Iterator[tuple[list[str], str]]:
     yield [*TUNE, "--free", "grid"], "Unknown free 'grid'; choose one of all, times, schedule, coefficients"
     yield [*TUNE, "--objective", "l1"], "Unknown objective 'l1'"
     yield [*TUNE, "--guidance", "2"], "null_label"
+    yield [*TUNE, "--each"], "give two weights or more"
+    yield [*TUNE, "--each", "--guidance", "2", "--guidance", "2"], "give two weights or more"
+    yield [*TUNE, "--curve=4"], "--curve"
     yield ["tune", "ring", "--out", "tuned.txt"], "name it tuned.json"
     yield [*SAMPLE, "--samples", "100000"], "samples is 100000, but must be a whole number from 1 to 6000"
     yield from (([*LIKELIHOOD, "--trace", value], "trace") for value in ("", "EXACT"))

@@ -34,3 +34,20 @@ def test_the_file_is_a_sampler(
     assert sample(problem("ring").denoiser, (3, 2), 2, sampler=file, dtype=torch.float64).shape == (3, 2)
     assert run(monkeypatch, *words) in (0, None)
     assert Scheme.load(file).evaluations == first.evaluations
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [([], "with --folder FOLDER the same command"), (["--folder", "kept"], "kept keeps")]
+)
+def test_an_interrupted_fit_says_how_to_go_on(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("fokker.benchmarks.commands.tune.tune", stopped)
+    assert run(monkeypatch, "ring", *words) == 130
+    told, ended = capsys.readouterr().err.splitlines()
+    assert said in told
+    assert "Interrupted" in ended

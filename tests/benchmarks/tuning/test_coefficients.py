@@ -9,8 +9,8 @@ from toy import MIXTURE
 from fokker.benchmarks.problems import Problem
 from fokker.benchmarks.reference import reference
 from fokker.benchmarks.tuning.coefficients import Coefficients
+from fokker.benchmarks.tuning.starts import starts_of
 from fokker.benchmarks.tuning.trajectories import Trajectories
-from fokker.benchmarks.tuning.tune import starts_of
 from fokker.generative import VE, VP, CondOT, GaussianPath
 from fokker.solvers import solve
 

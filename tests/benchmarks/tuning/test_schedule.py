@@ -15,8 +15,8 @@ from fokker.benchmarks.reference import reference
 from fokker.benchmarks.tuning.curves import Curves
 from fokker.benchmarks.tuning.schedule import DEGREE, Schedule
 from fokker.benchmarks.tuning.sensitivity import derivatives
+from fokker.benchmarks.tuning.starts import starts_of
 from fokker.benchmarks.tuning.trajectories import Trajectories
-from fokker.benchmarks.tuning.tune import starts_of
 from fokker.generative import VP, CondOT, GaussianPath, Sampler, grids
 from fokker.solvers import RK4, ExponentialAdams, ExponentialRK
 

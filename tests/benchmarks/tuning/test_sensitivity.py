@@ -10,8 +10,8 @@ from fokker.benchmarks.problems import Problem
 from fokker.benchmarks.reference import reference
 from fokker.benchmarks.tuning.freedoms import Freedom, Numbers, Times
 from fokker.benchmarks.tuning.sensitivity import derivatives
+from fokker.benchmarks.tuning.starts import starts_of
 from fokker.benchmarks.tuning.trajectories import Trajectories
-from fokker.benchmarks.tuning.tune import starts_of
 from fokker.generative import VP
 
 H = 1e-5

@@ -46,7 +46,7 @@ fitted = cache(mixture)
 def short(free: str) -> Tuned:
     """A fit of a few steps."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(import_module("fokker.benchmarks.tuning.tune"), "STEPS", {"log": 4, "huber": 12})
+        patch.setattr(import_module("fokker.benchmarks.tuning.course"), "STEPS", {"log": 4, "huber": 12})
         return mixture(free)
 
 
