@@ -155,6 +155,42 @@ BURDA = Source(
     "2016",
     "https://arxiv.org/abs/1509.00519",
 )
+PROGRESSIVE = Source(
+    "Salimans and Ho 2022",
+    "Tim Salimans and Jonathan Ho",
+    "Progressive Distillation for Fast Sampling of Diffusion Models",
+    "2022",
+    "https://arxiv.org/abs/2202.00512",
+)
+MENG = Source(
+    "Meng et al. 2022",
+    "Chenlin Meng, Robin Rombach, Ruiqi Gao, Diederik P. Kingma, Stefano Ermon, Jonathan Ho and Tim Salimans",
+    "On Distillation of Guided Diffusion Models",
+    "2022",
+    "https://arxiv.org/abs/2210.03142",
+)
+CONSISTENCY = Source(
+    "Song et al. 2023",
+    "Yang Song, Prafulla Dhariwal, Mark Chen and Ilya Sutskever",
+    "Consistency Models",
+    "2023",
+    "https://arxiv.org/abs/2303.01469",
+)
+TRAJECTORY = Source(
+    "Kim et al. 2023",
+    "Dongjun Kim, Chieh-Hsin Lai, Wei-Hsiang Liao, Naoki Murata, Yuhta Takida, Toshimitsu Uesaka, Yutong He, "
+    "Yuki Mitsufuji and Stefano Ermon",
+    "Consistency Trajectory Models: Learning Probability Flow ODE Trajectory of Diffusion",
+    "2023",
+    "https://arxiv.org/abs/2310.02279",
+)
+MEAN_FLOW = Source(
+    "Geng et al. 2025",
+    "Zhengyang Geng, Mingyang Deng, Xingjian Bai, J. Zico Kolter and Kaiming He",
+    "Mean Flows for One-step Generative Modeling",
+    "2025",
+    "https://arxiv.org/abs/2505.13447",
+)
 FOKKER = Source(
     "derived here",
     "the authors of Fokker",
@@ -165,6 +201,6 @@ FOKKER = Source(
 
 BIBLIOGRAPHY = (
     NOTES_2025, NOTES_2026, TUTORIAL, SLIDES, BLOG, ANDERSON, HUTCHINSON, VINCENT, VDM, SIMPLE_DIFFUSION, TANG_SAAD,
-    STATHOPOULOS, BURDA, FOKKER,
+    STATHOPOULOS, BURDA, PROGRESSIVE, MENG, CONSISTENCY, TRAJECTORY, MEAN_FLOW, FOKKER,
 )  # fmt: skip
 """Every source, in the order in which the report prints them."""

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from fokker.generative import VP, CondOT, Denoiser
+from fokker.generative import VP, CondOT, Denoiser, FlowMap
 from fokker.generative.denoiser import CFG
 from fokker.generative.discrete import chain as discrete
 from fokker.generative.equations import process
 from fokker.generative.paths import Table
+from fokker.generative.sampling import jumps
 from fokker.generative.training import losses
 from fokker.solvers import RK4, Euler, EulerMaruyama, ExponentialAdams, Heun
-from fokker.verification import GaussianMixture
+from fokker.verification import Gaussian, GaussianMixture, Oracle
 from fokker.verification.claims import CATALOGUE, run
 
 CHAPTERS = sorted({claim.chapter for claim in CATALOGUE.values()})
@@ -25,7 +27,7 @@ NUMBERS = {
     "A": [
         *range(1, 9), *range(11, 21), *range(31, 40), *range(51, 66), *range(71, 85), *range(101, 128),
         *range(131, 139), *range(141, 162), *range(171, 176), 180, 181, *range(191, 201), *range(211, 216),
-        *range(221, 225),
+        *range(221, 225), *range(231, 242),
     ],
     "E": [*range(1, 25), *range(30, 60), *range(71, 83), *range(91, 98)],
 }  # fmt: skip
@@ -197,6 +199,29 @@ def test_a_schedule_with_another_decay_is_seen(monkeypatch: pytest.MonkeyPatch) 
     right = VP.alpha
     monkeypatch.setattr(VP, "alpha", lambda self, t: right(self, t) * (1.0 - 1e-3 * math.pi))
     assert fails("A054", "A131", "E23")
+
+
+def test_a_flow_map_that_goes_too_far_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in (Oracle, Gaussian):
+        right = kind.flow_map
+        monkeypatch.setattr(kind, "flow_map", lambda self, x, s, t, path, right=right: x + 1.01 * (
+            right(self, x, s, t, path) - x))  # fmt: skip
+    assert fails("A198", "A231", "A232", "A233", "A234", "A235", "A240")
+
+
+def test_a_jump_that_is_given_too_little_noise_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = jumps._jump
+    monkeypatch.setattr(jumps, "_jump", lambda *given: replace(
+        right(*given), deviation=0.999 * right(*given).deviation))  # fmt: skip
+    assert fails("A240", "A241")
+
+
+def test_a_pair_that_is_turned_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every flow map ends at 1.001 σ_t."""
+    right = FlowMap.__call__
+    monkeypatch.setattr(FlowMap, "__call__", lambda self, x, s, t=1.0: right(self, x, s, t) + 1e-3 * self.towards(
+        t).predict("eps", s, x))  # fmt: skip
+    assert fails("A233", "A237")
 
 
 def test_verdicts_do_not_depend_on_the_callers_generator() -> None:

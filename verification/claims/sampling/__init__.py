@@ -6,6 +6,8 @@ from . import (
     discrete_sampling as discrete_sampling,
     distillation as distillation,
     fast_sampling as fast_sampling,
+    few_steps as few_steps,
+    flow_maps as flow_maps,
     guidance as guidance,
     guided_sampling as guided_sampling,
     language_models as language_models,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -11,6 +12,8 @@ from ....solvers.common import host
 from ...statistics import local_slopes
 
 __all__ = ["extrapolated", "largest", "limiting_order", "order", "raises"]
+
+Value = TypeVar("Value", float, Tensor)
 
 
 def largest(*values: Tensor | float) -> float:
@@ -30,7 +33,7 @@ def limiting_order(errors: Sequence[float]) -> float:
     return 2.0 * second - first
 
 
-def extrapolated(values: Sequence[float]) -> float:
+def extrapolated(values: Sequence[Value]) -> Value:
     """The limit of values at h, h/2 and h/4, without their errors of first and second order in h."""
     one, two, three = values
     return (one - 6.0 * two + 8.0 * three) / 3.0
