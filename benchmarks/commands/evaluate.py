@@ -27,7 +27,7 @@ from torch import Tensor
 from ...generative import sample
 from ...generative.training import DATASETS, dataset, locate, training_record
 from ...solvers.common import choice
-from ...verification.named_networks import is_folder, is_imported, named_denoiser
+from ...verification.named_networks import is_folder, is_imported, named_model
 from ..image_features import Classifier, frechet_distance
 
 __all__ = ["ImageMetrics", "evaluate", "model_card", "nearest_distance", "trained_on"]
@@ -35,6 +35,8 @@ __all__ = ["ImageMetrics", "evaluate", "model_card", "nearest_distance", "traine
 CHUNK = 4096
 GUIDANCE = (1.25, 2.0)
 """The weights that a model card shows beside the unguided samples."""
+JUMPS = (1, 2, 4)
+"""The evaluations at which the card of a flow map shows samples."""
 
 LICENCES = {
     "digits": "CC BY 4.0 (UCI Optdigits, in scikit-learn)",
@@ -91,7 +93,7 @@ def evaluate(
     Raises:
         ValueError: for a network that does not say on which data set it was trained, and as `load` and `dataset`.
     """
-    denoiser = named_denoiser(str(name_or_path))
+    denoiser = named_model(str(name_or_path))
     images = dataset(trained_on(name_or_path, data))
     label = torch.arange(samples, device="cpu") % images.classes
     shape = (samples, *images.train.shape[1:])
@@ -117,6 +119,10 @@ def evaluate(
 def model_card(name_or_path: str | Path) -> dict[str, Any]:
     """The card of a shipped network: its origin, its fingerprint and its measured figures."""
     file, record, data = locate(name_or_path), training_record(name_or_path), trained_on(name_or_path)
+    shown: list[dict[str, Any]] = [{}, *({"guidance": weight} for weight in GUIDANCE)]
+    if "objective" in record:
+        shown = [{"nfe": nfe} for nfe in JUMPS]
+    command = f"fokker evaluate {file.stem}"
     return {
         "name": file.stem,
         "data": data,
@@ -126,10 +132,9 @@ def model_card(name_or_path: str | Path) -> dict[str, Any]:
         "torch": torch.__version__,
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "made_by": f"fokker train {file.stem}",
-        "figures": [dataclasses.asdict(evaluate(name_or_path, guidance=weight)) for weight in (None, *GUIDANCE)],
+        "figures": [dataclasses.asdict(evaluate(name_or_path, **options)) for options in shown],
         "figures_by": [
-            f"fokker evaluate {file.stem}",
-            *(f"fokker evaluate {file.stem} --guidance {weight:g}" for weight in GUIDANCE),
+            " ".join([command, *(f"--{name} {value:g}" for name, value in options.items())]) for options in shown
         ],
     }
 

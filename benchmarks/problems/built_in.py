@@ -16,10 +16,11 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ...generative import VP, CondOT, Cosine, load
+from ...generative import VP, CondOT, Cosine
 from ...generative.paths import GaussianPath
 from ...solvers.common import choice, host
 from ...verification import Gaussian, GaussianMixture, Oracle
+from ...verification.named_networks import named_denoiser
 from .problem import Problem
 
 __all__ = ["DEFAULT_PROBLEMS", "PROBLEMS", "mixture64", "problem"]
@@ -113,7 +114,7 @@ def _equal(means: Tensor, covs: Tensor) -> GaussianMixture:
 
 def _network(name: str, description: str, side: int, samples: int) -> Problem:
     """A network that ships with the package, in float64, with the labels 0 … 9 in turn."""
-    denoiser = load(name)
+    denoiser = named_denoiser(name)
     cast(nn.Module, denoiser.net).double()
     return Problem(
         name.removesuffix("-flow"),

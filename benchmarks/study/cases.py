@@ -15,10 +15,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from ...generative import CFG, VE, VP, CondOT, Cosine, Denoiser, GeometricVE, Polynomial, SubVP, Table, load
+from ...generative import CFG, VE, VP, CondOT, Cosine, Denoiser, GeometricVE, Polynomial, SubVP, Table
 from ...generative.paths import GaussianPath, linear_betas
 from ...solvers import standard_normal
 from ...verification import GaussianMixture, Oracle
+from ...verification.named_networks import named_denoiser
 from ...verification.oracles import Smooth, Student, White, perturbed
 
 __all__ = ["Case", "development", "held_out"]
@@ -134,7 +135,7 @@ def _network(name: str, guidance: float | None = None) -> Callable[[], Case]:
 
     def made() -> Case:
         side, samples = (28, 10) if name.startswith("mnist") else (8, 16)
-        denoiser = load(name)
+        denoiser = named_denoiser(name)
         cast(nn.Module, denoiser.net).double()
         denoiser = denoiser.given(torch.arange(samples, device="cpu") % 10)
         guided = denoiser if guidance is None else CFG(denoiser, guidance)

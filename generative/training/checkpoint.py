@@ -20,7 +20,8 @@ from torch import Tensor
 from ...solvers.common import check_finite, check_memory, is_file, naming, shown
 from .. import networks
 from ..denoiser import EDM, Clock, Denoiser
-from ..networks import Network
+from ..flow_maps import FlowMap
+from ..networks import Network, TwoTimes
 from ..paths import GaussianPath
 from .tensor_file import stored, write
 
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
-NETWORKS = {name: getattr(networks, name) for name in networks.__all__ if name not in ("Network", "TwoTimes")}
+NETWORKS = {name: getattr(networks, name) for name in networks.__all__ if name != "Network"}
 
 
 def build(kinds: dict[str, Any], what: str, configuration: dict[str, Any]) -> Any:
@@ -157,8 +158,10 @@ def load(
     path: GaussianPath | None = None,
     predicts: str | None = None,
     time: str | Clock | None = None,
-) -> Denoiser:
+) -> Denoiser | FlowMap:
     """Loads a trained network as a `Denoiser`, in float32, on the CPU, in evaluation mode and without gradients.
+
+    A network of two times is loaded as a `FlowMap`.
 
     The file knows the path, the clock and the kind of prediction. Arguments that repeat them are compared with the
     file.
@@ -195,7 +198,8 @@ def load(
         net = build_network(saved["network"])
         net.load_state_dict({name: value.to(torch.float32) for name, value in tensors.items()})
         net.eval().requires_grad_(False)
-        return Denoiser(net, saved["path"], predicts=saved["predicts"], time=saved["time"], precondition=frame)
+        kind = FlowMap if isinstance(net, TwoTimes) else Denoiser
+        return kind(net, saved["path"], predicts=saved["predicts"], time=saved["time"], precondition=frame)
 
 
 def training_record(name_or_path: str | Path) -> dict[str, Any]:

@@ -3,10 +3,16 @@
     data, predicts, steps, batch, learning_rate                            required
     [path], [network]                                                      a class and its arguments; required
     [weighting], [times], [precondition]                                   a class and its arguments
+    [objective]                                                            of a flow map: a class and its arguments
     ema = 0.999, or {class = "PowerLaw", sigma_rel = 0.1}                  the average of the weights
     stratify, importance (a number of bins), label_dropout                 how times and labels are drawn
     autocast = "bfloat16"                                                  products in half precision
     warmup, seed
+
+Without an objective the network learns by the regression of `losses`. An objective may have
+
+    teacher = "digits-flow", or {network = "digits-flow", solver = "Heun", substeps = 1, guidance = [1.0, 3.0]}
+    distance = {class = "PseudoHuber", c = 0.00054}
 
 Errors are raised when the configuration is made, before any training.
 """
@@ -35,10 +41,13 @@ from ...solvers.common import (
     shown,
     whole,
 )
-from ..denoiser import preconditioning
+from ...solvers.runge_kutta import METHODS
+from ..denoiser import Denoiser, preconditioning
+from ..flow_maps import FlowMap
+from ..networks import Network, TwoTimes
 from ..paths import GaussianPath, time_densities
-from . import ema as averages, weightings
-from .checkpoint import build, build_network, build_path
+from . import ema as averages, objectives, weightings
+from .checkpoint import build, build_network, build_path, load
 from .data import DATASETS
 from .losses import check_finite_loss
 
@@ -58,9 +67,21 @@ TIMES = {
     for kind in (time_densities.Uniform, time_densities.LogitNormal, time_densities.Steps, time_densities.Geometric)
 }
 AVERAGES = {"Constant": averages.Constant, "PowerLaw": averages.PowerLaw}
+SOLVERS = {kind.__name__: kind for kind in METHODS}
+TEACH = {True: 'give teacher = "digits-flow", or another one', False: "leave it out"}
 PRECONDITIONS = {"EDM": preconditioning.EDM}
+OBJECTIVES = {
+    kind.__name__: kind
+    for kind in (
+        objectives.ConsistencyDistillation, objectives.ConsistencyTraining, objectives.MeanFlow,
+        objectives.ProgressiveDistillation,
+    )
+}
+DISTANCES = {
+    kind.__name__: kind for kind in (objectives.Square, objectives.PseudoHuber, objectives.Adaptive)
+}
 AUTOCAST = {"bfloat16": torch.bfloat16}
-LATER = ("weighting", "times", "precondition", "stratify", "importance", "autocast")
+LATER = ("weighting", "times", "precondition", "stratify", "importance", "autocast", "objective")
 """Fields that the first version did not have. They are recorded unless at their defaults, so that old files stay."""
 
 
@@ -90,6 +111,7 @@ class Training:
     stratify: bool = True
     importance: int = 0
     autocast: str | None = None
+    objective: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         check_fields(self, choice, "data", choices=DATASETS)
@@ -100,7 +122,7 @@ class Training:
         check_fields(self, whole, "seed", low=-(2**63), high=2**64 - 1)
         check_fields(self, whole, "importance", low=0, high=MANY)
         check_fields(self, flag, "stratify")
-        for name in ("network", "path", "weighting", "times", "precondition"):
+        for name in ("network", "path", "weighting", "times", "precondition", "objective"):
             value = getattr(self, name)
             if not (isinstance(value, dict) or (value is None and name not in ("network", "path"))):
                 raise ValueError(f'{name} is {value!r}; give a class and its arguments, {{class = "..."}}.')
@@ -109,9 +131,41 @@ class Training:
         if self.importance:
             time_densities.Importance(self.importance)
         with torch.device("meta"):  # a network that takes no memory
-            build_network(self.network)
+            net = build_network(self.network)
         _ = self.average
-        check_finite_loss(self.gaussian_path, self.predicts, self.weight, self.density, self.frame)
+        if self.goal is not None:
+            self._check_objective(self.goal, net)
+        elif isinstance(net, TwoTimes):
+            raise ValueError("A network of two times needs an objective; give one, or a network of one time.")
+        else:
+            check_finite_loss(self.gaussian_path, self.predicts, self.weight, self.density, self.frame)
+
+    def _check_objective(self, goal: objectives.Objective, net: Network) -> None:
+        """Raise ValueError for an objective, a network, a teacher and settings that do not fit each other."""
+        name, teacher = type(goal).__name__, self.teacher
+        if not isinstance(net, TwoTimes):
+            raise ValueError(f"{name} trains a network of two times; give network = {{class = \"TwoTimes\", ...}}.")
+        if goal.taught is not None and goal.taught != (teacher is not None):
+            raise ValueError(f"{name} {'needs a' if goal.taught else 'takes no'} teacher; {TEACH[goal.taught]}.")
+        if self.importance:
+            raise ValueError(f"{name} draws its times itself; leave importance out.")
+        if self.weighting is not None and goal.unit is None:
+            raise ValueError(f"{name} has its weights in its distance; leave weighting out.")
+        if self.times is not None and not goal.draws_times:
+            raise ValueError(f"{name} has times of its own; leave times out.")
+        if self.predicts == "state" and goal.unit is None:
+            raise ValueError(f"{name} learns a velocity, which a prediction of the state does not determine; use v.")
+        FlowMap(net, self.gaussian_path, predicts=self.predicts, precondition=self.frame)
+        if net.guided != (teacher is not None and teacher.guidance is not None):
+            raise ValueError("A network is told a weight if its teacher has one: give both guided = true and guidance.")
+        if teacher is None:
+            return
+        denoiser = teacher.denoiser
+        if denoiser.path != self.gaussian_path:
+            raise ValueError(f"The teacher is on {denoiser.path}, the student on {self.gaussian_path}; use one path.")
+        known = getattr(denoiser.net, "null_label", 0)
+        if net.null_label not in (0, known):
+            raise ValueError(f"The student knows {net.null_label} classes, but its teacher {known}; give as many.")
 
     @cached_property
     def gaussian_path(self) -> GaussianPath:
@@ -143,6 +197,37 @@ class Training:
         if not isinstance(self.ema, dict):
             return averages.Constant(real("ema", self.ema, 0.0, below=1.0))
         made: averages.Average = build(AVERAGES, "ema", self.ema)
+        return made
+
+    @cached_property
+    def goal(self) -> objectives.Objective | None:
+        """The objective of a flow map."""
+        if self.objective is None:
+            return None
+        arguments = {name: value for name, value in self.objective.items() if name != "teacher"}
+        if "distance" in arguments:
+            arguments["distance"] = build(DISTANCES, "distance", arguments["distance"])
+        made: objectives.Objective = build(OBJECTIVES, "objective", arguments)
+        return made
+
+    @cached_property
+    def teacher(self) -> objectives.Teacher | None:
+        """Who teaches a flow map."""
+        given = None if self.objective is None else self.objective.get("teacher")
+        if given is None:
+            return None
+        arguments = dict(given) if isinstance(given, dict) else {"network": given}
+        network = arguments.pop("network", None)
+        if not isinstance(network, str):
+            raise ValueError(f"The network of the teacher is {network!r}; give the name of a shipped one, or a file.")
+        denoiser = load(network)
+        if not isinstance(denoiser, Denoiser):
+            raise ValueError(f"{network} is a flow map; a teacher is a network of one time.")
+        solver = choice("solver of the teacher", arguments.pop("solver", "Heun"), SOLVERS)
+        made: objectives.Teacher = build(
+            {"Teacher": objectives.Teacher}, "teacher",
+            {"class": "Teacher", "denoiser": denoiser, "solver": SOLVERS[solver](), **arguments},
+        )
         return made
 
     @classmethod
@@ -180,6 +265,7 @@ class Training:
         return {name: value for name, value in values.items() if name not in LATER or value != defaults[name]}
 
     def rate(self, step: int) -> float:
-        """The learning rate of a step: linear warm-up, cosine decay to zero."""
-        decay = 0.5 * (1.0 + math.cos(math.pi * step / self.steps))
+        """The learning rate of a step: linear warm-up, cosine decay to zero, in each part of a training by itself."""
+        step, steps = (step, self.steps) if self.goal is None else self.goal.part(step, self.steps)
+        decay = 0.5 * (1.0 + math.cos(math.pi * step / steps))
         return self.learning_rate * min(1.0, (step + 1) / self.warmup) * decay

@@ -24,7 +24,14 @@ from torch import nn
 
 from ...solvers.common import check_fields, real
 
-__all__ = ["Average", "Constant", "PowerLaw"]
+__all__ = ["Average", "Constant", "PowerLaw", "pull"]
+
+
+@torch.no_grad()
+def pull(average: nn.Module, net: nn.Module, share: float) -> None:
+    """Moves the weights of `average` by this share of the way to those of `net`, in place."""
+    for mean, parameter in zip(average.parameters(), net.parameters(), strict=True):
+        mean.lerp_(parameter, share)
 
 
 class Average(ABC):
@@ -34,7 +41,6 @@ class Average(ABC):
     def decay(self, step: int) -> float:
         """β_n at the n-th step, n = 1, 2, …"""
 
-    @torch.no_grad()
     def update(self, average: nn.Module, net: nn.Module, step: int) -> None:
         """Moves the average from θ̄_{n−1} to θ̄_n, in place.
 
@@ -43,9 +49,7 @@ class Average(ABC):
             net: the network that holds θ_n.
             step: n, from 1.
         """
-        share = 1.0 - self.decay(step)
-        for mean, parameter in zip(average.parameters(), net.parameters(), strict=True):
-            mean.lerp_(parameter, share)
+        pull(average, net, 1.0 - self.decay(step))
 
 
 @dataclass(frozen=True)

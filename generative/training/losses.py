@@ -16,7 +16,7 @@ times reach σ = 0, where D² = α²/σ² is infinite.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -26,7 +26,7 @@ from ..denoiser import check_kind, check_output, per_sample, preconditioning
 from ..paths import GaussianPath, Importance, TimeDensity, Uniform, stratified
 from .weightings import Output, Weighting, determinant, inside, row
 
-__all__ = ["Seen", "check_finite_loss", "regression_loss", "squared_error", "target"]
+__all__ = ["Seen", "check_finite_loss", "dropped", "regression_loss", "squared_error", "target"]
 
 NEAR_THE_END = (1e-8, 1e-10)
 BEYOND = 1e15
@@ -221,14 +221,19 @@ def regression_loss(
     t = times.quantile(path, u)
     eps = torch.randn(x0.shape, generator=generator, device=x0.device, dtype=x0.dtype)
     if label is not None and label_dropout > 0.0:
-        dropped = torch.rand(label.shape, generator=generator, device=x0.device) < label_dropout
-        label = label.masked_fill(dropped, int(net.null_label))  # type: ignore[attr-defined]
+        label = dropped(label, net, label_dropout, generator)
     square = squared_error(net, path, predicts, t, x0, eps, label, weighting=weighting, precondition=precondition)
     if observe is not None:
         observe(Seen(u, t, square.detach().flatten(1).mean(1)))
     if factor is not None:
         square = per_sample(factor, square) * square
     return square.mean()
+
+
+def dropped(label: Tensor, net: Any, probability: float, generator: Generator | None) -> Tensor:
+    """The labels (B,), each replaced by `net.null_label` with this probability."""
+    chosen = torch.rand(label.shape, generator=generator, device=label.device) < probability
+    return label.masked_fill(chosen, int(net.null_label))
 
 
 def _check_labels(label: Tensor, x0: Tensor, dropping: object | None) -> None:

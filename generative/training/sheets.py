@@ -12,19 +12,20 @@ from matplotlib.figure import Figure
 
 from ...solvers.common import Array, write_whole
 from ..denoiser import Denoiser
+from ..flow_maps import FlowMap
 from ..sampling import sample
 
 __all__ = ["INK", "MOST_ROWS", "contact_sheet", "draw_sheet", "save_figure"]
 
 ROWS = 4
 COLUMNS = 10  # unless there are classes: one each
-NFE = 20
+NFE, JUMPS = 20, 4  # of a denoiser, and of a flow map
 INK = "#333333"
 MOST_ROWS = 600
 """More rows than these make a picture of more than 2^16 pixels, which matplotlib does not draw."""
 
 
-def draw_sheet(file: Path, denoiser: Denoiser, shape: tuple[int, ...], classes: int) -> None:
+def draw_sheet(file: Path, denoiser: Denoiser | FlowMap, shape: tuple[int, ...], classes: int) -> None:
     """Draw four rows of samples, a column a class, from the same noise every time.
 
     Args:
@@ -38,7 +39,8 @@ def draw_sheet(file: Path, denoiser: Denoiser, shape: tuple[int, ...], classes: 
     """
     columns = classes or COLUMNS
     label = torch.arange(ROWS * columns, device="cpu") % columns if classes else None
-    x = sample(denoiser, (ROWS * columns, *shape), nfe=NFE, label=label)
+    nfe = JUMPS if isinstance(denoiser, FlowMap) else NFE
+    x = sample(denoiser, (ROWS * columns, *shape), nfe=nfe, label=label)
     images = x[:, 0].reshape(ROWS, columns, *shape[1:]).double().numpy()
     contact_sheet(images, [""] * ROWS, [str(k) if classes else "" for k in range(columns)], file)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import torch
 from torch import Generator, Tensor
 
 from ...solvers.common import whole
+from ..networks import Network, TwoTimes
 from ..paths import Importance
 from .checkpoint import build_network
 from .configuration import Training
@@ -20,9 +23,14 @@ class State:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
             self.net = build_network(training.network)
+        if training.goal is not None and isinstance(self.net, TwoTimes):
+            training.goal.begin(self.net, training.teacher)
         self.average = build_network(training.network)
         self.average.load_state_dict(self.net.state_dict())
         self.average.requires_grad_(False)
+        self.before: Network | None = None
+        if training.goal is not None and training.goal.remembers:
+            self.before = deepcopy(self.average)
         self.adam = torch.optim.Adam(self.net.parameters(), lr=training.learning_rate)
         self.generator = Generator().manual_seed(training.seed)
         self.importance = Importance(training.importance) if training.importance else None
@@ -36,7 +44,8 @@ class State:
         }
         nets = {
             f"{name}.{key}": value
-            for name, net in (("net", self.net), ("average", self.average))
+            for name, net in (("net", self.net), ("average", self.average), ("before", self.before))
+            if net is not None
             for key, value in net.state_dict().items()
         }
         learned = {} if self.importance is None else {"importance": self.importance.moments}
@@ -52,6 +61,8 @@ class State:
         self._check(tensors)
         self.net.load_state_dict(part("net."))
         self.average.load_state_dict(part("average."))
+        if self.before is not None:
+            self.before.load_state_dict(part("before."))
         moments: dict[int, dict[str, Tensor]] = {}
         for key, value in part("adam.").items():
             index, name = key.split(".")

@@ -3,8 +3,9 @@
     θ ← Adam(∇ regression_loss(θ)),      rate_k = rate · min(1, (k+1)/warmup) · ½ (1 + cos(π k / steps))
     θ̄ ← β θ̄ + (1 − β) θ,                 β as the configuration's `ema` says
 
-The result is θ̄. The budget is a number of steps, never a time, and one generator draws everything random. The whole
-state (θ, θ̄, Adam's moments, the generator, the moments of importance sampling, k) is written atomically at regular
+The loss of a flow map is that of its objective (`objectives`), which may have a second network, of weights θ⁻. The
+result is θ̄. The budget is a number of steps, never a time, and one generator draws everything random. The whole
+state (θ, θ̄, θ⁻, Adam's moments, the generator, the moments of importance sampling, k) is written atomically at regular
 intervals and at Ctrl-C, so that a training that was stopped or killed continues on the same trajectory. Floating-point
 sums depend on the processor and on the number of threads; fix the latter with `torch.set_num_threads(1)`. With
 `autocast` only the network's products are in half precision; θ, θ̄, Adam's moments and the loss stay in float32.
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 
 from ...solvers.common import Progress, check_instance, check_writable, flag, naming, whole
 from ..denoiser import Denoiser
+from ..flow_maps import FlowMap
 from ..networks import Network
 from ..paths import independent, stratified
 from .checkpoint import save_checkpoint
@@ -29,6 +31,7 @@ from .data import Images, dataset
 from .exclusive import Interruption, alone
 from .losses import Seen, regression_loss
 from .metrics import Metrics
+from .objectives import Lesson
 from .state import State
 from .tensor_file import read, write
 
@@ -144,26 +147,52 @@ def _beside(file: Path, what: str) -> Path:
 
 
 def _loss(training: Training, images: Images, state: State) -> tuple[Tensor, Seen]:
-    x0, label = images.batch(training.batch, state.generator)
+    x0, labels = images.batch(training.batch, state.generator)
     batches: list[Seen] = []
+    label = labels if state.net.null_label else None
     half = nullcontext() if training.autocast is None else torch.autocast("cpu", AUTOCAST[training.autocast])
+    draw = stratified if training.stratify else independent
     with half:
+        if training.goal is not None:
+            loss = training.goal.loss(
+                _lesson(training, state),
+                x0,
+                label,
+                generator=state.generator,
+                label_dropout=training.label_dropout if label is not None else 0.0,
+                weighting=training.weight,
+                times=training.density,
+                draw=draw,
+                observe=batches.append,
+            )
+            return loss, batches[0]
         loss = regression_loss(
             state.net,
             training.gaussian_path,
             training.predicts,
             x0,
-            label if state.net.null_label else None,
+            label,
             generator=state.generator,
             label_dropout=training.label_dropout,
             weighting=training.weight,
             times=training.density,
-            draw=stratified if training.stratify else independent,
+            draw=draw,
             importance=state.importance,
             precondition=training.frame,
             observe=batches.append,
         )
     return loss, batches[0]
+
+
+def _lesson(training: Training, state: State) -> Lesson:
+    before = state.net if state.before is None else state.before
+    return Lesson(
+        _flow_map(training, state.net), _flow_map(training, before), training.teacher, state.step, training.steps
+    )
+
+
+def _flow_map(training: Training, net: Network) -> FlowMap:
+    return FlowMap(net, training.gaussian_path, predicts=training.predicts, precondition=training.frame)
 
 
 def _update(state: State, training: Training, loss: Tensor, seen: Seen, rows: Metrics | None) -> None:
@@ -180,6 +209,8 @@ def _update(state: State, training: Training, loss: Tensor, seen: Seen, rows: Me
     state.adam.step()
     state.step += 1
     training.average.update(state.average, state.net, state.step)
+    if training.goal is not None and state.before is not None:
+        training.goal.follow(state.before, state.net, state.average, state.step, training.steps)
     if state.importance is not None:
         state.importance.observe(seen.u, seen.loss)
     if rows is not None:
@@ -190,9 +221,8 @@ def _update(state: State, training: Training, loss: Tensor, seen: Seen, rows: Me
 def _sheet(file: Path, training: Training, images: Images, state: State) -> None:
     from .sheets import draw_sheet  # matplotlib, for those alone who want to look
 
-    denoiser = Denoiser(
-        state.average, training.gaussian_path, predicts=training.predicts, precondition=training.frame
-    )
+    kind = Denoiser if training.goal is None else FlowMap
+    model = kind(state.average, training.gaussian_path, predicts=training.predicts, precondition=training.frame)
     name = f"{state.step:0{len(str(training.steps))}d}.png"
     classes = min(state.net.null_label, images.classes)
-    draw_sheet(_beside(file, "sheets") / name, denoiser, tuple(images.train.shape[1:]), classes)
+    draw_sheet(_beside(file, "sheets") / name, model, tuple(images.train.shape[1:]), classes)
