@@ -98,7 +98,7 @@ from .solvers import (
 )
 
 # Comparing samplers, and making one
-from .benchmarks import bench as bench, tune as tune
+from .benchmarks import bench as bench, tune as tune, tune_noise as tune_noise
 
 # Exact laws
 from .verification import (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,12 +18,17 @@ def tune(
     out: Annotated[Path, typer.Option(metavar="FILE", dir_okay=False, help="Where the table goes, FILE.json.")] = Path(
         "tuned.json"
     ),
+    sampler: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A stochastic sampler, such as ddpm: the law of its samples is fitted."),
+    ] = None,
     free: Annotated[
-        str, typer.Option(metavar="NAME", help="What moves: all, times, schedule or coefficients.")
+        str,
+        typer.Option(metavar="NAME", help="What moves: all, times, schedule, coefficients; or noise."),
     ] = "all",
     objective: Annotated[
-        str, typer.Option(metavar="NAME", help="Of the errors: huber, rms or log (the geometric mean).")
-    ] = "huber",
+        str | None, typer.Option(metavar="NAME", help="Of the errors: huber, rms or log (the geometric mean).")
+    ] = None,
     minutes: Annotated[
         float | None, typer.Option(metavar="M", min=0.001, max=MANY, help="Where a fit ends at the latest.")
     ] = None,
@@ -55,12 +60,22 @@ def tune(
 ) -> None:
     """Fit a sampler of few evaluations to a network, and write it as a table."""
     from ..benchmarks.commands.tune import fit
+    from ..benchmarks.commands.tune_noise import fit_noise
     from ..benchmarks.problems import find_problem
 
-    problem = find_problem(
-        network, shape=shape, label=label, condition=condition, predicts=predicts, path=path, time=time
-    )
-    fit(
-        problem, nfe, out, free=free, objective=objective, minutes=minutes, samples=samples, guidance=guidance,
-        each=each, curve=curve, seed=seed, folder=folder,
-    )  # fmt: skip
+    stated: Any = {
+        "shape": shape, "label": label, "condition": condition, "predicts": predicts, "path": path, "time": time,
+    }  # fmt: skip
+    if sampler is None:
+        fit(
+            find_problem(network, **stated), nfe, out, free=free, objective=objective or "huber", minutes=minutes,
+            samples=samples, guidance=guidance, each=each, curve=curve, seed=seed, folder=folder,
+        )  # fmt: skip
+        return
+    of_paths = {"objective": objective, "minutes": minutes, "folder": folder, "each": each, "curve": curve}
+    if given := [f"--{name}" for name, value in of_paths.items() if value]:
+        raise ValueError(f"{given[0]} is for errors of paths, but --sampler fits a law; leave one of them out.")
+    if len(guidance or ()) > 1:
+        raise ValueError(f"--sampler takes one weight of --guidance, but got {len(guidance or ())}; give one.")
+    problem = find_problem(network, **stated, guidance=guidance[0] if guidance else None)
+    fit_noise(problem, nfe, out, sampler=sampler, free=free, samples=samples, seed=seed)

@@ -27,6 +27,7 @@ from fokker.benchmarks.problems import PROBLEMS, Problem
 from fokker.benchmarks.provenance import Provenance
 from fokker.benchmarks.reference import Reference
 from fokker.benchmarks.results import Result
+from fokker.benchmarks.stochastic import Floor, Measured
 from fokker.generative import grids, noise_level, time_densities, weightings
 from fokker.generative.adapters import FokkerScheduler, FunctionSampler, function_sampler
 from fokker.generative.equations import HOLDS, hold_of
@@ -245,6 +246,12 @@ def tuned() -> benchmarks.Tuned:
     errors, facts = np.array([0.1, 0.2]), {"start": "ddim", "seconds": 1.0, "floor": 0.0, "kept_start": False}
     held_out = {"default": errors, "start": errors, "tuned": 0.5 * errors}
     return benchmarks.Tuned(scheme(), held_out, errors, facts | {"gaussian_law": {"1.0": 1.0}})
+
+
+def tuned_law() -> benchmarks.TunedLaw:
+    measured = {"start": Measured(0.2, (0.19, 0.21)), "tuned": Measured(0.1, (0.09, 0.11))}
+    facts = {"nfe": 2, "samples": 40, "seconds": 1.0, "start": "ddpm", "kept_start": False}
+    return benchmarks.TunedLaw(scheme(), {"start": 0.2, "tuned": 0.1}, measured, Floor(0.05, 0.07), facts)
 
 
 @cache
@@ -473,6 +480,7 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     "benchmarks.Standing": lambda: result().best(10),
     "benchmarks.Recommendation": lambda: result().recommend(10),
     "benchmarks.Tuned": tuned,
+    "benchmarks.TunedLaw": tuned_law,
 }
 """By the public name with its floor; what follows a comma tells several examples of one name apart."""
 
@@ -496,7 +504,7 @@ NO_OBJECT = frozenset(
         "generative.sample_chunks",
         # results of a kind that has an example
         "generative.importance_weighted_bound", "generative.flow_log_likelihood",
-        "benchmarks.bench", "benchmarks.problem_of", "benchmarks.tune",
+        "benchmarks.bench", "benchmarks.problem_of", "benchmarks.tune", "benchmarks.tune_noise",
         "marginals.ks", "marginals.moments", "marginals.paired", "verification.error_budget",
     }
 )  # fmt: skip

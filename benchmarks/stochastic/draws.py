@@ -26,7 +26,7 @@ from ...verification.statistics import gaussian_w2, rms
 from ..problems import Problem
 from .entrants import Entrant, ForeignRun, Planned, Run
 
-__all__ = ["Draw", "ExactErrors", "Job", "draw", "known_law", "reference_gap"]
+__all__ = ["Draw", "ExactErrors", "Job", "draw", "known_law", "reference_gap", "samples_of"]
 
 AT_ONCE = 512
 """Samples in a batch."""
@@ -103,7 +103,7 @@ def draw(job: Job, problem: Problem) -> Draw:
             run = job.entrant.run(problem.labelled(1), job.budget)
             nfe = run.draw(problem.noise(1, job.seed), WhiteNoise(job.seed))[1]
             return Draw(nfe, time.process_time() - started, exact=_exact_errors(run, law, problem.path))
-        x, nfe = _samples(job, problem)
+        x, nfe = samples_of(job, problem)
         if broken := int((~x.isfinite()).any(1).sum()):
             return Draw(nfe, time.process_time() - started, failure=f"{broken} of {len(x)} samples are not finite.")
         return Draw(nfe, time.process_time() - started, x)
@@ -113,7 +113,7 @@ def draw(job: Job, problem: Problem) -> Draw:
         return Draw(nfe, time.process_time() - started, failure=str(error))
 
 
-def _samples(job: Job, problem: Problem) -> tuple[Tensor, int]:
+def samples_of(job: Job, problem: Problem) -> tuple[Tensor, int]:
     """The samples, float64 (n, d) on the host, and the evaluations of each, from the noises of the problem."""
     labelled = _in_single(problem.labelled(job.samples))
     dtype = torch.float64 if own_dtype(labelled.net) is None else torch.float32
@@ -149,5 +149,5 @@ def _exact_errors(run: Run | ForeignRun, data: Gaussian, path: GaussianPath) -> 
 
 def reference_gap(problem: Problem) -> float:
     """The root mean square over noises and components of what twice the steps change in the reference samples."""
-    ends = [_samples(Job(REFERENCE, k * REFERENCE_NFE, CHECKED, 0), problem)[0] for k in (1, 2)]
+    ends = [samples_of(Job(REFERENCE, k * REFERENCE_NFE, CHECKED, 0), problem)[0] for k in (1, 2)]
     return rms(ends[1] - ends[0])

@@ -402,6 +402,11 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     "tune.objective": lambda: "rms",
     "tune.samples": lambda: 16,
     "tune.minutes": lambda: 0.01,
+    "tune_noise.shape": lambda: (DIM,),
+    "tune_noise.nfe": lambda: 2,
+    "tune_noise.sampler": lambda: "ddpm",
+    "tune_noise.free": lambda: "noise",
+    "tune_noise.samples": lambda: 40,
     # by annotation
     "torch.Tensor": lambda: normals(4, DIM),
     "Callable[..., Tensor]": lambda: network,

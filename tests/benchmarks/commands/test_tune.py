@@ -51,3 +51,14 @@ def test_an_interrupted_fit_says_how_to_go_on(
     told, ended = capsys.readouterr().err.splitlines()
     assert said in told
     assert "Interrupted" in ended
+
+
+def test_a_stochastic_sampler_has_its_noise_fitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "noise.json"
+    words = ("ring", "--nfe", "3", "--samples", "100", "--sampler", "ddpm", "--out", str(file))
+    assert run(monkeypatch, *words) in (0, None)
+    assert "matched Gaussian" in capsys.readouterr().out
+    assert Scheme.load(file).about["eta"] == 1.0
+    assert sample(problem("ring").denoiser, (3, 2), 3, sampler=file, dtype=torch.float64).shape == (3, 2)
