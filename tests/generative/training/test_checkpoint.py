@@ -14,7 +14,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from fokker.generative.networks import MLP, DiT, UNet
+from fokker.generative.flow_maps import FlowMap
+from fokker.generative.networks import MLP, DiT, TwoTimes, UNet
 from fokker.generative.paths import VP, CondOT, Cosine, GaussianPath, Shifted, Table, squared_cosine_betas
 from fokker.generative.training import load, read, training_record, write
 from fokker.generative.training.checkpoint import WEIGHTS, build_path, describe_path, save_checkpoint, shipped
@@ -308,6 +309,7 @@ def test_what_is_stated_beside_a_file_must_be_what_it_says(net: MLP, tmp_path: P
 
 def test_what_is_shipped() -> None:
     names = {"digits-flow", "digits-eps", "digits-rough", "digits-eps-rough", "mnist-flow", "mnist-eps"}
+    names |= {"digits-flow-map"}
     assert names <= set(shipped())
     assert sum(file.stat().st_size for file in WEIGHTS.glob("*.safetensors")) < 8e6
 
@@ -316,7 +318,9 @@ def test_what_is_shipped() -> None:
 def test_a_shipped_network_is_the_one_of_its_card(name: str) -> None:
     card = json.loads((WEIGHTS / f"{name}.json").read_text())
     assert card["sha256"] == hashlib.sha256((WEIGHTS / f"{name}.safetensors").read_bytes()).hexdigest()
-    denoiser = load(name)
-    assert isinstance(denoiser.net, UNet)
-    x = torch.zeros(2, *denoiser.net.shape)
-    assert denoiser.given([0, 1]).predict("x0", 0.5, x).shape == x.shape
+    model = load(name)
+    assert isinstance(model.net, UNet | TwoTimes)
+    x = torch.zeros(2, *model.net.shape)
+    given = model.given([0, 1])
+    end = given(x, 0.5, 1.0) if isinstance(given, FlowMap) else given.predict("x0", 0.5, x)
+    assert end.shape == x.shape
