@@ -269,6 +269,11 @@ def log_prob_certificate() -> verification.LogProbCertificate:
 
 
 @cache
+def flow_map_certificate() -> verification.FlowMapCertificate:
+    return verification.certify_flow_map(LINE.map(generative.CondOT()), LINE, samples=8)
+
+
+@cache
 def claim() -> Any:
     return next(iter(CATALOGUE.values()))
 
@@ -456,6 +461,7 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     # Results
     f"{V}.certify": certificate,
     f"{V}.certify_log_prob": log_prob_certificate,
+    f"{V}.certify_flow_map": flow_map_certificate,
     f"{V}.equivalences": lambda: verification.equivalences(
         generative.CondOT(), 2, {name: generative.named(name) for name in ("ddim", "dpm++2m")}
     ),

@@ -5,6 +5,8 @@
     certify        the order of a solver, of a published sampler, of anyone's code
     certify_log_prob
                    anyone's log p(x) of a flow, where it is known
+    certify_flow_map
+                   anyone's few-step model, against the flow of its teacher or of a law
     impulse_response, error_budget, equivalences
                    the exact law of a sampler's output; where its error comes from; which samplers are one
     audit, probe   a learned network: where it is a score of its data; what convention it follows
@@ -19,8 +21,10 @@ from __future__ import annotations
 
 from .certificates import (
     Certificate as Certificate,
+    FlowMapCertificate as FlowMapCertificate,
     LogProbCertificate as LogProbCertificate,
     certify as certify,
+    certify_flow_map as certify_flow_map,
     certify_log_prob as certify_log_prob,
 )
 from .laws import (

@@ -21,7 +21,7 @@ RECORDS = frozenset(
         "Rates", "Abilities", "Step", "Comparison", "NFE", "Solution", "SolveError", "LogLikelihood", "Bound",
         "RoundTrip", "Certificate", "ErrorBudget", "ImpulseResponse", "Audit", "Finding", "Report", "Result",
         "Coupling", "Power", "Network", "Recommendation", "Standing", "ImportanceWeightedBound", "LogProbCertificate",
-        "LikelihoodPlan", "Tuned", "TunedLaw",
+        "LikelihoodPlan", "Tuned", "TunedLaw", "FlowMapCertificate",
     }
 )
 """Classes that the library makes and the user reads, and bases of other classes: nobody calls them."""

@@ -6,6 +6,7 @@
     convergence                  certify: the order of a solver, a published sampler or a function on one problem
     methods                      what to certify, by its name
     samplers                     samplers of other libraries: what they are measured on, and their exact law
+    flow_map                     anyone's few-step model, against the flow that it should follow
     log_prob                     anyone's log p(x) of a flow, on laws whose log p is known
     table, gate                  every exported solver on its problems; a test fails if one has no passing certificate
 
@@ -17,6 +18,8 @@ from __future__ import annotations
 
 from .certificate import Certificate as Certificate
 from .convergence import certify as certify
+from .flow_map import certify_flow_map as certify_flow_map
+from .flow_map_certificate import FlowMapCertificate as FlowMapCertificate, JumpLaw as JumpLaw, MapError as MapError
 from .gate import EXPORTED as EXPORTED, uncertified as uncertified
 from .log_prob import certify_log_prob as certify_log_prob
 from .log_prob_certificate import LogProbCertificate as LogProbCertificate, LogProbFinding as LogProbFinding
