@@ -215,7 +215,11 @@ JOBS: dict[str, Callable[[On], Any]] = {
 }
 
 
-@pytest.mark.parametrize("job", JOBS)
+DEAR = ("log_likelihood hutchinson", "log_likelihood hutch++", "log_likelihood coloured")
+"""They share their way to the device with the other likelihoods."""
+
+
+@pytest.mark.parametrize("job", [pytest.param(each, marks=[pytest.mark.slow] * (each in DEAR)) for each in JOBS])
 def test_results_are_those_of_the_cpu(job: str) -> None:
     expected = JOBS[job](On(torch.device("cpu")))
     with WithoutFloat64():

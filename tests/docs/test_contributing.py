@@ -19,7 +19,12 @@ HOW_TO_ADD = TEXT.partition("\n## How to add\n")[2].partition("\n## ")[0]
 SECTIONS = dict(re.findall(r"^### (.*?)\n(.*?)(?=^### |\Z)", HOW_TO_ADD, re.DOTALL | re.MULTILINE))
 LINES, FILES = 20, 3
 
+FAST = ("A path", "A claim")
+"""Sections whose change is applied in every run of the tests; `make slow` applies the others."""
 sections = pytest.mark.parametrize("section", SECTIONS)
+applied = pytest.mark.parametrize(
+    "section", [pytest.param(each, marks=[] if each in FAST else pytest.mark.slow) for each in SECTIONS]
+)
 
 
 def blocks(section: str, language: str) -> list[str]:
@@ -58,7 +63,7 @@ def test_a_change_is_small(section: str) -> None:
     assert len(files) <= FILES
 
 
-@sections
+@applied
 def test_a_change_applies_and_what_it_adds_works(section: str, copy: Path, tmp_path: Path) -> None:
     (diff,) = blocks(section, "diff")
     run(["git", "apply", "--recount", "-"], cwd=copy, stdin=diff)

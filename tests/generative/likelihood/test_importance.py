@@ -109,7 +109,7 @@ def test_what_remains_is_estimated_where_the_draws_are_effective() -> None:
     assert float(found.effective.mean()) == pytest.approx(draws / (1.0 + v), rel=0.05)
 
 
-@pytest.mark.parametrize("s", [0.1, 0.5, 1.0])
+@pytest.mark.parametrize("s", [0.5, *(pytest.param(s, marks=pytest.mark.slow) for s in (0.1, 1.0))])
 def test_normal_errors_of_log_p_leave_a_bound(s: float) -> None:
     """E of the mean weight is P(k), by Gauss-Hermite in two errors: without correction it is e^(s²/2) P(k).
 

@@ -100,7 +100,7 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", ["orthogonal", "coloured", "hutchinson"])
+@pytest.mark.parametrize("kind", ["orthogonal"])
 def test_a_few_samples(kind: str) -> None:
     """In 16 dimensions; 128 samples in 8 batches, two seeds. At four standard errors the false alarms are 1e-4 a kind;
     standard errors off by 40 % are seen.

@@ -96,7 +96,7 @@ def test_the_error_follows_the_tolerance(solver: Stepper, name: str, control: st
 def test_each_sample_has_steps_of_its_own(solver: Stepper, name: str) -> None:
     """Of an elementwise field: bitwise what the sample gets alone, at the end and at the times asked for."""
     problem = PROBLEMS[name]
-    times = Adaptive(0.0, 1.0, rtol=1e-5, atol=1e-5, per_sample=True)
+    times = Adaptive(0.0, 1.0, rtol=1e-3, atol=1e-3, per_sample=True)
     asked = [0.0, 0.4, 1.0]
     together = solve(problem.equation, INITIAL, times, solver, save=asked)
     alone = [solve(problem.equation, row, times, solver, save=asked) for row in INITIAL.split(1)]
