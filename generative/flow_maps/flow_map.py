@@ -53,6 +53,9 @@ class FlowMap:
         precondition: `EDM()` for a network that was trained inside this frame; it predicts x0, and sees s as
             log(σ/α)/4 and t as the time of the path.
 
+    Attributes:
+        held: the denoiser that holds the network and its conventions.
+
     Raises:
         TypeError, ValueError: as `Denoiser` does.
 
@@ -79,44 +82,44 @@ class FlowMap:
         condition: Condition | None = None,
         precondition: EDM | None = None,
     ) -> None:
-        self._network = self.kind(
+        self.held = self.kind(
             net, path, predicts=predicts, time=time, label=label, condition=condition, precondition=precondition
         )
 
     @property
     def net(self) -> Callable[..., Tensor]:
         """The network."""
-        return self._network.net
+        return self.held.net
 
     @property
     def path(self) -> GaussianPath:
         """The path on which the network was trained."""
-        return self._network.path
+        return self.held.path
 
     @property
     def predicts(self) -> str:
         """The kind of the network's prediction."""
-        return self._network.predicts
+        return self.held.predicts
 
     @property
     def time(self) -> str | Clock:
         """The clock of the network."""
-        return self._network.time
+        return self.held.time
 
     @property
     def precondition(self) -> EDM | None:
         """The frame in which the network was trained."""
-        return self._network.precondition
+        return self.held.precondition
 
     @property
     def label(self) -> int | Tensor | None:
         """The class label, an int, or int64 (B,); None if there is none."""
-        return self._network.label
+        return self.held.label
 
     @property
     def condition(self) -> Condition:
         """The further keyword arguments of the network."""
-        return self._network.condition
+        return self.held.condition
 
     def __call__(self, x: Tensor, s: Scalar, t: Scalar = 1.0) -> Tensor:
         """X(x, s, t), with one network evaluation.
@@ -158,29 +161,29 @@ class FlowMap:
             check_floating("t", t)
         elif t is not None:
             t = real("t", t)
-        network: Any = self._network
+        network: Any = self.held
         denoiser: Denoiser = network.to(t)
         return denoiser
 
     def given(self, label: Label | Condition | None) -> Self:
         """The same map with another label, or, for a mapping, with other keyword arguments, as `Denoiser.given`."""
-        return self._with(self._network.given(label))
+        return self._with(self.held.given(label))
 
     def of_rows(self, index: Tensor) -> Self:
         """The same map for the samples `index`, int64 (n,), of the batch."""
-        return self._with(self._network.of_rows(index))
+        return self._with(self.held.of_rows(index))
 
     def map_rows(self, change: Callable[[Tensor], Tensor]) -> Self:
         """The same map with `change(tensor)` in place of every tensor that has a row a sample."""
-        return self._with(self._network.map_rows(change))
+        return self._with(self.held.map_rows(change))
 
     def _with(self, network: Denoiser) -> Self:
         made = copy(self)
-        made._network = network
+        made.held = network
         return made
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}{repr(self._network).removeprefix(type(self._network).__name__)}"
+        return f"{type(self).__name__}{repr(self.held).removeprefix(type(self.held).__name__)}"
 
 
 def check_flow_map(value: object) -> None:

@@ -10,7 +10,7 @@ import torch
 from doors import GRADIENT, check_numbers, check_refusals
 
 from fokker.generative import CFG, EDM, VE, VP, CondOT, Consistency, Cosine, Denoiser, FlowMap, flow
-from fokker.generative.denoiser import KINDS
+from fokker.generative.denoiser import KINDS, Contents
 from fokker.solvers import ExponentialAdams, solve
 
 X = torch.tensor([[1.0, -0.5], [0.3, 2.0], [-1.2, 0.1]], dtype=torch.float64)
@@ -145,6 +145,12 @@ def test_labels_and_weights_follow_their_samples() -> None:
     torch.testing.assert_close(targeted.output(S[picked], X[picked]), flow_map.towards(T).output(S, X)[picked])
     assert (flow_map.path, flow_map.predicts, flow_map.time, flow_map.precondition) == (CondOT(), "velocity", "t", None)
     assert repr(flow_map) == "FlowMap(labelled, CondOT(sigma_min=0.0), predicts='velocity', time='t')"
+
+
+def test_the_network_of_a_map_is_part_of_what_it_is_made_of() -> None:
+    contents = Contents()
+    contents(FlowMap(net, CondOT(), predicts="velocity"))
+    assert contents.networks == [net]
 
 
 def test_derivatives_flow_through_all_arguments() -> None:
