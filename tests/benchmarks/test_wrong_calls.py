@@ -339,6 +339,10 @@ def table() -> Iterator[tuple[list[str], str]]:
     yield ["certify", "wrong_calls_mine:net", "--form", "euler"], "Unknown form 'euler'; choose one of equation, fokker"
     yield ["certify", "wrong_calls_mine:net", "--form", "fokker"], "net takes (x, t), and not (denoiser, x, times"
     yield [*CERTIFY, "--form", "fokker"], "Heun takes no form and no options"
+    yield ["certify", "digits-flow", "--teacher", "digits-flow"], "digits-flow is a denoiser, which does not jump"
+    yield ["certify", "digits-flow-map", "--teacher", "digits-flow-map"], "digits-flow-map is a flow map, which jumps"
+    yield ["certify", "digits-flow-map", "--teacher", "nothing"], "There is no network 'nothing'"
+    yield [*CERTIFY, "--teacher", "digits-flow", "--form", "fokker"], "A flow map has no order; leave out --form"
     yield from ((["certify", "diffusers:DDIMScheduler", "--option", each], said) for each, said in OPTIONS)
     yield from ((["certify-likelihood", name], said) for name, said in OF_LOG_PROB)
     yield [*LOG_PROB, "--form", "score"], "Unknown form 'score'; choose one of velocity, denoiser"
