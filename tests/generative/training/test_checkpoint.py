@@ -309,7 +309,7 @@ def test_what_is_stated_beside_a_file_must_be_what_it_says(net: MLP, tmp_path: P
 
 def test_what_is_shipped() -> None:
     names = {"digits-flow", "digits-eps", "digits-rough", "digits-eps-rough", "mnist-flow", "mnist-eps"}
-    names |= {"digits-flow-map"}
+    names |= {"digits-flow-map", "digits-eps-map"}
     assert names <= set(shipped())
     assert sum(file.stat().st_size for file in WEIGHTS.glob("*.safetensors")) < 8e6
 
