@@ -10,7 +10,7 @@ PERF = OMP_NUM_THREADS=1 $(BIN)/pytest benchmarks/perf --rootdir benchmarks/perf
 # Libraries that the adapters are tested with, whose own dependencies are heavy, or contradict ours, and unused here.
 PEERS = $(PIP) --no-deps torchcfm k-diffusion
 
-.PHONY: help bench verify test slow fuzz mutants lint types perf perf-likelihood train clean
+.PHONY: help bench verify test slow fuzz mutants lint types perf perf-likelihood contest train clean
 .NOTPARALLEL:  # one pip at a time
 
 help:  ## list the targets
@@ -47,6 +47,11 @@ perf: .venv/for-test  ## time the solvers and those of torchdiffeq in one run
 
 perf-likelihood: .venv/for-test  ## time log p(x) of networks by four ways (an hour)
 	$(PERF) -m slow
+
+contest: .venv/for-use  ## tuning beside the published ways of tuning, on exact mixtures (an hour; it goes on where it ended)
+	$(BIN)/python -c "from fokker.benchmarks.contest import contest; \
+	    found = contest(['ring-vp', 'ring-condot', 'plane-vp', 'plane-condot'], folder='bench-results', progress=True); \
+	    print(found.table(), found.summary(), found.summary('median'), sep='\n\n')"
 
 train: .venv/for-test  ## train a shipped network again: make train NAME=digits-flow
 	$(BIN)/fokker train $(NAME)
