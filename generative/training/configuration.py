@@ -41,13 +41,12 @@ from ...solvers.common import (
     shown,
     whole,
 )
-from ...solvers.runge_kutta import METHODS
-from ..denoiser import Denoiser, preconditioning
+from ..denoiser import preconditioning
 from ..flow_maps import FlowMap
 from ..networks import Network, TwoTimes
 from ..paths import GaussianPath, time_densities
 from . import ema as averages, objectives, weightings
-from .checkpoint import build, build_network, build_path, load
+from .checkpoint import build, build_network, build_path
 from .data import DATASETS
 from .losses import check_finite_loss
 
@@ -67,19 +66,8 @@ TIMES = {
     for kind in (time_densities.Uniform, time_densities.LogitNormal, time_densities.Steps, time_densities.Geometric)
 }
 AVERAGES = {"Constant": averages.Constant, "PowerLaw": averages.PowerLaw}
-SOLVERS = {kind.__name__: kind for kind in METHODS}
 TEACH = {True: 'give teacher = "digits-flow", or another one', False: "leave it out"}
 PRECONDITIONS = {"EDM": preconditioning.EDM}
-OBJECTIVES = {
-    kind.__name__: kind
-    for kind in (
-        objectives.ConsistencyDistillation, objectives.ConsistencyTraining, objectives.MeanFlow,
-        objectives.ProgressiveDistillation,
-    )
-}
-DISTANCES = {
-    kind.__name__: kind for kind in (objectives.Square, objectives.PseudoHuber, objectives.Adaptive)
-}
 AUTOCAST = {"bfloat16": torch.bfloat16}
 LATER = ("weighting", "times", "precondition", "stratify", "importance", "autocast", "objective")
 """Fields that the first version did not have. They are recorded unless at their defaults, so that old files stay."""
@@ -204,31 +192,12 @@ class Training:
         """The objective of a flow map."""
         if self.objective is None:
             return None
-        arguments = {name: value for name, value in self.objective.items() if name != "teacher"}
-        if "distance" in arguments:
-            arguments["distance"] = build(DISTANCES, "distance", arguments["distance"])
-        made: objectives.Objective = build(OBJECTIVES, "objective", arguments)
-        return made
+        return objectives.build_objective(self.objective)
 
     @cached_property
     def teacher(self) -> objectives.Teacher | None:
         """Who teaches a flow map."""
-        given = None if self.objective is None else self.objective.get("teacher")
-        if given is None:
-            return None
-        arguments = dict(given) if isinstance(given, dict) else {"network": given}
-        network = arguments.pop("network", None)
-        if not isinstance(network, str):
-            raise ValueError(f"The network of the teacher is {network!r}; give the name of a shipped one, or a file.")
-        denoiser = load(network)
-        if not isinstance(denoiser, Denoiser):
-            raise ValueError(f"{network} is a flow map; a teacher is a network of one time.")
-        solver = choice("solver of the teacher", arguments.pop("solver", "Heun"), SOLVERS)
-        made: objectives.Teacher = build(
-            {"Teacher": objectives.Teacher}, "teacher",
-            {"class": "Teacher", "denoiser": denoiser, "solver": SOLVERS[solver](), **arguments},
-        )
-        return made
+        return None if self.objective is None else objectives.build_teacher(self.objective)
 
     @classmethod
     def read(cls, name_or_path: str | Path) -> Training:

@@ -5,6 +5,11 @@ An objective may be added without asking anyone: a subclass of `Objective` that 
 
 from __future__ import annotations
 
+from .configured import (
+    OBJECTIVES as OBJECTIVES,
+    build_objective as build_objective,
+    build_teacher as build_teacher,
+)
 from .consistency import ConsistencyDistillation as ConsistencyDistillation, ConsistencyTraining as ConsistencyTraining
 from .distances import Adaptive as Adaptive, Distance as Distance, PseudoHuber as PseudoHuber, Square as Square
 from .mean_flow import MeanFlow as MeanFlow

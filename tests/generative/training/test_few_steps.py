@@ -17,8 +17,7 @@ import torch
 from fokker.generative import Denoiser, FlowMap, sample
 from fokker.generative.training import Images, Training, data, load, read, train
 from fokker.generative.training.checkpoint import shipped
-from fokker.generative.training.configuration import OBJECTIVES
-from fokker.generative.training.objectives import Teacher
+from fokker.generative.training.objectives import OBJECTIVES, Teacher
 from fokker.generative.training.state import State
 from fokker.solvers import Euler
 
