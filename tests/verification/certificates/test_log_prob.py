@@ -122,7 +122,9 @@ FAULTS: dict[str, tuple[Callable[..., Any], str, str]] = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "fault", [pytest.param(each, marks=[] if each in ("sum", "shared") else pytest.mark.slow) for each in FAULTS]
+)
 def test_a_mutant_with_probes_is_found(fault: str) -> None:
     function, about, said = FAULTS[fault]
     found = certify_log_prob(function, 4, name=fault, **FEW)
@@ -131,6 +133,7 @@ def test_a_mutant_with_probes_is_found(fault: str) -> None:
     assert about in found.reason
 
 
+@pytest.mark.slow
 def test_a_sum_that_one_probe_hides_is_found_with_several() -> None:
     found = certify_log_prob(partial(integrated, divided=False), 4, name="sum", **FEW)
     assert "With 8 probes" in sentence(found, "bias")

@@ -208,7 +208,9 @@ NONE: dict[str, Net] = {
 }
 
 
-@pytest.mark.parametrize("name", NONE)
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=[] if each in ("random", "nothing") else pytest.mark.slow) for each in NONE]
+)
 def test_a_network_of_no_convention_is_not_named(name: str) -> None:
     finding = found(NONE[name], samples=512)
     assert finding.convention is None

@@ -82,7 +82,7 @@ def test_a_slow_network_is_named_within_its_minutes(timed: Callable[[Net, float]
     assert "on 32 draws" in finding.reason
 
 
-@pytest.mark.parametrize("minutes", [1.5, 3.0, 10.0])
+@pytest.mark.parametrize("minutes", [1.5, *(pytest.param(each, marks=pytest.mark.slow) for each in (3.0, 10.0))])
 def test_minutes_are_kept_and_used(minutes: float, timed: Callable[[Net, float], Timed]) -> None:
     net = timed(DIGITS.net, 0.025)
     finding = probe(net, FEW, minutes=minutes)
@@ -116,14 +116,21 @@ def test_a_quick_network_is_not_limited(timed: Callable[[Net, float], Timed]) ->
     assert "512 draws at each of 7" in found[0].reason
 
 
-@pytest.mark.parametrize("name", NONE)
+@pytest.mark.parametrize("name", ["noise", pytest.param("nothing", marks=pytest.mark.slow), "identity",
+                                  pytest.param("one level for all", marks=pytest.mark.slow)])  # fmt: skip
 def test_few_draws_name_no_network_that_has_no_convention(name: str, timed: Callable[[Net, float], Timed]) -> None:
     finding = probe(timed(NONE[name], 0.025), DATA, minutes=3.0)
     assert finding.convention is None, str(finding)
 
 
-@pytest.mark.parametrize("path", PATHS, ids=str)
-@pytest.mark.parametrize("clock", CLOCKS)
+@pytest.mark.parametrize(
+    ("path", "clock"),
+    [
+        pytest.param(path, clock, marks=[] if (i + j) % 3 == 0 else pytest.mark.slow)  # each path and each clock once
+        for i, path in enumerate(PATHS) for j, clock in enumerate(CLOCKS)
+    ],
+    ids=str,
+)
 def test_few_draws_in_the_plane_are_right_or_not_settled(
     path: GaussianPath, clock: str, timed: Callable[[Net, float], Timed]
 ) -> None:

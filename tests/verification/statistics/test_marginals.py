@@ -93,7 +93,7 @@ def test_holm_keeps_the_family_wise_level() -> None:
         (moments, 2, 400, 300),
         (energy, 2, 30, 300),
         (mmd, 2, 30, 300),
-        (sliced_w2, 2, 30, 300),
+        pytest.param(sliced_w2, 2, 30, 300, marks=pytest.mark.slow),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
