@@ -26,7 +26,10 @@ from .discrete import (
     variational_bound as variational_bound,
 )
 from .equations import (
+    BrownianLatent as BrownianLatent,
+    EncoderDecoder as EncoderDecoder,
     Interpolant as Interpolant,
+    SineSquaredLatent as SineSquaredLatent,
     diffusion_sde as diffusion_sde,
     flow as flow,
     grids as grids,

@@ -225,6 +225,10 @@ def interpolant() -> generative.Interpolant:
     return generative.Interpolant(generative.CondOT())
 
 
+def bridge() -> generative.Interpolant:
+    return generative.Interpolant(generative.EncoderDecoder(), generative.BrownianLatent(0.5))
+
+
 def oracle_problem() -> Problem:
     return PROBLEMS["gaussian"]()
 
@@ -394,6 +398,13 @@ EXAMPLES: dict[str, Callable[[], Any]] = {
     f"{G}.diffusion_sde": lambda: generative.diffusion_sde(exact(), level, EARLY, LATE),
     f"{G}.Interpolant": interpolant,
     f"{G}.Interpolant, its flow": lambda: interpolant().flow(Net()),
+    f"{G}.Interpolant, with latent noise": lambda: bridge(),
+    f"{G}.Interpolant, its guided sde": lambda: bridge().sde(
+        Net(), Net(), noise_level.sine(0.5), predicts="eta", label=1, guidance=2.0
+    ),
+    f"{G}.BrownianLatent": lambda: generative.BrownianLatent(0.5),
+    f"{G}.SineSquaredLatent": lambda: generative.SineSquaredLatent(0.5),
+    f"{G}.EncoderDecoder": generative.EncoderDecoder,
     **{f"{G}.hold {name}": partial(hold_of, generative.VP(), name) for name in HOLDS},
     "noise_level.constant": lambda: noise_level.constant(0.5),
     "noise_level.reversal": lambda: noise_level.reversal(generative.VP(), 0.5),
@@ -660,7 +671,17 @@ def _(what: generative.GaussianPath) -> Any:
 
 @observed.register
 def _(what: generative.Interpolant) -> Any:
-    return what.state(torch.full((4,), 0.3, device="cpu").double(), X, STATE)
+    return what.state(torch.full((4,), 0.3, device="cpu").double(), X, STATE, None if what.gamma is None else X)
+
+
+@observed.register(generative.BrownianLatent | generative.SineSquaredLatent)
+def _(what: Any) -> Any:
+    return what(0.4)
+
+
+@observed.register
+def _(what: generative.EncoderDecoder) -> Any:
+    return what(torch.full((4, 1), 0.3, device="cpu").double(), X, STATE)
 
 
 @observed.register(noise_level.constant | noise_level.reversal | noise_level.power_of_sigma | noise_level.sine)

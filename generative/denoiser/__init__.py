@@ -9,7 +9,7 @@ from __future__ import annotations
 from .cfg import CFG as CFG, AutoGuidance as AutoGuidance
 from .classifier import ClassifierGuidance as ClassifierGuidance
 from .clocks import Clock as Clock, make_clock as make_clock, network_times as network_times
-from .conditioning import Conditions as Conditions, Label as Label
+from .conditioning import Conditions as Conditions, Label as Label, checked_label as checked_label
 from .contents import Contents as Contents, digest_of as digest_of
 from .denoiser import Denoiser as Denoiser, check_denoiser as check_denoiser
 from .digest import network_digest as network_digest

@@ -6,8 +6,14 @@ The marginals of an equation are its contract. How its coefficients are computed
 from __future__ import annotations
 
 from . import grids as grids, noise_level as noise_level
+from .coupling import minibatch_ot as minibatch_ot
 from .holds import HOLDS as HOLDS, Hold as Hold, hold_of as hold_of
-from .interpolant import Interpolant as Interpolant, minibatch_ot as minibatch_ot
+from .interpolant import Interpolant as Interpolant
+from .latent_noise import (
+    BrownianLatent as BrownianLatent,
+    EncoderDecoder as EncoderDecoder,
+    SineSquaredLatent as SineSquaredLatent,
+)
 from .noise_level import (
     constant as constant,
     diffusion_sde as diffusion_sde,

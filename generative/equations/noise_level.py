@@ -114,7 +114,7 @@ def _check_path(path: object) -> None:
     check_instance("path", path, GaussianPath, "a path, such as CondOT()")
 
 
-def _level(g: NoiseLevel, t: float) -> float:
+def level_at(g: NoiseLevel, t: float) -> float:
     """g(t), nan where it cannot be computed. Raises TypeError if it is no number, ValueError if it has a gradient."""
     try:
         value = g(t)
@@ -129,7 +129,7 @@ def _level(g: NoiseLevel, t: float) -> float:
 
 def _rate(path: GaussianPath, g: NoiseLevel, t: float, spread: float) -> float:
     """ρ at t. Raises ValueError if g is negative or not finite there."""
-    value = _level(g, t)
+    value = level_at(g, t)
     if not 0.0 <= value <= LEVELS["high"]:
         raise ValueError(f"g must be finite and not negative, but is {value:g} at t = {t:g}; change it, or t0 and t1.")
     alpha, sigma = path.alpha(t), path.sigma(t)
@@ -178,7 +178,7 @@ def safe_interval(
     step = real("step", step, above=0.0)
 
     def safe(t: float) -> bool:
-        return 0.0 <= _level(g, t) <= LEVELS["high"] and step * _rate(path, g, t, spread) <= STABLE
+        return 0.0 <= level_at(g, t) <= LEVELS["high"] and step * _rate(path, g, t, spread) <= STABLE
 
     starts = _starts(t0, t1)
     runs: list[tuple[int, int]] = []

@@ -10,6 +10,7 @@ from . import time_densities as time_densities
 from .elementary import (
     Real as Real,
     Scalar as Scalar,
+    derivative as derivative,
     exp as exp,
     expm1 as expm1,
     hypot as hypot,

@@ -35,7 +35,7 @@ METHODS: dict[str, tuple[str, ...]] = {
     ),
     "Gaussian": ("denoiser", "moments", "sample"),
     "GaussianClasses": ("classifier", "denoiser", "given"),
-    "Interpolant": ("flow", "loss", "state"),
+    "Interpolant": ("flow", "loss", "sde", "state"),
     "Logit": ("forward", "inverse", "log_det"),
     "OrnsteinUhlenbeck": ("covariance", "mean", "path", "stationary", "transition", "variance"),
     "Sampler": ("equation",),
