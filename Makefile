@@ -10,7 +10,7 @@ PERF = OMP_NUM_THREADS=1 $(BIN)/pytest benchmarks/perf --rootdir benchmarks/perf
 # Libraries that the adapters are tested with, whose own dependencies are heavy, or contradict ours, and unused here.
 PEERS = $(PIP) --no-deps torchcfm k-diffusion
 
-.PHONY: help bench verify test slow fuzz mutants lint types perf perf-likelihood contest train clean
+.PHONY: help bench verify test slow fuzz mutants lint types perf perf-likelihood contest coverage train clean
 .NOTPARALLEL:  # one pip at a time
 
 help:  ## list the targets
@@ -52,6 +52,9 @@ contest: .venv/for-use  ## tuning beside the published ways of tuning, on exact 
 	$(BIN)/python -c "from fokker.benchmarks.contest import contest; \
 	    found = contest(['ring-vp', 'ring-condot', 'plane-vp', 'plane-condot'], folder='bench-results', progress=True); \
 	    print(found.table(), found.summary(), found.summary('median'), sep='\n\n')"
+
+coverage: .venv/for-use  ## write docs/coverage.md: what the source documents describe, and where it is
+	$(BIN)/python tools/systems.py
 
 train: .venv/for-test  ## train a shipped network again: make train NAME=digits-flow
 	$(BIN)/fokker train $(NAME)
