@@ -1,4 +1,4 @@
-"""Every row of docs/coverage.md names a claim or a test that exists, or says what is missing; the page is up to date."""
+"""Every row of docs/coverage.md names a claim or a test that exists, or says what is missing."""
 
 from __future__ import annotations
 
