@@ -5,7 +5,7 @@
 is the guided field, of any path, since it takes nothing but two values of the network. The drift of the stochastic
 equation is u + ½ σ_t² s, with s itself or with s = −η/γ of a network that predicts η = E[z | x_t].
 
-Sources: Albergo et al. (2303.08797), eq. 33 and 2.16; Ho and Salimans (2207.12598), eq. 6.
+Sources: Albergo et al. (2303.08797), corollary 2.10; Ho and Salimans (2207.12598), eq. 6.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
     η           E ‖net(x_t, t) − z‖²                                minimiser −γ ∇ log p_t
 
 Each pair is seen at I + γ z and at I − γ z. Then γ' z meets nothing but the difference of the net's two values, which
-is of order γ, so that the variance stays finite where γ' does not (2303.08797, section 6). The constant E γ'² ‖z‖² is
-left out, since it is infinite for γ = √(t (1 − t)). So with latent noise the loss may be negative.
+is of order γ, so that the variance stays finite where γ' does not (the antithetic sampling of 2303.08797). The constant
+E γ'² ‖z‖² is left out, since it is infinite for γ = √(t (1 − t)). So with latent noise the loss may be negative.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ A velocity alone says nothing of ∇ log p_t. With γ > 0 a second network learn
 γ the score has to be known, unless the source is standard normal and independent of the data, where the velocity is
 that of Denoiser(net, path, predicts="velocity").
 
-Sources: Albergo et al., Stochastic Interpolants (2303.08797), eq. 4, theorem 2.6 and corollary 2.10; Holderrieth and
+Sources: Albergo et al., Stochastic Interpolants (2303.08797), eq. 4 and corollary 2.10; Holderrieth and
 Erives, lecture notes 2025, theorem 13 and section 4.3; Liu et al., Rectified Flow (2209.03003); Tong et al.
 (2302.00482), section 3.2.
 """

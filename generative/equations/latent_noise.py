@@ -3,7 +3,7 @@
 γ vanishes at t = 0 and t = 1, where the state is a sample itself, and is positive between. Any such function of a float
 or a tensor t serves; `noise_level.sine` does, too.
 
-Source: Albergo et al., Stochastic Interpolants (2303.08797), eq. 4 and table 8.
+Source: Albergo et al., Stochastic Interpolants (2303.08797), eq. 4.
 """
 
 from __future__ import annotations

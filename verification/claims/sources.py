@@ -191,6 +191,13 @@ MEAN_FLOW = Source(
     "2025",
     "https://arxiv.org/abs/2505.13447",
 )
+INTERPOLANTS = Source(
+    "Albergo et al. 2023",
+    "Michael S. Albergo, Nicholas M. Boffi and Eric Vanden-Eijnden",
+    "Stochastic Interpolants: A Unifying Framework for Flows and Diffusions",
+    "2023",
+    "https://arxiv.org/abs/2303.08797",
+)
 FOKKER = Source(
     "derived here",
     "the authors of Fokker",
@@ -201,6 +208,7 @@ FOKKER = Source(
 
 BIBLIOGRAPHY = (
     NOTES_2025, NOTES_2026, TUTORIAL, SLIDES, BLOG, ANDERSON, HUTCHINSON, VINCENT, VDM, SIMPLE_DIFFUSION, TANG_SAAD,
-    STATHOPOULOS, BURDA, PROGRESSIVE, MENG, CONSISTENCY, TRAJECTORY, MEAN_FLOW, FOKKER,
+    STATHOPOULOS, BURDA, PROGRESSIVE, MENG, CONSISTENCY, TRAJECTORY, MEAN_FLOW, INTERPOLANTS,
+    FOKKER,
 )  # fmt: skip
 """Every source, in the order in which the report prints them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import (
+    bridges as bridges,
     discrete_sampling as discrete_sampling,
     distillation as distillation,
     fast_sampling as fast_sampling,

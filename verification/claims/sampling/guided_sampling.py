@@ -12,14 +12,14 @@ from ....generative.denoiser import CFG
 from ....generative.equations import Interpolant, constant, diffusion_sde
 from ....generative.paths import CondOT
 from ....generative.training import regression_loss, squared_error
-from ....solvers import RK4, Euler, EulerMaruyama, Solver, solve
+from ....solvers import ODE, RK4, Euler, EulerMaruyama, Solver, solve
 from ...oracles import GaussianClasses, GaussianMixture
 from ..claim import Check, Statistical, claim
 from ..sources import FOKKER, NOTES_2025, TUTORIAL
 from ..tools.bridges import Bridge, quantile_error
 from ..tools.errors import largest
 from ..tools.examples import PAIR, classified_chain
-from ..tools.points import BROAD_MIXTURE, STATES, Net, gaussian, grid
+from ..tools.points import BROAD_MIXTURE, STATES, gaussian, grid
 from ..tools.quadrature import legendre, nodes
 from ..tools.samplers import response
 
@@ -150,17 +150,21 @@ def guided_bridge() -> list[Check]:
     and guided (z − x)/(1 − t), with z = (1 − w) m + w m_y: Euler's steps end in z, to rounding."""
     bridge, normal = Interpolant(CondOT()), gaussian(-0.4, 0.7)
 
-    def guided(source: GaussianMixture, weight: float, deviations: tuple[float, float] = (1.5, 0.5)) -> Net:
+    def guided(source: GaussianMixture, weight: float, deviations: tuple[float, float] = (1.5, 0.5)) -> ODE:
         plain, told = (Bridge(bridge, source, m, s) for m, s in zip((0.0, 1.0), deviations, strict=True))
-        return lambda x, t: torch.lerp(plain.velocity(x, t), told.velocity(x, t), weight)
 
-    def end(net: Net, solver: Solver) -> Tensor:
-        return solve(bridge.flow(net), STATES, grid(200), solver).x
+        def net(x: Tensor, t: Tensor, label: Tensor) -> Tensor:
+            return torch.where(label[:, None] == 1, told.velocity(x, t), plain.velocity(x, t))
+
+        return bridge.flow(net, label=1, guidance=weight, null=0)
+
+    def end(equation: ODE, solver: Solver) -> Tensor:
+        return solve(equation, STATES, grid(200), solver).x
 
     quantiles = quantile_error(BROAD_MIXTURE, 1.0, 0.5, STATES, end(guided(BROAD_MIXTURE, 1.0), RK4()))
     found = [Check(quantiles, 0.0, 1e-6, "w = 1, from a mixture: quantiles of the source and of the samples")]
     for weight in (-0.5, 2.5):
-        made = response(RK4(), bridge.flow(guided(normal, weight)), grid(200))
+        made = response(RK4(), guided(normal, weight), grid(200))
         mean, deviation = made.law(-0.4, 0.7)
         found += [
             Check(
