@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from fokker.benchmarks.ledger import Key, Ledger
 
@@ -57,6 +58,7 @@ def check(file: Path, budgets: set[int]) -> None:
     assert all(np.array_equal(row.errors, np.full(64, row.budget + 1.0)) for row in rows)
 
 
+@pytest.mark.slow
 def test_three_runs_make_and_fill_one_ledger(tmp_path: Path) -> None:
     """Two of them also write the same 200 rows. None waits in vain for the others."""
     file = tmp_path / "results.sqlite"

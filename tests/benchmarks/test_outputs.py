@@ -50,6 +50,7 @@ def test_a_full_stdout_is_one_sentence_and_the_file_is_there(tmp_path: Path) -> 
     assert whole(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_full_stderr_and_a_terminal_of_width_0_without_unicode(tmp_path: Path) -> None:
     done = shell(f"{CERTIFY} 2> /dev/full", tmp_path, COLUMNS="0", PYTHONIOENCODING="ascii")
     assert done.returncode == 0

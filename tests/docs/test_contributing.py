@@ -19,7 +19,7 @@ HOW_TO_ADD = TEXT.partition("\n## How to add\n")[2].partition("\n## ")[0]
 SECTIONS = dict(re.findall(r"^### (.*?)\n(.*?)(?=^### |\Z)", HOW_TO_ADD, re.DOTALL | re.MULTILINE))
 LINES, FILES = 20, 3
 
-FAST = ("A path", "A claim")
+FAST = ("A path", "A Runge-Kutta method")
 """Sections whose change is applied in every run of the tests; `make slow` applies the others."""
 sections = pytest.mark.parametrize("section", SECTIONS)
 applied = pytest.mark.parametrize(

@@ -132,6 +132,7 @@ def test_a_condition_has_a_row_a_sample() -> None:
     assert found.bits_per_dim == pytest.approx(float(exact.mean()) / (2.0 * math.log(2.0)), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_figures_do_not_depend_on_the_engine() -> None:
     np.save("x.npy", MIXTURE.sample(66, 0).numpy())
     options = {"data": "x.npy", "trace": "hutchinson", "probes": 2, "error": 0.1, "seed": 4}

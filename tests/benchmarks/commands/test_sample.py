@@ -52,6 +52,7 @@ def test_a_file_of_a_table_draws_everywhere(tmp_path: Path, monkeypatch: pytest.
         draw("digits-flow", 3, tmp_path / "here.npy", sampler="five.json", **OPTIONS)
 
 
+@pytest.mark.slow
 def test_a_picture_is_drawn_of_images_from_local_processes(tmp_path: Path) -> None:
     draw("digits-flow", 7, tmp_path / "here.png", **OPTIONS)
     draw("digits-flow", 7, tmp_path / "local.png", engine="local", **OPTIONS)

@@ -148,6 +148,7 @@ def test_jobs_whose_workers_are_killed_come_back_once(tmp_path: Path) -> None:
     assert sorted(found) == [(n, n * n) for n in range(6)]
 
 
+@pytest.mark.slow
 def test_a_job_that_always_kills_its_worker_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fokker.benchmarks.engine.workers.RETRIES", 1)
 

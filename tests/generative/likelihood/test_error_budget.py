@@ -52,8 +52,8 @@ def law_of(name: str) -> GaussianMixture:
 @pytest.mark.parametrize(
     ("name", "path"),
     [
-        ("2", CondOT()), ("3", CondOT()), ("peaked", CondOT()), ("16", VP()), ("2", VE()),
-        pytest.param("16", CondOT(), marks=pytest.mark.slow), pytest.param("64", CondOT(), marks=pytest.mark.slow),
+        ("2", CondOT()), ("3", CondOT()), ("peaked", CondOT()), ("2", VE()),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in (("16", CondOT()), ("64", CondOT()), ("16", VP()))),
     ],
     ids=str,
 )  # fmt: skip

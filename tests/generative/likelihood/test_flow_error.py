@@ -30,7 +30,7 @@ def value(change: ProbabilityFlow, clock: Clock, x: Tensor, tolerance: float | N
 @pytest.mark.parametrize("law", [MIXTURE, random_mixture(16)], ids=["2", "16"])
 @pytest.mark.parametrize("path", [CondOT(), VP()], ids=str)
 @pytest.mark.parametrize("ends", [(1.0, 0.0), (0.0, 1.0)], ids=["to noise", "to data"])
-@pytest.mark.parametrize("tolerance", [None, 1e-4, 1e-6])
+@pytest.mark.parametrize("tolerance", [None, 1e-4, pytest.param(1e-6, marks=pytest.mark.slow)])
 def test_the_error_is_found(
     law: GaussianMixture, path: GaussianPath, ends: tuple[float, float], tolerance: float | None
 ) -> None:

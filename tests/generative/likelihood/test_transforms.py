@@ -127,7 +127,7 @@ BOXES = [Logit(), Logit(0.0, 1.0, 0.05), Logit(0.0, 1.0, 1e-6), Scaled(-3.0, 1.5
 
 
 @pytest.mark.parametrize("transform", BOXES, ids=str)
-@pytest.mark.parametrize("spread", SPREADS)
+@pytest.mark.parametrize("spread", [None, *(pytest.param(each, marks=pytest.mark.slow) for each in SPREADS[1:])])
 def test_bits_of_levels_in_the_space_of_the_model(transform: Transform, spread: float | None) -> None:
     """E_q 2^(−bits) = P(k), the mass of the cell, in closed form; the masses sum to that of the box, at most 1.
 
