@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 __all__ = ["PACKAGES", "PYPROJECT", "ROOT", "imports", "module_files"]
@@ -14,6 +15,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGES: list[str] = PYPROJECT["tool"]["setuptools"]["packages"]
 
 
+@cache
 def module_files() -> dict[str, Path]:
     """Every module that is installed, by its dotted name; a package is named by its `__init__.py`."""
     files = {}
@@ -23,12 +25,17 @@ def module_files() -> dict[str, Path]:
     return files
 
 
-def imports(module: str, file: Path, *, written: bool = False) -> Iterator[tuple[int, str]]:
+@cache
+def imports(module: str, file: Path, *, written: bool = False) -> tuple[tuple[int, str], ...]:
     """(level, target) of each import: the dots written before it, and what it names in full.
 
     `from ..equations import grids` names the module `fokker.generative.equations.grids`, or, `written`, the package
     that it is taken from.
     """
+    return tuple(_imports(module, file, written))
+
+
+def _imports(module: str, file: Path, written: bool) -> Iterator[tuple[int, str]]:
     known = module_files()
     package = module if file.name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(ast.parse(file.read_text())):
