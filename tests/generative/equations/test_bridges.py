@@ -38,7 +38,7 @@ def times(*values: float) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("curve", CURVES, ids=str)
+@pytest.mark.parametrize("curve", CURVES, ids=["straight", "trigonometric", "encoder-decoder", "bent"])
 @pytest.mark.parametrize("gamma", LATENTS, ids=str)
 def test_states_and_velocities(curve: Any, gamma: Callable[[Any], Any]) -> None:
     """The two samples at the ends, and the velocity is a central difference of states: h² f'''/6 at h = 1e-5, 1e-8."""
