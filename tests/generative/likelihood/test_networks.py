@@ -32,6 +32,7 @@ class Shaped(nn.Module):
         return self.one * field.to(x.dtype).reshape(x.shape)
 
 
+@pytest.mark.thinned(5)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("trace", TRACES)

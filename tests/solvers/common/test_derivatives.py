@@ -213,6 +213,7 @@ def image(inner: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor
     return lambda x, time: inner(x.flatten(1), time).reshape(x.shape)
 
 
+@pytest.mark.thinned(3)
 @each_kind
 @pytest.mark.parametrize("trace", ["exact", "orthogonal", "coloured", "hutchinson", "hutch++"])
 def test_the_likelihood(kind: str, trace: str) -> None:

@@ -63,6 +63,7 @@ def noised(reference: Any, breaks: list[float], x: float, alpha: float, sigma: f
     return math.fsum([*parts, float(reference.cdf(breaks[0])) if cdf else 0.0])  # Φ is 1 before the first stop
 
 
+@pytest.mark.thinned(4)
 @laws
 @pytest.mark.parametrize("path", [CondOT(), VP(), VE()], ids=str)
 @pytest.mark.parametrize("t", [0.3, 0.9])
