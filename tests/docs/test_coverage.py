@@ -23,7 +23,7 @@ def faults(row: System) -> list[str]:
         found.append("nothing shows it")
     if (row.state == "works") != (not row.reason):
         found.append("a reason is given where something is missing, and only there")
-    if row.state not in STATES or not set(row.sources) <= DOCUMENTS:
+    if row.state not in STATES or not row.sources or not set(row.sources) <= DOCUMENTS:
         found.append("an unknown state or document")
     return found
 
