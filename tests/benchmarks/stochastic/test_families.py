@@ -43,6 +43,7 @@ def test_every_amount_of_noise_has_its_name_and_spends_its_budget(family: Family
             assert budget - 2 <= found.nfe <= budget, made.name
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("name", STOCHASTIC)
 def test_stochastic_samplers_approach_the_law(name: str) -> None:
     """With four times the evaluations a sampler of weak order 1 is four times as near, up to what is not yet the

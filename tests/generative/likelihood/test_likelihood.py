@@ -165,6 +165,7 @@ CLOCKS: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
 """Names, and t of CondOT from the clock."""
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize(
     ("kind", "clock"),
     [*((k, "t") for k in ("x0", "eps", "v", "velocity", "score")), ("v", "1-t"), ("x0", "sigma"), ("eps", "log_snr")],
@@ -201,6 +202,7 @@ def test_the_law_that_guidance_makes_of_two_normals(weight: float) -> None:
 # The batch.
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("trace", ["exact", "orthogonal", "coloured", "hutchinson", "hutch++"])
 @pytest.mark.parametrize("how", [{"error": 1e-3}, {"nodes": 9}], ids=["adaptive", "fixed"])
 def test_a_sample_does_not_depend_on_its_batch(

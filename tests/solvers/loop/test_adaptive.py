@@ -92,6 +92,7 @@ def test_the_error_follows_the_tolerance(solver: Stepper, name: str, control: st
     assert all(tight < 0.1 * loose for loose, tight in pairwise(errors))
 
 
+@pytest.mark.thinned(3)
 @each
 def test_each_sample_has_steps_of_its_own(solver: Stepper, name: str) -> None:
     """Of an elementwise field: bitwise what the sample gets alone, at the end and at the times asked for."""

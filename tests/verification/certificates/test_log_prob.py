@@ -104,6 +104,7 @@ def test_the_exact_log_p_passes_with_the_error_zero() -> None:
     assert set(verdicts(found)) == {"bias", "batch", "dtype", "shape"}
 
 
+@pytest.mark.slow
 def test_right_probes_pass() -> None:
     found = certify_log_prob(partial(integrated, bars=1.0, probes=32), 4, name="right", **FEW)
     assert found.passed, found
@@ -123,7 +124,7 @@ FAULTS: dict[str, tuple[Callable[..., Any], str, str]] = {
 
 
 @pytest.mark.parametrize(
-    "fault", [pytest.param(each, marks=[] if each in ("sum", "shared") else pytest.mark.slow) for each in FAULTS]
+    "fault", [pytest.param(each, marks=[] if each == "shared" else pytest.mark.slow) for each in FAULTS]
 )
 def test_a_mutant_with_probes_is_found(fault: str) -> None:
     function, about, said = FAULTS[fault]

@@ -83,6 +83,7 @@ def test_a_divergence_without_its_second_term_is_seen(monkeypatch: pytest.Monkey
     assert fails("A007", "A059", "A060", "E13")
 
 
+@pytest.mark.slow
 def test_a_method_that_is_not_of_its_order_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Heun, "tableau", Euler.tableau)
     assert fails("A012", "A013", "A015", "A018")
@@ -90,6 +91,7 @@ def test_a_method_that_is_not_of_its_order_is_seen(monkeypatch: pytest.MonkeyPat
     assert fails("A016", "E04", "E12")
 
 
+@pytest.mark.slow
 def test_a_step_with_the_wrong_noise_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     right = EulerMaruyama.step
 
@@ -131,6 +133,7 @@ def test_a_target_of_the_other_sign_is_seen(monkeypatch: pytest.MonkeyPatch) -> 
     assert fails("A056", "A064", "A072", "A103", "A105", "A115", "A116", "A141", "E81", "C6c")
 
 
+@pytest.mark.slow
 def test_guidance_of_another_weight_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     right = CFG.__init__
     monkeypatch.setattr(CFG, "__init__", lambda self, denoiser, weight, *more, **names: right(
@@ -138,6 +141,7 @@ def test_guidance_of_another_weight_is_seen(monkeypatch: pytest.MonkeyPatch) -> 
     assert fails("A144", "A145", "A148")
 
 
+@pytest.mark.slow
 def test_a_reversal_with_half_its_score_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = _with_score_factor(process.reverse_sde, 0.5)
     monkeypatch.setattr("fokker.verification.claims.equations.reversal.reverse_sde", broken)
@@ -180,6 +184,7 @@ def test_a_step_that_goes_too_far_is_seen(monkeypatch: pytest.MonkeyPatch) -> No
     assert fails("A191", "A193", "A194")
 
 
+@pytest.mark.slow
 def test_a_likelihood_of_another_network_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     right = GaussianMixture.denoiser
 
