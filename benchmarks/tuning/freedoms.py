@@ -23,7 +23,7 @@ from ...solvers import Semilinear, unroll
 from ...solvers.common import Array
 from .coefficients import Coefficients
 
-__all__ = ["Freedom", "Numbers", "Times"]
+__all__ = ["Freedom", "Numbers", "OfSampler", "Times"]
 
 ASIDE = 1e-6
 """Of a parameter, for the derivatives of the coefficients, which cost no evaluations."""
@@ -98,10 +98,8 @@ class Numbers(Freedom):
 
 
 @dataclass(frozen=True)
-class Times(Freedom):
-    """The clocks of a sampler's grid between its ends, and the coefficients that the sampler has on it.
-
-    With w_i = Δr_i e^{p_i} / Σ Δr e^p the shares of the steps move, and the grid stays monotone.
+class OfSampler(Freedom):
+    """Parameters of how a known sampler is run.
 
     Attributes:
         sampler: the sampler.
@@ -114,6 +112,14 @@ class Times(Freedom):
     equation: Semilinear
     flow: Semilinear
     start: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Times(OfSampler):
+    """The clocks of a sampler's grid between its ends, and the coefficients that the sampler has on it.
+
+    With w_i = Δr_i e^{p_i} / Σ Δr e^p the shares of the steps move, and the grid stays monotone.
+    """
 
     @property
     def size(self) -> int:

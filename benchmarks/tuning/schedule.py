@@ -18,12 +18,11 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from ...generative.sampling import Sampler
 from ...solvers import Semilinear, unroll
 from ...solvers.common import Array
 from .coefficients import Coefficients, clock_at, scale_at
 from .curves import Curves
-from .freedoms import Freedom
+from .freedoms import OfSampler
 
 __all__ = ["Schedule"]
 
@@ -32,20 +31,8 @@ DEGREE = 8
 
 
 @dataclass(frozen=True)
-class Schedule(Freedom):
-    """The logits of the curves, at which a sampler has its own times for u at p = 0.
-
-    Attributes:
-        sampler: the sampler.
-        equation: the equation that it solves.
-        flow: the flow that holds the velocity.
-        start: the times at p = 0.
-    """
-
-    sampler: Sampler
-    equation: Semilinear
-    flow: Semilinear
-    start: tuple[float, ...]
+class Schedule(OfSampler):
+    """The logits of the curves, at which a sampler has its own times for u at p = 0."""
 
     @property
     def size(self) -> int:

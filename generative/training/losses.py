@@ -26,7 +26,7 @@ from ..denoiser import check_kind, check_output, per_sample, preconditioning
 from ..paths import GaussianPath, Importance, TimeDensity, Uniform, stratified
 from .weightings import Output, Weighting, determinant, inside, row
 
-__all__ = ["Seen", "check_finite_loss", "dropped", "regression_loss", "squared_error", "target"]
+__all__ = ["Seen", "check_finite_loss", "check_labels", "dropped", "regression_loss", "squared_error", "target"]
 
 NEAR_THE_END = (1e-8, 1e-10)
 BEYOND = 1e15
@@ -198,7 +198,7 @@ def regression_loss(
     check_callable("draw", draw, "stratified or independent")
     label_dropout = real("label_dropout", label_dropout, 0.0, below=1.0)
     if label is not None:
-        _check_labels(label, x0, net if label_dropout else None)
+        check_labels(label, x0, net if label_dropout else None)
     for name, value, kind, such_as in (
         ("generator", generator, Generator, "torch.Generator().manual_seed(0)"),
         ("weighting", weighting, Weighting, "a weighting, such as weightings.SNR()"),
@@ -236,7 +236,7 @@ def dropped(label: Tensor, net: Any, probability: float, generator: Generator | 
     return label.masked_fill(chosen, int(net.null_label))
 
 
-def _check_labels(label: Tensor, x0: Tensor, dropping: object | None) -> None:
+def check_labels(label: Tensor, x0: Tensor, dropping: object | None) -> None:
     """Raises for labels that are not int64 (B,), and for a network that drops labels and has no null label."""
     integers = isinstance(label, Tensor) and label.dtype == torch.int64
     if not integers or label.shape != x0.shape[:1]:

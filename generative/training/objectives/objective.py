@@ -16,10 +16,11 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Generator, Tensor, nn
 
+from ....solvers.common import check_samples, real
 from ...flow_maps import FlowMap
 from ...networks import TwoTimes
 from ...paths import GaussianPath, TimeDensity, stratified
-from ..losses import WHOLE, Seen, dropped
+from ..losses import WHOLE, Seen, check_labels, dropped
 from ..weightings import Weighting
 from .distances import Distance, Square
 from .teacher import Teacher
@@ -152,7 +153,15 @@ class Objective(ABC):
 
         Returns:
             A scalar.
+
+        Raises:
+            TypeError: x0 or labels of another kind.
+            ValueError: no samples, another number of labels, or a dropout outside [0, 1) or without a null label.
         """
+        check_samples("x0", x0, empty=False)
+        label_dropout = real("label_dropout", label_dropout, 0.0, below=1.0)
+        if label is not None:
+            check_labels(label, x0, lesson.student.net if label_dropout else None)
         u = draw(len(x0), generator, like=x0)
         drawn = self.times(lesson, u, times, generator)
         eps = torch.randn(x0.shape, generator=generator, device=x0.device, dtype=x0.dtype)
