@@ -317,3 +317,17 @@ def test_distances_are_their_formulas() -> None:
 def test_what_does_not_fit_is_refused(make: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("x0", "options", "error", "message"),
+    [
+        (torch.ones(0, 1), {}, ValueError, "x0"),
+        (torch.ones(3, 1), {"label": torch.zeros(2, dtype=torch.int64)}, ValueError, "label is .* for 3 samples"),
+        (torch.ones(3, 1), {"label": torch.zeros(3)}, TypeError, "label is"),
+        (torch.ones(3, 1), {"label_dropout": 1.0}, ValueError, "label_dropout"),
+    ],
+)
+def test_a_wrong_batch_is_one_sentence(x0: Tensor, options: dict[str, Any], error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
+        MeanFlow().loss(lesson(CondOT()), x0.double(), **options)
