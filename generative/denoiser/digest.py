@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 
+import torch
 from torch import Tensor, nn
 
 from ...solvers.common import mark_of
@@ -20,8 +21,9 @@ _FOUND: weakref.WeakKeyDictionary[nn.Module, tuple[object, str]] = weakref.WeakK
 def network_digest(denoiser: Denoiser) -> str:
     """16 hex digits that tell the network of a denoiser from others.
 
-    A network with weights is told by its class and by their names, dtypes, shapes and values. Labels, conditions, the
-    weight of a guidance, the device and the file do not count. A network without weights is told by its code and by
+    A network with weights is told by its class and by their names, dtypes, shapes and values. A network that was
+    converted to float64 is the one that it was in float32. Labels, conditions, the weight of a guidance, the device and
+    the file do not count. A network without weights is told by its code and by
     what the code refers to. The digest of a module is computed once, until its weights change.
 
     Args:
@@ -45,7 +47,16 @@ def network_digest(denoiser: Denoiser) -> str:
     known = _FOUND.get(module)
     if known is None or known[0] != mark:
         contents = Contents()
-        made_of = {name: contents(each) for name, each in weights.items()}
+        made_of = {name: contents(_as_made(each)) for name, each in weights.items()}
         known = mark, digest_of([type(module).__qualname__, made_of, contents.tensors])
         _FOUND[module] = known
     return known[1]
+
+
+def _as_made(weight: object) -> object:
+    """The weight, in float32 if it was converted from that."""
+    if isinstance(weight, Tensor) and weight.dtype == torch.float64:
+        narrow = weight.float()
+        if torch.equal(narrow.double(), weight):
+            return narrow
+    return weight
